@@ -1,0 +1,47 @@
+//! A working Flyte on a throw-away k3d cluster, in one command.
+//!
+//! One direction, one type between any two stages:
+//!
+//! ```text
+//! flags+env+file ─► Spec ─┐
+//! manifests ─► Bundle ────┴► Rendered ─► Plan ─► preflight ─► cluster ∥ images ─► apply ─► rollout ─► smoke ─► report
+//! ```
+//!
+//! | module | stage | kind |
+//! |---|---|---|
+//! | [`spec`] | what the user wants, with the origin of every value | pure |
+//! | [`manifest`] | Kubernetes objects as data, and the bundle they come in | pure |
+//! | [`render`] | named transforms that turn a bundle into what this sandbox runs | pure |
+//! | [`plan`] | everything that would happen, as data | pure |
+//! | [`preflight`] | what would stand in the way, before anything is touched | reads |
+//! | [`docker`] | the Docker Engine API | effect |
+//! | [`cluster`] | the k3d cluster and its readiness | effect |
+//! | [`images`] | images into the node, and the store that keeps them there | effect |
+//! | [`kubernetes`] | server-side apply, inventory, pruning | effect |
+//! | [`rollout`] | when a workload is ready, and what it waits for until then | pure reducer, thin wait |
+//! | [`smoke`] | proof that what runs is a Flyte, and that it may do no more than it must | effect |
+//! | [`report`] | one event stream and its views | fold |
+//! | [`lifecycle`] | the stages in order: `up`, `down`, `status` | effect |
+//! | [`cli`] | the only user of argv, environment, streams and exit codes | edge |
+//!
+//! `docs/architecture.md` has the invariants and the tests that hold them.
+
+pub mod cli;
+pub mod cluster;
+pub mod docker;
+pub mod failure;
+pub mod images;
+pub mod kubernetes;
+pub mod lifecycle;
+pub mod manifest;
+pub mod plan;
+pub mod preflight;
+pub mod process;
+pub mod render;
+pub mod report;
+pub mod rollout;
+pub mod run;
+pub mod smoke;
+pub mod spec;
+pub mod state;
+pub mod yaml;

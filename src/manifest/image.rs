@@ -1,0 +1,138 @@
+//! Image references.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A container image reference as written, such as `minio/minio:RELEASE.2020-12-16T05-05-17Z`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageRef(String);
+
+/// Text that is no image reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not an image reference: {why}")]
+pub struct ImageRefError {
+    text: String,
+    why: &'static str,
+}
+
+impl ImageRef {
+    /// A reference that stands in this program's own text and is known to be one.
+    pub(crate) fn pinned(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The reference with registry, repository path and tag spelled out, as containerd stores it:
+    /// `postgres:10.16-alpine` is `docker.io/library/postgres:10.16-alpine`.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let (name, suffix) = self.split();
+        let suffix = if suffix.is_empty() { ":latest".to_owned() } else { suffix.to_owned() };
+        match name.split_once('/') {
+            Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => format!("{name}{suffix}"),
+            Some(_) => format!("docker.io/{name}{suffix}"),
+            None => format!("docker.io/library/{name}{suffix}"),
+        }
+    }
+
+    /// Name without tag or digest, as written.
+    #[must_use]
+    pub fn repository(&self) -> &str {
+        self.split().0
+    }
+
+    /// The tag, if one is written.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        let suffix = self.split().1;
+        suffix.split('@').next().and_then(|tag| tag.strip_prefix(':'))
+    }
+
+    fn split(&self) -> (&str, &str) {
+        let path = self.0.rfind('/').map_or(0, |slash| slash + 1);
+        let cut = self.0[path..].find([':', '@']).map_or(self.0.len(), |at| path + at);
+        self.0.split_at(cut)
+    }
+}
+
+impl FromStr for ImageRef {
+    type Err = ImageRefError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = |why| ImageRefError { text: text.to_owned(), why };
+        if text.is_empty() {
+            return Err(error("it is empty"));
+        }
+        if text.starts_with('-') {
+            return Err(error("it starts with a dash"));
+        }
+        if !text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c)) {
+            return Err(error("only letters, digits and . _ - / : @ may stand in it"));
+        }
+        let image = Self(text.to_owned());
+        let (name, suffix) = image.split();
+        if name.is_empty() || name.split('/').any(str::is_empty) {
+            return Err(error("a part of its name is empty"));
+        }
+        if name.split('/').skip(1).any(|part| part.chars().any(|c| c.is_ascii_uppercase())) {
+            return Err(error("repository names are lower case"));
+        }
+        if suffix == ":" || suffix.ends_with('@') || suffix.starts_with(":@") {
+            return Err(error("its tag or digest is empty"));
+        }
+        Ok(image)
+    }
+}
+
+impl TryFrom<String> for ImageRef {
+    type Error = ImageRefError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<ImageRef> for String {
+    fn from(image: ImageRef) -> Self {
+        image.0
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_names_are_containerds() {
+        for (written, canonical) in [
+            ("postgres:10.16-alpine", "docker.io/library/postgres:10.16-alpine"),
+            ("minio/minio:R", "docker.io/minio/minio:R"),
+            ("docker.io/redocly/redoc", "docker.io/redocly/redoc:latest"),
+            ("localhost:5000/a:b", "localhost:5000/a:b"),
+            ("cr.flyte.org/flyteorg/flyteadmin:v0.6.13", "cr.flyte.org/flyteorg/flyteadmin:v0.6.13"),
+        ] {
+            assert_eq!(written.parse::<ImageRef>().expect(written).canonical(), canonical);
+        }
+    }
+
+    #[test]
+    fn rejects_what_docker_would_reject() {
+        for text in ["", "-v", "a b", "a//b", "a:", "x/A:b", "a@", "a:@sha256:0"] {
+            assert!(text.parse::<ImageRef>().is_err(), "{text:?} was accepted");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! One Kubernetes object, its identity, and lenses into it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What identifies an object within a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// Such as `apps/v1`.
+    pub api_version: String,
+    /// Such as `Deployment`.
+    pub kind: String,
+    /// Absent for cluster-scoped objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectRef {
+    /// `deployment 103020-flytepoc-dev/flyteadmin`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind.to_lowercase())?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// A document that is no Kubernetes object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// Not a mapping at all.
+    #[error("it is not a mapping")]
+    NotAMapping,
+    /// A field that every object has is not there, or is not text.
+    #[error("it has no `{0}`")]
+    Missing(&'static str),
+}
+
+/// A Kubernetes object: a mapping with `apiVersion`, `kind` and `metadata.name`, all text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Object(Value);
+
+impl Object {
+    /// Checks that the value has what every object has, and drops explicit nulls, which mean absence to Kubernetes.
+    ///
+    /// # Errors
+    /// [`ObjectError`] says which part is not there.
+    pub fn new(mut value: Value) -> Result<Self, ObjectError> {
+        if !value.is_object() {
+            return Err(ObjectError::NotAMapping);
+        }
+        for (pointer, name) in [("/apiVersion", "apiVersion"), ("/kind", "kind"), ("/metadata/name", "metadata.name")] {
+            if value.pointer(pointer).and_then(Value::as_str).is_none_or(str::is_empty) {
+                return Err(ObjectError::Missing(name));
+            }
+        }
+        strip_nulls(&mut value);
+        Ok(Self(value))
+    }
+
+    /// `apiVersion`.
+    #[must_use]
+    pub fn api_version(&self) -> &str {
+        self.text("/apiVersion")
+    }
+
+    /// `kind`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.text("/kind")
+    }
+
+    /// `metadata.name`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text("/metadata/name")
+    }
+
+    /// `metadata.namespace`.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.0.pointer("/metadata/namespace").and_then(Value::as_str)
+    }
+
+    /// Whether it is of this kind and name.
+    #[must_use]
+    pub fn is(&self, kind: &str, name: &str) -> bool {
+        self.kind() == kind && self.name() == name
+    }
+
+    /// What identifies it.
+    #[must_use]
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            api_version: self.api_version().to_owned(),
+            kind: self.kind().to_owned(),
+            namespace: self.namespace().map(str::to_owned),
+            name: self.name().to_owned(),
+        }
+    }
+
+    /// A label's value.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.0.get("metadata")?.get("labels")?.get(key)?.as_str()
+    }
+
+    /// The part at a JSON pointer.
+    #[must_use]
+    pub fn get(&self, pointer: &str) -> Option<&Value> {
+        self.0.pointer(pointer)
+    }
+
+    /// The part at a JSON pointer.
+    pub fn get_mut(&mut self, pointer: &str) -> Option<&mut Value> {
+        self.0.pointer_mut(pointer)
+    }
+
+    /// Sets the value at a path of mapping keys, making the mappings on the way.
+    pub fn set(&mut self, path: &[&str], value: impl Into<Value>) {
+        let mut at = &mut self.0;
+        for key in path {
+            if !at.is_object() {
+                *at = Value::Object(Map::new());
+            }
+            let Value::Object(map) = at else { return };
+            at = map.entry((*key).to_owned()).or_insert(Value::Null);
+        }
+        *at = value.into();
+    }
+
+    /// Removes the value at a path of mapping keys, and returns it.
+    pub fn remove(&mut self, path: &[&str]) -> Option<Value> {
+        let (last, parents) = path.split_last()?;
+        let mut at = &mut self.0;
+        for key in parents {
+            at = at.get_mut(*key)?;
+        }
+        at.as_object_mut()?.shift_remove(*last)
+    }
+
+    /// The pod template of a workload (Deployment, DaemonSet, StatefulSet, Job).
+    pub fn pod_template_mut(&mut self) -> Option<&mut Value> {
+        self.0.pointer_mut("/spec/template").filter(|template| template.get("spec").is_some())
+    }
+
+    /// The pod spec of a workload, or of a Pod.
+    #[must_use]
+    pub fn pod_spec(&self) -> Option<&Value> {
+        match self.kind() {
+            "Pod" => self.0.get("spec"),
+            "CronJob" => self.0.pointer("/spec/jobTemplate/spec/template/spec"),
+            _ => self.0.pointer("/spec/template/spec"),
+        }
+    }
+
+    /// The pod spec of a workload, or of a Pod.
+    pub fn pod_spec_mut(&mut self) -> Option<&mut Value> {
+        let pointer = match self.kind() {
+            "Pod" => "/spec",
+            "CronJob" => "/spec/jobTemplate/spec/template/spec",
+            _ => "/spec/template/spec",
+        };
+        self.0.pointer_mut(pointer)
+    }
+
+    /// All containers of a workload, init containers first.
+    pub fn containers(&self) -> impl Iterator<Item = &Value> {
+        let list = |key| self.pod_spec().and_then(|spec| spec.get(key)).and_then(Value::as_array);
+        list("initContainers").into_iter().chain(list("containers")).flatten()
+    }
+
+    /// The containers of one list, `initContainers` or `containers`.
+    pub fn containers_mut(&mut self, list: &str) -> impl Iterator<Item = &mut Value> {
+        self.pod_spec_mut().and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut).into_iter().flatten()
+    }
+
+    /// The whole.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.0
+    }
+
+    /// The whole.
+    pub fn value_mut(&mut self) -> &mut Value {
+        &mut self.0
+    }
+
+    /// The whole.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        self.0
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}

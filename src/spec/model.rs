@@ -1,0 +1,131 @@
+//! The spec itself.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::manifest::ImageRef;
+
+/// A Flyte domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Domain {
+    /// Part of the workflow namespace's name, such as `d-dev`.
+    pub id: String,
+    /// Shown in the console, such as `Development`.
+    pub name: String,
+}
+
+/// Ports on the host's loopback address. Inside the node the NodePorts are always 30081, 30082 and 30084.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Ports {
+    /// Console and admin, HTTP and gRPC.
+    pub console: u16,
+    /// Kubernetes dashboard.
+    pub dashboard: u16,
+    /// Minio.
+    pub minio: u16,
+    /// The Kubernetes API; chosen among the free ones where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<u16>,
+}
+
+/// The object store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// The bucket that everything is kept in.
+    pub bucket: String,
+    /// Minio's access key.
+    pub access_key: String,
+    /// Minio's secret key.
+    pub secret_key: String,
+}
+
+/// A complete, valid description of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// The cluster's name, at most 32 characters, a DNS label.
+    pub name: String,
+    /// The owner id in the namespace convention `<appid>-<project>-<env>`.
+    pub appid: String,
+    /// The project part of the system namespace.
+    pub system_project: String,
+    /// The environment part of the system namespace.
+    pub env: String,
+    /// Flyte projects.
+    pub projects: Vec<String>,
+    /// Flyte domains, the same for every project.
+    pub domains: Vec<Domain>,
+    /// Ports on the host.
+    pub ports: Ports,
+    /// The k3s node image.
+    pub node_image: ImageRef,
+    /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
+    pub images: BTreeMap<String, ImageRef>,
+    /// The object store.
+    pub storage: Storage,
+}
+
+/// The namespace in which one project's workflows of one domain run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct WorkflowNamespace {
+    /// Flyte project id.
+    pub project: String,
+    /// Flyte domain id.
+    pub domain: String,
+    /// Such as `103020-flytepoc-x-d-dev`.
+    pub name: String,
+}
+
+impl Spec {
+    /// Where Flyte itself runs: `<appid>-<systemProject>-<env>`.
+    #[must_use]
+    pub fn system_namespace(&self) -> String {
+        format!("{}-{}-{}", self.appid, self.system_project, self.env)
+    }
+
+    /// What flyteadmin makes workflow namespaces from; exactly one space within each pair of braces.
+    #[must_use]
+    pub fn namespace_template(&self) -> String {
+        format!("{}-{}-{{{{ project }}}}-{{{{ domain }}}}", self.appid, self.system_project)
+    }
+
+    /// All workflow namespaces, projects first, domains within.
+    #[must_use]
+    pub fn workflow_namespaces(&self) -> Vec<WorkflowNamespace> {
+        let prefix = format!("{}-{}", self.appid, self.system_project);
+        let of_project = |project: &String| {
+            let (project, prefix) = (project.clone(), prefix.clone());
+            self.domains.iter().map(move |domain| WorkflowNamespace {
+                name: format!("{prefix}-{project}-{}", domain.id),
+                project: project.clone(),
+                domain: domain.id.clone(),
+            })
+        };
+        self.projects.iter().flat_map(of_project).collect()
+    }
+}
+
+impl Default for Spec {
+    /// What `sandbox up` without any file, variable or flag makes.
+    fn default() -> Self {
+        let domain = |id: &str, name: &str| Domain { id: id.to_owned(), name: name.to_owned() };
+        Self {
+            name: "flyte".to_owned(),
+            appid: "103020".to_owned(),
+            system_project: "flytepoc".to_owned(),
+            env: "dev".to_owned(),
+            projects: vec!["x".to_owned(), "y".to_owned()],
+            domains: vec![domain("d-dev", "Development"), domain("t-dev", "Test"), domain("p-dev", "Production")],
+            ports: Ports { console: 30081, dashboard: 30082, minio: 30084, api: None },
+            node_image: ImageRef::pinned("rancher/k3s:v1.21.2-k3s1"),
+            images: BTreeMap::new(),
+            storage: Storage {
+                bucket: "my-s3-bucket".to_owned(),
+                access_key: "minio".to_owned(),
+                secret_key: "miniostorage".to_owned(),
+            },
+        }
+    }
+}

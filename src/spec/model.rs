@@ -6,6 +6,19 @@ use serde::Serialize;
 
 use crate::manifest::ImageRef;
 
+/// What an image can be given for in `images`.
+pub const COMPONENTS: &[&str] = &[
+    "datacatalog",
+    "flyteadmin",
+    "flyteconsole",
+    "flytepropeller",
+    "gateway",
+    "k3s",
+    "kubernetes-dashboard",
+    "minio",
+    "postgres",
+];
+
 /// A Flyte domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Domain {
@@ -59,6 +72,8 @@ pub struct Spec {
     pub domains: Vec<Domain>,
     /// Ports on the host.
     pub ports: Ports,
+    /// The k3s release, such as `v1.21.2+k3s1`.
+    pub kubernetes: String,
     /// The k3s node image.
     pub node_image: ImageRef,
     /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
@@ -104,28 +119,5 @@ impl Spec {
             })
         };
         self.projects.iter().flat_map(of_project).collect()
-    }
-}
-
-impl Default for Spec {
-    /// What `sandbox up` without any file, variable or flag makes.
-    fn default() -> Self {
-        let domain = |id: &str, name: &str| Domain { id: id.to_owned(), name: name.to_owned() };
-        Self {
-            name: "flyte".to_owned(),
-            appid: "103020".to_owned(),
-            system_project: "flytepoc".to_owned(),
-            env: "dev".to_owned(),
-            projects: vec!["x".to_owned(), "y".to_owned()],
-            domains: vec![domain("d-dev", "Development"), domain("t-dev", "Test"), domain("p-dev", "Production")],
-            ports: Ports { console: 30081, dashboard: 30082, minio: 30084, api: None },
-            node_image: ImageRef::pinned("rancher/k3s:v1.21.2-k3s1"),
-            images: BTreeMap::new(),
-            storage: Storage {
-                bucket: "my-s3-bucket".to_owned(),
-                access_key: "minio".to_owned(),
-                secret_key: "miniostorage".to_owned(),
-            },
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use super::layer::{Given, Layer, Origin};
@@ -67,19 +67,43 @@ fn read(text: &str, path: &str, origin: impl Fn((u64, u64)) -> Origin) -> Result
     Ok(file.unwrap_or_default().into_layer(&origin))
 }
 
-/// `sandbox.yaml`: all keys are optional.
-#[derive(Debug, Default, Deserialize)]
+/// The JSON schema of `sandbox.yaml`.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schema_for!(SpecFile).to_value()
+}
+
+/// What a sandbox is. All keys are optional.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 struct SpecFile {
+    /// The cluster's name: a DNS label of at most 32 characters.
+    #[schemars(with = "Option<String>")]
     name: Option<Spanned<String>>,
+    /// Owner id, the first part of every namespace.
+    #[schemars(with = "Option<String>")]
     appid: Option<Spanned<String>>,
+    /// Second part of every namespace.
+    #[schemars(with = "Option<String>")]
     system_project: Option<Spanned<String>>,
+    /// Last part of the system namespace.
+    #[schemars(with = "Option<String>")]
     env: Option<Spanned<String>>,
+    /// Flyte projects.
+    #[schemars(with = "Option<Vec<String>>")]
     projects: Option<Vec<Spanned<String>>>,
+    /// Flyte domains, the same for every project.
+    #[schemars(with = "Option<Vec<FileDomain>>")]
     domains: Option<Vec<Spanned<FileDomain>>>,
+    /// Ports on 127.0.0.1.
     ports: Option<FilePorts>,
+    /// The k3s release that the node runs, such as `v1.21.2+k3s1`.
+    #[schemars(with = "Option<String>")]
     kubernetes: Option<Spanned<String>>,
+    /// Images in place of the pinned ones, by component.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     images: Option<BTreeMap<String, Spanned<String>>>,
+    /// The object store.
     storage: Option<FileStorage>,
 }
 
@@ -92,20 +116,34 @@ struct FileDomain {
     name: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FilePorts {
+    /// Console and admin.
+    #[schemars(with = "Option<u16>")]
     console: Option<Spanned<u32>>,
+    /// Kubernetes dashboard.
+    #[schemars(with = "Option<u16>")]
     dashboard: Option<Spanned<u32>>,
+    /// Minio.
+    #[schemars(with = "Option<u16>")]
     minio: Option<Spanned<u32>>,
+    /// The Kubernetes API; a free port where absent.
+    #[schemars(with = "Option<u16>")]
     api: Option<Spanned<u32>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct FileStorage {
+    /// The bucket that everything is kept in.
+    #[schemars(with = "Option<String>")]
     bucket: Option<Spanned<String>>,
+    /// Minio's access key, at least 3 characters.
+    #[schemars(with = "Option<String>")]
     access_key: Option<Spanned<String>>,
+    /// Minio's secret key, at least 8 characters.
+    #[schemars(with = "Option<String>")]
     secret_key: Option<Spanned<String>>,
 }
 
@@ -119,8 +157,8 @@ impl SpecFile {
             let Given { value, origin } = given(domain, origin);
             Given { value: Domain { name: value.name.unwrap_or_else(|| value.id.clone()), id: value.id }, origin }
         };
-        let ports = self.ports.unwrap_or(FilePorts { console: None, dashboard: None, minio: None, api: None });
-        let storage = self.storage.unwrap_or(FileStorage { bucket: None, access_key: None, secret_key: None });
+        let ports = self.ports.unwrap_or_default();
+        let storage = self.storage.unwrap_or_default();
         Layer {
             name: self.name.map(|v| given(v, origin)),
             appid: self.appid.map(|v| given(v, origin)),

@@ -14,7 +14,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use file::{PROFILES, built_in, parse, profile};
+pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
 pub use model::{COMPONENTS, Domain, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Provenance, Resolved, resolve};

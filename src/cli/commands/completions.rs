@@ -1,0 +1,13 @@
+//! `sandbox completions`
+
+use clap::CommandFactory;
+
+use crate::cli::args::{Cli, Completions};
+use crate::cli::session::Session;
+use crate::failure::Failure;
+
+pub(in crate::cli) fn run(session: &Session, args: &Completions) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "sandbox", &mut script);
+    session.print(&String::from_utf8_lossy(&script))
+}

@@ -90,6 +90,15 @@ impl Table<'_> {
         }
     }
 
+    /// Task pods run user code as their namespace's `default`.
+    fn ask_for_tasks(&mut self, rights: &[Right], namespace: &str) {
+        let first = self.rows.len();
+        self.ask("default", rights, namespace, false);
+        for row in &mut self.rows[first..] {
+            namespace.clone_into(&mut row.account_namespace);
+        }
+    }
+
     fn ask_named(&mut self, account: &str, right: Right, namespace: &str, name: String) {
         self.ask(account, &[right], namespace, true);
         if let Some(row) = self.rows.last_mut() {
@@ -151,6 +160,7 @@ fn denied(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace]) 
     for WorkflowNamespace { name, .. } in namespaces {
         table.ask("flyteadmin", &[("list", "", "pods", ""), ("get", "", "secrets", "")], name, false);
         table.ask("kubernetes-dashboard", &[("delete", "", "pods", ""), ("get", "", "secrets", "")], name, false);
+        table.ask_for_tasks(&[("list", "", "pods", ""), ("get", "", "secrets", "")], name);
     }
 }
 

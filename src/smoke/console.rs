@@ -59,8 +59,8 @@ fn script_of(page: &str) -> Result<String, String> {
 /// What the server hands its page as `window.env`.
 fn environment(page: &str) -> Option<Value> {
     let after = page.split("window.env").nth(1)?;
-    let object = &after[after.find('{')?..=after.find('}')?];
-    serde_json::from_str(object).ok()
+    let object = &after[after.find('{')?..];
+    serde_json::Deserializer::from_str(object).into_iter().next()?.ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,119 @@
+//! For a log: one line per thing that happened, with the time since the start.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::event::{Event, Stage};
+use super::story::{Story, Told, Verbosity};
+use super::view::View;
+use super::words::{Mark, Paint, seconds};
+
+/// A stage's notes come at most this often.
+const NOTE_EVERY: Duration = Duration::from_secs(5);
+/// A stage that has said nothing for so long repeats its note: CI servers end jobs that are silent.
+const REPEAT_AFTER: Duration = Duration::from_secs(30);
+
+/// Lines for a log.
+pub struct Plain<W> {
+    to: W,
+    paint: Paint,
+    story: Story,
+    notes: BTreeMap<Stage, Notes>,
+}
+
+/// The notes of a stage under way.
+#[derive(Default)]
+struct Notes {
+    /// When it last said anything.
+    said: Duration,
+    told: String,
+    /// What it would have said since.
+    pending: Option<String>,
+}
+
+impl<W: Write + Send> Plain<W> {
+    /// Writes to `to`, coloured or not.
+    pub fn new(to: W, colour: bool, verbosity: Verbosity) -> Self {
+        Self { to, paint: Paint(colour), story: Story::new(verbosity), notes: BTreeMap::new() }
+    }
+
+    fn line(&mut self, at: Duration, stage: Option<Stage>, text: &str) -> io::Result<()> {
+        let time = self.paint.dim(&format!("[{:6.1}s]", at.as_secs_f64()));
+        match stage {
+            Some(stage) => writeln!(self.to, "{time} {:<9}  {text}", stage.title()),
+            None => writeln!(self.to, "{time} {text}"),
+        }
+    }
+
+    fn marked(&self, mark: Mark, text: &str) -> String {
+        format!("{} {text}", self.paint.mark(mark))
+    }
+
+    fn tell(&mut self, at: Duration, told: Told) -> io::Result<()> {
+        match told {
+            Told::Opening(text) => self.line(at, None, &text),
+            Told::Started(stage) => {
+                // A stage's first note need not wait.
+                self.notes.insert(stage, Notes { said: at.saturating_sub(NOTE_EVERY), ..Notes::default() });
+                self.line(at, Some(stage), "started")
+            }
+            Told::Note(stage, note) => {
+                let notes = self.notes.entry(stage).or_default();
+                notes.pending = (notes.told != note).then_some(note);
+                self.catch_up(at)
+            }
+            Told::Said { stage, mark, text, hints } => {
+                let text = self.marked(mark, &text);
+                self.line(at, stage, &text)?;
+                for hint in hints {
+                    let hint = self.paint.hint(&hint);
+                    self.line(at, stage, &format!("  {hint}"))?;
+                }
+                Ok(())
+            }
+            Told::Finished { stage, mark, took, summary } => {
+                self.notes.remove(&stage);
+                let text = self.marked(mark, &format!("{}  {summary}", seconds(took)));
+                self.line(at, Some(stage), &text)
+            }
+            Told::Ended(finale) => {
+                for line in finale.lines(self.paint) {
+                    writeln!(self.to, "{line}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Says what is due: pending notes, and the repeated note of a stage that has long been silent.
+    fn catch_up(&mut self, at: Duration) -> io::Result<()> {
+        let mut due = Vec::new();
+        for (stage, notes) in &mut self.notes {
+            let silent = at.saturating_sub(notes.said);
+            if let Some(note) = notes.pending.take_if(|_| silent >= NOTE_EVERY) {
+                notes.told.clone_from(&note);
+                notes.said = at;
+                due.push((*stage, note));
+            } else if silent >= REPEAT_AFTER {
+                notes.said = at;
+                due.push((*stage, format!("still {}", notes.told).trim_end().to_owned()));
+            }
+        }
+        due.into_iter().try_for_each(|(stage, note)| self.line(at, Some(stage), &note))
+    }
+}
+
+impl<W: Write + Send> View for Plain<W> {
+    fn on(&mut self, at: Duration, event: &Event) -> io::Result<()> {
+        for told in self.story.tell(at, event) {
+            self.tell(at, told)?;
+        }
+        self.to.flush()
+    }
+
+    fn tick(&mut self, at: Duration) -> io::Result<()> {
+        self.catch_up(at)?;
+        self.to.flush()
+    }
+}

@@ -1,1 +1,29 @@
-//! To come.
+//! The Docker Engine API. No other module names the client crate.
+//!
+//! | file | what |
+//! |---|---|
+//! | `endpoint.rs` | which daemon: `DOCKER_HOST`, contexts, sockets |
+//! | `client.rs` | the connection, and what the daemon says about itself |
+//! | `container.rs` | containers: list, inspect, logs, files, start, removal |
+//! | `exec.rs` | a command inside a container, with or without input |
+//! | `image.rs` | images: inspect, save, pull |
+//! | `pull.rs` | a pull's progress, layer by layer |
+//! | `storage.rs` | volumes and networks |
+//! | `tar.rs` | the one file in an archive |
+
+mod client;
+mod container;
+mod endpoint;
+mod exec;
+mod image;
+mod pull;
+mod storage;
+mod tar;
+
+pub use client::{About, Docker};
+pub use container::{Container, ContainerState, Inspected, PublishedPort};
+pub use endpoint::{Endpoint, Origin};
+pub use exec::Output;
+pub use image::Image;
+pub use pull::{PullEvent, PullState};
+pub use storage::{Network, Volume};

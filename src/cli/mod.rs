@@ -59,6 +59,6 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => session.fail(&failure),
+        Err(ended) => session.end(ended),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::manifest::ImageRef;
 
@@ -20,7 +20,7 @@ pub const COMPONENTS: &[&str] = &[
 ];
 
 /// A Flyte domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {
     /// Part of the workflow namespace's name, such as `d-dev`.
     pub id: String,
@@ -29,7 +29,7 @@ pub struct Domain {
 }
 
 /// Ports on the host's loopback address. Inside the node the NodePorts are always 30081, 30082 and 30084.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
     /// Console and admin, HTTP and gRPC.
     pub console: u16,
@@ -38,12 +38,12 @@ pub struct Ports {
     /// Minio.
     pub minio: u16,
     /// The Kubernetes API; chosen among the free ones where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<u16>,
 }
 
 /// The object store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// The bucket that everything is kept in.
@@ -55,7 +55,7 @@ pub struct Storage {
 }
 
 /// A complete, valid description of a sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
     /// The cluster's name, at most 32 characters, a DNS label.
@@ -83,7 +83,7 @@ pub struct Spec {
 }
 
 /// The namespace in which one project's workflows of one domain run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WorkflowNamespace {
     /// Flyte project id.
     pub project: String,

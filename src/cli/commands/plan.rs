@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::cli::args::{self, Output};
-use crate::cli::session::Session;
-use crate::failure::Failure;
+use crate::cli::session::{Ended, Session};
 use crate::plan::Plan;
 use crate::spec::{Origin, Provenance};
 
-pub(in crate::cli) fn run(session: &Session, args: &args::Plan) -> Result<(), Failure> {
+pub(in crate::cli) fn run(session: &Session, args: &args::Plan) -> Result<(), Ended> {
     let (plan, provenance) = session.plan(&args.spec)?;
     match session.output() {
         Output::Json => session.print_json(&serde_json::json!({ "plan": plan, "provenance": provenance })),

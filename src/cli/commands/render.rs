@@ -5,13 +5,12 @@ use std::fmt::Write;
 use similar::TextDiff;
 
 use crate::cli::args::{Output, Render};
-use crate::cli::session::Session;
-use crate::failure::Failure;
+use crate::cli::session::{Ended, Session};
 use crate::manifest::{Bundle, Object};
 use crate::render::{self, Change, TRANSFORMS};
 use crate::yaml;
 
-pub(in crate::cli) fn run(session: &Session, args: &Render) -> Result<(), Failure> {
+pub(in crate::cli) fn run(session: &Session, args: &Render) -> Result<(), Ended> {
     let spec = session.spec(&args.spec)?.spec;
     let bundle = session.bundle(&args.spec)?;
     if args.explain {

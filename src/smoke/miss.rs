@@ -14,11 +14,13 @@ pub(super) struct Miss {
     pub(super) evidence: Vec<String>,
     /// What to do next.
     pub(super) hints: Vec<String>,
+    /// A clear answer, and the wrong one: not a matter of waiting for something to start.
+    pub(super) settled: bool,
 }
 
 impl Miss {
     pub(super) fn new(asked: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { asked: asked.into(), seen: seen.into(), evidence: Vec::new(), hints: Vec::new() }
+        Self { asked: asked.into(), seen: seen.into(), evidence: Vec::new(), hints: Vec::new(), settled: false }
     }
 
     pub(super) fn evidence(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -28,6 +30,11 @@ impl Miss {
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    pub(super) fn settled(mut self) -> Self {
+        self.settled = true;
         self
     }
 
@@ -55,6 +62,7 @@ pub(super) fn all(sights: impl IntoIterator<Item = Sight>, things: &str) -> Sigh
     }
     for other in misses {
         first.evidence.push(other.line());
+        first.settled |= other.settled;
         for hint in other.hints {
             if !first.hints.contains(&hint) {
                 first.hints.push(hint);

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn the_first_miss_speaks_and_the_others_are_evidence() {
         let miss = |asked: &str| Err(Miss::new(asked, "HTTP 403").hint("look"));
-        let merged = all([Ok(String::new()), miss("GET a"), miss("GET b")], "things").unwrap_err();
+        let merged = all([Ok(String::new()), miss("GET a"), miss("GET b")], "things").expect_err("two miss");
         assert_eq!(merged.line(), "GET a: HTTP 403 (2 of 3 things miss)");
         assert_eq!((merged.evidence, merged.hints), (vec!["GET b: HTTP 403".to_owned()], vec!["look".to_owned()]));
     }

@@ -55,7 +55,9 @@ pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure
 }
 
 async fn all_checks(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure> {
-    let context = Context { spec: target.spec, http: Http::new()?, api: ApiServer::new(target.client.clone()) };
+    let http = Http::new();
+    let http = http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(&error));
+    let context = Context { spec: target.spec, http: http?, api: ApiServer::new(target.client.clone()) };
     let deadline = run.deadline.at_most(target.budget);
     let board = Board::new(run);
     let context = &context;
@@ -82,7 +84,7 @@ async fn until_passed(
             Err(_) => Err(seen_before.unwrap_or_else(|| Miss::new(check.title, "no answer in time"))),
         };
         match sight {
-            Err(miss) if !deadline.remaining().is_zero() && !(miss.settled && settled.remaining().is_zero()) => {
+            Err(miss) if !(deadline.remaining().is_zero() || miss.settled && settled.remaining().is_zero()) => {
                 board.missed(check, &miss);
                 seen_before = Some(miss);
                 tokio::time::sleep(pause.min(deadline.remaining())).await;

@@ -47,14 +47,13 @@ impl Junit {
     fn report(&self) -> Report {
         let mut suite = TestSuite::new(self.suite.as_str());
         suite.set_time(self.took);
-        let mut blamed = false;
+        // The failure belongs to the first stage that failed; those after it may only have been stopped by it.
+        let mut failure = self.failure.as_ref();
         for case in &self.cases {
-            // The failure belongs to the stage it ended; only a stage that failed can have been ended by it.
-            let failure = self.failure.as_ref().filter(|_| case.class == "stage" && case.outcome == Outcome::Failed);
-            blamed |= failure.is_some();
-            suite.add_test_case(test_case(case, failure));
+            let blamed = case.class == "stage" && case.outcome == Outcome::Failed;
+            suite.add_test_case(test_case(case, if blamed { failure.take() } else { None }));
         }
-        if let Some(failure) = self.failure.as_ref().filter(|_| !blamed) {
+        if let Some(failure) = failure {
             let text = failure.what.clone();
             let (name, took) = ("run".to_owned(), self.took);
             let case = Case { class: "stage", name, took, outcome: Outcome::Failed, text };
@@ -135,5 +134,31 @@ impl View for Junit {
         }
         let file = File::create(&self.path).map_err(|error| named(&error))?;
         self.report().serialize(file).map_err(|error| named(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{failure, show, success};
+    use super::{Event, Junit};
+
+    fn written(events: &[(u64, Event)]) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("new/junit.xml");
+        show(&mut Junit::new(path.clone()), events);
+        std::fs::read_to_string(path).expect("a report")
+    }
+
+    #[test]
+    fn stages_and_probes_are_cases() {
+        insta::assert_snapshot!("success", written(&success()));
+        insta::assert_snapshot!("failure", written(&failure()));
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_is_a_failed_case() {
+        let events = success();
+        let report = written(&events[..3]);
+        assert!(report.contains("failures=\"1\"") && report.contains("stopped before its end"), "{report}");
     }
 }

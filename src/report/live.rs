@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use console::truncate_str;
@@ -19,7 +19,8 @@ const FRAME: Duration = Duration::from_millis(100);
 const NOTE_COLUMN: usize = 22;
 
 /// Moving lines on a terminal.
-pub struct Live {
+pub struct Live<W> {
+    to: W,
     bars: MultiProgress,
     by_stage: BTreeMap<Stage, ProgressBar>,
     paint: Paint,
@@ -27,15 +28,18 @@ pub struct Live {
     width: Box<dyn Fn() -> usize + Send>,
 }
 
-impl Live {
-    /// Draws on `target`, coloured or not; `width` is asked for the terminal's columns before each note.
+impl<W: Write + Send> Live<W> {
+    /// Writes what stays to `to` and draws what moves on `target`, both the same terminal, coloured or not; `width` is
+    /// asked for its columns before each note.
     pub fn new(
+        to: W,
         target: ProgressDrawTarget,
         width: impl Fn() -> usize + Send + 'static,
         colour: bool,
         verbosity: Verbosity,
     ) -> Self {
         Self {
+            to,
             bars: MultiProgress::with_draw_target(target),
             by_stage: BTreeMap::new(),
             paint: Paint(colour),
@@ -61,14 +65,23 @@ impl Live {
         Ok(&self.by_stage[&stage])
     }
 
-    fn line(&self, mark: Mark, stage: Option<Stage>, took: &str, text: &str) -> io::Result<()> {
+    /// Writes lines that stay, above those that move.
+    fn lines(&mut self, lines: &[String]) -> io::Result<()> {
+        let to = &mut self.to;
+        self.bars.suspend(|| {
+            lines.iter().try_for_each(|line| writeln!(to, "{line}"))?;
+            to.flush()
+        })
+    }
+
+    fn marked(&self, mark: Mark, stage: Option<Stage>, took: &str, text: &str) -> String {
         let stage = stage.map_or("", Stage::title);
-        self.bars.println(format!("{} {stage:<9}  {took:>7}  {text}", self.paint.mark(mark)))
+        format!("{} {stage:<9}  {took:>7}  {text}", self.paint.mark(mark))
     }
 
     fn tell(&mut self, told: Told) -> io::Result<()> {
         match told {
-            Told::Opening(text) => self.bars.println(self.paint.dim(&text)),
+            Told::Opening(text) => self.lines(&[self.paint.dim(&text)]),
             Told::Started(stage) => self.bar(stage).map(|_| ()),
             Told::Note(stage, note) => {
                 let room = (self.width)().saturating_sub(NOTE_COLUMN);
@@ -77,16 +90,16 @@ impl Live {
                 Ok(())
             }
             Told::Said { stage, mark, text, hints } => {
-                self.line(mark, stage, "", &text)?;
-                hints.iter().try_for_each(|hint| {
-                    self.bars.println(format!("{}{}", " ".repeat(NOTE_COLUMN), self.paint.hint(hint)))
-                })
+                let hints = hints.iter().map(|hint| format!("{}{}", " ".repeat(NOTE_COLUMN), self.paint.hint(hint)));
+                let lines: Vec<String> = [self.marked(mark, stage, "", &text)].into_iter().chain(hints).collect();
+                self.lines(&lines)
             }
             Told::Finished { stage, mark, took, summary } => {
                 self.drop_bar(stage);
-                self.line(mark, Some(stage), &seconds(took), &summary)
+                let line = self.marked(mark, Some(stage), &seconds(took), &summary);
+                self.lines(&[line])
             }
-            Told::Ended(finale) => finale.lines(self.paint).iter().try_for_each(|line| self.bars.println(line)),
+            Told::Ended(finale) => self.lines(&finale.lines(self.paint)),
         }
     }
 
@@ -98,7 +111,7 @@ impl Live {
     }
 }
 
-impl View for Live {
+impl<W: Write + Send> View for Live<W> {
     fn on(&mut self, at: Duration, event: &Event) -> io::Result<()> {
         if matches!(event, Event::RunFinished { .. }) {
             self.end()?;
@@ -111,5 +124,50 @@ impl View for Live {
             self.drop_bar(stage);
         }
         self.bars.clear()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use indicatif::ProgressDrawTarget;
+
+    use super::super::samples::{failure, show, success};
+    use super::{Event, Live, Stage, Verbosity, View};
+
+    fn shown(events: &[(u64, Event)], colour: bool) -> String {
+        let mut out = Vec::new();
+        show(&mut Live::new(&mut out, ProgressDrawTarget::hidden(), || 60, colour, Verbosity::Normal), events);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn what_stays_on_screen() {
+        insta::assert_snapshot!("success", shown(&success(), false));
+        insta::assert_snapshot!("failure", shown(&failure(), false));
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        for events in [success(), failure()] {
+            let coloured = shown(&events, true);
+            assert_ne!(coloured, shown(&events, false));
+            assert_eq!(console::strip_ansi_codes(&coloured), shown(&events, false));
+        }
+    }
+
+    #[test]
+    fn active_stages_stand_in_the_pipeline_s_order_with_notes_that_fit() {
+        let mut out = Vec::new();
+        let mut view = Live::new(&mut out, ProgressDrawTarget::hidden(), || 40, false, Verbosity::Normal);
+        for stage in [Stage::Images, Stage::Cluster] {
+            view.on(Duration::ZERO, &Event::StageStarted { stage }).expect("drawn");
+            let note = "a note that is too long for this terminal".to_owned();
+            view.on(Duration::ZERO, &Event::Progress { stage, note }).expect("drawn");
+        }
+        let notes = view.by_stage.values().map(|bar| (bar.prefix(), bar.message()));
+        let note = "a note that is to…".to_owned();
+        assert_eq!(notes.collect::<Vec<_>>(), [("cluster".to_owned(), note.clone()), ("images".to_owned(), note)]);
     }
 }

@@ -12,6 +12,7 @@
 //! | `plain.rs` | for a log: one line per thing that happened |
 //! | `json.rs` | for a program: NDJSON, and its JSON Schema |
 //! | `junit.rs` | for a CI server: stages and probes as test cases |
+//! | `samples.rs` | two runs that the views' tests show |
 
 mod event;
 mod finale;
@@ -20,6 +21,8 @@ mod junit;
 mod live;
 mod plain;
 mod reporter;
+#[cfg(test)]
+mod samples;
 mod story;
 mod view;
 mod words;

@@ -25,8 +25,10 @@ pub struct Plain<W> {
 /// The notes of a stage under way.
 #[derive(Default)]
 struct Notes {
+    /// When it last said one.
+    said: Option<Duration>,
     /// When it last said anything.
-    said: Duration,
+    heard: Duration,
     told: String,
     /// What it would have said since.
     pending: Option<String>,
@@ -54,8 +56,7 @@ impl<W: Write + Send> Plain<W> {
         match told {
             Told::Opening(text) => self.line(at, None, &text),
             Told::Started(stage) => {
-                // A stage's first note need not wait.
-                self.notes.insert(stage, Notes { said: at.saturating_sub(NOTE_EVERY), ..Notes::default() });
+                self.notes.insert(stage, Notes { heard: at, ..Notes::default() });
                 self.line(at, Some(stage), "started")
             }
             Told::Note(stage, note) => {
@@ -90,15 +91,21 @@ impl<W: Write + Send> Plain<W> {
     fn catch_up(&mut self, at: Duration) -> io::Result<()> {
         let mut due = Vec::new();
         for (stage, notes) in &mut self.notes {
-            let silent = at.saturating_sub(notes.said);
-            if let Some(note) = notes.pending.take_if(|_| silent >= NOTE_EVERY) {
-                notes.told.clone_from(&note);
-                notes.said = at;
-                due.push((*stage, note));
-            } else if silent >= REPEAT_AFTER {
-                notes.said = at;
-                due.push((*stage, format!("still {}", notes.told).trim_end().to_owned()));
-            }
+            let rested = notes.said.is_none_or(|said| at.saturating_sub(said) >= NOTE_EVERY);
+            let note = match notes.pending.take_if(|_| rested) {
+                Some(note) => {
+                    notes.told.clone_from(&note);
+                    notes.said = Some(at);
+                    note
+                }
+                None if at.saturating_sub(notes.heard) >= REPEAT_AFTER && notes.told.is_empty() => {
+                    "still at it".to_owned()
+                }
+                None if at.saturating_sub(notes.heard) >= REPEAT_AFTER => format!("still: {}", notes.told),
+                None => continue,
+            };
+            notes.heard = at;
+            due.push((*stage, note));
         }
         due.into_iter().try_for_each(|(stage, note)| self.line(at, Some(stage), &note))
     }
@@ -115,5 +122,56 @@ impl<W: Write + Send> View for Plain<W> {
     fn tick(&mut self, at: Duration) -> io::Result<()> {
         self.catch_up(at)?;
         self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::samples::{failure, show, success};
+    use super::{Event, Plain, Stage, Verbosity, View};
+
+    fn shown(events: &[(u64, Event)], verbosity: Verbosity) -> String {
+        let mut out = Vec::new();
+        show(&mut Plain::new(&mut out, false, verbosity), events);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_success() {
+        insta::assert_snapshot!("success", shown(&success(), Verbosity::Normal));
+        insta::assert_snapshot!("success_verbose", shown(&success(), Verbosity::Verbose));
+    }
+
+    #[test]
+    fn a_failure_ends_in_its_first_cause() {
+        let text = shown(&failure(), Verbosity::Normal);
+        assert_eq!(text.lines().last(), Some("  because HTTP 503 Service Unavailable, not 200"));
+        insta::assert_snapshot!("failure", text);
+    }
+
+    #[test]
+    fn quiet_is_failures_and_the_end() {
+        insta::assert_snapshot!("success_quiet", shown(&success(), Verbosity::Quiet));
+        insta::assert_snapshot!("failure_quiet", shown(&failure(), Verbosity::Quiet));
+    }
+
+    #[test]
+    fn a_held_back_note_is_said_when_it_is_due_and_repeated_when_nothing_follows() {
+        let mut out = Vec::new();
+        let mut view = Plain::new(&mut out, false, Verbosity::Normal);
+        let note = |note: &str| Event::Progress { stage: Stage::Cluster, note: note.to_owned() };
+        let seconds = Duration::from_secs;
+        view.on(seconds(0), &note("first")).expect("written");
+        view.on(seconds(1), &note("second")).expect("written");
+        view.on(seconds(2), &note("third")).expect("written");
+        for at in 3..40 {
+            view.tick(seconds(at)).expect("written");
+        }
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "[   0.0s] cluster    first\n[   5.0s] cluster    third\n[  35.0s] cluster    still: third\n"
+        );
     }
 }

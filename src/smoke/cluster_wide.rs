@@ -43,7 +43,8 @@ pub(super) async fn nothing(context: &Context<'_>) -> Sight {
         None => Ok(format!("{} ClusterRoles and {} bindings looked at", roles.len(), bindings.len())),
         Some((object, why)) => Err(Miss::new(object.clone(), why)
             .evidence(found.map(|(object, why)| format!("{object}: {why}")))
-            .hint(format!("`kubectl delete {}`, or look for who made it", object.replace(' ', "/")))),
+            .hint(format!("`kubectl delete {}`, or look for who made it", object.replace(' ', "/")))
+            .settled()),
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn sees_nothing_else(context: &Context<'_>) -> Sight {
         match refusals(&reply) {
             Ok(errors) if errors.is_empty() => {
                 let hint = "find the RoleBinding or ClusterRoleBinding that names kubernetes-dashboard, and remove it";
-                Err(reply.miss("answered, and must be refused").hint(hint))
+                Err(reply.miss("answered, and must be refused").hint(hint).settled())
             }
             Ok(_) => Ok(String::new()),
             Err(seen) => Err(reply.miss(seen)),

@@ -8,8 +8,6 @@ use reqwest::header::{CONTENT_TYPE, HeaderName};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 
-use crate::failure::{Failure, Reason};
-
 use super::miss::Miss;
 
 /// A NodePort that is not routed yet may swallow a connection: ask anew rather than wait.
@@ -35,7 +33,7 @@ pub(super) struct Reply {
 }
 
 impl Http {
-    pub(super) fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> reqwest::Result<Self> {
         Client::builder()
             .no_proxy()
             .redirect(Policy::none())
@@ -44,7 +42,6 @@ impl Http {
             .user_agent(concat!("flyte-sandbox/", env!("CARGO_PKG_VERSION")))
             .build()
             .map(Self)
-            .map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(&error))
     }
 
     pub(super) async fn get(&self, url: &str) -> Result<Reply, Miss> {
@@ -60,7 +57,10 @@ impl Http {
         body: Vec<u8>,
     ) -> Result<Reply, Miss> {
         let asked = format!("{method} {}", url.split('?').next().unwrap_or(url));
-        let missed = |error: reqwest::Error| Miss::new(asked.clone(), plainly(&error));
+        let missed = |error: reqwest::Error| {
+            let miss = Miss::new(asked.clone(), plainly(&error));
+            if error.is_connect() { miss.hint("`sandbox status` shows what runs and on which ports") } else { miss }
+        };
         let mut request = self.0.request(method, url).body(body);
         for (name, value) in headers {
             request = request.header(name, *value);
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_unexpected_status_is_a_miss_with_the_body_on_one_line() {
-        let miss = reply(503, "upstream\n  connect error").expect(StatusCode::OK).unwrap_err();
+        let miss = reply(503, "upstream\n  connect error").expect(StatusCode::OK).expect_err("503 is not 200");
         assert_eq!(miss.seen, "HTTP 503 Service Unavailable, not 200");
         assert_eq!(miss.evidence, ["upstream connect error"]);
     }

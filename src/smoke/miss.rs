@@ -14,11 +14,13 @@ pub(super) struct Miss {
     pub(super) evidence: Vec<String>,
     /// What to do next.
     pub(super) hints: Vec<String>,
+    /// A clear answer, and the wrong one: not a matter of waiting for something to start.
+    pub(super) settled: bool,
 }
 
 impl Miss {
     pub(super) fn new(asked: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { asked: asked.into(), seen: seen.into(), evidence: Vec::new(), hints: Vec::new() }
+        Self { asked: asked.into(), seen: seen.into(), evidence: Vec::new(), hints: Vec::new(), settled: false }
     }
 
     pub(super) fn evidence(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -28,6 +30,11 @@ impl Miss {
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    pub(super) fn settled(mut self) -> Self {
+        self.settled = true;
         self
     }
 
@@ -55,6 +62,7 @@ pub(super) fn all(sights: impl IntoIterator<Item = Sight>, things: &str) -> Sigh
     }
     for other in misses {
         first.evidence.push(other.line());
+        first.settled |= other.settled;
         for hint in other.hints {
             if !first.hints.contains(&hint) {
                 first.hints.push(hint);
@@ -76,7 +84,7 @@ mod tests {
     #[test]
     fn the_first_miss_speaks_and_the_others_are_evidence() {
         let miss = |asked: &str| Err(Miss::new(asked, "HTTP 403").hint("look"));
-        let merged = all([Ok(String::new()), miss("GET a"), miss("GET b")], "things").unwrap_err();
+        let merged = all([Ok(String::new()), miss("GET a"), miss("GET b")], "things").expect_err("two miss");
         assert_eq!(merged.line(), "GET a: HTTP 403 (2 of 3 things miss)");
         assert_eq!((merged.evidence, merged.hints), (vec!["GET b: HTTP 403".to_owned()], vec!["look".to_owned()]));
     }

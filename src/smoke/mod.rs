@@ -1,10 +1,10 @@
 //! Proof that what runs is a Flyte, and that it may do no more than it must.
 //!
-//! Every check is asked at once and again until it passes or its patience ends; the catalogue is the matrix.
+//! Every check is asked at once and again until it passes or the budget ends; the catalogue is the matrix.
 //!
 //! | file | what |
 //! |---|---|
-//! | `catalogue.rs` | the checks: id, title, what a pass proves, how long to keep asking |
+//! | `catalogue.rs` | the checks: id, title, what a pass proves |
 //! | `run.rs` | all checks at once, retries, verdicts, and the failure with the first cause |
 //! | `miss.rs` | why a check has not passed yet |
 //! | `target.rs` | what is checked, and the two ways to reach it |

@@ -43,7 +43,7 @@ async fn ask(context: &Context<'_>, row: Access) -> Sight {
     } else {
         "look for a RoleBinding or ClusterRoleBinding that names the ServiceAccount and is not the sandbox's"
     };
-    Err(Miss::new(asked, format!("{}, must be {}", word(said), word(row.allowed))).hint(hint))
+    Err(Miss::new(asked, format!("{}, must be {}", word(said), word(row.allowed))).hint(hint).settled())
 }
 
 fn review(row: &Access) -> SubjectAccessReview {

@@ -20,6 +20,10 @@ use super::{admin, cluster_wide, console, dashboard, datacatalog, propeller, rev
 /// Between two attempts at a check; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a wrong answer may take to become right: Roles do not mend themselves, but the authoriser reads them late.
+const SETTLING: Duration = Duration::from_secs(3);
+/// What an attempt that is under way at the deadline is given to end.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What a check ended with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +38,8 @@ pub struct Verdict {
     pub millis: u64,
 }
 
-/// Runs every check of [`CATALOGUE`] at once, each until it passes or its patience or the budget ends. Speaks the whole
-/// of [`Stage::Smoke`]: start, progress, a probe per verdict, end.
+/// Runs every check of [`CATALOGUE`] at once, each until it passes, its answer is settled, or the budget ends. Speaks the
+/// whole of [`Stage::Smoke`]: start, progress, a probe per verdict, end.
 ///
 /// # Errors
 /// [`Reason::Smoke`] with the first failing check on the object, its request and what was seen as causes, everything
@@ -51,7 +55,9 @@ pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure
 }
 
 async fn all_checks(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure> {
-    let context = Context { spec: target.spec, http: Http::new()?, api: ApiServer::new(target.client.clone()) };
+    let http = Http::new();
+    let http = http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(&error));
+    let context = Context { spec: target.spec, http: http?, api: ApiServer::new(target.client.clone()) };
     let deadline = run.deadline.at_most(target.budget);
     let board = Board::new(run);
     let context = &context;
@@ -69,12 +75,18 @@ async fn until_passed(
     deadline: Deadline,
 ) -> (Verdict, Option<Miss>) {
     let started = Instant::now();
-    let deadline = deadline.at_most(check.patience);
+    let settled = Deadline::after(SETTLING);
     let mut pause = FIRST_PAUSE;
+    let mut seen_before = None;
     let sight = loop {
-        match look(check.id, context).await {
-            Err(miss) if !deadline.remaining().is_zero() => {
+        let sight = match tokio::time::timeout(deadline.remaining() + GRACE, look(check.id, context)).await {
+            Ok(sight) => sight,
+            Err(_) => Err(seen_before.unwrap_or_else(|| Miss::new(check.title, "no answer in time"))),
+        };
+        match sight {
+            Err(miss) if !(deadline.remaining().is_zero() || miss.settled && settled.remaining().is_zero()) => {
                 board.missed(check, &miss);
+                seen_before = Some(miss);
                 tokio::time::sleep(pause.min(deadline.remaining())).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

@@ -17,7 +17,8 @@ pub struct Target<'a> {
     pub spec: &'a Spec,
     /// The cluster's API, as its administrator.
     pub client: kube::Client,
-    /// How long to keep asking in all; [`BUDGET`] after an `up`, a few seconds for a sandbox that should be ready.
+    /// How long to keep asking; [`BUDGET`] after an `up`, a few seconds for a sandbox that should be ready. An attempt
+    /// that is under way when it ends is given a moment more.
     pub budget: Duration,
 }
 

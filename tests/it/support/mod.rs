@@ -1,0 +1,3 @@
+//! What the tests play against.
+
+pub(crate) mod flyte;

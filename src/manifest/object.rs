@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// What identifies an object within a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +63,12 @@ impl Object {
         }
         strip_nulls(&mut value);
         Ok(Self(value))
+    }
+
+    /// An object with nothing but its identity.
+    #[must_use]
+    pub fn named(api_version: &str, kind: &str, name: &str) -> Self {
+        Self(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}))
     }
 
     /// `apiVersion`.

@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 
 pub use waves::Wave;
 
-use crate::cluster::ClusterPlan;
-use crate::manifest::{ImageRef, ObjectRef};
-use crate::render::Rendered;
+use crate::cluster::{ClusterPlan, PortMapping};
+use crate::manifest::{ImageRef, Object, ObjectRef};
+use crate::render::{Lock, RenderError, Rendered};
 use crate::spec::Spec;
 
 /// What `up` would do.
@@ -36,10 +36,13 @@ pub struct Plan {
 
 impl Plan {
     /// The plan for a spec and the objects rendered for it.
-    #[must_use]
-    pub fn new(spec: Spec, rendered: Rendered, node_images: Vec<ImageRef>) -> Self {
+    ///
+    /// # Errors
+    /// Never in a released binary: the built-in image lock cannot be read.
+    pub fn new(spec: Spec, rendered: Rendered) -> Result<Self, RenderError> {
         let images = rendered.images().into_iter().collect();
-        let cluster = ClusterPlan::new(&spec);
+        let (major, minor) = spec.kubernetes_minor();
+        let node_images = Lock::embedded()?.node_images(&format!("v{major}.{minor}")).to_vec();
         let waves = waves::sort(rendered.objects);
         let mut hash = Sha256::new();
         for object in waves.iter().flat_map(|wave| &wave.objects) {
@@ -47,16 +50,32 @@ impl Plan {
             hash.update([0]);
         }
         let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { spec, cluster, images, node_images, waves, digest }
+        Ok(Self { cluster: cluster(&spec), spec, images, node_images, waves, digest })
     }
 
     /// Every object's identity.
     pub fn objects(&self) -> impl Iterator<Item = ObjectRef> {
-        self.waves.iter().flat_map(|wave| &wave.objects).map(crate::manifest::Object::reference)
+        self.waves.iter().flat_map(|wave| &wave.objects).map(Object::reference)
     }
 
     /// Every workload's identity.
     pub fn workloads(&self) -> impl Iterator<Item = ObjectRef> {
         self.waves.iter().flat_map(Wave::workloads)
+    }
+}
+
+/// One node, with the three NodePorts on the host ports of the spec.
+fn cluster(spec: &Spec) -> ClusterPlan {
+    let port = |host, node, purpose: &str| PortMapping { host, node, purpose: purpose.to_owned() };
+    ClusterPlan {
+        name: spec.name.clone(),
+        node_image: spec.node_image.clone(),
+        ports: vec![
+            port(spec.ports.console, 30081, "console"),
+            port(spec.ports.dashboard, 30082, "dashboard"),
+            port(spec.ports.minio, 30084, "minio"),
+        ],
+        api_port: spec.ports.api,
+        store: None,
     }
 }

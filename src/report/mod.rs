@@ -8,6 +8,7 @@
 //! | `story.rs` | events as things to tell a person, by verbosity: the fold both human views share |
 //! | `finale.rs` | the last lines: where to go, or what failed with the first cause last |
 //! | `words.rs` | durations, sizes, one-line texts, marks and their colours |
+//! | `human.rs` | which of the two a person is shown |
 //! | `live.rs` | for a terminal: a moving line per active stage |
 //! | `plain.rs` | for a log: one line per thing that happened |
 //! | `json.rs` | for a program: NDJSON, and its JSON Schema |
@@ -16,6 +17,7 @@
 
 mod event;
 mod finale;
+mod human;
 mod json;
 mod junit;
 mod live;
@@ -28,6 +30,7 @@ mod view;
 mod words;
 
 pub use event::{Change, Endpoint, Event, Outcome, SCHEMA_VERSION, Severity, Stage, Waiting};
+pub use human::human;
 pub use json::{Json, event_schema};
 pub use junit::Junit;
 pub use live::Live;

@@ -91,4 +91,15 @@ mod tests {
             assert_eq!(script_of(&page), expected.map(str::to_owned).map_err(str::to_owned), "{page}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_script_is_a_path_below_the_console_on_any_page(parts in proptest::collection::vec(
+            proptest::sample::select(vec!["react-app", "window.env", "{", "}", "<script", ">", " src=\"", "\"", "/console/", "é"]), 0..20,
+        )) {
+            if let Ok(path) = script_of(&parts.concat()) {
+                proptest::prop_assert!(path.starts_with("/console/"));
+            }
+        }
+    }
 }

@@ -141,12 +141,21 @@ mod tests {
             (format!("{gauge} 2e+01"), Some(20)),
             (format!("{gauge} 0"), Some(0)),
             (format!("{gauge} NaN"), None),
-            (format!("{gauge}"), None),
+            (gauge.to_owned(), None),
             ("flyte:propeller:103020_flytepoc_x_d_dev:free_workers_count 20".to_owned(), None),
             (String::new(), None),
         ];
         for (metrics, expected) in table {
             assert_eq!(free_workers(&metrics, "103020-flytepoc-x-t-dev"), expected, "{metrics}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_metrics_can_be_read(value in ".*") {
+            let gauge = "flyte:propeller:n:free_workers_count";
+            let free = free_workers(&format!("{gauge}{value}"), "n");
+            proptest::prop_assert!(free.is_none_or(|free| free < 1_000_000));
         }
     }
 

@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a wrong answer may take to become right: Roles do not mend themselves, but the authoriser reads them late.
 const SETTLING: Duration = Duration::from_secs(3);
 /// What an attempt that is under way at the deadline is given to end.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(3);
 
 /// What a check ended with.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,7 +37,7 @@ async fn smoke(flyte: &FakeFlyte) -> Smoke {
 
 /// With time for an attempt or two.
 async fn failing(flyte: &FakeFlyte) -> Failure {
-    let smoke = smoke_within(flyte, Duration::from_millis(50), CancellationToken::new()).await;
+    let smoke = smoke_within(flyte, Duration::from_millis(500), CancellationToken::new()).await;
     smoke.done.expect_err("something is broken")
 }
 

@@ -1,13 +1,12 @@
 //! What a command works with: its inputs, its streams, and a narrated run.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use console::Term;
-use indicatif::ProgressDrawTarget;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +18,7 @@ use crate::lifecycle::{Done, Host};
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::render::{self, RenderError};
-use crate::report::{self, Event, Json, Junit, Live, Outcome, Plain, Reporter, Stage, Verbosity, View};
+use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Stage, Verbosity, View};
 use crate::run::{Deadline, Run};
 use crate::spec::{Provenance, Resolved};
 
@@ -150,6 +149,11 @@ impl Session {
         }
     }
 
+    /// Does asynchronous work that has no events.
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        runtime()?.block_on(work)
+    }
+
     /// Does `work` with a plan while its events are shown, to the end. Making the plan is the first stage.
     pub(super) fn narrate_plan(
         &self,
@@ -179,10 +183,7 @@ impl Session {
         work: impl AsyncFnOnce(&Run) -> Result<Done, Failure>,
     ) -> Result<(), Ended> {
         let started = Instant::now();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| Failure::new(Reason::Internal, "cannot start the runtime").because(error))?;
-        runtime.block_on(async {
+        runtime()?.block_on(async {
             let (report, events) = Reporter::channel();
             let shown = tokio::spawn(report::drive(events, self.views(telling.junit)));
             let cancel = CancellationToken::new();
@@ -231,21 +232,19 @@ impl Session {
             (false, 0) => Verbosity::Normal,
             (false, _) => Verbosity::Verbose,
         };
-        let terminal = Term::stderr();
-        let alive = terminal.is_term() && !self.environment.variables.contains_key("CI") && self.global.verbose < 2;
-        let colour = console::colors_enabled_stderr();
-        let mut views: Vec<Box<dyn View>> = Vec::new();
-        match self.global.output {
-            Output::Json => views.push(Box::new(Json::new(io::stdout()))),
-            Output::Human if alive && verbosity != Verbosity::Quiet => {
-                let width = move || usize::from(terminal.size().1);
-                views.push(Box::new(Live::new(ProgressDrawTarget::stderr(), width, colour, verbosity)));
-            }
-            Output::Human => views.push(Box::new(Plain::new(io::stderr(), colour && io::stderr().is_terminal(), verbosity))),
-        }
+        let ci = self.environment.variables.contains_key("CI") || self.global.verbose >= 2;
+        let mut views: Vec<Box<dyn View>> = vec![match self.global.output {
+            Output::Json => Box::new(Json::new(io::stdout())),
+            Output::Human => report::human(Term::stderr(), ci, console::colors_enabled_stderr(), verbosity),
+        }];
         views.extend(junit.map(|path| Box::new(Junit::new(path)) as Box<dyn View>));
         views
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(Reason::Internal, "cannot start the runtime").because(error))
 }
 
 fn finished(result: &Result<Done, Failure>, started: Instant) -> Event {

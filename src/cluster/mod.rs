@@ -1,1 +1,30 @@
-//! To come.
+//! The k3d cluster: one node, made by `k3d`, watched and removed through Docker.
+//!
+//! | file | what |
+//! |---|---|
+//! | `plan.rs` | what the cluster shall be, and the names that follow from that |
+//! | `k3d.rs` | the `k3d` on the path, its version, running it |
+//! | `dialect.rs` | the command lines of k3d 4 and 5 |
+//! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
+//! | `crash.rs` | a node that does not stay up, and why |
+//! | `kubeconfig.rs` | access to the cluster, as text |
+//! | `ready.rs` | what is missing until pods can run |
+//! | `dns.rs` | until names resolve in the cluster |
+//! | `ensure.rs` | from whatever there is to a cluster that is ready |
+
+mod crash;
+mod dialect;
+mod dns;
+mod ensure;
+mod k3d;
+mod kubeconfig;
+mod node;
+mod plan;
+mod ready;
+
+pub use dialect::Dialect;
+pub use dns::wait_for_dns;
+pub use ensure::{Cluster, ensure};
+pub use k3d::{K3d, Version};
+pub use node::{NodeState, OWNER_LABEL, Removed, delete, owned, state};
+pub use plan::{ClusterPlan, PortMapping};

@@ -16,7 +16,9 @@ use crate::failure::{Failure, Reason};
 use crate::manifest::{Object, ObjectRef};
 use crate::report::{Change, Event};
 use crate::run::Run;
+use crate::spec::Spec;
 
+/// The ConfigMap's name.
 const NAME: &str = "sandbox-inventory";
 const ONE_ANSWER: Duration = Duration::from_secs(10);
 
@@ -25,6 +27,8 @@ const ONE_ANSWER: Duration = Duration::from_secs(10);
 pub struct Inventory {
     /// Of the rendered objects: equal digests mean that there is nothing to apply.
     pub digest: String,
+    /// What it was rendered for.
+    pub spec: Spec,
     /// Identities of what was applied.
     pub objects: BTreeSet<ObjectRef>,
 }
@@ -38,31 +42,28 @@ fn place(namespace: &str) -> ObjectRef {
     }
 }
 
-/// The inventory in the system namespace; none where nothing was ever applied. One request.
+/// The cluster's inventory, in whichever namespace it is: the spec may have named another one then. One request.
 ///
 /// # Errors
 /// [`Reason::Apply`] when the API does not answer, or the inventory cannot be read.
-pub async fn load(client: &Client, namespace: &str) -> Result<Option<Inventory>, Failure> {
-    let place = place(namespace);
+pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
     let what = "cannot read what was applied before";
-    let request = async {
-        let api = resolve(client, &place).await?.endpoint(client, Some(namespace));
-        api.get_opt(NAME).await
+    let everywhere: Api<ConfigMap> = Api::all(client.clone());
+    let named = ListParams::default().fields(&format!("metadata.name={NAME}"));
+    let answer = timeout(ONE_ANSWER, everywhere.list(&named)).await;
+    let unread = || Failure::new(Reason::Apply, what).on(format!("configmap {NAME}"));
+    let found = answer.map_err(|_| unread().because("the API does not answer"))?;
+    let found = found.map_err(|error| unread().caused_by(&error))?;
+    let Some(data) = found.items.into_iter().find_map(|map| map.data) else { return Ok(None) };
+    let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
+    let damaged = |error: serde_json::Error| {
+        unread().caused_by(&error).hint("start anew with `sandbox down` and `sandbox up`")
     };
-    let answer = timeout(ONE_ANSWER, request).await;
-    let answer = answer.map_err(|_| Failure::new(Reason::Apply, what).on(&place).because("the API does not answer"))?;
-    let Some(found) = answer.map_err(|error| Refusal::of(&error).failure(what, &place))? else { return Ok(None) };
-    let text = |key: &str| found.data.pointer(&format!("/data/{key}")).and_then(Value::as_str);
-    let objects = text("objects").map(serde_json::from_str).transpose();
-    let damaged = |cause: String| {
-        let failure = Failure::new(Reason::Apply, what).on(&place).because(cause);
-        failure.hint("start anew with `sandbox down` and `sandbox up`")
-    };
-    match (text("digest"), objects) {
-        (Some(digest), Ok(Some(objects))) => Ok(Some(Inventory { digest: digest.to_owned(), objects })),
-        (_, Err(error)) => Err(damaged(error.to_string())),
-        _ => Err(damaged("it has no `digest` or no `objects`".to_owned())),
-    }
+    Ok(Some(Inventory {
+        digest: text("digest").to_owned(),
+        spec: serde_json::from_str(text("spec")).map_err(damaged)?,
+        objects: serde_json::from_str(text("objects")).map_err(damaged)?,
+    }))
 }
 
 /// Keeps the inventory in the system namespace.
@@ -72,12 +73,13 @@ pub async fn load(client: &Client, namespace: &str) -> Result<Option<Inventory>,
 pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: &Run) -> Result<(), Failure> {
     let what = "cannot keep what was applied";
     let place = place(namespace);
-    let objects = serde_json::to_string(&inventory.objects)
-        .map_err(|error| Failure::new(Reason::Internal, what).caused_by(&error))?;
+    let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(&error);
+    let objects = serde_json::to_string(&inventory.objects).map_err(unwritable)?;
+    let spec = serde_json::to_string(&inventory.spec).map_err(unwritable)?;
     let body = json!({
         "apiVersion": place.api_version, "kind": place.kind,
         "metadata": {"name": NAME, "namespace": namespace, "labels": {MANAGED_BY: MANAGER}},
-        "data": {"digest": inventory.digest, "objects": objects},
+        "data": {"digest": inventory.digest, "spec": spec, "objects": objects},
     });
     let body = Object::new(body).map_err(|error| Failure::new(Reason::Internal, what).caused_by(&error))?;
     run.unless_cancelled(request::put(client, &body, None, run)).await.map(|_| ())

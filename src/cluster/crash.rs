@@ -1,0 +1,122 @@
+//! A node that does not stay up, and why. k3d does not notice for minutes, or calls it a success; the container's
+//! restart count tells within a second.
+
+use std::time::Duration;
+
+use crate::docker::{ContainerState, Docker};
+use crate::failure::{Failure, Reason};
+use crate::process::plain;
+
+const LOOK: Duration = Duration::from_millis(300);
+const LOG: usize = 200;
+const EVIDENCE: usize = 15;
+
+/// Ends only when the node has gone down, with the failure to report. A node that is not there yet is waited for.
+pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
+    let mut baseline = None;
+    loop {
+        match docker.container(node).await {
+            Ok(Some(seen)) => {
+                let before =
+                    *baseline.get_or_insert(if seen.state == ContainerState::Running { seen.restarts } else { 0 });
+                let down = matches!(seen.state, ContainerState::Exited | ContainerState::Restarting);
+                if down || seen.restarts > before {
+                    return explain(docker, node, seen.exit_code).await;
+                }
+            }
+            Ok(None) if baseline.is_some() => {
+                return Failure::new(Reason::NodeCrash, "the node was removed while it started")
+                    .on(format!("container {node}"));
+            }
+            Ok(None) => {}
+            Err(failure) => return failure,
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Why the node went down, from its log.
+pub(super) async fn explain(docker: &Docker, node: &str, exit_code: i64) -> Failure {
+    let log = docker.logs(node, LOG).await.unwrap_or_default();
+    let failure = Failure::new(Reason::NodeCrash, "the node does not stay up")
+        .on(format!("container {node}"))
+        .because(format!("k3s ended with exit code {exit_code}"))
+        .evidence(relevant(&log));
+    match cause(&log) {
+        Some(cause) => failure.because(cause),
+        None => failure.hint(format!("`docker logs {node}` shows all that it wrote")),
+    }
+}
+
+/// The line that says why k3s ended: a fatal one, or else an unknown flag, or else its last error.
+fn cause(log: &[String]) -> Option<String> {
+    let last = |wanted: &dyn Fn(&str) -> bool| log.iter().rev().find(|line| wanted(line)).map(|line| message(line));
+    last(&is_fatal)
+        .or_else(|| last(&is_usage))
+        .or_else(|| last(&is_error))
+        .or_else(|| last(&|line| !line.trim().is_empty()))
+}
+
+fn relevant(log: &[String]) -> Vec<String> {
+    let chosen: Vec<&String> = log.iter().filter(|line| is_fatal(line) || is_usage(line) || is_error(line)).collect();
+    let chosen = if chosen.is_empty() { log.iter().collect() } else { chosen };
+    chosen[chosen.len().saturating_sub(EVIDENCE)..].iter().map(|line| plain(line)).collect()
+}
+
+fn is_fatal(line: &str) -> bool {
+    line.contains("level=fatal") || line.starts_with("panic:") || klog(line, 'F')
+}
+
+fn is_usage(line: &str) -> bool {
+    line.starts_with("Incorrect Usage") || line.contains("flag provided but not defined")
+}
+
+fn is_error(line: &str) -> bool {
+    line.contains("level=error") || klog(line, 'E')
+}
+
+/// Kubernetes' own log lines start with a letter and the date: `F1123 20:36:40.000001`.
+fn klog(line: &str, level: char) -> bool {
+    line.strip_prefix(level).is_some_and(|rest| rest.len() > 4 && rest.as_bytes()[..4].iter().all(u8::is_ascii_digit))
+}
+
+fn message(line: &str) -> String {
+    let line = plain(line);
+    match line.split_once(" msg=") {
+        Some((_, message)) => message.trim_matches('"').replace("\\\"", "\""),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_fatal_line_is_the_cause_even_when_others_follow() {
+        let log = log(&[
+            r#"time="t" level=info msg="Starting k3s""#,
+            r#"time="t" level=fatal msg="starting kubernetes: listen tcp :6443: bind: \"in use\"""#,
+            "E1123 20:36:40.000001 1 reflector.go:1] later",
+        ]);
+        assert_eq!(cause(&log).as_deref(), Some("starting kubernetes: listen tcp :6443: bind: \"in use\""));
+        assert_eq!(relevant(&log).len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_flag_is_a_cause() {
+        let log =
+            log(&["Incorrect Usage. flag provided but not defined: -no-such", "", "USAGE:", "   k3s server [OPTIONS]"]);
+        assert_eq!(cause(&log).as_deref(), Some("Incorrect Usage. flag provided but not defined: -no-such"));
+    }
+
+    #[test]
+    fn without_a_known_word_the_last_line_has_to_do() {
+        assert_eq!(cause(&log(&["a", "trap: SIGTERM: bad trap", ""])).as_deref(), Some("trap: SIGTERM: bad trap"));
+        assert_eq!(cause(&[]), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! Until names resolve in the cluster.
+//!
+//! CoreDNS is scheduled before the node has its pod network, so its first sandbox fails, and the kubelet lets twelve
+//! seconds pass before the second try. A new pod is tried at once.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client, ResourceExt};
+
+use super::ensure::Cluster;
+use crate::failure::{Failure, Reason};
+use crate::kubernetes;
+use crate::report::Stage;
+use crate::run::Run;
+
+const LOOK: Duration = Duration::from_millis(250);
+const ANSWER: Duration = Duration::from_secs(2);
+const BUDGET: Duration = Duration::from_secs(120);
+const NAMESPACE: &str = "kube-system";
+
+/// Waits until a CoreDNS pod is ready. The Deployment's `Available` is no proof: with one replica, of which one may be
+/// unavailable, it is true before the pod runs.
+///
+/// # Errors
+/// [`Reason::ClusterNotReady`] at the deadline, with what was seen last.
+pub async fn wait_for_dns(cluster: &Cluster, run: &Run) -> Result<(), Failure> {
+    let client = kubernetes::client(&cluster.kubeconfig)?;
+    let deadline = run.deadline.at_most(BUDGET);
+    let (mut told, mut replaced) = (String::new(), false);
+    loop {
+        let missing = match look(&client, &mut replaced).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(missing)) => missing,
+            Err(error) => error.to_string(),
+        };
+        if missing != told {
+            run.report.progress(Stage::Cluster, format!("DNS: {missing}"));
+            told.clone_from(&missing);
+        }
+        if deadline.remaining().is_zero() {
+            return Err(Failure::new(Reason::ClusterNotReady, "names do not resolve in the cluster")
+                .on(format!("deployment {NAMESPACE}/coredns"))
+                .because(missing));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What CoreDNS waits for, if it is not ready.
+async fn look(client: &Client, replaced: &mut bool) -> kube::Result<Option<String>> {
+    let deployments = Api::<Deployment>::namespaced(client.clone(), NAMESPACE);
+    let Some(deployment) = timely(deployments.get_opt("coredns")).await? else {
+        return Ok(Some("waiting for k3s to apply CoreDNS".to_owned()));
+    };
+    let ready = deployment.status.and_then(|status| status.ready_replicas).unwrap_or(0);
+    if ready > 0 {
+        return Ok(None);
+    }
+    let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
+    let list = timely(pods.list(&ListParams::default().labels("k8s-app=kube-dns"))).await?;
+    let Some(pod) = list.items.iter().find(|pod| pod.metadata.deletion_timestamp.is_none()) else {
+        return Ok(Some("waiting for its pod".to_owned()));
+    };
+    if !*replaced && let Some(why) = failed_sandbox(client, pod).await? {
+        tracing::info!(pod = pod.name_any(), why, "replace CoreDNS' pod");
+        timely(pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0))).await?;
+        *replaced = true;
+        return Ok(Some("its pod came before the pod network; a new one takes its place".to_owned()));
+    }
+    Ok(Some(waiting(pod)))
+}
+
+/// The message of the pod's failed sandbox, if it has failed for want of the pod network.
+async fn failed_sandbox(client: &Client, pod: &Pod) -> kube::Result<Option<String>> {
+    let events = Api::<Event>::namespaced(client.clone(), NAMESPACE);
+    let of_pod = format!("involvedObject.name={},reason=FailedCreatePodSandBox", pod.name_any());
+    let list = timely(events.list(&ListParams::default().fields(&of_pod))).await?;
+    Ok(list.items.into_iter().filter_map(|event| event.message).find(|message| message.contains("subnet.env")))
+}
+
+fn waiting(pod: &Pod) -> String {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let state = statuses.into_iter().flatten().find_map(|status| status.state.as_ref()?.waiting.clone());
+    match state.and_then(|waiting| waiting.reason) {
+        Some(reason) => format!("{}: {reason}", pod.name_any()),
+        None => format!("{}: waiting for its readiness probe", pod.name_any()),
+    }
+}
+
+/// A call that is not waited for longer than a live API needs; a stalled one is repeated at the next look.
+async fn timely<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    match tokio::time::timeout(ANSWER, call).await {
+        Ok(answer) => answer,
+        Err(elapsed) => Err(kube::Error::Service(Box::new(elapsed))),
+    }
+}

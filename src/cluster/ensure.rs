@@ -1,0 +1,214 @@
+//! From whatever there is to a cluster that is ready.
+
+use super::k3d::K3d;
+use super::node::{NodeState, delete, state};
+use super::plan::ClusterPlan;
+use super::{crash, ready};
+use crate::docker::{Docker, Inspected};
+use crate::failure::{Failure, Reason};
+use crate::report::{Outcome, Stage};
+use crate::run::Run;
+
+/// The port of the Kubernetes API inside the node.
+const API_PORT: u16 = 6443;
+
+/// A cluster in which pods can run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// Access to it, from this host.
+    pub kubeconfig: String,
+    /// Where its API is on 127.0.0.1.
+    pub api_port: u16,
+    /// Whether it was there and running before.
+    pub outcome: Outcome,
+}
+
+/// Creates the cluster, or starts it, or finds it running, and waits until pods can run in it. Names may not resolve
+/// yet: see [`wait_for_dns`](super::wait_for_dns). What was made is left in place on failure, so that it can be looked
+/// into; [`delete`] removes it.
+///
+/// # Errors
+/// [`Reason::Preflight`] when a cluster of this name is there that is not ours or not as planned;
+/// [`Reason::K3d`], [`Reason::NodeCrash`], [`Reason::ClusterNotReady`], [`Reason::Docker`], [`Reason::Interrupted`].
+pub async fn ensure(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+    let work = async {
+        match state(docker, &plan.name).await? {
+            NodeState::Absent | NodeState::Unstarted => create(docker, k3d, plan, run).await,
+            NodeState::Stopped => {
+                run.report.progress(Stage::Cluster, "start the node");
+                let api_port = unchanged(docker, plan).await?;
+                docker.start_container(&plan.node()).await?;
+                let kubeconfig = settle(docker, plan, api_port, run).await?;
+                Ok(cluster(plan, kubeconfig, api_port, Outcome::Passed))
+            }
+            NodeState::Running => {
+                let api_port = unchanged(docker, plan).await?;
+                let kubeconfig = settle(docker, plan, api_port, run).await?;
+                Ok(cluster(plan, kubeconfig, api_port, Outcome::Unchanged))
+            }
+            NodeState::Restarting { exit_code, .. } => Err(crash::explain(docker, &plan.node(), exit_code)
+                .await
+                .hint(format!("`sandbox down --name {}` removes it", plan.name))),
+            NodeState::Foreign => {
+                Err(Failure::new(Reason::Preflight, "a k3d cluster of this name is there, and it is not ours")
+                    .on(format!("cluster {}", plan.name))
+                    .hint("`--name` chooses another name")
+                    .hint(format!("`k3d cluster delete {}` removes it", plan.name)))
+            }
+        }
+    };
+    run.unless_cancelled(work).await
+}
+
+fn cluster(plan: &ClusterPlan, kubeconfig: String, api_port: u16, outcome: Outcome) -> Cluster {
+    Cluster { name: plan.name.clone(), kubeconfig, api_port, outcome }
+}
+
+/// k3d says that it is done when the API is up, or when it is not; the node's log says more, and sooner. So all three
+/// are listened to from the start, and the first failure of any ends the others.
+async fn create(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+    // A network that an interrupted run left would be taken for somebody else's and never be removed.
+    delete(docker, &plan.name).await?;
+    let api_port = match plan.api_port {
+        Some(port) => port,
+        None => free_port()?,
+    };
+    let node = plan.node();
+    let made = async {
+        k3d.create(plan, api_port, run).await?;
+        match state(docker, &plan.name).await? {
+            NodeState::Absent => {
+                Err(Failure::new(Reason::K3d, "k3d said that it made the cluster, and there is no node")
+                    .on(format!("container {node}")))
+            }
+            _ => Ok(()),
+        }
+    };
+    let kubeconfig = async {
+        let ready = ready::wait(docker, &plan.name, api_port, run);
+        tokio::try_join!(made, ready).map(|((), kubeconfig)| kubeconfig)
+    };
+    let kubeconfig = tokio::select! {
+        kubeconfig = kubeconfig => kubeconfig?,
+        failure = crash::watch(docker, &node) => return Err(failure),
+    };
+    Ok(cluster(plan, kubeconfig, api_port, Outcome::Passed))
+}
+
+async fn settle(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<String, Failure> {
+    let node = plan.node();
+    tokio::select! {
+        kubeconfig = ready::wait(docker, &plan.name, api_port, run) => kubeconfig,
+        failure = crash::watch(docker, &node) => Err(failure),
+    }
+}
+
+/// The API port of a node that is as planned: what a container publishes cannot be changed once it is made.
+async fn unchanged(docker: &Docker, plan: &ClusterPlan) -> Result<u16, Failure> {
+    let (node, image) = (plan.node(), &plan.node_image);
+    let (node, image) = tokio::try_join!(docker.container(&node), docker.image(image))?;
+    let node = node.ok_or_else(|| Failure::new(Reason::Docker, "the node was removed meanwhile").on(plan.node()))?;
+    let differences = differences(plan, &node, image.map(|image| image.id).as_deref());
+    let api_port = node.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
+    match (differences.as_slice(), api_port) {
+        ([], Some(port)) => Ok(port),
+        (found, _) => {
+            let failure = Failure::new(Reason::Preflight, "the sandbox that is there is not as asked for")
+                .on(format!("cluster {}", plan.name));
+            let failure = found.iter().fold(failure, |failure, difference| failure.because(difference));
+            Err(failure
+                .hint(format!("`sandbox down --name {}` and then `up` makes it anew", plan.name))
+                .hint("`--name` chooses another name, so that both can be there"))
+        }
+    }
+}
+
+fn differences(plan: &ClusterPlan, node: &Inspected, image_id: Option<&str>) -> Vec<String> {
+    let mut found = Vec::new();
+    let published = |container: u16| node.ports.iter().find(|port| port.container == container).map(|port| port.host);
+    for port in &plan.ports {
+        match published(port.node) {
+            Some(host) if host == port.host => {}
+            Some(host) => found.push(format!("{} is published on port {host}, not {}", port.purpose, port.host)),
+            None => found.push(format!("{} is not published", port.purpose)),
+        }
+    }
+    match (published(API_PORT), plan.api_port) {
+        (Some(host), Some(wanted)) if host != wanted => {
+            found.push(format!("the Kubernetes API is published on port {host}, not {wanted}"));
+        }
+        (None, _) => found.push("the Kubernetes API is not published".to_owned()),
+        _ => {}
+    }
+    if image_id.is_some_and(|id| id != node.image_id) {
+        found.push(format!("its node runs another image than {}", plan.node_image));
+    }
+    found
+}
+
+/// A port that is free now. k3d would choose one on an address of its own.
+fn free_port() -> Result<u16, Failure> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
+    listener
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| Failure::new(Reason::Preflight, "no free port for the Kubernetes API").caused_by(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::cluster::plan::PortMapping;
+    use crate::docker::{ContainerState, PublishedPort};
+
+    fn plan(api_port: Option<u16>) -> ClusterPlan {
+        ClusterPlan {
+            name: "flyte".into(),
+            node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+            ports: vec![PortMapping { host: 30081, node: 30081, purpose: "console".into() }],
+            api_port,
+            store: None,
+        }
+    }
+
+    fn node(ports: &[(u16, u16)]) -> Inspected {
+        let port = |&(host, container): &(u16, u16)| PublishedPort { address: "127.0.0.1".into(), host, container };
+        Inspected {
+            state: ContainerState::Running,
+            labels: BTreeMap::new(),
+            restarts: 0,
+            exit_code: 0,
+            error: String::new(),
+            ports: ports.iter().map(port).collect(),
+            image_id: "sha256:1".into(),
+            mounts: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_node_as_planned_has_no_differences() {
+        let node = node(&[(30081, 30081), (6550, 6443)]);
+        assert_eq!(differences(&plan(None), &node, Some("sha256:1")), Vec::<String>::new());
+        assert_eq!(differences(&plan(Some(6550)), &node, None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_difference_is_told() {
+        assert_eq!(
+            differences(&plan(Some(1)), &node(&[(31081, 30081), (6550, 6443)]), Some("sha256:2")),
+            [
+                "console is published on port 31081, not 30081",
+                "the Kubernetes API is published on port 6550, not 1",
+                "its node runs another image than rancher/k3s:v1.21.2-k3s1",
+            ]
+        );
+        assert_eq!(
+            differences(&plan(None), &node(&[]), None),
+            ["console is not published", "the Kubernetes API is not published"]
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! The `k3d` on the path, its version, running it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::dialect::Dialect;
+use super::plan::ClusterPlan;
+use crate::failure::{Failure, Reason};
+use crate::process::Tool;
+use crate::report::Stage;
+use crate::run::Run;
+
+/// A k3d version. A development build is taken for the newest of its major version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// 4 or 5, or something we do not know.
+    pub major: u32,
+    /// Minor.
+    pub minor: u32,
+    /// Patch.
+    pub patch: u32,
+}
+
+impl Version {
+    /// Reads the output of `k3d version`: `k3d version v5.9.0`, or `v5-dev` of a development build.
+    #[must_use]
+    pub fn parse(output: &str) -> Option<Self> {
+        let word = output.lines().find_map(|line| line.trim().strip_prefix("k3d version "))?;
+        let word = word.trim().trim_start_matches('v');
+        let (number, development) = match word.split_once('-') {
+            Some((number, rest)) => (number, rest.starts_with("dev")),
+            None => (word, false),
+        };
+        let mut parts = number.split('.').map(str::parse);
+        let major = parts.next()?.ok()?;
+        let newest = if development { Some(u32::MAX) } else { None };
+        let mut part = || parts.next().and_then(Result::ok).or(newest);
+        Some(Self { major, minor: part()?, patch: part()? })
+    }
+
+    /// The command line it takes.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn dialect(self) -> Result<Dialect, &'static str> {
+        match (self.major, self.minor, self.patch) {
+            (4, 4, 0) => Err("it splits k3s arguments at commas"),
+            (4, 4, _) => Ok(Dialect::V4),
+            (5, 4, 5 | 9) => Err("its authors withdrew it as broken"),
+            (5, _, _) => Ok(Dialect::V5),
+            (major, _, _) if major > 5 => Err("its command line is not known here"),
+            _ => Err("it is older than 4.4"),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.minor {
+            u32::MAX => write!(f, "v{}-dev", self.major),
+            minor => write!(f, "v{}.{minor}.{}", self.major, self.patch),
+        }
+    }
+}
+
+/// A usable k3d.
+#[derive(Debug, Clone)]
+pub struct K3d {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Which it is.
+    pub version: Version,
+    dialect: Dialect,
+    env: BTreeMap<String, String>,
+}
+
+impl K3d {
+    /// Finds `k3d` on the `PATH` of `env` and asks for its version. It will talk to `docker_host`, and its own files
+    /// (a kubeconfig it must not share with the user's, temporary files it forgets) go to `scratch`, which must exist.
+    ///
+    /// # Errors
+    /// [`Reason::K3d`] when there is none, or none that can be used.
+    pub async fn find(
+        env: &BTreeMap<String, String>,
+        docker_host: &str,
+        scratch: &Path,
+        run: &Run,
+    ) -> Result<Self, Failure> {
+        let install = "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases";
+        let path = which::which_in("k3d", env.get("PATH"), "/").map_err(|_| {
+            Failure::new(Reason::K3d, "k3d is not installed").because("no `k3d` on the PATH").hint(install)
+        })?;
+        let env = surroundings(env, docker_host, scratch);
+        let written = Tool::new(&path, env.clone(), Reason::K3d).run(&["version".to_owned()], run, |_| ()).await?;
+        let failure = |cause: String| {
+            Failure::new(Reason::K3d, "this k3d cannot be used").on(path.display()).because(cause).hint(install)
+        };
+        let version = Version::parse(&written.stdout.join("\n"))
+            .ok_or_else(|| failure(format!("`k3d version` says {:?}", written.stdout.join(" "))))?;
+        let dialect = version.dialect().map_err(|why| failure(format!("it is {version}: {why}")))?;
+        Ok(Self { path, version, dialect, env })
+    }
+
+    /// Its command line.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Runs `k3d cluster create`. That it succeeded says little: the node is the truth.
+    ///
+    /// # Errors
+    /// [`Reason::K3d`] with what k3d wrote.
+    pub async fn create(&self, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<(), Failure> {
+        let mut env = self.env.clone();
+        env.extend(self.dialect.create_env(plan));
+        let args = self.dialect.create(plan, api_port, run.deadline.remaining());
+        let tool = Tool::new(&self.path, env, Reason::K3d);
+        let said = tool.run(&args, run, |line| {
+            if let Some(note) = message(line) {
+                run.report.progress(Stage::Cluster, format!("k3d: {note}"));
+            }
+        });
+        match said.await {
+            Ok(_) => Ok(()),
+            Err(mut failure) if failure.reason == Reason::K3d => {
+                failure.what = "k3d could not create the cluster".to_owned();
+                failure.object = Some(format!("cluster {}", plan.name));
+                let first =
+                    failure.evidence.iter().filter(|line| line.contains("level=error") || line.contains("ERRO"));
+                let first: Vec<String> = first.filter_map(|line| message(line)).collect();
+                if !first.is_empty() {
+                    failure.causes = first;
+                }
+                Err(failure)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// What k3d sees of our environment: enough to find Docker's configuration and proxies, and nothing that changes what
+/// it does (every `K3D_*` variable is a setting of its own).
+fn surroundings(env: &BTreeMap<String, String>, docker_host: &str, scratch: &Path) -> BTreeMap<String, String> {
+    let kept = |name: &str| {
+        ["PATH", "HOME", "USER", "DOCKER_CONFIG", "DOCKER_API_VERSION", "XDG_RUNTIME_DIR"].contains(&name)
+            || ["http_proxy", "https_proxy", "no_proxy"].contains(&name.to_ascii_lowercase().as_str())
+    };
+    let mut seen: BTreeMap<String, String> =
+        env.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let scratch = scratch.to_string_lossy();
+    for (name, value) in [
+        ("DOCKER_HOST", docker_host),
+        ("LOG_COLORS", "false"),
+        ("TMPDIR", &scratch),
+        ("XDG_CONFIG_HOME", &scratch),
+        ("KUBECONFIG", &format!("{scratch}/k3d-kubeconfig.yaml")),
+    ] {
+        seen.insert(name.to_owned(), value.to_owned());
+    }
+    seen
+}
+
+/// The message of a line of k3d's log: `… level=info msg="…"`, or `INFO[0000] …` before 5.3.
+fn message(line: &str) -> Option<String> {
+    let line = crate::process::plain(line);
+    if let Some((_, message)) = line.split_once(" msg=") {
+        let message = message.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(message);
+        return Some(message.replace("\\\"", "\""));
+    }
+    let (level, message) = line.split_once("] ")?;
+    level.contains('[').then(|| message.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_k3d_prints_them() {
+        for (output, shown) in [
+            ("k3d version v4.4.8\nk3s version v1.21.7-k3s1 (default)\n", Some("v4.4.8")),
+            ("k3d version v5.9.0\nk3s version v1.32.5-k3s1 (default)\n", Some("v5.9.0")),
+            ("k3d version 5.6.0-rc.1\n", Some("v5.6.0")),
+            ("k3d version v5-dev\n", Some("v5-dev")),
+            ("k3d version v5\n", None),
+            ("Usage:\n", None),
+        ] {
+            assert_eq!(Version::parse(output).map(|version| version.to_string()).as_deref(), shown, "{output:?}");
+        }
+    }
+
+    #[test]
+    fn only_versions_that_work_have_a_dialect() {
+        for (text, dialect) in [
+            ("3.4.0", None),
+            ("4.3.0", None),
+            ("4.4.0", None),
+            ("4.4.1", Some(Dialect::V4)),
+            ("4.4.8", Some(Dialect::V4)),
+            ("5.0.0", Some(Dialect::V5)),
+            ("5.4.5", None),
+            ("5.4.9", None),
+            ("5.9.0", Some(Dialect::V5)),
+            ("5-dev", Some(Dialect::V5)),
+            ("6.0.0", None),
+        ] {
+            let version = Version::parse(&format!("k3d version v{text}")).expect(text);
+            assert_eq!(version.dialect().ok(), dialect, "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_of_the_users_do_not_reach_k3d() {
+        let env =
+            [("PATH", "/bin"), ("K3D_IMAGE", "x"), ("LOG_LEVEL", "trace"), ("KUBECONFIG", "/home/u/.kube/config")];
+        let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let seen = surroundings(&env, "unix:///d.sock", Path::new("/scratch"));
+        assert!(!seen.contains_key("K3D_IMAGE") && !seen.contains_key("LOG_LEVEL"));
+        assert_eq!(
+            (seen["KUBECONFIG"].as_str(), seen["DOCKER_HOST"].as_str()),
+            ("/scratch/k3d-kubeconfig.yaml", "unix:///d.sock")
+        );
+    }
+
+    #[test]
+    fn log_lines_of_both_formats_become_notes() {
+        for (line, note) in [
+            (r#"time="2026" level=info msg="Creating node 'k3d-x-server-0'""#, Some("Creating node 'k3d-x-server-0'")),
+            ("\u{1b}[36mINFO\u{1b}[0m[0003] Starting servers...", Some("Starting servers...")),
+            ("kubectl cluster-info", None),
+        ] {
+            assert_eq!(message(line).as_deref(), note);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The node's container is the truth about a cluster: what state it is in, starting it, and removing all that belongs
+//! to it. k3d is not asked: it calls a removal a success when it was none.
+
+use futures::future::join_all;
+
+use super::plan::{network_name, node_name};
+use crate::docker::{ContainerState, Docker};
+use crate::failure::{Failure, Reason};
+
+/// The label on everything a sandbox makes; its value is the sandbox's name.
+pub const OWNER_LABEL: &str = "sandbox.flyte/owner";
+
+const CLUSTER_LABEL: &str = "k3d.cluster";
+
+/// What a cluster's node is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeState {
+    /// There is none.
+    Absent,
+    /// It was made and never ran: a run was interrupted there.
+    Unstarted,
+    /// It ran and was stopped.
+    Stopped,
+    /// It runs.
+    Running,
+    /// It ends as soon as it is started.
+    Restarting {
+        /// How often by now.
+        restarts: u64,
+        /// What with.
+        exit_code: i64,
+    },
+    /// A k3d cluster of this name is there, and no sandbox made it.
+    Foreign,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Containers, by name.
+    pub containers: Vec<String>,
+    /// Networks, by name.
+    pub networks: Vec<String>,
+    /// Volumes, by name.
+    pub volumes: Vec<String>,
+}
+
+impl Removed {
+    /// Whether there was nothing to remove.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let named =
+            |kind: &str, names: &[String]| names.iter().map(|name| format!("{kind} {name}")).collect::<Vec<_>>();
+        [named("container", &self.containers), named("network", &self.networks), named("volume", &self.volumes)]
+            .concat()
+    }
+}
+
+/// What the node of this cluster is doing.
+///
+/// # Errors
+/// [`Reason::Docker`].
+pub async fn state(docker: &Docker, cluster: &str) -> Result<NodeState, Failure> {
+    let Some(node) = docker.container(&node_name(cluster)).await? else {
+        let foreign = is_foreign(docker, cluster).await?;
+        return Ok(if foreign { NodeState::Foreign } else { NodeState::Absent });
+    };
+    if node.labels.get(OWNER_LABEL).is_none_or(|owner| owner != cluster) {
+        return Ok(NodeState::Foreign);
+    }
+    Ok(match node.state {
+        ContainerState::Running => NodeState::Running,
+        ContainerState::Created => NodeState::Unstarted,
+        ContainerState::Restarting => NodeState::Restarting { restarts: node.restarts, exit_code: node.exit_code },
+        ContainerState::Exited | ContainerState::Other => NodeState::Stopped,
+    })
+}
+
+/// The names of all sandboxes on this daemon, in order.
+///
+/// # Errors
+/// [`Reason::Docker`].
+pub async fn owned(docker: &Docker) -> Result<Vec<String>, Failure> {
+    let containers = docker.containers(&[OWNER_LABEL]).await?;
+    let mut names: Vec<String> =
+        containers.into_iter().filter_map(|container| container.labels.get(OWNER_LABEL).cloned()).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Removes all that belongs to this sandbox's cluster, and looks again whether it is gone. The store of images, which
+/// sandboxes share, stays. That there is nothing is a success.
+///
+/// # Errors
+/// [`Reason::NotFound`] when the cluster of this name is not a sandbox's, with nothing touched;
+/// [`Reason::Leftovers`] naming what could not be removed; [`Reason::Docker`].
+pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> {
+    if is_foreign(docker, cluster).await? {
+        return Err(Failure::new(Reason::NotFound, "this cluster was not made by a sandbox, so it is left alone")
+            .on(format!("cluster {cluster}"))
+            .hint(format!("`k3d cluster delete {cluster}` removes it")));
+    }
+    let found = belongings(docker, cluster).await?;
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let mut failures: Vec<Failure> = Vec::new();
+    let containers = join_all(found.containers.iter().map(|name| docker.remove_container(name))).await;
+    failures.extend(containers.into_iter().filter_map(Result::err));
+    let (networks, volumes) = tokio::join!(
+        join_all(found.networks.iter().map(|name| docker.remove_network(name))),
+        join_all(found.volumes.iter().map(|name| docker.remove_volume(name))),
+    );
+    failures.extend(networks.into_iter().chain(volumes).filter_map(Result::err));
+    let left = belongings(docker, cluster).await?;
+    if left.is_empty() {
+        return Ok(found);
+    }
+    let failure = Failure::new(Reason::Leftovers, "could not remove all of the sandbox").on(left.names().join(", "));
+    let failure = failures.iter().fold(failure, |failure, why| failure.because(why));
+    Err(failure.hint("run `sandbox down` again; `docker inspect` on what is left shows what holds it"))
+}
+
+async fn is_foreign(docker: &Docker, cluster: &str) -> Result<bool, Failure> {
+    let label = format!("{CLUSTER_LABEL}={cluster}");
+    let servers = docker.containers(&[&label, "k3d.role=server"]).await?;
+    Ok(servers.iter().any(|server| server.labels.get(OWNER_LABEL).is_none_or(|owner| owner != cluster)))
+}
+
+async fn belongings(docker: &Docker, cluster: &str) -> Result<Removed, Failure> {
+    let label = format!("{CLUSTER_LABEL}={cluster}");
+    let network = network_name(cluster);
+    let labels = [label.as_str()];
+    let (containers, networks, volumes) =
+        tokio::try_join!(docker.containers(&labels), docker.networks(&network), docker.volumes(&label))?;
+    let is_k3ds = |network: &crate::docker::Network| network.labels.get("app").is_some_and(|app| app == "k3d");
+    Ok(Removed {
+        containers: containers.into_iter().map(|container| container.name).collect(),
+        networks: networks.into_iter().filter(is_k3ds).map(|network| network.name).collect(),
+        volumes: volumes.into_iter().map(|volume| volume.name).collect(),
+    })
+}

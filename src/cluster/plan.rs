@@ -1,0 +1,52 @@
+//! What the cluster shall be, and the names that follow from that.
+
+use serde::Serialize;
+
+use crate::manifest::ImageRef;
+
+/// Where containerd keeps images inside a k3s node.
+pub(crate) const STORE_PATH: &str = "/var/lib/rancher/k3s/agent/containerd";
+
+/// A NodePort and where it is published on the host's loopback address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PortMapping {
+    /// The port on 127.0.0.1.
+    pub host: u16,
+    /// The port of the node.
+    pub node: u16,
+    /// What is behind it, as a word of the flag that changes it: `console`, `dashboard`, `minio`.
+    pub purpose: String,
+}
+
+/// The cluster that shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClusterPlan {
+    /// The sandbox's and the cluster's name.
+    pub name: String,
+    /// The k3s image of the node.
+    pub node_image: ImageRef,
+    /// Published NodePorts.
+    pub ports: Vec<PortMapping>,
+    /// Where the Kubernetes API is published on 127.0.0.1; any free port where absent.
+    pub api_port: Option<u16>,
+    /// The volume that keeps the node's images from one cluster to the next, if any.
+    pub store: Option<String>,
+}
+
+impl ClusterPlan {
+    /// The node's container.
+    #[must_use]
+    pub fn node(&self) -> String {
+        node_name(&self.name)
+    }
+}
+
+/// The container of a cluster's node, as k3d names it.
+pub(crate) fn node_name(cluster: &str) -> String {
+    format!("k3d-{cluster}-server-0")
+}
+
+/// A cluster's network, as k3d names it; its kubeconfig context has the same name.
+pub(crate) fn network_name(cluster: &str) -> String {
+    format!("k3d-{cluster}")
+}

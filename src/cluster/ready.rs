@@ -1,0 +1,170 @@
+//! What is missing until pods can run: the kubeconfig, the API, the node, its pod network, the default ServiceAccount.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use super::{kubeconfig, plan::node_name};
+use crate::docker::Docker;
+use crate::failure::{Failure, Reason};
+use crate::kubernetes;
+use crate::report::Stage;
+use crate::run::Run;
+
+const LOOK: Duration = Duration::from_millis(200);
+const ANSWER: Duration = Duration::from_secs(2);
+const BUDGET: Duration = Duration::from_secs(240);
+const LOG: usize = 15;
+
+/// Flannel sets this on the node when it has a subnet for it, just before it writes the file that every pod's network
+/// needs (flannel `subnet/kube`).
+const FLANNEL_READY: &str = "flannel.alpha.coreos.com/backend-type";
+const FLANNEL_FILE: &str = "/run/flannel/subnet.env";
+
+/// What was seen of a cluster that starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Seen {
+    kubeconfig: bool,
+    api: bool,
+    node: Option<NodeSeen>,
+    network: bool,
+    account: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct NodeSeen {
+    ready: bool,
+    message: String,
+    subnet: bool,
+}
+
+impl Seen {
+    /// The first thing that is missing.
+    fn missing(&self) -> Option<String> {
+        let node = match &self.node {
+            _ if !self.kubeconfig => return Some("k3s: waiting for its kubeconfig".to_owned()),
+            _ if !self.api => return Some("API: waiting for /readyz".to_owned()),
+            None => return Some("node: waiting for it to register".to_owned()),
+            Some(node) => node,
+        };
+        if !node.ready {
+            let why = if node.message.is_empty() { "no status yet" } else { &node.message };
+            return Some(format!("node Ready: {why}"));
+        }
+        if !self.account {
+            return Some("ServiceAccount default: waiting for the controller manager".to_owned());
+        }
+        if !node.subnet || !self.network {
+            return Some("pod network: waiting for the node's subnet".to_owned());
+        }
+        None
+    }
+}
+
+/// Waits until pods can run, and says what is missing until then. The result is the kubeconfig.
+///
+/// # Errors
+/// [`Reason::ClusterNotReady`] at the deadline, with what was still missing and the node's last words.
+pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Failure> {
+    let deadline = run.deadline.at_most(BUDGET);
+    let (mut seen, mut told) = (Seen::default(), String::new());
+    let mut access: Option<(String, Client)> = None;
+    loop {
+        if access.is_none()
+            && let Some(text) = kubeconfig::read(docker, cluster, api_port).await?
+        {
+            access = Some((text.clone(), kubernetes::client(&text)?));
+        }
+        if let Some((text, client)) = &access {
+            look(&mut seen, docker, cluster, client).await;
+            if seen.missing().is_none() {
+                return Ok(text.clone());
+            }
+        }
+        let missing = seen.missing().unwrap_or_default();
+        if missing != told {
+            run.report.progress(Stage::Cluster, &missing);
+            told.clone_from(&missing);
+        }
+        if deadline.remaining().is_zero() {
+            let log = docker.logs(&node_name(cluster), LOG).await.unwrap_or_default();
+            return Err(too_late(&told).on(format!("cluster {cluster}")).evidence(log));
+        }
+        tokio::time::sleep(LOOK.min(deadline.remaining())).await;
+    }
+}
+
+fn too_late(missing: &str) -> Failure {
+    Failure::new(Reason::ClusterNotReady, "the cluster did not become ready in time")
+        .because(missing)
+        .hint("a machine that is busy with other things may need longer: `--timeout` gives it more")
+}
+
+/// Looks at what has not been seen yet; what has been seen stays so.
+async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) {
+    seen.kubeconfig = true;
+    if !seen.api {
+        let request = kube::core::Request::new("/readyz").list(&ListParams::default());
+        let Ok(request) = request else { return };
+        seen.api = answered(client.request_text(request)).await.is_some();
+    }
+    if !seen.api {
+        return;
+    }
+    if seen.node.as_ref().is_none_or(|node| !node.ready || !node.subnet) {
+        let node = answered(Api::<Node>::all(client.clone()).get_opt(&node_name(cluster))).await.flatten();
+        seen.node = node.as_ref().map(node_seen);
+    }
+    if !seen.account {
+        let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
+        seen.account = answered(accounts.get_opt("default")).await.flatten().is_some();
+    }
+    if !seen.network && seen.node.as_ref().is_some_and(|node| node.subnet) {
+        let there = docker.exec(&node_name(cluster), &["test", "-f", FLANNEL_FILE]).await;
+        seen.network = there.is_ok_and(|output| output.success());
+    }
+}
+
+/// An API that starts refuses, resets and stalls; each of these is only "not yet".
+async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> Option<T> {
+    tokio::time::timeout(ANSWER, call).await.ok()?.ok()
+}
+
+fn node_seen(node: &Node) -> NodeSeen {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let ready = conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready");
+    let annotations = node.metadata.annotations.as_ref();
+    NodeSeen {
+        ready: ready.is_some_and(|condition| condition.status == "True"),
+        message: ready.and_then(|condition| condition.message.clone()).unwrap_or_default(),
+        subnet: annotations.is_some_and(|annotations| annotations.contains_key(FLANNEL_READY)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_missing_thing_is_told_in_the_order_of_starting() {
+        let ready = NodeSeen { ready: true, message: String::new(), subnet: true };
+        let waiting = NodeSeen { ready: false, message: "cni plugin not initialized".into(), subnet: false };
+        let all = Seen { kubeconfig: true, api: true, node: Some(ready.clone()), network: true, account: true };
+        for (seen, missing) in [
+            (Seen::default(), Some("k3s: waiting for its kubeconfig")),
+            (Seen { api: false, ..all.clone() }, Some("API: waiting for /readyz")),
+            (Seen { node: None, ..all.clone() }, Some("node: waiting for it to register")),
+            (Seen { node: Some(waiting), ..all.clone() }, Some("node Ready: cni plugin not initialized")),
+            (
+                Seen { account: false, ..all.clone() },
+                Some("ServiceAccount default: waiting for the controller manager"),
+            ),
+            (Seen { network: false, ..all.clone() }, Some("pod network: waiting for the node's subnet")),
+            (all.clone(), None),
+        ] {
+            assert_eq!(seen.missing().as_deref(), missing, "{seen:?}");
+        }
+    }
+}

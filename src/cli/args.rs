@@ -144,7 +144,10 @@ pub(crate) struct Down {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Status {}
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Smoke {

@@ -20,7 +20,7 @@ mod request;
 
 pub use apply::apply;
 pub use client::client;
-pub use inventory::{Inventory, load, prune, save};
+pub use inventory::{Inventory, find, prune, save};
 pub use kinds::{Resource, resolve};
 pub use normalise::normalise;
 

@@ -7,6 +7,7 @@ use kube::Client;
 
 use crate::failure::Failure;
 use crate::kubernetes::{self, Inventory};
+use crate::manifest::ObjectRef;
 use crate::plan::{Plan, Wave};
 use crate::report::{Change, Outcome, Stage};
 use crate::rollout;
@@ -25,7 +26,7 @@ pub(super) async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Resul
         for (index, wave) in waves.iter().enumerate() {
             changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
             if index == 0 {
-                before = kubernetes::load(client, &plan.spec.system_namespace()).await?;
+                before = kubernetes::find(client).await?;
                 let mut intended: BTreeSet<_> = plan.objects().collect();
                 intended.extend(before.iter().flat_map(|inventory| inventory.objects.iter().cloned()));
                 save(client, plan, String::new(), intended, run).await?;
@@ -66,7 +67,7 @@ async fn one(
     client: &Client,
     wave: &Wave,
     run: &Run,
-) -> Result<Vec<(crate::manifest::ObjectRef, Change)>, Failure> {
+) -> Result<Vec<(ObjectRef, Change)>, Failure> {
     let changes = kubernetes::apply(client, &wave.objects, run).await?;
     let targets: Vec<_> = wave.workloads().collect();
     rollout::wait(client, &targets, run, WAVE_BUDGET).await?;
@@ -77,7 +78,7 @@ async fn save(
     client: &Client,
     plan: &Plan,
     digest: String,
-    objects: BTreeSet<crate::manifest::ObjectRef>,
+    objects: BTreeSet<ObjectRef>,
     run: &Run,
 ) -> Result<(), Failure> {
     let inventory = Inventory { digest, objects, spec: plan.spec.clone() };

@@ -1,7 +1,6 @@
 //! A sandbox that runs: its node, its API, its inventory.
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, Client, api::ListParams};
+use kube::Client;
 
 use super::Host;
 use crate::cluster::{self, NodeState};
@@ -41,18 +40,8 @@ impl Running {
         }
         let kubeconfig = cluster::kubeconfig(&docker, name).await?;
         let client = kubernetes::client(&kubeconfig)?;
-        let inventory = find_inventory(&client).await?.ok_or_else(|| absent("the sandbox was not brought up whole"))?;
+        let inventory = kubernetes::find(&client).await?;
+        let inventory = inventory.ok_or_else(|| absent("the sandbox was not brought up whole"))?;
         Ok(Self { docker, kubeconfig, client, inventory })
     }
-}
-
-/// The inventory, in whichever namespace it is.
-async fn find_inventory(client: &Client) -> Result<Option<Inventory>, Failure> {
-    let everywhere: Api<ConfigMap> = Api::all(client.clone());
-    let named = ListParams::default().fields(&format!("metadata.name={}", kubernetes::INVENTORY));
-    let found = everywhere.list(&named).await.map_err(|error| {
-        Failure::new(Reason::ClusterNotReady, "the sandbox's Kubernetes API does not answer").caused_by(&error)
-    })?;
-    let Some(namespace) = found.items.into_iter().find_map(|map| map.metadata.namespace) else { return Ok(None) };
-    kubernetes::load(client, &namespace).await
 }

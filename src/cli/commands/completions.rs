@@ -8,5 +8,5 @@ use crate::cli::session::{Ended, Session};
 pub(in crate::cli) fn run(session: &Session, args: &Completions) -> Result<(), Ended> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "sandbox", &mut script);
-    session.print(&String::from_utf8_lossy(&script))
+    Ok(session.print(&String::from_utf8_lossy(&script))?)
 }

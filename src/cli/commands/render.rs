@@ -16,19 +16,19 @@ pub(in crate::cli) fn run(session: &Session, args: &Render) -> Result<(), Ended>
     if args.explain {
         let (rendered, changes) = render::explain(&spec, bundle)?;
         session.warn(rendered.warnings.iter().map(ToString::to_string));
-        return match session.output() {
-            Output::Json => session.print_json(&changes),
-            Output::Human => session.print(&explanation(&changes)),
-        };
+        return Ok(match session.output() {
+            Output::Json => session.print_json(&changes)?,
+            Output::Human => session.print(&explanation(&changes))?,
+        });
     }
     let before = args.diff.then(|| bundle.clone());
     let rendered = render::render(&spec, bundle)?;
     session.warn(rendered.warnings.iter().map(ToString::to_string));
-    match (before, session.output()) {
-        (Some(before), _) => session.print(&difference(before, &rendered.objects)),
-        (None, Output::Json) => session.print_json(&rendered.objects),
-        (None, Output::Human) => session.print(&yaml::emit_documents(&rendered.objects)),
-    }
+    Ok(match (before, session.output()) {
+        (Some(before), _) => session.print(&difference(before, &rendered.objects))?,
+        (None, Output::Json) => session.print_json(&rendered.objects)?,
+        (None, Output::Human) => session.print(&yaml::emit_documents(&rendered.objects))?,
+    })
 }
 
 /// By transform: why it is there, and which object it touched where.

@@ -5,8 +5,8 @@ use crate::cli::session::{Ended, Session};
 use crate::{report, spec};
 
 pub(in crate::cli) fn run(session: &Session, args: &Schema) -> Result<(), Ended> {
-    session.print_json(&match args.of {
+    Ok(session.print_json(&match args.of {
         SchemaOf::Spec => spec::schema(),
         SchemaOf::Event => report::event_schema(),
-    })
+    })?)
 }

@@ -1,0 +1,3 @@
+//! `sandbox logs`
+
+use k8s_openapi::api::core::v1::Pod;

@@ -79,7 +79,9 @@ async fn list(client: &Client, place: ObjectRef, run: &Run) -> Result<Before, Fa
         Ok(found) => Ok(found
             .items
             .into_iter()
-            .map(|item| (ObjectRef { name: item.metadata.name.clone().unwrap_or_default(), ..place.clone() }, item.metadata))
+            .map(|item| {
+                (ObjectRef { name: item.metadata.name.clone().unwrap_or_default(), ..place.clone() }, item.metadata)
+            })
             .collect()),
         // Where the kind is not served yet, there is none of it.
         Err(refusal) if refusal.verdict == Verdict::Missing => Ok(Before::new()),

@@ -65,10 +65,7 @@ const NAMESPACED: &[(&str, &[(&str, &str)])] = &[
 const CLUSTER_SCOPED: &[(&str, &[(&str, &str)])] = &[
     ("v1", &[("Namespace", "namespaces"), ("Node", "nodes"), ("PersistentVolume", "persistentvolumes")]),
     ("apiextensions.k8s.io/v1", &[("CustomResourceDefinition", "customresourcedefinitions")]),
-    (
-        "rbac.authorization.k8s.io/v1",
-        &[("ClusterRole", "clusterroles"), ("ClusterRoleBinding", "clusterrolebindings")],
-    ),
+    ("rbac.authorization.k8s.io/v1", &[("ClusterRole", "clusterroles"), ("ClusterRoleBinding", "clusterrolebindings")]),
     ("storage.k8s.io/v1", &[("StorageClass", "storageclasses")]),
 ];
 

@@ -121,10 +121,7 @@ mod tests {
     fn what_only_the_api_sets_is_left_out() {
         let live = json!({"apiVersion": "v1", "kind": "ConfigMap", "status": {}, "metadata": {"name": "c",
             "uid": "u", "resourceVersion": "7", "managedFields": [], "creationTimestamp": "2021-01-01T00:00:00Z"}});
-        assert_eq!(
-            normalised(live),
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}})
-        );
+        assert_eq!(normalised(live), json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}));
     }
 
     proptest! {

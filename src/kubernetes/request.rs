@@ -77,7 +77,8 @@ fn change(before: Option<&ObjectMeta>, after: &ObjectMeta) -> Change {
     let Some(before) = before else { return Change::Created };
     let own = |metadata: &ObjectMeta| {
         let entries = metadata.managed_fields.as_deref().unwrap_or_default();
-        let ours = |manager: Option<&str>, operation: Option<&str>| manager == Some(MANAGER) && operation == Some("Apply");
+        let ours =
+            |manager: Option<&str>, operation: Option<&str>| manager == Some(MANAGER) && operation == Some("Apply");
         entries.iter().find(|entry| ours(entry.manager.as_deref(), entry.operation.as_deref())).cloned()
     };
     let untouched = own(before).is_some() && own(before) == own(after);
@@ -89,12 +90,7 @@ fn change(before: Option<&ObjectMeta>, after: &ObjectMeta) -> Change {
 }
 
 /// Deletes exactly the object that `seen` describes, and waits until it is gone.
-async fn remove(
-    api: &Api<DynamicObject>,
-    reference: &ObjectRef,
-    seen: &ObjectMeta,
-    run: &Run,
-) -> Result<(), Failure> {
+async fn remove(api: &Api<DynamicObject>, reference: &ObjectRef, seen: &ObjectMeta, run: &Run) -> Result<(), Failure> {
     let what = "cannot delete the object to make it anew";
     delete(api, reference, seen, run).await.map_err(|refusal| refusal.failure(what, reference))?;
     loop {

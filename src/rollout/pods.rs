@@ -95,7 +95,8 @@ pub(super) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
         let hopeless = cause.reason.contains("Insufficient") || cause.reason.contains("affinity");
         return if hopeless { Status::Failing(cause, UNSCHEDULABLE_GRACE) } else { Status::Waiting(cause) };
     }
-    for (pointer, kind) in [("/status/initContainerStatuses", "init container"), ("/status/containerStatuses", "container")]
+    for (pointer, kind) in
+        [("/status/initContainerStatuses", "init container"), ("/status/containerStatuses", "container")]
     {
         for container in list(pod, pointer) {
             let held = container_status(container, kind == "init container", &events);

@@ -140,8 +140,7 @@ fn blame(workload: &Value, around: &Neighbours<'_>, short: &str, gave_up: Option
 fn controller(workload: &Value, around: &Neighbours<'_>, short: &str) -> Status {
     const GRACE: Duration = Duration::from_secs(20);
     let set = pods::newest_replica_set(workload, around);
-    let events: Vec<_> =
-        set.into_iter().chain([workload]).flat_map(|maker| about(&around.events, maker)).collect();
+    let events: Vec<_> = set.into_iter().chain([workload]).flat_map(|maker| about(&around.events, maker)).collect();
     let failure = [set, Some(workload)].into_iter().flatten().filter_map(|maker| condition(maker, "ReplicaFailure"));
     let failure = failure.filter(|condition| condition["status"] == "True").map(said).next();
     match failure.or_else(|| last(&events, &["FailedCreate"])) {

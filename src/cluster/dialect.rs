@@ -20,11 +20,14 @@ pub enum Dialect {
 const DISABLED: &str = "--disable=traefik,servicelb,metrics-server,local-storage";
 
 /// Arguments for k3s, in the order in which they are given.
-const K3S_ARGS: [&str; 6] = [
+const K3S_ARGS: [&str; 7] = [
     DISABLED,
     "--disable-network-policy",
     // The kubelet tells of its readiness at its next status update, which by default is up to ten seconds away.
     "--kubelet-arg=node-status-update-frequency=1s",
+    // The allocator waits ten seconds before it looks for nodes for the first time, and every other controller waits
+    // for it (kubernetes `pkg/controller/nodeipam/ipam`, `nodePollInterval`). The one node gets its subnet from us.
+    "--kube-controller-manager-arg=allocate-node-cidrs=false",
     // A developer's disk is often nearly full; the defaults would evict everything below 5 %.
     "--kubelet-arg=eviction-hard=imagefs.available<1%,nodefs.available<1%",
     "--kubelet-arg=eviction-minimum-reclaim=imagefs.available=1%,nodefs.available=1%",

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
+use serde_json::json;
 
 use super::{kubeconfig, plan::node_name};
 use crate::docker::Docker;
@@ -21,6 +22,9 @@ const LOG: usize = 15;
 /// Flannel sets this on the node when it has a subnet for it, just before it writes the file that every pod's network
 /// needs (flannel `subnet/kube`).
 const FLANNEL_READY: &str = "flannel.alpha.coreos.com/backend-type";
+/// The first node's share of k3s' default pod network 10.42.0.0/16.
+const POD_SUBNET: &str = "10.42.0.0/24";
+
 const FLANNEL_FILE: &str = "/run/flannel/subnet.env";
 
 /// What was seen of a cluster that starts.
@@ -114,7 +118,14 @@ async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) 
         return;
     }
     if seen.node.as_ref().is_none_or(|node| !node.ready || !node.subnet) {
-        let node = answered(Api::<Node>::all(client.clone()).get_opt(&node_name(cluster))).await.flatten();
+        let nodes = Api::<Node>::all(client.clone());
+        let node = answered(nodes.get_opt(&node_name(cluster))).await.flatten();
+        if node.as_ref().is_some_and(|node| node.spec.as_ref().is_none_or(|spec| spec.pod_cidr.is_none())) {
+            // No controller does this: see the arguments that k3s is given.
+            let subnet = json!({ "spec": { "podCIDR": POD_SUBNET, "podCIDRs": [POD_SUBNET] } });
+            let patch = Patch::Merge(subnet);
+            answered(nodes.patch(&node_name(cluster), &PatchParams::default(), &patch)).await;
+        }
         seen.node = node.as_ref().map(node_seen);
     }
     if !seen.account {
@@ -136,9 +147,17 @@ fn node_seen(node: &Node) -> NodeSeen {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready");
     let annotations = node.metadata.annotations.as_ref();
+    // A controller takes this taint away a moment after the kubelet has reported; until then nothing is scheduled.
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    let taint =
+        taints.into_iter().flatten().find(|taint| taint.key.starts_with("node.") && taint.effect == "NoSchedule");
+    let message = match taint {
+        Some(taint) => format!("tainted {}", taint.key),
+        None => ready.and_then(|condition| condition.message.clone()).unwrap_or_default(),
+    };
     NodeSeen {
-        ready: ready.is_some_and(|condition| condition.status == "True"),
-        message: ready.and_then(|condition| condition.message.clone()).unwrap_or_default(),
+        ready: taint.is_none() && ready.is_some_and(|condition| condition.status == "True"),
+        message,
         subnet: annotations.is_some_and(|annotations| annotations.contains_key(FLANNEL_READY)),
     }
 }

@@ -8,6 +8,7 @@
 //! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
 //! | `apply.rs` | objects to the API, and what that changed |
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
+//! | `logs.rs` | the logs of a workload's pods |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
 mod answer;
@@ -15,6 +16,7 @@ mod apply;
 mod client;
 mod inventory;
 mod kinds;
+mod logs;
 mod normalise;
 mod request;
 
@@ -22,6 +24,7 @@ pub use apply::apply;
 pub use client::client;
 pub use inventory::{Inventory, find, prune, save};
 pub use kinds::{Resource, resolve};
+pub use logs::{logs, workloads};
 pub use normalise::normalise;
 
 /// The label that marks what is ours, with the value [`MANAGER`].

@@ -58,6 +58,11 @@ impl Plan {
         self.waves.iter().flat_map(|wave| &wave.objects).map(Object::reference)
     }
 
+    /// Every image that the sandbox runs, the node's own aside.
+    pub fn all_images(&self) -> impl Iterator<Item = &ImageRef> {
+        self.images.iter().chain(&self.node_images)
+    }
+
     /// Every workload's identity.
     pub fn workloads(&self) -> impl Iterator<Item = ObjectRef> {
         self.waves.iter().flat_map(Wave::workloads)

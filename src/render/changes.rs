@@ -1,6 +1,7 @@
 //! The difference between two sets of objects. Computed from outside a transform, so that none can hide what it did.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -36,6 +37,16 @@ pub enum What {
         /// `data[core.yaml].propeller.limit-namespace`.
         paths: Vec<String>,
     },
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added => f.write_str("added"),
+            Self::Removed => f.write_str("removed"),
+            Self::Edited { paths } => f.write_str(&paths.join(", ")),
+        }
+    }
 }
 
 /// What turns `before` into `after`. An object that merely moved to another namespace or API version counts as edited.

@@ -1,5 +1,7 @@
 //! What every transform is given, and the draft it works on.
 
+use std::fmt;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -61,6 +63,12 @@ pub struct Warning {
     pub object: ObjectRef,
     /// What was (not) done with it, as a sentence without a subject: `is kept, though no transform knows it`.
     pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.object, self.message)
+    }
 }
 
 /// The set of objects on its way from a bundle to what is applied.

@@ -178,7 +178,7 @@ async fn list(client: &Client, places: BTreeSet<Place>, picture: &mut Picture) -
             api.list(&ListParams::default()).await.map_err(|error| failed().because(innermost(&error)))
         };
         let listed = timeout(ONE_ANSWER, listing).await.map_err(|_| failed().because("the API does not answer"))?;
-        Ok((place, listed?.items))
+        listed.map(|listed| (place, listed.items))
     }))
     .await?;
     for (place, objects) in listings {

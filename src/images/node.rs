@@ -1,0 +1,167 @@
+//! Which images the node has, and importing those it has not.
+//!
+//! One `docker save` of all that is missing streams into one `ctr images import`: layers shared between images travel
+//! once, and nothing is written in between. Measured with eight images of 367 MB on two cores: one stream 7.1 s, two
+//! at a time 9.6 s, all at once 10.5 s, from a file already in the node 7.7 s; containerd's own work is the limit.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use serde_json::Value;
+
+use crate::docker::{Docker, Image};
+use crate::failure::{Failure, Reason};
+use crate::manifest::ImageRef;
+use crate::report::{Event, Stage};
+use crate::run::{Deadline, Run};
+
+const LOOK: Duration = Duration::from_millis(300);
+const CONTAINERD: Duration = Duration::from_secs(120);
+const STEP: u64 = 8 << 20;
+/// A node imports twice at most: what is still missing then will not come.
+const TRIES: usize = 2;
+
+/// What loading did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loaded {
+    /// Images that the node had.
+    pub present: usize,
+    /// Images that were imported.
+    pub imported: usize,
+    /// Bytes that travelled.
+    pub bytes: u64,
+}
+
+/// Sees to it that the node has exactly these images, by id. May be called as soon as the node is being made.
+///
+/// # Errors
+/// [`Reason::ImageImport`] naming what is missing, with containerd's own words; [`Reason::Docker`];
+/// [`Reason::Interrupted`].
+pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> Result<Loaded, Failure> {
+    let work = async {
+        let mut there = inventory(docker, node, run).await?;
+        let mut loaded = Loaded { present: images.len() - missing(images, &there).len(), imported: 0, bytes: 0 };
+        let mut complaint = None;
+        for _ in 0..TRIES {
+            let wanted = missing(images, &there);
+            if wanted.is_empty() {
+                break;
+            }
+            loaded.imported = wanted.len();
+            let (bytes, said) = import(docker, node, &wanted, run).await?;
+            loaded.bytes += bytes;
+            complaint = said;
+            there = inventory(docker, node, run).await?;
+        }
+        let left = missing(images, &there);
+        if left.is_empty() {
+            return Ok(loaded);
+        }
+        let names: Vec<&str> = left.iter().map(|image| image.reference.as_str()).collect();
+        let failure = Failure::new(Reason::ImageImport, "images did not reach the node").on(names.join(", "));
+        Err(failure.because(complaint.unwrap_or_else(|| "the import said that it succeeded".to_owned())))
+    };
+    run.unless_cancelled(work).await
+}
+
+/// Streams images into the node. What the importer complained of is returned, not failed on: the inventory decides.
+async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Result<(u64, Option<String>), Failure> {
+    let total: u64 = images.iter().map(|image| image.size).sum();
+    let label = match images {
+        [image] => image.reference.to_string(),
+        images => format!("{} images", images.len()),
+    };
+    run.report.progress(Stage::Images, format!("import {label} into the node"));
+    let (mut bytes, mut told) = (0, 0);
+    let references: Vec<ImageRef> = images.iter().map(|image| image.reference.clone()).collect();
+    let archive = docker.save(&references).boxed().inspect_ok(|chunk| {
+        bytes += chunk.len() as u64;
+        if bytes >= told + STEP {
+            told = bytes;
+            // Shared layers travel once, headers come on top: the sum of sizes is an estimate that must not be passed.
+            let total = Some(total.max(bytes));
+            run.report.emit(Event::ImageProgress { image: label.clone(), step: "import".to_owned(), bytes, total });
+        }
+    });
+    let argv = ["ctr", "-n", "k8s.io", "images", "import", "-"];
+    let imported = docker.exec_with_input(node, &argv, archive);
+    let output = tokio::time::timeout(run.deadline.remaining(), imported).await.map_err(|_| {
+        Failure::new(Reason::ImageImport, "gave up importing images").on(&label).because("it did not end in time")
+    })??;
+    let complaint = (!output.success()).then(|| output.complaint().to_owned());
+    Ok((bytes, complaint))
+}
+
+/// The node's images, once containerd answers.
+async fn inventory(docker: &Docker, node: &str, run: &Run) -> Result<BTreeMap<String, String>, Failure> {
+    let deadline: Deadline = run.deadline.at_most(CONTAINERD);
+    let mut told = false;
+    loop {
+        let why = match docker.exec(node, &["crictl", "images", "-o", "json"]).await {
+            Ok(output) if output.success() => match parse(&output.stdout) {
+                Some(images) => return Ok(images),
+                None => "its list of images cannot be read".to_owned(),
+            },
+            Ok(output) => output.complaint().to_owned(),
+            // Until k3d has made and started the container there is nothing to run a command in.
+            Err(failure) => failure.to_string(),
+        };
+        if !told {
+            run.report.progress(Stage::Images, "waiting for the node's containerd");
+            told = true;
+        }
+        if deadline.remaining().is_zero() {
+            return Err(Failure::new(Reason::ImageImport, "the node's containerd does not answer")
+                .on(format!("container {node}"))
+                .because(why));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Image ids by canonical name, from `crictl images -o json`.
+fn parse(json: &str) -> Option<BTreeMap<String, String>> {
+    let listed: Value = serde_json::from_str(json).ok()?;
+    let images = listed.get("images")?.as_array()?;
+    let named = images.iter().flat_map(|image| {
+        let id = image["id"].as_str().unwrap_or_default();
+        let tags = image["repoTags"].as_array().into_iter().flatten();
+        tags.filter_map(move |tag| Some((tag.as_str()?.to_owned(), id.to_owned())))
+    });
+    Some(named.collect())
+}
+
+fn missing<'a>(images: &'a [Image], there: &BTreeMap<String, String>) -> Vec<&'a Image> {
+    images.iter().filter(|image| there.get(&image.reference.canonical()) != Some(&image.id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(reference: &str, id: &str) -> Image {
+        Image { reference: reference.parse().expect(reference), id: id.into(), size: 1 }
+    }
+
+    const LISTED: &str = r#"{"images":[
+        {"id":"sha256:1","repoTags":["docker.io/library/postgres:10"],"repoDigests":[],"size":"1","uid":null},
+        {"id":"sha256:2","repoTags":["docker.io/a/b:1","docker.io/a/b:2"],"repoDigests":[]},
+        {"id":"sha256:3","repoTags":[],"repoDigests":["docker.io/a/c@sha256:0"]}]}"#;
+
+    #[test]
+    fn an_image_of_the_same_name_with_another_id_is_missing() {
+        let there = parse(LISTED).expect("json");
+        let images = [image("postgres:10", "sha256:1"), image("a/b:2", "sha256:9"), image("a/c:1", "sha256:3")];
+        let names: Vec<&str> = missing(&images, &there).iter().map(|image| image.reference.as_str()).collect();
+        assert_eq!(names, ["a/b:2", "a/c:1"]);
+    }
+
+    #[test]
+    fn what_is_no_list_of_images_is_not_taken_for_an_empty_one() {
+        for text in ["", "{}", "time=x level=fatal", r#"{"images":null}"#] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+        assert_eq!(parse(r#"{"images":[]}"#), Some(BTreeMap::new()));
+    }
+}

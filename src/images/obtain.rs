@@ -1,0 +1,121 @@
+//! Which images Docker has, and pulling those it has not.
+
+use futures::future::try_join_all;
+use futures::{StreamExt, stream};
+
+use crate::docker::{Docker, Image};
+use crate::failure::{Failure, Reason};
+use crate::manifest::ImageRef;
+use crate::report::{Event, Stage};
+use crate::run::Run;
+
+/// Pulls at a time; Docker itself downloads three layers of each at a time.
+const PULLS: usize = 3;
+/// Bytes between two events of one pull.
+const STEP: u64 = 4 << 20;
+
+/// Whether Docker has an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It has.
+    Present(Image),
+    /// It has not.
+    Absent(ImageRef),
+}
+
+/// Looks which of these images Docker has, in the given order.
+///
+/// # Errors
+/// [`Reason::Docker`].
+pub async fn resolve(docker: &Docker, references: &[ImageRef]) -> Result<Vec<Presence>, Failure> {
+    let looked = references.iter().map(|reference| async move {
+        let found = docker.image(reference).await?;
+        Ok(found.map_or_else(|| Presence::Absent(reference.clone()), Presence::Present))
+    });
+    try_join_all(looked).await
+}
+
+/// All of these images, in the given order; those that Docker has not are pulled.
+///
+/// # Errors
+/// [`Reason::ImagesMissing`] naming every image that could not be pulled; [`Reason::Docker`]; [`Reason::Interrupted`].
+pub async fn obtain(docker: &Docker, references: &[ImageRef], run: &Run) -> Result<Vec<Image>, Failure> {
+    let work = async {
+        let found = resolve(docker, references).await?;
+        let absent: Vec<ImageRef> = found
+            .iter()
+            .filter_map(|presence| match presence {
+                Presence::Absent(reference) => Some(reference.clone()),
+                Presence::Present(_) => None,
+            })
+            .collect();
+        if !absent.is_empty() {
+            run.report.progress(Stage::Images, format!("pull {} of {} images", absent.len(), references.len()));
+        }
+        let pulls = stream::iter(&absent).map(|reference| pull(docker, reference, run)).buffer_unordered(PULLS);
+        let failed: Vec<Failure> = pulls.filter_map(async |pulled| pulled.err()).collect().await;
+        let images = resolve(docker, references).await?.into_iter().map(|presence| match presence {
+            Presence::Present(image) => Ok(image),
+            Presence::Absent(reference) => Err(reference),
+        });
+        let (present, missing): (Vec<_>, Vec<_>) = images.partition(Result::is_ok);
+        let missing: Vec<ImageRef> = missing.into_iter().filter_map(Result::err).collect();
+        if missing.is_empty() {
+            return Ok(present.into_iter().filter_map(Result::ok).collect());
+        }
+        Err(unavailable(&missing, &failed))
+    };
+    run.unless_cancelled(work).await
+}
+
+async fn pull(docker: &Docker, reference: &ImageRef, run: &Run) -> Result<(), Failure> {
+    let mut told = 0;
+    let pulled = docker.pull(reference, |bytes, total| {
+        if bytes >= told + STEP {
+            told = bytes;
+            let (image, step) = (reference.to_string(), "pull".to_owned());
+            run.report.emit(Event::ImageProgress { image, step, bytes, total });
+        }
+    });
+    let pulled = tokio::time::timeout(run.deadline.remaining(), pulled).await;
+    pulled.unwrap_or_else(|_| {
+        Err(Failure::new(Reason::Docker, "cannot pull an image")
+            .on(format!("image {reference}"))
+            .because("it took too long"))
+    })
+}
+
+fn unavailable(missing: &[ImageRef], failed: &[Failure]) -> Failure {
+    let names: Vec<&str> = missing.iter().map(ImageRef::as_str).collect();
+    let what = match names.as_slice() {
+        [_] => "an image is neither here nor to be had".to_owned(),
+        names => format!("{} images are neither here nor to be had", names.len()),
+    };
+    let failure = Failure::new(Reason::ImagesMissing, what).on(names.join(", "));
+    let why = failed.iter().map(|failure| {
+        let image = failure.object.as_deref().unwrap_or_default();
+        format!("{image}: {}", failure.causes.join(": "))
+    });
+    let last = failed.last().and_then(|failure| failure.causes.last().cloned());
+    let failure = last.into_iter().fold(failure, |failure, cause| failure.because(cause));
+    failure
+        .evidence(why)
+        .hint(format!("with a network: `docker pull {}` shows what is in the way", names[0]))
+        .hint("without one: `sandbox images bundle` on a machine that has them, `sandbox images load` here")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_names_every_missing_image() {
+        let missing = ["a:1", "b/c:2"].map(|text| text.parse::<ImageRef>().expect(text));
+        let failed = Failure::new(Reason::Docker, "cannot pull an image").on("image a:1").because("no route to host");
+        let failure = unavailable(&missing, &[failed]);
+        assert_eq!(failure.reason, Reason::ImagesMissing);
+        assert_eq!(failure.object.as_deref(), Some("a:1, b/c:2"));
+        assert_eq!(failure.evidence, ["image a:1: no route to host"]);
+        assert_eq!(failure.causes, ["no route to host"]);
+    }
+}

@@ -1,0 +1,186 @@
+//! Volumes that keep a node's images from one cluster to the next: containerd's whole directory, mounted into the node.
+//!
+//! A store is a hint, never trusted: [`load`](super::load) looks at what containerd says it has. Two nodes must not
+//! share one, so there are slots; whoever takes one holds its lock until the node is there to show that it is used.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::docker::{Docker, Volume};
+use crate::failure::{Failure, Reason};
+use crate::manifest::ImageRef;
+
+const LABEL: &str = "sandbox.flyte/store";
+const PREFIX: &str = "sandbox-store-";
+/// More nodes of one kind at a time than this do without a store.
+const SLOTS: usize = 8;
+/// Stores of as many keys are kept when a new key appears: a developer goes back and forth between two.
+const KEPT_KEYS: usize = 2;
+
+/// A store that is ours until this is dropped; by then the node must be there.
+#[derive(Debug)]
+pub struct Claim {
+    /// The volume to mount.
+    pub volume: String,
+    _lock: File,
+}
+
+/// What a store is kept under: the images it is for and the containerd that writes it. Not the ids of the images:
+/// when one is built anew, only that one has to be imported again.
+#[must_use]
+pub fn store_key(references: &[ImageRef], node_image_id: &str) -> String {
+    let names: BTreeSet<String> = references.iter().map(ImageRef::canonical).collect();
+    let mut digest = Sha256::new();
+    for part in names.iter().map(String::as_str).chain([node_image_id]) {
+        digest.update(part);
+        digest.update([0]);
+    }
+    digest.finalize().iter().take(6).fold(String::new(), |mut key, byte| {
+        let _ = write!(key, "{byte:02x}");
+        key
+    })
+}
+
+/// Takes a store of this key that no node uses, making it if need be; none when all are in use. Locks live in `state`,
+/// a directory that all sandboxes of this machine share. Stores of keys long out of use are removed.
+///
+/// # Errors
+/// [`Reason::Docker`]; [`Reason::Internal`] when the lock file cannot be made.
+pub async fn claim(docker: &Docker, key: &str, state: &Path) -> Result<Option<Claim>, Failure> {
+    for slot in 0..SLOTS {
+        let volume = format!("{PREFIX}{key}-{slot}");
+        let Some(lock) = lock(&state.join(format!("{volume}.lock")))? else { continue };
+        if in_use(docker).await?.contains_key(&volume) {
+            continue;
+        }
+        docker.create_volume(&volume, &[(LABEL, key)]).await?;
+        for stale in stale(&stores(docker).await?, key) {
+            // One that is in use refuses, and is looked at again next time.
+            let _ = remove_unclaimed(docker, &stale, state).await;
+        }
+        return Ok(Some(Claim { volume, _lock: lock }));
+    }
+    Ok(None)
+}
+
+/// All stores.
+///
+/// # Errors
+/// [`Reason::Docker`].
+pub async fn stores(docker: &Docker) -> Result<Vec<Volume>, Failure> {
+    docker.volumes(LABEL).await
+}
+
+/// Which container, running or not, mounts which store.
+///
+/// # Errors
+/// [`Reason::Docker`].
+pub async fn in_use(docker: &Docker) -> Result<BTreeMap<String, String>, Failure> {
+    let containers = docker.containers(&[]).await?;
+    let mounts = containers
+        .into_iter()
+        .flat_map(|container| container.volumes.into_iter().map(move |volume| (volume, container.name.clone())));
+    Ok(mounts.filter(|(volume, _)| volume.starts_with(PREFIX)).collect())
+}
+
+/// Removes every store that no container uses and no run has claimed; the result are their names.
+///
+/// # Errors
+/// [`Reason::Docker`]; [`Reason::Internal`] when a lock file cannot be made.
+pub async fn prune(docker: &Docker, state: &Path) -> Result<Vec<String>, Failure> {
+    let (stores, used) = tokio::try_join!(stores(docker), in_use(docker))?;
+    let mut removed = Vec::new();
+    for store in stores.into_iter().filter(|store| !used.contains_key(&store.name)) {
+        if remove_unclaimed(docker, &store.name, state).await? {
+            removed.push(store.name);
+        }
+    }
+    Ok(removed)
+}
+
+async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<bool, Failure> {
+    let path = state.join(format!("{store}.lock"));
+    let Some(_held) = lock(&path)? else { return Ok(false) };
+    docker.remove_volume(store).await?;
+    Ok(true)
+}
+
+fn lock(path: &Path) -> Result<Option<File>, Failure> {
+    let failure = || Failure::new(Reason::Internal, "cannot lock the store of images").on(path.display());
+    let file = File::options().create(true).append(true).open(path).map_err(|error| failure().caused_by(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failure().caused_by(&error)),
+    }
+}
+
+/// Stores of all keys but this one and the newest others.
+fn stale(stores: &[Volume], key: &str) -> Vec<String> {
+    let mut newest: BTreeMap<&str, &str> = BTreeMap::new();
+    for store in stores {
+        let of = store.labels.get(LABEL).map_or("", String::as_str);
+        let created = newest.entry(of).or_default();
+        *created = (*created).max(&store.created);
+    }
+    newest.remove(key);
+    let mut others: Vec<(&str, &str)> = newest.into_iter().collect();
+    others.sort_by(|a, b| b.1.cmp(a.1));
+    let stale: BTreeSet<&str> = others.into_iter().skip(KEPT_KEYS - 1).map(|(key, _)| key).collect();
+    let is_stale = |store: &&Volume| stale.contains(store.labels.get(LABEL).map_or("", String::as_str));
+    stores.iter().filter(is_stale).map(|store| store.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn images(names: &[&str]) -> Vec<ImageRef> {
+        names.iter().map(|name| name.parse().expect(name)).collect()
+    }
+
+    fn store(key: &str, slot: usize, created: &str) -> Volume {
+        Volume {
+            name: format!("{PREFIX}{key}-{slot}"),
+            labels: [(LABEL.to_owned(), key.to_owned())].into(),
+            created: created.to_owned(),
+            mountpoint: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_key_depends_on_which_images_and_not_on_their_order_or_spelling() {
+        let key = store_key(&images(&["a:1", "b:2"]), "sha256:node");
+        assert_eq!(key, store_key(&images(&["docker.io/library/b:2", "a:1", "a:1"]), "sha256:node"));
+        assert_ne!(key, store_key(&images(&["a:1"]), "sha256:node"));
+        assert_ne!(key, store_key(&images(&["a:1", "b:2"]), "sha256:other"));
+        assert_eq!(key.len(), 12);
+    }
+
+    #[test]
+    fn the_current_key_and_the_newest_other_are_kept() {
+        let stores = [
+            store("now", 0, "2020"),
+            store("old", 0, "2021"),
+            store("old", 1, "2024"),
+            store("older", 0, "2022"),
+            store("oldest", 0, "2019"),
+        ];
+        assert_eq!(stale(&stores, "now"), ["sandbox-store-older-0", "sandbox-store-oldest-0"]);
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_not_waited_for() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("s.lock");
+        let held = lock(&path).expect("lock");
+        assert!(held.is_some());
+        assert!(lock(&path).expect("no error").is_none());
+        drop(held);
+        assert!(lock(&path).expect("lock").is_some());
+    }
+}

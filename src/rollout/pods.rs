@@ -137,7 +137,8 @@ fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<
     let restarts = count(container, "/restartCount");
     if let Some(waiting) = container.pointer("/state/waiting") {
         let reason = text(waiting, "/reason").unwrap_or("waiting");
-        let message = text(waiting, "/message").map(|message| format!(": {message}")).unwrap_or_default();
+        let message = text(waiting, "/message").filter(|message| !message.is_empty());
+        let message = message.map(|message| format!(": {message}")).unwrap_or_default();
         return Some(match reason {
             "InvalidImageName" => (format!("{reason}{message}"), Hope::None),
             "CrashLoopBackOff" => (ended(container.pointer("/lastState/terminated"), reason, restarts), hope(restarts)),

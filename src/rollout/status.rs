@@ -201,3 +201,6 @@ fn job(workload: &Value) -> (bool, String) {
     let complete = condition(workload, "Complete").is_some_and(|condition| condition["status"] == "True");
     (complete, format!("{} of {wanted} completions", count(workload, "/status/succeeded")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,11 @@
-//! What the tests play against.
+//! Stand-ins for the world outside.
+//!
+//! | file | what |
+//! |---|---|
+//! | `apiserver.rs` | a Kubernetes API in memory |
+//! | `merge.rs` | what a server-side apply does to an object |
+//! | `flyte.rs` | what a Flyte answers on its published ports |
 
+pub(crate) mod apiserver;
 pub(crate) mod flyte;
+mod merge;

@@ -38,7 +38,8 @@ pub(crate) fn spec(
 /// The bundle that `--manifests` names, or the built-in one.
 pub(crate) fn bundle(flags: &SpecFlags) -> Result<Bundle, Failure> {
     let Some(path) = &flags.manifests else {
-        return Bundle::embedded().map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in manifests").caused_by(&error));
+        return Bundle::embedded()
+            .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in manifests").caused_by(&error));
     };
     let unreadable = |path: &Path, error: std::io::Error| {
         Failure::new(Reason::Usage, "cannot read the manifests").on(path.display()).because(error)
@@ -55,9 +56,8 @@ pub(crate) fn bundle(flags: &SpecFlags) -> Result<Bundle, Failure> {
             sources.push(Source { name: file.display().to_string(), text });
         }
     }
-    Bundle::parse(path.display().to_string(), sources).map_err(|error| {
-        Failure::new(Reason::Manifests, "cannot use the manifests").caused_by(&error)
-    })
+    Bundle::parse(path.display().to_string(), sources)
+        .map_err(|error| Failure::new(Reason::Manifests, "cannot use the manifests").caused_by(&error))
 }
 
 fn read_text(from: impl Read) -> std::io::Result<String> {

@@ -91,9 +91,10 @@ impl Session {
 
     /// The spec, from all its layers.
     pub(super) fn spec(&self, flags: &SpecFlags) -> Result<Resolved, Failure> {
-        let matches = self.matches.subcommand().map_or(&self.matches, |(_, matches)| {
-            matches.subcommand().map_or(matches, |(_, matches)| matches)
-        });
+        let matches = self
+            .matches
+            .subcommand()
+            .map_or(&self.matches, |(_, matches)| matches.subcommand().map_or(matches, |(_, matches)| matches));
         load::spec(&self.global, flags, matches, &self.environment)
     }
 

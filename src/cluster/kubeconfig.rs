@@ -102,7 +102,8 @@ mod tests {
         let merged = merge_kubeconfig(theirs, &ours).expect("merged");
         assert_eq!(merge_kubeconfig(&merged, &ours).expect("merged"), merged, "merging twice is merging once");
         let merged = yaml::document(&merged).expect("YAML");
-        let names = |list: &str| merged[list].as_array().expect("a list").iter().map(|e| e["name"].clone()).collect::<Vec<_>>();
+        let names =
+            |list: &str| merged[list].as_array().expect("a list").iter().map(|e| e["name"].clone()).collect::<Vec<_>>();
         assert_eq!(names("clusters"), ["work", "k3d-flyte"]);
         assert_eq!(names("users"), ["me", "admin@k3d-flyte"]);
         assert_eq!(merged["current-context"], "work");

@@ -28,5 +28,5 @@ pub use ensure::{Cluster, ensure};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};
 pub use node::{NodeState, OWNER_LABEL, Removed, delete, owned, state};
-pub use plan::{ClusterPlan, PortMapping};
 pub(crate) use plan::node_name;
+pub use plan::{ClusterPlan, PortMapping};

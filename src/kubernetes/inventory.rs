@@ -57,9 +57,8 @@ pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
     let found = found.map_err(|error| unread().caused_by(&error))?;
     let Some(data) = found.items.into_iter().find_map(|map| map.data) else { return Ok(None) };
     let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
-    let damaged = |error: serde_json::Error| {
-        unread().caused_by(&error).hint("start anew with `sandbox down` and `sandbox up`")
-    };
+    let damaged =
+        |error: serde_json::Error| unread().caused_by(&error).hint("start anew with `sandbox down` and `sandbox up`");
     Ok(Some(Inventory {
         digest: text("digest").to_owned(),
         spec: serde_json::from_str(text("spec")).map_err(damaged)?,

@@ -45,8 +45,7 @@ pub async fn logs(client: &Client, namespace: &str, workload: &str, tail: i64) -
     }
     let mut text = String::new();
     for (pod, container) in &sources {
-        let params =
-            LogParams { container: Some(container.clone()), tail_lines: Some(tail), ..LogParams::default() };
+        let params = LogParams { container: Some(container.clone()), tail_lines: Some(tail), ..LogParams::default() };
         // A container that has not started has no log; the others' are still worth reading.
         let log = api.logs(pod, &params).await.unwrap_or_else(|error| format!("({error})\n"));
         if sources.len() > 1 {

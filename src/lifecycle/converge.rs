@@ -63,11 +63,7 @@ pub(super) async fn workloads(
     .await
 }
 
-async fn one(
-    client: &Client,
-    wave: &Wave,
-    run: &Run,
-) -> Result<Vec<(ObjectRef, Change)>, Failure> {
+async fn one(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<(ObjectRef, Change)>, Failure> {
     let changes = kubernetes::apply(client, &wave.objects, run).await?;
     let targets: Vec<_> = wave.workloads().collect();
     rollout::wait(client, &targets, run, WAVE_BUDGET).await?;

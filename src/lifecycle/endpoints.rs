@@ -14,7 +14,8 @@ pub(super) fn ready(spec: &Spec, state: &StateDir) -> Event {
 
 /// The published ports, by what is behind them.
 pub(super) fn endpoints(spec: &Spec) -> Vec<Endpoint> {
-    let endpoint = |name: &str, url: String, credentials: Option<String>| Endpoint { name: name.to_owned(), url, credentials };
+    let endpoint =
+        |name: &str, url: String, credentials: Option<String>| Endpoint { name: name.to_owned(), url, credentials };
     let keys = format!("{} / {}", spec.storage.access_key, spec.storage.secret_key);
     vec![
         endpoint("console", format!("http://localhost:{}/console", spec.ports.console), None),

@@ -92,7 +92,9 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
                 status.system_namespace = Some(inventory.spec.system_namespace());
                 status.endpoints = endpoints::endpoints(&inventory.spec);
             }
-            Err(failure) => status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() }),
+            Err(failure) => {
+                status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() })
+            }
         },
     }
     Ok(status)

@@ -26,7 +26,8 @@ pub(super) async fn undo(mut failure: Failure, name: &str, docker: &Docker, root
         _ => {}
     }
     failure = failure.hint("`--keep` leaves a sandbox that failed as it is");
-    let run = Run { deadline: Deadline::after(BUDGET), cancel: tokio_util::sync::CancellationToken::new(), ..run.clone() };
+    let run =
+        Run { deadline: Deadline::after(BUDGET), cancel: tokio_util::sync::CancellationToken::new(), ..run.clone() };
     let removed = run.stage(Stage::Down, async {
         let removed = cluster::delete(docker, name).await?;
         let summary = format!("undone: {removed}");

@@ -6,10 +6,11 @@ use kube::Client;
 
 use super::running::Running;
 use super::{Done, Host, Options, converge, endpoints, undo};
-use crate::cluster::{self, Cluster, K3d, NodeState};
+use crate::cluster::{self, Cluster, ClusterPlan, K3d, NodeState};
 use crate::docker::Docker;
 use crate::failure::Failure;
-use crate::kubernetes;
+use crate::images::{self, Claim, Presence};
+use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::rollout;
@@ -63,47 +64,92 @@ async fn prepare(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground, Outcome
 }
 
 async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options, run: &Run) -> Result<Outcome, Failure> {
-    let (cluster, client) = stand(plan, host, ground, options, run).await?;
-    let inventory = kubernetes::find(&client).await?;
-    let state = host.state.sandbox(&plan.spec.name);
-    state.write(&state.kubeconfig(), &cluster.kubeconfig)?;
-    let workloads: Vec<_> = plan.workloads().collect();
-    let unchanged = cluster.outcome == Outcome::Unchanged
-        && inventory.as_ref().is_some_and(|inventory| inventory.digest == plan.digest)
-        && rollout::ready_now(&client, &workloads).await?.is_empty();
-    if unchanged {
-        prove(&plan.spec, client, SETTLED, run).await?;
+    if ground.node == NodeState::Running && is_unchanged(plan, host, ground, run).await? {
         return Ok(Outcome::Unchanged);
     }
-    let before = converge::foundation(&client, plan, run).await?;
-    run.stage(Stage::Cluster, async {
-        cluster::wait_for_dns(&cluster, run).await?;
-        Ok(((), Outcome::Passed, "names resolve".to_owned()))
-    }).await?;
+    let ((client, before), ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run),)?;
     converge::workloads(&client, plan, before, run).await?;
     prove(&plan.spec, client, smoke::BUDGET, run).await?;
     Ok(Outcome::Passed)
 }
 
-async fn stand(plan: &Plan, _host: &Host, ground: &Ground, _options: Options, run: &Run) -> Result<(Cluster, Client), Failure> {
-    let cluster = run
-        .stage(Stage::Cluster, async {
-            let cluster = cluster::ensure(&ground.docker, &ground.k3d, &plan.cluster, run).await?;
-            let outcome = cluster.outcome;
-            Ok((cluster, outcome, "node Ready".to_owned()))
-        })
-        .await?;
-    let client = kubernetes::client(&cluster.kubeconfig)?;
-    if cluster.outcome != Outcome::Unchanged {
-        run.stage(Stage::Images, async {
-            let refs: Vec<_> = plan.images.clone();
-            let saved = ground.docker.save(&refs);
-            let out = ground.docker.exec_with_input(&plan.cluster.node(), &["ctr", "-n", "k8s.io", "images", "import", "-"], saved).await?;
-            Ok(((), Outcome::Passed, format!("STUB {} {}", out.code, out.stderr)))
-        })
-        .await?;
+/// Whether there is nothing to do but to prove it, which this does.
+async fn is_unchanged(plan: &Plan, host: &Host, ground: &Ground, run: &Run) -> Result<bool, Failure> {
+    let Ok(running) = Running::find(&plan.spec.name, host).await else { return Ok(false) };
+    let workloads: Vec<_> = plan.workloads().collect();
+    if running.inventory.digest != plan.digest || !rollout::ready_now(&running.client, &workloads).await?.is_empty() {
+        return Ok(false);
     }
-    Ok((cluster, client))
+    let cluster = ensure(plan, &plan.cluster, ground, run).await?;
+    keep_kubeconfig(plan, host, &cluster)?;
+    prove(&plan.spec, running.client, SETTLED, run).await?;
+    Ok(true)
+}
+
+/// A cluster in which names resolve, with everything in it but workloads.
+async fn stand(
+    plan: &Plan,
+    host: &Host,
+    ground: &Ground,
+    options: Options,
+    run: &Run,
+) -> Result<(Client, Option<Inventory>), Failure> {
+    let mut shape = plan.cluster.clone();
+    let claim = match (&ground.node, options.store) {
+        (NodeState::Absent | NodeState::Unstarted, true) => claim_store(plan, host, ground).await?,
+        _ => None,
+    };
+    shape.store = claim.as_ref().map(|claim| claim.volume.clone());
+    let cluster = ensure(plan, &shape, ground, run).await?;
+    drop(claim);
+    keep_kubeconfig(plan, host, &cluster)?;
+    let client = kubernetes::client(&cluster.kubeconfig)?;
+    let (before, ()) =
+        tokio::try_join!(converge::foundation(&client, plan, run), cluster::wait_for_dns(&cluster, run))?;
+    Ok((client, before))
+}
+
+async fn ensure(plan: &Plan, shape: &ClusterPlan, ground: &Ground, run: &Run) -> Result<Cluster, Failure> {
+    run.stage(Stage::Cluster, async {
+        let cluster = cluster::ensure(&ground.docker, &ground.k3d, shape, run).await?;
+        let outcome = cluster.outcome;
+        let summary = format!("node Ready, Kubernetes {}, k3d {}", plan.spec.kubernetes, ground.k3d.version);
+        Ok((cluster, outcome, summary))
+    })
+    .await
+}
+
+fn keep_kubeconfig(plan: &Plan, host: &Host, cluster: &Cluster) -> Result<(), Failure> {
+    let state = host.state.sandbox(&plan.spec.name);
+    state.write(&state.kubeconfig(), &cluster.kubeconfig)
+}
+
+/// The machine's image store for this set of images, unless all of them are in use.
+async fn claim_store(plan: &Plan, host: &Host, ground: &Ground) -> Result<Option<Claim>, Failure> {
+    let Some(node_image) = ground.docker.image(&plan.cluster.node_image).await? else { return Ok(None) };
+    let all: Vec<_> = plan.all_images().cloned().collect();
+    images::claim(&ground.docker, &images::store_key(&all, &node_image.id), host.state.path()).await
+}
+
+/// All images in the node: the workloads' must come, k3s' own are carried over where they are here.
+async fn images(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> {
+    run.stage(Stage::Images, async {
+        let docker = &ground.docker;
+        let mut wanted = images::obtain(docker, &plan.images, run).await?;
+        let own = images::resolve(docker, &plan.node_images).await?;
+        wanted.extend(own.into_iter().filter_map(|presence| match presence {
+            Presence::Present(image) => Some(image),
+            Presence::Absent(_) => None,
+        }));
+        let loaded = images::load(docker, &plan.cluster.node(), &wanted, run).await?;
+        let outcome = if loaded.imported == 0 { Outcome::Unchanged } else { Outcome::Passed };
+        let summary = match loaded.imported {
+            0 => format!("{} images, all in the node", loaded.present),
+            new => format!("{new} images into the node, {} MB; {} were there", loaded.bytes >> 20, loaded.present),
+        };
+        Ok(((), outcome, summary))
+    })
+    .await
 }
 
 async fn prove(spec: &Spec, client: Client, budget: Duration, run: &Run) -> Result<(), Failure> {

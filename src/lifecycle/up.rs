@@ -80,8 +80,11 @@ async fn is_unchanged(plan: &Plan, host: &Host, ground: &Ground, run: &Run) -> R
     if running.inventory.digest != plan.digest || !rollout::ready_now(&running.client, &workloads).await?.is_empty() {
         return Ok(false);
     }
-    let cluster = ensure(plan, &plan.cluster, ground, run).await?;
-    keep_kubeconfig(plan, host, &cluster)?;
+    run.stage(Stage::Cluster, async {
+        let cluster = ensure(plan, &plan.cluster, host, ground, run).await?;
+        Ok(((), cluster.outcome, summary(plan, ground)))
+    })
+    .await?;
     prove(&plan.spec, running.client, SETTLED, run).await?;
     Ok(true)
 }
@@ -100,28 +103,27 @@ async fn stand(
         _ => None,
     };
     shape.store = claim.as_ref().map(|claim| claim.volume.clone());
-    let cluster = ensure(plan, &shape, ground, run).await?;
-    drop(claim);
-    keep_kubeconfig(plan, host, &cluster)?;
-    let client = kubernetes::client(&cluster.kubeconfig)?;
-    let (before, ()) =
-        tokio::try_join!(converge::foundation(&client, plan, run), cluster::wait_for_dns(&cluster, run))?;
-    Ok((client, before))
-}
-
-async fn ensure(plan: &Plan, shape: &ClusterPlan, ground: &Ground, run: &Run) -> Result<Cluster, Failure> {
     run.stage(Stage::Cluster, async {
-        let cluster = cluster::ensure(&ground.docker, &ground.k3d, shape, run).await?;
-        let outcome = cluster.outcome;
-        let summary = format!("node Ready, Kubernetes {}, k3d {}", plan.spec.kubernetes, ground.k3d.version);
-        Ok((cluster, outcome, summary))
+        let cluster = ensure(plan, &shape, host, ground, run).await?;
+        drop(claim);
+        let client = kubernetes::client(&cluster.kubeconfig)?;
+        let (before, ()) =
+            tokio::try_join!(converge::foundation(&client, plan, run), cluster::wait_for_dns(&cluster, run))?;
+        Ok(((client, before), cluster.outcome, summary(plan, ground)))
     })
     .await
 }
 
-fn keep_kubeconfig(plan: &Plan, host: &Host, cluster: &Cluster) -> Result<(), Failure> {
+/// A cluster of this shape whose node is ready, and the user's way into it.
+async fn ensure(plan: &Plan, shape: &ClusterPlan, host: &Host, ground: &Ground, run: &Run) -> Result<Cluster, Failure> {
+    let cluster = cluster::ensure(&ground.docker, &ground.k3d, shape, run).await?;
     let state = host.state.sandbox(&plan.spec.name);
-    state.write(&state.kubeconfig(), &cluster.kubeconfig)
+    state.write(&state.kubeconfig(), &cluster.kubeconfig)?;
+    Ok(cluster)
+}
+
+fn summary(plan: &Plan, ground: &Ground) -> String {
+    format!("Kubernetes {} by k3d {}; node Ready, names resolve", plan.spec.kubernetes, ground.k3d.version)
 }
 
 /// The machine's image store for this set of images, unless all of them are in use.

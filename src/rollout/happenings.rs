@@ -36,14 +36,23 @@ pub(crate) fn about<'a>(events: &[&'a Value], object: &Value) -> Vec<&'a Value> 
     found
 }
 
-/// The message of the last event with one of these reasons.
-pub(crate) fn last<'a>(events: &[&'a Value], reasons: &[&str]) -> Option<&'a str> {
-    let wanted = |event: &&&Value| text(event, "/reason").is_some_and(|reason| reasons.contains(&reason));
-    events.iter().rev().find(wanted).and_then(|event| text(event, "/message"))
+/// The message of the last event that has one of these reasons and says what is `wanted`.
+pub(crate) fn last<'a>(events: &[&'a Value], reasons: &[&str], wanted: impl Fn(&&str) -> bool) -> Option<&'a str> {
+    let newest_first = events.iter().rev();
+    let right = newest_first.filter(|event| text(event, "/reason").is_some_and(|reason| reasons.contains(&reason)));
+    right.filter_map(|event| text(event, "/message")).find(|said| wanted(said))
+}
+
+/// The last events, one line each, oldest first; the same words once.
+pub(crate) fn tail(events: &[&Value]) -> Vec<String> {
+    const MOST: usize = 5;
+    let mut lines: Vec<_> = events.iter().map(|event| line(event)).collect();
+    lines.dedup();
+    lines.split_off(lines.len().saturating_sub(MOST))
 }
 
 /// One line for an event, such as `Failed: Failed to pull image "x" (3 times)`.
-pub(crate) fn line(event: &Value) -> String {
+fn line(event: &Value) -> String {
     let said = one_line(text(event, "/message").unwrap_or_default());
     let reason = text(event, "/reason").unwrap_or("Event");
     match count(event, "/count") {

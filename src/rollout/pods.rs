@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::happenings::{about, count, last, line, list, one_line, text};
+use super::happenings::{about, count, last, list, one_line, tail, text};
 use super::status::{Cause, Culprit, Neighbours, Status};
 
 /// How long an error that the kubelet itself tries again may last before it is taken as hopeless: two attempts.
@@ -16,7 +16,6 @@ const HOPELESS_RESTARTS: u64 = 3;
 
 /// Reasons of a waiting container that do not pass by themselves.
 const CANNOT_START: &[&str] = &[
-    "ImagePullBackOff",
     "ErrImagePull",
     "ErrImageNeverPull",
     "ImageInspectError",
@@ -84,7 +83,7 @@ pub(super) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     let cause = |reason: String, culprit: Option<Culprit>| Cause {
         reason: one_line(&reason),
         culprit,
-        evidence: events.iter().rev().take(5).rev().map(|event| line(event)).collect(),
+        evidence: tail(&events),
     };
     if text(pod, "/status/phase") == Some("Succeeded") {
         return Status::Ready;
@@ -142,12 +141,18 @@ fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<
         return Some(match reason {
             "InvalidImageName" => (format!("{reason}{message}"), Hope::None),
             "CrashLoopBackOff" => (ended(container.pointer("/lastState/terminated"), reason, restarts), hope(restarts)),
+            // The back-off itself does not say why; the pull before it did.
+            "ImagePullBackOff" => {
+                let failed = |said: &&str| said.starts_with("Failed to pull image");
+                let why = last(events, &["Failed"], failed).map(|said| format!(": {said}")).unwrap_or(message);
+                (format!("{reason}{why}"), Hope::Brief)
+            }
             _ if CANNOT_START.contains(&reason) => (format!("{reason}{message}"), Hope::Brief),
             // The pod's turn is elsewhere: an init container before this one, or the sandbox and its volumes.
             "PodInitializing" if !init => return None,
             _ => {
                 const BEFORE: &[&str] = &["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "Pulling"];
-                let happening = last(events, BEFORE).map(|said| format!(": {said}")).unwrap_or(message);
+                let happening = last(events, BEFORE, |_| true).map(|said| format!(": {said}")).unwrap_or(message);
                 (format!("{reason}{happening}"), Hope::Some)
             }
         });
@@ -166,7 +171,7 @@ fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<
         return None;
     }
     container.pointer("/state/running")?;
-    let unhealthy = last(events, &["Unhealthy"]).map(|said| format!(": {said}")).unwrap_or_default();
+    let unhealthy = last(events, &["Unhealthy"], |_| true).map(|said| format!(": {said}")).unwrap_or_default();
     Some((format!("runs, not ready yet{unhealthy}"), Hope::Some))
 }
 
@@ -181,11 +186,13 @@ fn ended(terminated: Option<&Value>, reason: &str, restarts: u64) -> String {
         line += &why.map(|why| format!(", {why}")).unwrap_or_default();
         line += &format!(", exit code {}", terminated["exitCode"]);
     }
-    match restarts {
-        0 => line,
-        1 => line + ", 1 restart",
-        more => line + &format!(", {more} restarts"),
-    }
+    line += &match restarts {
+        0 => String::new(),
+        1 => ", 1 restart".to_owned(),
+        more => format!(", {more} restarts"),
+    };
+    let message = terminated.and_then(|terminated| text(terminated, "/message")).filter(|message| !message.is_empty());
+    line + &message.map(|message| format!(": {message}")).unwrap_or_default()
 }
 
 pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {

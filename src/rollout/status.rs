@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::happenings::{about, count, last, line, one_line, text};
+use super::happenings::{about, count, last, one_line, tail, text};
 use super::pods::{self, condition, said};
 
 /// What surrounds workloads in their namespace, as far as it was looked at.
@@ -143,9 +143,9 @@ fn controller(workload: &Value, around: &Neighbours<'_>, short: &str) -> Status 
     let events: Vec<_> = set.into_iter().chain([workload]).flat_map(|maker| about(&around.events, maker)).collect();
     let failure = [set, Some(workload)].into_iter().flatten().filter_map(|maker| condition(maker, "ReplicaFailure"));
     let failure = failure.filter(|condition| condition["status"] == "True").map(said).next();
-    match failure.or_else(|| last(&events, &["FailedCreate"])) {
+    match failure.or_else(|| last(&events, &["FailedCreate"], |_| true)) {
         Some(said) => {
-            let evidence = events.iter().rev().take(5).rev().map(|event| line(event)).collect();
+            let evidence = tail(&events);
             Status::Failing(Cause { reason: format!("no pod: {}", one_line(said)), culprit: None, evidence }, GRACE)
         }
         None => Status::waiting(short),

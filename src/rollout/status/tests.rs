@@ -131,6 +131,15 @@ fn each_way_to_be_held_up_is_told_as_what_it_is() {
 }
 
 #[test]
+fn a_container_that_never_started_tells_what_the_runtime_said() {
+    let terminated = json!({"exitCode": 128, "reason": "StartError", "message": "exec: \"/nope\": no such file"});
+    let status = containers(json!({"name": "c", "restartCount": 1, "lastState": {"terminated": terminated},
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}}}));
+    let why = "container c: CrashLoopBackOff, StartError, exit code 128, 1 restart: exec: \"/nope\": no such file";
+    assert_eq!(told(&judge(&starting(), &[pod("2", status)], &[])), (1, why));
+}
+
+#[test]
 fn events_tell_what_a_container_state_does_not() {
     let event = |reason: &str, message: &str, at: &str| json!({"involvedObject": {"name": "p2"}, "reason": reason, "message": message, "lastTimestamp": at});
     let events = [
@@ -143,6 +152,13 @@ fn events_tell_what_a_container_state_does_not() {
         creating.cause().expect("waits").evidence,
         ["FailedMount: secret \"s\" not found", "Unhealthy: Readiness probe failed: 503"]
     );
+    let pull = [
+        event("Failed", "Failed to pull image \"i\": connection refused", "2021-06-01T00:00:01Z"),
+        event("Failed", "Error: ErrImagePull", "2021-06-01T00:00:02Z"),
+    ];
+    let backed_off = judge(&starting(), &[pod("2", waiting("ImagePullBackOff", "Back-off"))], &pull);
+    let why = "container c: ImagePullBackOff: Failed to pull image \"i\": connection refused";
+    assert_eq!(told(&backed_off), (2, why));
     let running = containers(json!({"name": "c", "ready": false, "state": {"running": {}}}));
     let unready = judge(&starting(), &[pod("2", running)], &events);
     assert_eq!(told(&unready), (1, "container c: runs, not ready yet: Readiness probe failed: 503"));

@@ -28,7 +28,7 @@ impl Config {
         let mut files = Vec::new();
         for (name, text) in entries.filter(|(name, _)| is_yaml(name)) {
             let content = yaml::document(text.as_str().unwrap_or_default()).map_err(|error| RenderError::Payload {
-                object: object.reference(),
+                object: Box::new(object.reference()),
                 file: name.clone(),
                 error,
             })?;

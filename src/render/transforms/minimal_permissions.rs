@@ -206,16 +206,18 @@ fn account_of(draft: &Draft, component: Component) -> String {
 fn add_accounts(context: &Context<'_>, draft: &mut Draft) {
     let mut missing = Vec::new();
     for component in Component::ALL {
+        let mut named = BTreeSet::new();
         for pod in draft.workloads_mut(component).filter_map(Object::pod_spec_mut) {
             if component.uses_kubernetes() && pod.get("serviceAccountName").is_none() {
                 put(pod, "serviceAccountName", json!(component.id()));
             }
-            if let Some(name) = pod.get("serviceAccountName").and_then(Value::as_str) {
-                let mut account = Object::named("v1", "ServiceAccount", name);
-                account.set(&["metadata", "namespace"], context.system.as_str());
-                account.set(&["metadata", "labels", "app.kubernetes.io/name"], component.id());
-                missing.push(account);
-            }
+            named.extend(pod.get("serviceAccountName").and_then(Value::as_str).map(str::to_owned));
+        }
+        for name in named {
+            let mut account = Object::named("v1", "ServiceAccount", &name);
+            account.set(&["metadata", "namespace"], context.system.as_str());
+            account.set(&["metadata", "labels", "app.kubernetes.io/name"], component.id());
+            missing.push(account);
         }
     }
     draft.add_missing(missing);

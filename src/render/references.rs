@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::config::{Config, is_yaml};
+use super::config::Config;
 use super::error::RenderError;
 use crate::manifest::Object;
 
@@ -25,12 +25,12 @@ impl Move<'_> {
         if object.kind() == "ConfigMap" {
             let mut config = Config::open(object)?;
             config.each(|file| self.value(file));
-            config.close(object);
             for (name, value) in object.get_mut("/data").and_then(Value::as_object_mut).into_iter().flatten() {
-                if !is_yaml(name) {
+                if !config.has(name) {
                     self.value(value);
                 }
             }
+            config.close(object);
             let metadata = object.get_mut("/metadata");
             metadata.map(|metadata| self.value(metadata));
         } else if object.kind() != "CustomResourceDefinition" {

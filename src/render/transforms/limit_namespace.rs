@@ -8,7 +8,7 @@ use super::super::component::{Component, component_of, is_workload};
 use super::super::config::Config;
 use super::super::context::{Context, Draft, mounted_config_maps};
 use super::super::error::RenderError;
-use super::put;
+use super::edit::put;
 use crate::manifest::Object;
 use crate::spec::WorkflowNamespace;
 

@@ -9,8 +9,8 @@ use super::super::WORKFLOW_NAMESPACE_LABEL;
 use super::super::component::{Component, component_of};
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
+use super::edit::put;
 use super::limit_namespace::{lock, service_account};
-use super::put;
 use crate::manifest::Object;
 
 const API: &str = "rbac.authorization.k8s.io";

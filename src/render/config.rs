@@ -22,19 +22,28 @@ struct File {
 }
 
 impl Config {
-    /// Parses the entries of a ConfigMap whose names end in `.yaml` or `.yml`.
+    /// Parses the entries of a ConfigMap whose names end in `.yaml` or `.yml`. Templates that become YAML only when
+    /// they are filled in, such as those of the resources that admin can make for a project, are left alone.
     pub(super) fn open(object: &Object) -> Result<Self, RenderError> {
         let entries = object.get("/data").and_then(Value::as_object).into_iter().flatten();
         let mut files = Vec::new();
         for (name, text) in entries.filter(|(name, _)| is_yaml(name)) {
-            let content = yaml::document(text.as_str().unwrap_or_default()).map_err(|error| RenderError::Payload {
-                object: object.reference(),
-                file: name.clone(),
-                error,
-            })?;
-            files.push(File { name: name.clone(), content, changed: false });
+            let text = text.as_str().unwrap_or_default();
+            match yaml::document(text) {
+                Ok(content) => files.push(File { name: name.clone(), content, changed: false }),
+                Err(_) if text.contains("{{") => {}
+                Err(error) => {
+                    let object = Box::new(object.reference());
+                    return Err(RenderError::Payload { object, file: name.clone(), error });
+                }
+            }
         }
         Ok(Self { files })
+    }
+
+    /// Whether an entry was parsed.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.name == name)
     }
 
     /// The first value at a path, in any of the files.
@@ -156,6 +165,14 @@ mod tests {
         config.remove(&["p"]);
         config.close(&mut object);
         assert_eq!(object.get("/data/n.yaml"), None);
+    }
+
+    #[test]
+    fn a_template_is_left_alone() {
+        let mut object = config_map();
+        object.set(&["data", "a.yaml"], "metadata: {name: {{ namespace }}}\n");
+        let config = Config::open(&object).expect("a template is no mistake");
+        assert!(!config.has("a.yaml") && config.has("b.yaml"));
     }
 
     #[test]

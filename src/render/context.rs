@@ -1,5 +1,6 @@
 //! What every transform is given, and the draft it works on.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,8 @@ pub struct Context<'a> {
     pub(super) origin: Option<String>,
     /// The pinned images.
     pub(super) lock: Lock,
+    /// The manifests in this binary, read when they are first asked for.
+    pub(super) built_in: OnceCell<Vec<Object>>,
 }
 
 impl Context<'_> {
@@ -40,14 +43,20 @@ impl Context<'_> {
 
     /// Our own objects that satisfy a condition, in the system namespace.
     pub(super) fn built_in_objects(&self, wanted: impl Fn(&Object) -> bool) -> Result<Vec<Object>, RenderError> {
-        let mut objects = Bundle::embedded()?.objects;
-        objects.retain(wanted);
+        let objects = match self.built_in.get() {
+            Some(objects) => objects,
+            None => {
+                let objects = Bundle::embedded()?.objects;
+                self.built_in.get_or_init(|| objects)
+            }
+        };
         let services = BTreeSet::new();
         let relocation = Move { from: BUILT_IN_NAMESPACE, to: &self.system, services: &services };
-        for object in &mut objects {
+        let mut wanted: Vec<Object> = objects.iter().filter(|object| wanted(object)).cloned().collect();
+        for object in &mut wanted {
             relocation.object(object)?;
         }
-        Ok(objects)
+        Ok(wanted)
     }
 
     /// Whether a namespace is one of this sandbox's.
@@ -98,8 +107,10 @@ impl Draft {
 
     /// Adds those of the objects of whose kind and name there is none yet.
     pub(super) fn add_missing(&mut self, objects: Vec<Object>) {
+        let identity = |object: &Object| (object.kind().to_owned(), object.name().to_owned());
+        let mut there: BTreeSet<(String, String)> = self.objects.iter().map(identity).collect();
         for object in objects {
-            if self.find(object.kind(), object.name()).is_none() {
+            if there.insert(identity(&object)) {
                 self.objects.push(object);
             }
         }

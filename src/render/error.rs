@@ -21,7 +21,7 @@ pub enum RenderError {
     #[error("`{file}` in {object} is not a YAML mapping")]
     Payload {
         /// The ConfigMap.
-        object: ObjectRef,
+        object: Box<ObjectRef>,
         /// Its key.
         file: String,
         /// Where and what.
@@ -32,7 +32,7 @@ pub enum RenderError {
     #[error("{object} has no {what}")]
     Shape {
         /// Which.
-        object: ObjectRef,
+        object: Box<ObjectRef>,
         /// Such as `ConfigMap volume`.
         what: &'static str,
     },
@@ -40,7 +40,7 @@ pub enum RenderError {
     #[error("{object}: `{path}` {why}")]
     Invariant {
         /// Which.
-        object: ObjectRef,
+        object: Box<ObjectRef>,
         /// Keys joined by dots.
         path: String,
         /// Such as ``still names the namespace `flyte` ``.
@@ -48,10 +48,16 @@ pub enum RenderError {
     },
     /// The manifests in this binary are broken.
     #[error("the built-in manifests cannot be read")]
-    BuiltIn(#[from] BundleError),
+    BuiltIn(#[source] Box<BundleError>),
     /// The image lock in this binary is broken.
     #[error("the built-in image lock cannot be read")]
     Lock(#[from] super::LockError),
+}
+
+impl From<BundleError> for RenderError {
+    fn from(error: BundleError) -> Self {
+        Self::BuiltIn(Box::new(error))
+    }
 }
 
 impl From<RenderError> for Failure {

@@ -1,5 +1,6 @@
 //! The transforms in order, and what each of them changed.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use super::changes::{self, Change};
@@ -57,6 +58,7 @@ fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Re
         workflows: spec.workflow_namespaces(),
         origin: admin.and_then(Object::namespace).map(str::to_owned),
         lock: Lock::embedded()?,
+        built_in: OnceCell::new(),
     };
     let mut draft = Draft { objects: bundle.objects, warnings: Vec::new() };
     // Where a transform takes the first of several, the order of the input must not decide.

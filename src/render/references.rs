@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::config::{Config, is_yaml};
+use super::config::Config;
 use super::error::RenderError;
 use crate::manifest::Object;
 
@@ -25,12 +25,12 @@ impl Move<'_> {
         if object.kind() == "ConfigMap" {
             let mut config = Config::open(object)?;
             config.each(|file| self.value(file));
-            config.close(object);
             for (name, value) in object.get_mut("/data").and_then(Value::as_object_mut).into_iter().flatten() {
-                if !is_yaml(name) {
+                if !config.has(name) {
                     self.value(value);
                 }
             }
+            config.close(object);
             let metadata = object.get_mut("/metadata");
             metadata.map(|metadata| self.value(metadata));
         } else if object.kind() != "CustomResourceDefinition" {
@@ -102,9 +102,11 @@ impl Move<'_> {
 
 /// Whether a key, variable or flag says that its value is a namespace.
 pub(super) fn is_namespace_key(key: &str) -> bool {
-    let lower = key.to_ascii_lowercase();
-    let stem = lower.strip_suffix("namespace");
-    stem.is_some_and(|stem| stem.is_empty() || stem.ends_with(['-', '_']) || key.ends_with("Namespace"))
+    const WORD: &str = "namespace";
+    let Some((stem, word)) = key.len().checked_sub(WORD.len()).and_then(|at| key.split_at_checked(at)) else {
+        return false;
+    };
+    word.eq_ignore_ascii_case(WORD) && (stem.is_empty() || stem.ends_with(['-', '_']) || word.starts_with('N'))
 }
 
 /// Where in a text a namespace stands in the DNS name of a Service: `<service>.<namespace>.svc` with any Service, or

@@ -52,7 +52,7 @@ pub(super) fn verify(context: &Context<'_>, objects: &[Object]) -> Result<(), Re
     let mut identities = BTreeSet::new();
     for object in objects {
         let broken = |path: &str, why: String| {
-            Err(RenderError::Invariant { object: object.reference(), path: path.to_owned(), why })
+            Err(RenderError::Invariant { object: Box::new(object.reference()), path: path.to_owned(), why })
         };
         if !identities.insert((object.kind(), object.namespace(), object.name())) {
             return broken("metadata.name", "is that of another object too".to_owned());
@@ -66,10 +66,9 @@ pub(super) fn verify(context: &Context<'_>, objects: &[Object]) -> Result<(), Re
         if let Some(namespace) = object.namespace().filter(|namespace| !rendered.contains(namespace)) {
             return broken("metadata.namespace", format!("is `{namespace}`, which is not a namespace of this sandbox"));
         }
-        if object.kind() != "CustomResourceDefinition" {
-            if let Some((path, why)) = check.value(object.value()) {
-                return broken(&path, why);
-            }
+        let found = if object.kind() == "CustomResourceDefinition" { None } else { check.value(object.value()) };
+        if let Some((path, why)) = found {
+            return broken(&path, why);
         }
     }
     Ok(())
@@ -110,7 +109,7 @@ impl<'a> Check<'a> {
     }
 
     fn file(&mut self, text: &'a str) -> Found {
-        if !self.seen.insert(text) {
+        if !self.seen.insert(text) || !self.is_suspect(text) {
             return None;
         }
         let Ok(content) = yaml::document(text) else { return self.text(text) };
@@ -119,6 +118,21 @@ impl<'a> Check<'a> {
         let found = inner.value(&content);
         self.services = inner.services;
         found
+    }
+
+    /// Whether a file is worth parsing, only to name the place: parsing one for each instance would take most of the
+    /// time of a render.
+    fn is_suspect(&self, text: &str) -> bool {
+        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let names =
+            |line: &str| self.left.is_some_and(|left| line.split(|c: char| !in_name(c)).any(|word| word == left));
+        let mut lines = text.lines().peekable();
+        let mut named = false;
+        while let Some(line) = lines.next() {
+            named |= line.to_ascii_lowercase().contains("namespace")
+                && (names(line) || lines.peek().is_some_and(|next| names(next)));
+        }
+        named || self.text(text).is_some()
     }
 
     fn text(&self, text: &str) -> Found {

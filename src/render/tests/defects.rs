@@ -43,10 +43,6 @@ fn container<'a>(object: &'a Object, name: &str) -> &'a Value {
     object.containers().find(|container| container["name"] == name).unwrap_or_else(|| panic!("no container {name}"))
 }
 
-fn names<'a>(rendered: &'a Rendered, kind: &'a str) -> BTreeSet<&'a str> {
-    all(rendered, kind).map(Object::name).collect()
-}
-
 /// All rules, each with the name of its Role.
 fn rules(objects: &[Object]) -> Vec<(String, Value)> {
     let roles = objects.iter().filter(|object| object.kind() == "Role");
@@ -345,7 +341,7 @@ fn defect_25_no_namespace_is_empty_by_design() {
     each(|input, output| {
         assert!(given_any(input, |object| object.is("Namespace", "projectcontour")));
         let expected: BTreeSet<&str> = WORKFLOWS.into_iter().chain([SYSTEM]).collect();
-        assert_eq!(names(output, "Namespace"), expected);
+        assert_eq!(all(output, "Namespace").map(Object::name).collect::<BTreeSet<_>>(), expected);
     });
 }
 

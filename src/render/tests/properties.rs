@@ -24,8 +24,8 @@ prop_compose! {
         appid in "[0-9]{5,6}|10302",
         system_project in "[a-z]{1,8}",
         env in "[a-z]{1,4}",
-        projects in proptest::collection::btree_set(id(), 1..4),
-        domains in proptest::collection::btree_set(id(), 1..4),
+        projects in proptest::collection::btree_set(id(), 1..3),
+        domains in proptest::collection::btree_set(id(), 1..3),
         dashboard in 1024_u16..,
         (bucket, access_key, secret_key) in ("[a-z][a-z0-9-]{2,10}", text(), text()),
     ) -> Spec {
@@ -73,7 +73,7 @@ fn references<'a>(value: &'a Value, keys: &[(&str, &str)], found: &mut BTreeSet<
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rendering_what_is_rendered_changes_nothing(spec in valid(), input in input()) {
@@ -93,9 +93,12 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_input_does_not_matter(spec in valid(), shuffled in Just(ours().objects).prop_shuffle()) {
+    fn the_order_of_the_input_does_not_matter(
+        spec in valid(),
+        (input, shuffled) in input().prop_flat_map(|input| (Just(input.clone()), Just(input.objects).prop_shuffle())),
+    ) {
         let shuffled = Bundle { origin: "shuffled".to_owned(), objects: shuffled };
-        prop_assert_eq!(rendered(&spec, shuffled), rendered(&spec, ours()));
+        prop_assert_eq!(rendered(&spec, shuffled), rendered(&spec, input));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::component::{Component, component_of};
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
-use super::put;
+use super::edit::put;
 use crate::manifest::Object;
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::component::Component;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
-use super::put;
+use super::edit::{put, put_init_container};
 
 /// The init container that upstream gives admin, but not datacatalog.
 pub(super) const CHECK_DATABASE: &str = "check-db-ready";
@@ -32,7 +32,7 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
         for pod in draft.workloads_mut(component).filter_map(|workload| workload.pod_spec_mut()) {
             let wait = format!("until pg_isready -h {host} -p {port}; do sleep 0.2; done");
             let check = json!({"name": CHECK_DATABASE, "image": image, "command": ["sh", "-c", wait]});
-            super::put_init_container(pod, check);
+            put_init_container(pod, check);
         }
     }
     Ok(())

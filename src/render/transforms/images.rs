@@ -8,7 +8,7 @@ use super::super::component::{Component, component_of};
 use super::super::context::{Context, Draft, Warning};
 use super::super::error::RenderError;
 use super::database::CHECK_DATABASE;
-use super::put;
+use super::edit::put;
 use crate::manifest::{ImageRef, Object};
 
 /// Serves admin's API description from an image without a tag, within the pod of admin: where it cannot be pulled,

@@ -8,7 +8,7 @@ use super::super::component::{Component, component_of, is_workload};
 use super::super::config::Config;
 use super::super::context::{Context, Draft, mounted_config_maps};
 use super::super::error::RenderError;
-use super::put;
+use super::edit::put;
 use crate::manifest::Object;
 use crate::spec::WorkflowNamespace;
 
@@ -27,7 +27,7 @@ pub(super) fn lock(workflow: &WorkflowNamespace) -> String {
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let Some(workload) = draft.workloads(PROPELLER).next().cloned() else { return Ok(()) };
-    let shape = |what| RenderError::Shape { object: workload.reference(), what };
+    let shape = |what| RenderError::Shape { object: Box::new(workload.reference()), what };
     let template = mounted_config_maps(&workload).first().map(|name| (*name).to_owned());
     let template = template.ok_or_else(|| shape("ConfigMap volume"))?;
     let config_map = draft.find("ConfigMap", &template).cloned().ok_or_else(|| shape("ConfigMap for its volume"))?;

@@ -9,8 +9,8 @@ use super::super::WORKFLOW_NAMESPACE_LABEL;
 use super::super::component::{Component, component_of};
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
+use super::edit::put;
 use super::limit_namespace::{lock, service_account};
-use super::put;
 use crate::manifest::Object;
 
 const API: &str = "rbac.authorization.k8s.io";
@@ -206,16 +206,18 @@ fn account_of(draft: &Draft, component: Component) -> String {
 fn add_accounts(context: &Context<'_>, draft: &mut Draft) {
     let mut missing = Vec::new();
     for component in Component::ALL {
+        let mut named = BTreeSet::new();
         for pod in draft.workloads_mut(component).filter_map(Object::pod_spec_mut) {
             if component.uses_kubernetes() && pod.get("serviceAccountName").is_none() {
                 put(pod, "serviceAccountName", json!(component.id()));
             }
-            if let Some(name) = pod.get("serviceAccountName").and_then(Value::as_str) {
-                let mut account = Object::named("v1", "ServiceAccount", name);
-                account.set(&["metadata", "namespace"], context.system.as_str());
-                account.set(&["metadata", "labels", "app.kubernetes.io/name"], component.id());
-                missing.push(account);
-            }
+            named.extend(pod.get("serviceAccountName").and_then(Value::as_str).map(str::to_owned));
+        }
+        for name in named {
+            let mut account = Object::named("v1", "ServiceAccount", &name);
+            account.set(&["metadata", "namespace"], context.system.as_str());
+            account.set(&["metadata", "labels", "app.kubernetes.io/name"], component.id());
+            missing.push(account);
         }
     }
     draft.add_missing(missing);

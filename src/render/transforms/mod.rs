@@ -19,11 +19,13 @@
 //! | `minimal_permissions.rs` | exactly the permissions that the code uses |
 //! | `labels.rs` | whose objects these are |
 //! | `config_checksum.rs` | pods that restart when their configuration changes |
+//! | `edit.rs` | edits that several of them make |
 
 mod api_versions;
 mod config_checksum;
 mod dashboard;
 mod database;
+mod edit;
 mod gateway;
 mod images;
 mod labels;
@@ -37,8 +39,6 @@ mod projects_and_domains;
 mod resources;
 mod storage;
 mod unused_settings;
-
-use serde_json::Value;
 
 use super::context::{Context, Draft};
 use super::error::RenderError;
@@ -125,29 +125,3 @@ pub static TRANSFORMS: &[Transform] = &[
         run: config_checksum::run,
     },
 ];
-
-/// Sets a key of a mapping; anything else is left as it is, for Kubernetes to refuse.
-fn put(value: &mut Value, key: &str, new: impl Into<Value>) {
-    if let Some(map) = value.as_object_mut() {
-        map.insert(key.to_owned(), new.into());
-    }
-}
-
-/// Makes a container the first init container of a pod. One of that name keeps what is not given, such as its image,
-/// which has its own transform.
-fn put_init_container(pod: &mut Value, container: Value) {
-    if !pod["initContainers"].is_array() {
-        put(pod, "initContainers", Value::Array(Vec::new()));
-    }
-    let Some(containers) = pod["initContainers"].as_array_mut() else { return };
-    let given = containers.iter().position(|one| one["name"] == container["name"]).map(|at| containers.remove(at));
-    let mut merged = container;
-    if let (Some(Value::Object(given)), Value::Object(merged)) = (given, &mut merged) {
-        for (key, value) in given {
-            if key == "image" || !merged.contains_key(&key) {
-                merged.insert(key, value);
-            }
-        }
-    }
-    containers.insert(0, merged);
-}

@@ -44,9 +44,10 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     let system = std::iter::once(context.system.as_str());
     let missing = system.chain(context.workflows.iter().map(|workflow| workflow.name.as_str()));
     draft.add_missing(missing.map(|name| Object::named("v1", "Namespace", name)).collect());
-    for workflow in &context.workflows {
-        if let Some(namespace) = draft.find_mut("Namespace", &workflow.name) {
-            namespace.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], workflow.name.as_str());
+    let workflows: BTreeSet<&str> = context.workflows.iter().map(|workflow| workflow.name.as_str()).collect();
+    for namespace in draft.objects.iter_mut().filter(|object| object.kind() == "Namespace") {
+        if let Some(name) = workflows.get(namespace.name()) {
+            namespace.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], *name);
         }
     }
     Ok(())

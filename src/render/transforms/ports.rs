@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::component::{Component, component_of};
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
-use super::put;
+use super::edit::put;
 use crate::manifest::Object;
 
 /// Component, Service and NodePort of what the host reaches; the first port of each Service.

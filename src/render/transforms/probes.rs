@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::component::Component;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
-use super::put;
+use super::edit::put;
 
 pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     for component in Component::ALL {

@@ -7,7 +7,7 @@ use super::super::component::Component;
 use super::super::config::Config;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
-use super::put;
+use super::edit::{put, put_init_container};
 use crate::manifest::Object;
 use crate::spec::Storage;
 
@@ -63,7 +63,7 @@ fn serve_bucket(workload: &mut Object, storage: &Storage) {
         "command": ["mkdir", "-p", format!("{data}/{}", storage.bucket)],
         "volumeMounts": [{"name": volume, "mountPath": data}],
     });
-    super::put_init_container(pod, create);
+    put_init_container(pod, create);
 }
 
 /// What follows `server`; Minio's data directory.

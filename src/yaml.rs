@@ -49,8 +49,8 @@ impl From<serde_saphyr::Error> for YamlError {
         Self {
             unknown_key,
             message,
-            line: location.map_or(0, |at| at.line() as u64),
-            column: location.map_or(0, |at| at.column() as u64),
+            line: location.map_or(0, |at| at.line()),
+            column: location.map_or(0, |at| at.column()),
         }
     }
 }

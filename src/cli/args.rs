@@ -195,12 +195,15 @@ pub(crate) struct Logs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Images {
     /// Print the images that `up` needs, and whether they are here
-    List {
-        #[command(flatten)]
-        spec: SpecFlags,
-    },
+    List(Box<ImagesList>),
     /// Drop the stores that no sandbox uses
     Prune,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesList {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
 }
 
 #[derive(Debug, Args)]

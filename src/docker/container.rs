@@ -195,7 +195,7 @@ fn listed_container(container: ContainerSummary) -> Container {
         id: container.id.unwrap_or_default(),
         name: names.first().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
         labels: container.labels.unwrap_or_default().into_iter().collect(),
-        state: container.state.map_or(ContainerState::Other, |word| state(&word.to_string())),
+        state: container.state.map_or(ContainerState::Other, |word| state(word.as_ref())),
         ports: ports.collect(),
         volumes: mounts.into_iter().filter_map(|mount| mount.name).collect(),
     }
@@ -220,7 +220,7 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
     ports.sort_by_key(|port| (port.container, port.host));
     let mounts = found.mounts.unwrap_or_default().into_iter();
     Inspected {
-        state: status.status.map_or(ContainerState::Other, |word| state(&word.to_string())),
+        state: status.status.map_or(ContainerState::Other, |word| state(word.as_ref())),
         labels: found.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
         restarts: found.restart_count.and_then(|count| count.try_into().ok()).unwrap_or(0),
         exit_code: status.exit_code.unwrap_or(0),

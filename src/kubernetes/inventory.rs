@@ -55,7 +55,8 @@ pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
     let unread = || Failure::new(Reason::Apply, what).on(format!("configmap {NAME}"));
     let found = answer.map_err(|_| unread().because("the API does not answer"))?;
     let found = found.map_err(|error| unread().caused_by(&error))?;
-    let Some(data) = found.items.into_iter().find_map(|map| map.data) else { return Ok(None) };
+    let own = found.items.into_iter().find(|map| map.metadata.name.as_deref() == Some(NAME));
+    let Some(data) = own.and_then(|map| map.data) else { return Ok(None) };
     let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
     let damaged =
         |error: serde_json::Error| unread().caused_by(&error).hint("start anew with `sandbox down` and `sandbox up`");

@@ -150,7 +150,7 @@ struct FileStorage {
 impl SpecFile {
     fn into_layer(self, origin: &impl Fn((u64, u64)) -> Origin) -> Layer {
         fn given<T>(spanned: Spanned<T>, origin: &impl Fn((u64, u64)) -> Origin) -> Given<T> {
-            let at = (spanned.referenced.line() as u64, spanned.referenced.column() as u64);
+            let at = (spanned.referenced.line(), spanned.referenced.column());
             Given { origin: origin(at), value: spanned.value }
         }
         let domain = |domain: Spanned<FileDomain>| {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flyte_sandbox::failure::Reason;
-use flyte_sandbox::kubernetes::{Inventory, apply, client, load, prune, save};
+use flyte_sandbox::kubernetes::{Inventory, apply, client, find, prune, save};
 use flyte_sandbox::manifest::{Object, ObjectRef};
 use flyte_sandbox::report::{Change, Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
+use flyte_sandbox::spec::Spec;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
@@ -176,7 +177,7 @@ async fn pruning_removes_what_vanished_and_is_ours_and_nothing_else() {
     server.put(theirs.clone());
     let mut previous: BTreeSet<_> = objects.iter().map(Object::reference).collect();
     previous.insert(object(theirs).reference());
-    let previous = Inventory { digest: "1".to_owned(), objects: previous };
+    let previous = Inventory { digest: "1".to_owned(), spec: Spec::default(), objects: previous };
     let now = BTreeSet::from([objects[0].reference()]);
     let pruned = prune(&client, &previous, &now, &run).await.expect("pruned");
     assert_eq!(pruned, [objects[1].reference()]);
@@ -196,7 +197,8 @@ async fn an_object_whose_api_version_moves_on_is_not_pruned() {
         namespace: Some("default".to_owned()),
         name: "r".to_owned(),
     };
-    let previous = Inventory { digest: "1".to_owned(), objects: BTreeSet::from([at("v1beta1")]) };
+    let previous =
+        Inventory { digest: "1".to_owned(), spec: Spec::default(), objects: BTreeSet::from([at("v1beta1")]) };
     let pruned = prune(&client, &previous, &BTreeSet::from([at("v1")]), &run).await.expect("pruned");
     assert_eq!((pruned, server.requests()), (vec![], vec![]));
 }
@@ -206,10 +208,14 @@ async fn an_inventory_comes_back_as_it_was_kept() {
     let server = ApiServer::start(33).await;
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
-    assert_eq!(load(&client, "default").await.expect("readable"), None);
-    let inventory = Inventory { digest: "abc".to_owned(), objects: BTreeSet::from([config("a", "1").reference()]) };
+    assert_eq!(find(&client).await.expect("readable"), None);
+    let inventory = Inventory {
+        digest: "abc".to_owned(),
+        spec: Spec::default(),
+        objects: BTreeSet::from([config("a", "1").reference()]),
+    };
     save(&client, "default", &inventory, &run).await.expect("kept");
-    assert_eq!(load(&client, "default").await.expect("readable"), Some(inventory));
+    assert_eq!(find(&client).await.expect("readable"), Some(inventory));
 }
 
 #[tokio::test]
@@ -218,7 +224,7 @@ async fn a_damaged_inventory_is_a_failure_with_a_next_step() {
     server.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"digest": "1", "objects": "["},
         "metadata": {"name": "sandbox-inventory", "namespace": "default"}}));
     let client = client(&server.kubeconfig()).expect("a client");
-    let failure = load(&client, "default").await.expect_err("damaged");
-    assert_eq!(failure.object.as_deref(), Some("configmap default/sandbox-inventory"));
+    let failure = find(&client).await.expect_err("damaged");
+    assert_eq!(failure.object.as_deref(), Some("configmap sandbox-inventory"));
     assert!(!failure.hints.is_empty());
 }

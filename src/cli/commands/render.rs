@@ -8,27 +8,34 @@ use crate::cli::args::{Output, Render};
 use crate::cli::session::{Ended, Session};
 use crate::manifest::{Bundle, Object};
 use crate::render::{self, Change, TRANSFORMS};
+use crate::spec::Spec;
 use crate::yaml;
 
 pub(in crate::cli) fn run(session: &Session, args: &Render) -> Result<(), Ended> {
     let spec = session.spec(&args.spec)?.spec;
     let bundle = session.bundle(&args.spec)?;
     if args.explain {
-        let (rendered, changes) = render::explain(&spec, bundle)?;
-        session.warn(rendered.warnings.iter().map(ToString::to_string));
-        return Ok(match session.output() {
-            Output::Json => session.print_json(&changes)?,
-            Output::Human => session.print(&explanation(&changes))?,
-        });
+        return explain(session, &spec, bundle);
     }
     let before = args.diff.then(|| bundle.clone());
     let rendered = render::render(&spec, bundle)?;
     session.warn(rendered.warnings.iter().map(ToString::to_string));
-    Ok(match (before, session.output()) {
-        (Some(before), _) => session.print(&difference(before, &rendered.objects))?,
-        (None, Output::Json) => session.print_json(&rendered.objects)?,
-        (None, Output::Human) => session.print(&yaml::emit_documents(&rendered.objects))?,
-    })
+    let printed = match (before, session.output()) {
+        (Some(before), _) => session.print(&difference(before, &rendered.objects)),
+        (None, Output::Json) => session.print_json(&rendered.objects),
+        (None, Output::Human) => session.print(&yaml::emit_documents(&rendered.objects)),
+    };
+    Ok(printed?)
+}
+
+fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), Ended> {
+    let (rendered, changes) = render::explain(spec, bundle)?;
+    session.warn(rendered.warnings.iter().map(ToString::to_string));
+    let printed = match session.output() {
+        Output::Json => session.print_json(&changes),
+        Output::Human => session.print(&explanation(&changes)),
+    };
+    Ok(printed?)
 }
 
 /// By transform: why it is there, and which object it touched where.

@@ -18,7 +18,6 @@ const WORKFLOWS: [&str; 6] = [
     "103020-flytepoc-y-t-dev",
 ];
 
-#[expect(clippy::print_stderr, reason = "a test that checks less than it could must say so")]
 fn each(check: impl Fn(&Bundle, &Rendered)) {
     let mut inputs = vec![bundle(DEFECTIVE)];
     match upstream() {

@@ -4,7 +4,6 @@ use super::*;
 use crate::render::{changes, explain};
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that checks less than it could must say so")]
 fn upstreams_set_becomes_ours() {
     let Some(upstream) = upstream() else {
         eprintln!("upstream's manifests are not beside the project: nothing to compare with");

@@ -1,5 +1,8 @@
 //! What cannot be rendered is told, and what cannot be placed too.
 
+use proptest::prelude::*;
+use serde_json::json;
+
 use super::*;
 use crate::failure::{Failure, Reason};
 
@@ -117,23 +120,46 @@ fn a_configuration_that_is_not_yaml_is_told_with_its_file() {
     assert!(failure.causes[0].contains("`db.yaml`"), "{failure}");
 }
 
-#[test]
-fn shapes_that_kubernetes_would_refuse_do_not_stop_rendering_with_a_panic() {
-    for (kind, name, path) in [
-        ("Deployment", "minio", &["spec", "template", "spec", "containers"][..]),
-        ("Deployment", "postgres", &["spec", "template", "spec"]),
-        ("Deployment", "flyteadmin", &["spec", "template", "spec", "initContainers"]),
-        ("Service", "datacatalog", &["spec", "ports"]),
-        ("Deployment", "gateway", &["spec"]),
-        ("Deployment", "flytepropeller", &["spec", "template", "metadata"]),
-    ] {
-        for strange in [serde_json::json!(["x", 1]), serde_json::json!("x"), serde_json::json!({"x": []})] {
-            let mut bundle = ours();
-            for object in bundle.objects.iter_mut().filter(|object| object.is(kind, name)) {
-                object.set(path, strange.clone());
+/// The places of a value, as JSON pointers.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                places(inner, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), found);
             }
-            // Either way; it is for Kubernetes to refuse.
-            drop(render(&Spec::default(), bundle));
+        }
+        Value::Array(items) => {
+            for (index, inner) in items.iter().enumerate() {
+                places(inner, &format!("{at}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_shape_of_an_object_stops_rendering_with_a_panic(
+        object in any::<proptest::sample::Index>(),
+        place in any::<proptest::sample::Index>(),
+        strange in proptest::sample::select(vec![json!("x"), json!(["x", 1]), json!({"x": []}), json!(1), json!([[]])]),
+    ) {
+        let mut bundle = ours();
+        let object = object.index(bundle.objects.len());
+        let object = &mut bundle.objects[object];
+        let mut found = Vec::new();
+        places(object.value(), "", &mut found);
+        found.retain(|place| place.starts_with("/spec") || place.starts_with("/data") || place.starts_with("/metadata/l"));
+        if let Some(place) = found.get(place.index(found.len().max(1))) {
+            *object.get_mut(place).expect("a place") = strange;
+        }
+        // Either way: what makes no sense is for Kubernetes to refuse.
+        match render(&Spec::default(), bundle) {
+            Ok(output) => prop_assert!(!output.objects.is_empty()),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
     }
 }

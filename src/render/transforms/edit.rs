@@ -15,7 +15,7 @@ pub(super) fn put_init_container(pod: &mut Value, container: Value) {
     if !pod["initContainers"].is_array() {
         put(pod, "initContainers", Value::Array(Vec::new()));
     }
-    let Some(containers) = pod["initContainers"].as_array_mut() else { return };
+    let Some(containers) = pod.get_mut("initContainers").and_then(Value::as_array_mut) else { return };
     let given = containers.iter().position(|one| one["name"] == container["name"]).map(|at| containers.remove(at));
     let mut merged = container;
     if let (Some(Value::Object(given)), Value::Object(merged)) = (given, &mut merged) {

@@ -153,6 +153,21 @@ pub fn plain(line: &str) -> String {
     text.trim_end().to_owned()
 }
 
+/// The message of a line as k3d and k3s log it: `… level=info msg="…"`, or `INFO[0000] …` on a terminal and before
+/// k3d 5.3.
+#[must_use]
+pub fn log_message(line: &str) -> Option<String> {
+    let line = plain(line);
+    if let Some((_, message)) = line.split_once(" msg=") {
+        let message = message.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(message);
+        return Some(message.replace("\\\"", "\""));
+    }
+    let (level, message) = line.split_once("] ")?;
+    let is_level =
+        level.split_once('[').is_some_and(|(word, _)| word.len() == 4 && word.chars().all(|c| c.is_ascii_uppercase()));
+    is_level.then(|| message.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -211,5 +226,18 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the child ends too");
+    }
+
+    #[test]
+    fn log_lines_of_both_formats_have_a_message() {
+        for (line, message) in [
+            (r#"time="2026" level=info msg="Creating node 'k3d-x-server-0'""#, Some("Creating node 'k3d-x-server-0'")),
+            (r#"time="t" level=fatal msg="bind: \"in use\"""#, Some(r#"bind: "in use""#)),
+            ("\u{1b}[36mINFO\u{1b}[0m[0003] Starting servers...", Some("Starting servers...")),
+            ("kubectl cluster-info", None),
+            ("a[0] b", None),
+        ] {
+            assert_eq!(log_message(line).as_deref(), message);
+        }
     }
 }

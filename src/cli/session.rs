@@ -41,6 +41,8 @@ pub(super) struct Telling<'a> {
     pub(super) timeout: Duration,
     /// Where to write JUnit XML, if anywhere.
     pub(super) junit: Option<PathBuf>,
+    /// Whether every detail is what the command is for.
+    pub(super) in_full: bool,
 }
 
 /// Why a command did not end well.
@@ -186,7 +188,7 @@ impl Session {
         let started = Instant::now();
         runtime()?.block_on(async {
             let (report, events) = Reporter::channel();
-            let shown = tokio::spawn(report::drive(events, self.views(telling.junit)));
+            let shown = tokio::spawn(report::drive(events, self.views(telling.junit, telling.in_full)));
             let cancel = CancellationToken::new();
             tokio::spawn(interrupt::watch(cancel.clone(), telling.sandbox.to_owned()));
             let run = Run { report, deadline: Deadline::after(telling.timeout), cancel };
@@ -217,7 +219,7 @@ impl Session {
             Ended::Untold(failure) => {
                 let reason = failure.reason;
                 let event = finished(&Err(failure), Instant::now());
-                for view in &mut self.views(None) {
+                for view in &mut self.views(None, false) {
                     let _ = view.on(Duration::ZERO, &event);
                     let _ = view.end();
                 }
@@ -227,10 +229,10 @@ impl Session {
         ExitCode::from(reason.exit_code())
     }
 
-    fn views(&self, junit: Option<PathBuf>) -> Vec<Box<dyn View>> {
+    fn views(&self, junit: Option<PathBuf>, in_full: bool) -> Vec<Box<dyn View>> {
         let verbosity = match (self.global.quiet, self.global.verbose) {
             (true, _) => Verbosity::Quiet,
-            (false, 0) => Verbosity::Normal,
+            (false, 0) if !in_full => Verbosity::Normal,
             (false, _) => Verbosity::Verbose,
         };
         let ci = self.environment.variables.contains_key("CI") || self.global.verbose >= 2;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::docker::{ContainerState, Docker};
 use crate::failure::{Failure, Reason};
-use crate::process::plain;
+use crate::process::{log_message, plain};
 
 const LOOK: Duration = Duration::from_millis(300);
 const LOG: usize = 200;
@@ -81,11 +81,7 @@ fn klog(line: &str, level: char) -> bool {
 }
 
 fn message(line: &str) -> String {
-    let line = plain(line);
-    match line.split_once(" msg=") {
-        Some((_, message)) => message.trim_matches('"').replace("\\\"", "\""),
-        None => line,
-    }
+    log_message(line).unwrap_or_else(|| plain(line))
 }
 
 #[cfg(test)]

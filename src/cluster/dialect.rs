@@ -28,6 +28,9 @@ const K3S_ARGS: &[&str] = &[
     // The allocator waits ten seconds before it looks for nodes for the first time, and every other controller waits
     // for it (kubernetes `pkg/controller/nodeipam/ipam`, `nodePollInterval`). The one node gets its subnet from us.
     "--kube-controller-manager-arg=allocate-node-cidrs=false",
+    // A pod that starts before the pod network and the Service addresses are there fails, or hangs on a connection that
+    // left by the default route; `ready` takes this away when they are.
+    "--node-taint=sandbox.flyte/starting=true:NoSchedule",
     // A developer's disk is often nearly full; the defaults would evict everything below 5 %.
     "--kubelet-arg=eviction-hard=imagefs.available<1%,nodefs.available<1%",
     "--kubelet-arg=eviction-minimum-reclaim=imagefs.available=1%,nodefs.available=1%",

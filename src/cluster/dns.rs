@@ -1,13 +1,10 @@
 //! Until names resolve in the cluster.
-//!
-//! CoreDNS is scheduled before the node has its pod network, so its first sandbox fails, and the kubelet lets twelve
-//! seconds pass before the second try. A new pod is tried at once.
 
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{DeleteParams, ListParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::ensure::Cluster;
@@ -29,9 +26,9 @@ const NAMESPACE: &str = "kube-system";
 pub async fn wait_for_dns(cluster: &Cluster, run: &Run) -> Result<(), Failure> {
     let client = kubernetes::client(&cluster.kubeconfig)?;
     let deadline = run.deadline.at_most(BUDGET);
-    let (mut told, mut replaced) = (String::new(), false);
+    let mut told = String::new();
     loop {
-        let missing = match look(&client, &mut replaced).await {
+        let missing = match look(&client).await {
             Ok(None) => return Ok(()),
             Ok(Some(missing)) => missing,
             Err(error) => error.to_string(),
@@ -50,7 +47,7 @@ pub async fn wait_for_dns(cluster: &Cluster, run: &Run) -> Result<(), Failure> {
 }
 
 /// What CoreDNS waits for, if it is not ready.
-async fn look(client: &Client, replaced: &mut bool) -> kube::Result<Option<String>> {
+async fn look(client: &Client) -> kube::Result<Option<String>> {
     let deployments = Api::<Deployment>::namespaced(client.clone(), NAMESPACE);
     let Some(deployment) = timely(deployments.get_opt("coredns")).await? else {
         return Ok(Some("waiting for k3s to apply CoreDNS".to_owned()));
@@ -64,21 +61,7 @@ async fn look(client: &Client, replaced: &mut bool) -> kube::Result<Option<Strin
     let Some(pod) = list.items.iter().find(|pod| pod.metadata.deletion_timestamp.is_none()) else {
         return Ok(Some("waiting for its pod".to_owned()));
     };
-    if !*replaced && let Some(why) = failed_sandbox(client, pod).await? {
-        tracing::info!(pod = pod.name_any(), why, "replace CoreDNS' pod");
-        timely(pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0))).await?;
-        *replaced = true;
-        return Ok(Some("its pod came before the pod network; a new one takes its place".to_owned()));
-    }
     Ok(Some(waiting(pod)))
-}
-
-/// The message of the pod's failed sandbox, if it has failed for want of the pod network.
-async fn failed_sandbox(client: &Client, pod: &Pod) -> kube::Result<Option<String>> {
-    let events = Api::<Event>::namespaced(client.clone(), NAMESPACE);
-    let of_pod = format!("involvedObject.name={},reason=FailedCreatePodSandBox", pod.name_any());
-    let list = timely(events.list(&ListParams::default().fields(&of_pod))).await?;
-    Ok(list.items.into_iter().filter_map(|event| event.message).find(|message| message.contains("subnet.env")))
 }
 
 fn waiting(pod: &Pod) -> String {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::dialect::Dialect;
 use super::plan::ClusterPlan;
 use crate::failure::{Failure, Reason};
-use crate::process::Tool;
+use crate::process::{Tool, log_message as message};
 use crate::report::Stage;
 use crate::run::Run;
 
@@ -162,17 +162,6 @@ fn surroundings(env: &BTreeMap<String, String>, docker_host: &str, scratch: &Pat
     seen
 }
 
-/// The message of a line of k3d's log: `… level=info msg="…"`, or `INFO[0000] …` before 5.3.
-fn message(line: &str) -> Option<String> {
-    let line = crate::process::plain(line);
-    if let Some((_, message)) = line.split_once(" msg=") {
-        let message = message.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(message);
-        return Some(message.replace("\\\"", "\""));
-    }
-    let (level, message) = line.split_once("] ")?;
-    level.contains('[').then(|| message.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,16 +211,5 @@ mod tests {
             (seen["KUBECONFIG"].as_str(), seen["DOCKER_HOST"].as_str()),
             ("/scratch/k3d-kubeconfig.yaml", "unix:///d.sock")
         );
-    }
-
-    #[test]
-    fn log_lines_of_both_formats_become_notes() {
-        for (line, note) in [
-            (r#"time="2026" level=info msg="Creating node 'k3d-x-server-0'""#, Some("Creating node 'k3d-x-server-0'")),
-            ("\u{1b}[36mINFO\u{1b}[0m[0003] Starting servers...", Some("Starting servers...")),
-            ("kubectl cluster-info", None),
-        ] {
-            assert_eq!(message(line).as_deref(), note);
-        }
     }
 }

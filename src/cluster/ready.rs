@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{kubeconfig, plan::node_name};
 use crate::docker::Docker;
@@ -14,7 +14,7 @@ use crate::kubernetes;
 use crate::report::Stage;
 use crate::run::Run;
 
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(150);
 const ANSWER: Duration = Duration::from_secs(2);
 const BUDGET: Duration = Duration::from_secs(240);
 const LOG: usize = 15;
@@ -25,7 +25,13 @@ const FLANNEL_READY: &str = "flannel.alpha.coreos.com/backend-type";
 /// The first node's share of k3s' default pod network 10.42.0.0/16.
 const POD_SUBNET: &str = "10.42.0.0/24";
 
-const FLANNEL_FILE: &str = "/run/flannel/subnet.env";
+/// Flannel has written its file, and kube-proxy the first Service's address (that of the API). A node image without
+/// `iptables` on the path is taken at flannel's word.
+const NETWORK: &str = "test -f /run/flannel/subnet.env || exit 1; command -v iptables >/dev/null || exit 0; \
+    iptables -t nat -S KUBE-SERVICES 2>/dev/null | grep -q -- '-d 10.43.0.1/32'";
+
+/// The taint that the node registers with, so that nothing is scheduled before the network is there.
+const STARTING: &str = "sandbox.flyte/starting";
 
 /// What was seen of a cluster that starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +48,7 @@ struct NodeSeen {
     ready: bool,
     message: String,
     subnet: bool,
+    held: bool,
 }
 
 impl Seen {
@@ -60,10 +67,13 @@ impl Seen {
         if !self.account {
             return Some("ServiceAccount default: waiting for the controller manager".to_owned());
         }
-        if !node.subnet || !self.network {
+        if !node.subnet {
             return Some("pod network: waiting for the node's subnet".to_owned());
         }
-        None
+        if !self.network {
+            return Some("pod network: waiting for kube-proxy".to_owned());
+        }
+        node.held.then(|| "node: opening it for pods".to_owned())
     }
 }
 
@@ -117,13 +127,11 @@ async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) 
     if !seen.api {
         return;
     }
-    if seen.node.as_ref().is_none_or(|node| !node.ready || !node.subnet) {
+    if seen.node.as_ref().is_none_or(|node| !node.ready || !node.subnet || node.held) {
         let nodes = Api::<Node>::all(client.clone());
         let node = answered(nodes.get_opt(&node_name(cluster))).await.flatten();
-        if node.as_ref().is_some_and(|node| node.spec.as_ref().is_none_or(|spec| spec.pod_cidr.is_none())) {
-            // No controller does this: see the arguments that k3s is given.
-            let subnet = json!({ "spec": { "podCIDR": POD_SUBNET, "podCIDRs": [POD_SUBNET] } });
-            let patch = Patch::Merge(subnet);
+        if let Some(change) = node.as_ref().and_then(|node| due_change(node, seen)) {
+            let patch = Patch::Merge(change);
             answered(nodes.patch(&node_name(cluster), &PatchParams::default(), &patch)).await;
         }
         seen.node = node.as_ref().map(node_seen);
@@ -133,9 +141,25 @@ async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) 
         seen.account = answered(accounts.get_opt("default")).await.flatten().is_some();
     }
     if !seen.network && seen.node.as_ref().is_some_and(|node| node.subnet) {
-        let there = docker.exec(&node_name(cluster), &["test", "-f", FLANNEL_FILE]).await;
+        let there = docker.exec(&node_name(cluster), &["sh", "-c", NETWORK]).await;
         seen.network = there.is_ok_and(|output| output.success());
     }
+}
+
+/// What has to be done to the node next: give it its subnet, which no controller does (see the arguments that k3s is
+/// given), and open it for pods when all else is there.
+fn due_change(node: &Node, seen: &Seen) -> Option<Value> {
+    let spec = node.spec.as_ref();
+    if spec.is_none_or(|spec| spec.pod_cidr.is_none()) {
+        return Some(json!({ "spec": { "podCIDR": POD_SUBNET, "podCIDRs": [POD_SUBNET] } }));
+    }
+    let taints = spec.and_then(|spec| spec.taints.as_ref())?;
+    if !(seen.network && seen.account && taints.iter().any(|taint| taint.key == STARTING)) {
+        return None;
+    }
+    let others: Vec<_> = taints.iter().filter(|taint| taint.key != STARTING).collect();
+    // The version makes the API refuse this if a controller has changed the taints meanwhile.
+    Some(json!({ "metadata": { "resourceVersion": node.metadata.resource_version }, "spec": { "taints": others } }))
 }
 
 /// An API that starts refuses, resets and stalls; each of these is only "not yet".
@@ -159,6 +183,7 @@ fn node_seen(node: &Node) -> NodeSeen {
         ready: taint.is_none() && ready.is_some_and(|condition| condition.status == "True"),
         message,
         subnet: annotations.is_some_and(|annotations| annotations.contains_key(FLANNEL_READY)),
+        held: taints.into_iter().flatten().any(|taint| taint.key == STARTING),
     }
 }
 
@@ -168,8 +193,9 @@ mod tests {
 
     #[test]
     fn the_first_missing_thing_is_told_in_the_order_of_starting() {
-        let ready = NodeSeen { ready: true, message: String::new(), subnet: true };
-        let waiting = NodeSeen { ready: false, message: "cni plugin not initialized".into(), subnet: false };
+        let ready = NodeSeen { ready: true, message: String::new(), subnet: true, held: false };
+        let waiting =
+            NodeSeen { ready: false, message: "cni plugin not initialized".into(), subnet: false, held: true };
         let all = Seen { kubeconfig: true, api: true, node: Some(ready.clone()), network: true, account: true };
         for (seen, missing) in [
             (Seen::default(), Some("k3s: waiting for its kubeconfig")),
@@ -180,10 +206,36 @@ mod tests {
                 Seen { account: false, ..all.clone() },
                 Some("ServiceAccount default: waiting for the controller manager"),
             ),
-            (Seen { network: false, ..all.clone() }, Some("pod network: waiting for the node's subnet")),
+            (Seen { network: false, ..all.clone() }, Some("pod network: waiting for kube-proxy")),
+            (Seen { node: Some(NodeSeen { held: true, ..ready }), ..all.clone() }, Some("node: opening it for pods")),
             (all.clone(), None),
         ] {
             assert_eq!(seen.missing().as_deref(), missing, "{seen:?}");
         }
+    }
+
+    fn node(text: &str) -> Node {
+        serde_json::from_str(text).expect("a node")
+    }
+
+    #[test]
+    fn a_node_without_a_subnet_gets_one_before_anything_else() {
+        let change = due_change(
+            &node(r#"{"spec":{"taints":[{"key":"sandbox.flyte/starting","effect":"NoSchedule"}]}}"#),
+            &Seen::default(),
+        );
+        assert_eq!(change.expect("a change")["spec"]["podCIDR"], "10.42.0.0/24");
+    }
+
+    #[test]
+    fn the_node_is_opened_when_the_network_is_there_and_other_taints_stay() {
+        let node = node(
+            r#"{"metadata":{"resourceVersion":"7"},"spec":{"podCIDR":"10.42.0.0/24","taints":[
+                {"key":"sandbox.flyte/starting","effect":"NoSchedule"},{"key":"mine","effect":"NoSchedule"}]}}"#,
+        );
+        assert_eq!(due_change(&node, &Seen { network: false, account: true, ..Seen::default() }), None);
+        let change = due_change(&node, &Seen { network: true, account: true, ..Seen::default() }).expect("a change");
+        assert_eq!(change["spec"]["taints"], json!([{ "key": "mine", "effect": "NoSchedule" }]));
+        assert_eq!(change["metadata"]["resourceVersion"], "7");
     }
 }

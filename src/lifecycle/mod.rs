@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `up.rs` | from whatever there is to a proven sandbox |
+//! | `ground.rs` | what it stands on: Docker, k3d, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `undo.rs` | what a failed `up` takes back, and what it keeps for a look |
 //! | `down.rs` | removal |
@@ -13,6 +14,7 @@
 mod converge;
 mod down;
 mod endpoints;
+mod ground;
 mod running;
 mod status;
 mod undo;
@@ -25,7 +27,7 @@ use std::path::PathBuf;
 pub use down::down;
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};
-pub use up::{smoke, up};
+pub use up::{doctor, smoke, up};
 
 use crate::docker::Docker;
 use crate::failure::Failure;

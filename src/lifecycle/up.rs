@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use kube::Client;
 
+use super::ground::{self, Ground};
 use super::running::Running;
 use super::{Done, Host, Options, converge, endpoints, undo};
-use crate::cluster::{self, Cluster, ClusterPlan, K3d, NodeState};
-use crate::docker::Docker;
+use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
 use crate::failure::Failure;
 use crate::images::{self, Claim, Presence};
 use crate::kubernetes::{self, Inventory};
@@ -27,8 +27,18 @@ const SETTLED: Duration = Duration::from_secs(20);
 /// The first stage's that fails. What the run made is removed then, unless it is to be kept.
 pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result<Done, Failure> {
     let name = &plan.spec.name;
-    let _lock = host.state.sandbox(name).lock("up")?;
-    let ground = run.stage(Stage::Preflight, prepare(plan, host, run)).await?;
+    let state = host.state.sandbox(name);
+    let lock = state.lock("up")?;
+    let ground = match run.stage(Stage::Preflight, ground::look(plan, host, run)).await {
+        Ok(ground) => ground,
+        Err(failure) => {
+            // Where there is no sandbox yet, the lock and the folder for k3d's scratch are all that was made.
+            if !state.kubeconfig().exists() {
+                state.remove(&lock)?;
+            }
+            return Err(failure);
+        }
+    };
     let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
     let done = bring(plan, host, &ground, options, run).await;
     match done {
@@ -37,7 +47,7 @@ pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result
         }
         Err(failure) => Err(failure.hint(format!("`sandbox down --name {name}` removes the sandbox"))),
         Ok(outcome) => {
-            run.report.emit(endpoints::ready(&plan.spec, &host.state.sandbox(name)));
+            run.report.emit(endpoints::ready(&plan.spec, &state));
             let summary = match outcome {
                 Outcome::Unchanged => format!("sandbox {name} is as it should be"),
                 _ => format!("sandbox {name} is ready"),
@@ -45,22 +55,6 @@ pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result
             Ok(Done { outcome, summary })
         }
     }
-}
-
-/// What preflight found to stand on.
-struct Ground {
-    docker: Docker,
-    k3d: K3d,
-    node: NodeState,
-}
-
-async fn prepare(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground, Outcome, String), Failure> {
-    let docker = host.docker().await?;
-    let scratch = host.state.sandbox(&plan.spec.name).path().join("k3d");
-    std::fs::create_dir_all(&scratch).ok();
-    let k3d = K3d::find(&host.variables, &docker.endpoint().host, &scratch, run).await?;
-    let node = cluster::state(&docker, &plan.spec.name).await?;
-    Ok((Ground { docker, k3d, node }, Outcome::Passed, "STUB".into()))
 }
 
 async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options, run: &Run) -> Result<Outcome, Failure> {
@@ -166,4 +160,18 @@ pub async fn smoke(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> 
     let Running { client, inventory, .. } = Running::find(name, host).await?;
     prove(&inventory.spec, client, SETTLED, run).await?;
     Ok(Done { outcome: Outcome::Passed, summary: format!("sandbox {name} is a working Flyte") })
+}
+
+/// Looks for what would stand in the way of [`up`], and makes nothing.
+///
+/// # Errors
+/// Something does.
+pub async fn doctor(plan: &Plan, host: &Host, run: &Run) -> Result<Done, Failure> {
+    let state = host.state.sandbox(&plan.spec.name);
+    let fresh = !state.path().exists();
+    let looked = run.stage(Stage::Preflight, ground::look(plan, host, run)).await;
+    if fresh {
+        let _ = std::fs::remove_dir_all(state.path());
+    }
+    looked.map(|_| Done { outcome: Outcome::Passed, summary: "nothing is in the way".to_owned() })
 }

@@ -1,8 +1,16 @@
 //! `sandbox doctor`
 
-use crate::cli::args::Doctor;
-use crate::cli::session::{Ended, Session};
+use std::time::Duration;
 
-pub(in crate::cli) fn run(_session: &Session, _args: &Doctor) -> Result<(), Ended> {
-    Ok(())
+use crate::cli::args::Doctor;
+use crate::cli::session::{Ended, Session, Telling};
+use crate::lifecycle;
+
+/// Each check has a shorter limit of its own.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(in crate::cli) fn run(session: &Session, args: &Doctor) -> Result<(), Ended> {
+    let name = session.spec(&args.spec)?.spec.name;
+    let telling = Telling { command: "doctor", sandbox: &name, timeout: TIMEOUT, junit: None, in_full: true };
+    session.narrate_plan(telling, &args.spec, async |plan, run| lifecycle::doctor(plan, &session.host(), run).await)
 }

@@ -6,6 +6,6 @@ use crate::lifecycle;
 
 pub(in crate::cli) fn run(session: &Session, args: &Down) -> Result<(), Ended> {
     let name = session.name()?;
-    let telling = Telling { command: "down", sandbox: &name, timeout: args.timeout, junit: None };
+    let telling = Telling { command: "down", sandbox: &name, timeout: args.timeout, junit: None, in_full: false };
     session.narrate(telling, async |run| lifecycle::down(&name, &session.host(), run).await)
 }

@@ -1,8 +1,74 @@
 //! `sandbox images`
 
-use crate::cli::args::Images;
-use crate::cli::session::{Ended, Session};
+use std::fmt::Write;
 
-pub(in crate::cli) fn run(_session: &Session, _args: &Images) -> Result<(), Ended> {
-    Ok(())
+use serde::Serialize;
+
+use crate::cli::args::{Images, ImagesList, Output};
+use crate::cli::session::{Ended, Session};
+use crate::failure::Failure;
+use crate::images::{self, Presence};
+use crate::manifest::ImageRef;
+
+pub(in crate::cli) fn run(session: &Session, args: &Images) -> Result<(), Ended> {
+    match args {
+        Images::List(args) => list(session, args),
+        Images::Prune => prune(session),
+    }
+}
+
+/// An image that `up` needs.
+#[derive(Debug, Serialize)]
+struct Needed {
+    image: ImageRef,
+    /// `node`, `workloads`, or `k3s` for what the node starts from and can get by itself.
+    purpose: &'static str,
+    present: bool,
+}
+
+fn list(session: &Session, args: &ImagesList) -> Result<(), Ended> {
+    let (plan, _) = session.plan(&args.spec)?;
+    let node = std::slice::from_ref(&plan.cluster.node_image);
+    let purposes = [("node", node), ("workloads", &plan.images[..]), ("k3s", &plan.node_images[..])];
+    let needed = session.block_on(async {
+        let docker = session.host().docker().await?;
+        let mut needed = Vec::new();
+        for (purpose, references) in purposes {
+            let found = images::resolve(&docker, references).await?;
+            needed.extend(references.iter().zip(found).map(|(image, presence)| Needed {
+                image: image.clone(),
+                purpose,
+                present: matches!(presence, Presence::Present(_)),
+            }));
+        }
+        Ok(needed)
+    })?;
+    let printed = match session.output() {
+        Output::Json => session.print_json(&needed),
+        Output::Human => session.print(&shown(&needed)),
+    };
+    Ok(printed?)
+}
+
+fn shown(needed: &[Needed]) -> String {
+    let mut text = String::new();
+    for Needed { image, purpose, present } in needed {
+        let state = if *present { "here" } else { "absent" };
+        let _ = writeln!(text, "{state:6}  {purpose:9}  {image}");
+    }
+    text
+}
+
+fn prune(session: &Session) -> Result<(), Ended> {
+    let host = session.host();
+    let removed = session.block_on::<_>(async {
+        let docker = host.docker().await?;
+        images::prune(&docker, host.state.path()).await
+    })?;
+    let printed: Result<(), Failure> = match session.output() {
+        Output::Json => session.print_json(&removed),
+        Output::Human if removed.is_empty() => session.print("no store is unused"),
+        Output::Human => session.print(&removed.iter().map(|store| format!("{store} removed\n")).collect::<String>()),
+    };
+    Ok(printed?)
 }

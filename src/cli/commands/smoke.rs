@@ -6,6 +6,7 @@ use crate::lifecycle;
 
 pub(in crate::cli) fn run(session: &Session, args: &Smoke) -> Result<(), Ended> {
     let name = session.name()?;
-    let telling = Telling { command: "smoke", sandbox: &name, timeout: args.timeout, junit: args.junit.clone() };
+    let telling =
+        Telling { command: "smoke", sandbox: &name, timeout: args.timeout, junit: args.junit.clone(), in_full: false };
     session.narrate(telling, async |run| lifecycle::smoke(&name, &session.host(), run).await)
 }

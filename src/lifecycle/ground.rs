@@ -1,0 +1,53 @@
+//! What an `up` stands on: Docker, k3d, and what there is of the sandbox already.
+
+use super::Host;
+use crate::cluster::{self, K3d, NodeState};
+use crate::docker::Docker;
+use crate::failure::{Failure, Reason};
+use crate::plan::Plan;
+use crate::preflight::{self, Finding};
+use crate::report::{Outcome, Severity};
+use crate::run::Run;
+
+/// What preflight found to stand on.
+pub(super) struct Ground {
+    pub(super) docker: Docker,
+    pub(super) k3d: K3d,
+    pub(super) node: NodeState,
+}
+
+/// Looks at all that could stand in the way, tells every finding, and passes where nothing does.
+pub(super) async fn look(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground, Outcome, String), Failure> {
+    let docker = host.docker().await;
+    let k3d = find_k3d(plan, host, docker.as_ref().ok(), run).await;
+    let findings = preflight::run(docker.as_ref(), k3d.as_ref(), &plan.cluster).await;
+    for finding in &findings {
+        run.report.emit(finding.event());
+    }
+    // That Docker does not answer has an exit code of its own.
+    let docker = docker?;
+    preflight::blockers(&findings)?;
+    let node = cluster::state(&docker, &plan.spec.name).await?;
+    Ok((Ground { docker, k3d: k3d?, node }, Outcome::Passed, summary(&findings)))
+}
+
+async fn find_k3d(plan: &Plan, host: &Host, docker: Option<&Docker>, run: &Run) -> Result<K3d, Failure> {
+    let scratch = host.state.sandbox(&plan.spec.name).path().join("k3d");
+    std::fs::create_dir_all(&scratch).map_err(|error| {
+        Failure::new(Reason::Usage, "cannot keep the sandbox's state")
+            .on(scratch.display())
+            .because(error)
+            .hint("set SANDBOX_STATE_DIR to a folder that you can write")
+    })?;
+    let address = docker.map_or("", |docker| docker.endpoint().host.as_str());
+    K3d::find(&host.variables, address, &scratch, run).await
+}
+
+fn summary(findings: &[Finding]) -> String {
+    let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warning).count();
+    match warnings {
+        0 => format!("{} checks", findings.len()),
+        1 => format!("{} checks, 1 warning", findings.len()),
+        many => format!("{} checks, {many} warnings", findings.len()),
+    }
+}

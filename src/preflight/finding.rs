@@ -1,0 +1,94 @@
+//! A finding, and when findings stop a run.
+
+use serde::Serialize;
+
+use crate::failure::{Failure, Reason};
+use crate::report::{Event, Severity};
+
+/// What a check saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Identifier of the check: `docker`, `k3d`, `port-minio`, …
+    pub check: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was seen: a lower-case fragment without a full stop.
+    pub message: String,
+    /// The ways out.
+    pub hints: Vec<String>,
+}
+
+impl Finding {
+    pub(super) fn new(severity: Severity, check: &str, message: impl Into<String>) -> Self {
+        Self { check: check.to_owned(), severity, message: message.into(), hints: Vec::new() }
+    }
+
+    pub(super) fn fine(check: &str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Fine, check, message)
+    }
+
+    pub(super) fn warning(check: &str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, check, message)
+    }
+
+    pub(super) fn blocker(check: &str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Blocker, check, message)
+    }
+
+    pub(super) fn from_failure(check: &str, failure: &Failure) -> Self {
+        Self { hints: failure.hints.clone(), ..Self::blocker(check, failure.to_string()) }
+    }
+
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The finding as an event.
+    #[must_use]
+    pub fn event(&self) -> Event {
+        let Self { check, severity, message, hints } = self.clone();
+        Event::Finding { check, severity, message, hints }
+    }
+}
+
+/// Passes when nothing is in the way.
+///
+/// # Errors
+/// [`Reason::Preflight`] with every blocker, the last one as the last cause, and all ways out.
+pub fn blockers(findings: &[Finding]) -> Result<(), Failure> {
+    let found: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocker).collect();
+    let what = match found.as_slice() {
+        [] => return Ok(()),
+        [_] => "something is in the way, nothing was touched".to_owned(),
+        found => format!("{} things are in the way, nothing was touched", found.len()),
+    };
+    let failure =
+        found.iter().fold(Failure::new(Reason::Preflight, what), |failure, finding| failure.because(&finding.message));
+    let hints = found.iter().flat_map(|finding| &finding.hints);
+    Err(hints.fold(failure, |failure, hint| if failure.hints.contains(hint) { failure } else { failure.hint(hint) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_stop_nothing() {
+        assert_eq!(blockers(&[Finding::fine("a", "a"), Finding::warning("b", "b").hint("c")]), Ok(()));
+    }
+
+    #[test]
+    fn all_blockers_are_told_at_once() {
+        let findings = [
+            Finding::blocker("port-console", "port 30081 is taken").hint("--port-console 31081"),
+            Finding::fine("k3d", "fine"),
+            Finding::blocker("port-minio", "port 30084 is taken").hint("--port-minio 31084"),
+        ];
+        let failure = blockers(&findings).expect_err("two blockers");
+        assert_eq!(failure.reason, Reason::Preflight);
+        assert_eq!(failure.causes, ["port 30081 is taken", "port 30084 is taken"]);
+        assert_eq!(failure.hints, ["--port-console 31081", "--port-minio 31084"]);
+    }
+}

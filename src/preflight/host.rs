@@ -1,0 +1,182 @@
+//! Docker, k3d, memory, disk: judged from what was seen.
+
+use super::finding::Finding;
+use crate::cluster::Version;
+use crate::docker::About;
+use crate::manifest::ImageRef;
+
+const GIB: u64 = 1 << 30;
+/// The oldest Docker API that this program speaks: Docker 20.10.
+const API_FLOOR: (u32, u32) = (1, 41);
+/// A whole sandbox with nothing running takes about 1.5 GiB.
+const MEMORY_NEEDED: u64 = 2 * GIB;
+const MEMORY_WANTED: u64 = 4 * GIB;
+/// The images unpack to about 1 GiB, twice: in Docker and in the node.
+const DISK_NEEDED: u64 = 2 * GIB;
+const DISK_WANTED: u64 = 5 * GIB;
+
+/// Room on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Disk {
+    /// Bytes that can be written.
+    pub(super) free: u64,
+    /// Bytes in all.
+    pub(super) size: u64,
+}
+
+/// What Docker's own description gives away.
+pub(super) fn docker(about: &About, is_local: bool) -> Vec<Finding> {
+    let mut found = Vec::new();
+    found.push(match api(&about.api) {
+        Some(version) if version < API_FLOOR => {
+            Finding::blocker("docker", format!("Docker {} is too old: it speaks API {}", about.version, about.api))
+                .hint("Docker 20.10 or later is needed")
+        }
+        _ if !is_local => Finding::blocker("docker", "Docker runs on another machine, so its ports would not be here")
+            .hint("run this program there, or unset DOCKER_HOST"),
+        _ => Finding::fine("docker", format!("Docker {}, API {}", about.version, about.api)),
+    });
+    let memory = format!("{:.1} GiB of memory", gib(about.memory));
+    found.push(match about.memory {
+        0 => Finding::fine("memory", "Docker does not say how much memory it has"),
+        bytes if bytes < MEMORY_NEEDED => {
+            Finding::blocker("memory", format!("Docker has {memory}, and 2 GiB are needed"))
+                .hint("Docker Desktop: Settings, Resources, Memory")
+        }
+        bytes if bytes < MEMORY_WANTED => {
+            Finding::warning("memory", format!("Docker has {memory}; below 4 GiB workflows may be killed"))
+        }
+        _ => Finding::fine("memory", memory),
+    });
+    found
+}
+
+/// Room where Docker keeps images and volumes. The kubelet starts to evict pods at one percent.
+pub(super) fn disk(root: &str, disk: Disk) -> Finding {
+    let room = format!("{:.1} GiB free in {root}", gib(disk.free));
+    let way_out = "`docker system prune` makes room";
+    if disk.free < DISK_NEEDED || disk.free < disk.size / 100 {
+        Finding::blocker("disk", format!("{room}, and {} GiB are needed", (DISK_NEEDED.max(disk.size / 100)) / GIB))
+            .hint(way_out)
+    } else if disk.free < DISK_WANTED {
+        Finding::warning("disk", room).hint(way_out)
+    } else {
+        Finding::fine("disk", room)
+    }
+}
+
+/// Whether this k3d, this daemon and this node image go together (k3d's and k3s' change logs).
+pub(super) fn k3d(version: Version, about: &About, node_image: &ImageRef) -> Finding {
+    let at_least = |major, minor, patch| version >= Version { major, minor, patch };
+    let upgrade =
+        |why: String| Finding::blocker("k3d", why).hint("k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases");
+    if api(&about.min_api).is_some_and(|floor| floor > client_api(version)) {
+        return upgrade(format!(
+            "k3d {version} is too old for Docker {}, which wants API {}",
+            about.version, about.min_api
+        ));
+    }
+    let kubernetes = kubernetes_version(node_image);
+    if about.cgroup == 2 && !at_least(4, 4, 4) {
+        return upgrade(format!("k3d {version} cannot start a node on this machine, which has cgroup v2"));
+    }
+    if about.cgroup == 2 && !at_least(5, 7, 3) && kubernetes.is_some_and(|version| version >= (1, 30, 3)) {
+        return upgrade(format!("k3d {version} cannot start {node_image} on cgroup v2"));
+    }
+    Finding::fine("k3d", format!("k3d {version}, cgroup v{}", about.cgroup.max(1)))
+}
+
+/// The newest Docker API that a k3d speaks, by the Docker client built into it.
+fn client_api(version: Version) -> (u32, u32) {
+    match (version.major, version.minor, version.patch) {
+        (5, 4, 9) | (5, 5, 0 | 1) => (1, 42),
+        (5, 5, _) | (5, 6, 0) => (1, 43),
+        (5, 6, _) => (1, 45),
+        (5, 7 | 8, _) => (1, 46),
+        (5, 9.., _) => (1, 51),
+        _ => (1, 41),
+    }
+}
+
+fn api(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The Kubernetes version in the tag of a k3s image: `v1.21.2-k3s1`.
+fn kubernetes_version(image: &ImageRef) -> Option<(u32, u32, u32)> {
+    let mut parts = image.tag()?.strip_prefix('v')?.split('-').next()?.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / GIB as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Severity;
+
+    fn about() -> About {
+        About {
+            version: "20.10.24".into(),
+            api: "1.41".into(),
+            min_api: "1.12".into(),
+            cgroup: 1,
+            memory: 16 * GIB,
+            cpus: 2,
+            root: "/var/lib/docker".into(),
+            system: "Debian".into(),
+        }
+    }
+
+    fn version(text: &str) -> Version {
+        Version::parse(&format!("k3d version v{text}")).expect(text)
+    }
+
+    #[test]
+    fn docker_is_judged_by_api_place_and_memory() {
+        for (seen, local, worst) in [
+            (about(), true, Severity::Fine),
+            (about(), false, Severity::Blocker),
+            (About { api: "1.40".into(), ..about() }, true, Severity::Blocker),
+            (About { memory: 3 * GIB, ..about() }, true, Severity::Warning),
+            (About { memory: GIB, ..about() }, true, Severity::Blocker),
+            (About { memory: 0, ..about() }, true, Severity::Fine),
+        ] {
+            let found = docker(&seen, local);
+            assert_eq!(found.iter().map(|finding| finding.severity).max(), Some(worst), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn k3d_must_go_with_the_daemon_and_the_node_image() {
+        let (old, new) = ("rancher/k3s:v1.21.2-k3s1", "rancher/k3s:v1.33.1-k3s1");
+        for (k3d_version, seen, image, severity) in [
+            ("4.4.8", about(), old, Severity::Fine),
+            ("4.4.8", About { min_api: "1.44".into(), ..about() }, old, Severity::Blocker),
+            ("5.9.0", About { min_api: "1.44".into(), ..about() }, old, Severity::Fine),
+            ("4.4.3", About { cgroup: 2, ..about() }, old, Severity::Blocker),
+            ("5.7.2", About { cgroup: 2, ..about() }, new, Severity::Blocker),
+            ("5.7.2", About { cgroup: 2, ..about() }, old, Severity::Fine),
+            ("5.7.3", About { cgroup: 2, ..about() }, new, Severity::Fine),
+        ] {
+            let finding = k3d(version(k3d_version), &seen, &image.parse().expect(image));
+            assert_eq!(finding.severity, severity, "{k3d_version}: {finding:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_is_full_by_bytes_or_by_the_kubelets_percent() {
+        for (free, size, severity) in [
+            (100 * GIB, 250 * GIB, Severity::Fine),
+            (4 * GIB, 250 * GIB, Severity::Warning),
+            (GIB, 250 * GIB, Severity::Blocker),
+            (9 * GIB, 1000 * GIB, Severity::Blocker),
+        ] {
+            assert_eq!(disk("/d", Disk { free, size }).severity, severity, "{free} of {size}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Looks at everything at once.
+
+use super::finding::Finding;
+use super::host::{self, Disk};
+use super::ports;
+use crate::cluster::{ClusterPlan, K3d, NodeState, state};
+use crate::docker::Docker;
+use crate::failure::Failure;
+
+/// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `k3d` are what came of
+/// looking for them; without Docker the ports are looked at all the same.
+pub async fn run(docker: Result<&Docker, &Failure>, k3d: Result<&K3d, &Failure>, plan: &ClusterPlan) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut containers = Vec::new();
+    match docker {
+        Err(failure) => found.push(Finding::from_failure("docker", failure)),
+        Ok(docker) => match tokio::try_join!(docker.about(), docker.containers(&[]), state(docker, &plan.name)) {
+            Err(failure) => found.push(Finding::from_failure("docker", &failure)),
+            Ok((about, listed, node)) => {
+                let is_local = docker.endpoint().is_local();
+                found.extend(host::docker(&about, is_local));
+                if let Some(disk) = is_local.then(|| room(&about.root)).flatten() {
+                    found.push(host::disk(&about.root, disk));
+                }
+                if let Ok(k3d) = k3d {
+                    found.push(host::k3d(k3d.version, &about, &plan.node_image));
+                }
+                found.push(name(&plan.name, &node));
+                containers = listed;
+            }
+        },
+    }
+    if let Err(failure) = k3d {
+        found.push(Finding::from_failure("k3d", failure));
+    }
+    found.extend(ports::findings(plan, &containers));
+    found
+}
+
+/// Room on the file system of a path, where that is a path of this machine: Docker Desktop's is one of its own.
+fn room(path: &str) -> Option<Disk> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(Disk { free: stat.f_bavail * stat.f_frsize, size: stat.f_blocks * stat.f_frsize })
+}
+
+fn name(name: &str, node: &NodeState) -> Finding {
+    match node {
+        NodeState::Absent | NodeState::Unstarted => Finding::fine("name", format!("the name `{name}` is free")),
+        NodeState::Running => Finding::fine("name", format!("the sandbox `{name}` is there and runs")),
+        NodeState::Stopped => Finding::fine("name", format!("the sandbox `{name}` is there, stopped")),
+        NodeState::Restarting { restarts, exit_code } => Finding::blocker(
+            "name",
+            format!("the sandbox `{name}` is there and broken: its node ended {restarts} times, last with exit code {exit_code}"),
+        )
+        .hint(format!("`sandbox down --name {name}` removes it")),
+        NodeState::Foreign => Finding::blocker("name", format!("a k3d cluster `{name}` is there that no sandbox made"))
+            .hint("`--name` chooses another name")
+            .hint(format!("`k3d cluster delete {name}` removes it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Severity;
+
+    #[test]
+    fn only_a_broken_or_foreign_cluster_of_the_name_is_in_the_way() {
+        for (node, severity) in [
+            (NodeState::Absent, Severity::Fine),
+            (NodeState::Running, Severity::Fine),
+            (NodeState::Stopped, Severity::Fine),
+            (NodeState::Restarting { restarts: 3, exit_code: 1 }, Severity::Blocker),
+            (NodeState::Foreign, Severity::Blocker),
+        ] {
+            assert_eq!(name("flyte", &node).severity, severity, "{node:?}");
+        }
+    }
+}

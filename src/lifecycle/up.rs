@@ -8,7 +8,7 @@ use super::ground::{self, Ground};
 use super::running::Running;
 use super::{Done, Host, Options, converge, endpoints, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::images::{self, Claim, Presence};
 use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
@@ -43,7 +43,11 @@ pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result
     let done = bring(plan, host, &ground, options, run).await;
     match done {
         Err(failure) if made_here && !options.keep => {
-            Err(undo::undo(failure, name, &ground.docker, &host.state, run).await)
+            let failure = undo::undo(failure, name, &ground.docker, &host.state, run).await;
+            if failure.reason != Reason::Leftovers {
+                state.remove(&lock)?;
+            }
+            Err(failure)
         }
         Err(failure) => Err(failure.hint(format!("`sandbox down --name {name}` removes the sandbox"))),
         Ok(outcome) => {

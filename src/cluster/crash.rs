@@ -1,20 +1,27 @@
 //! A node that does not stay up, and why. k3d does not notice for minutes, or calls it a success; the container's
-//! restart count tells within a second.
+//! restart count tells within a second. Where k3d 5 puts a script of its own around k3s, the container stays up for
+//! ever when k3s has ended, and only the log tells.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::docker::{ContainerState, Docker};
 use crate::failure::{Failure, Reason};
 use crate::process::{log_message, plain};
 
 const LOOK: Duration = Duration::from_millis(300);
+/// The log is looked at every this many looks.
+const LOG_LOOKS: u32 = 3;
 const LOG: usize = 200;
 const EVIDENCE: usize = 15;
 
 /// Ends only when the node has gone down, with the failure to report. A node that is not there yet is waited for.
 pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
     let mut baseline = None;
+    // What it wrote in an earlier life is no sign of how it does in this one.
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let mut look = 0_u32;
     loop {
+        look = look.wrapping_add(1);
         match docker.container(node).await {
             Ok(Some(seen)) => {
                 let before =
@@ -22,6 +29,12 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                 let down = matches!(seen.state, ContainerState::Exited | ContainerState::Restarting);
                 if down || seen.restarts > before {
                     return explain(docker, node, seen.exit_code).await;
+                }
+                if look % LOG_LOOKS == 0 {
+                    let log = docker.logs(node, LOG, Some(since)).await.unwrap_or_default();
+                    if log.iter().any(|line| is_fatal(line) || is_usage(line)) {
+                        return describe(node, "k3s has ended", &log);
+                    }
                 }
             }
             Ok(None) if baseline.is_some() => {
@@ -37,15 +50,17 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
 
 /// Why the node went down, from its log.
 pub(super) async fn explain(docker: &Docker, node: &str, exit_code: i64) -> Failure {
-    let log = docker.logs(node, LOG).await.unwrap_or_default();
+    let log = docker.logs(node, LOG, None).await.unwrap_or_default();
+    describe(node, &format!("k3s ended with exit code {exit_code}"), &log)
+}
+
+fn describe(node: &str, what: &str, log: &[String]) -> Failure {
     let failure = Failure::new(Reason::NodeCrash, "the node does not stay up")
         .on(format!("container {node}"))
-        .because(format!("k3s ended with exit code {exit_code}"))
-        .evidence(relevant(&log));
-    match cause(&log) {
-        Some(cause) => failure.because(cause),
-        None => failure.hint(format!("`docker logs {node}` shows all that it wrote")),
-    }
+        .because(what)
+        .evidence(relevant(log));
+    let failure = cause(log).into_iter().fold(failure, |failure, cause| failure.because(cause));
+    failure.hint(format!("`docker logs {node}` shows all that it wrote"))
 }
 
 /// The line that says why k3s ended: a fatal one, or else an unknown flag, or else its last error.

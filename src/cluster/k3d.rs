@@ -133,6 +133,9 @@ impl K3d {
                 if !first.is_empty() {
                     failure.causes = first;
                 }
+                if failure.causes.iter().any(|cause| cause.contains("port is already allocated")) {
+                    failure = failure.hint("`sandbox doctor` names who holds the port, and a free one");
+                }
                 Err(failure)
             }
             Err(failure) => Err(failure),

@@ -1,6 +1,7 @@
 //! Containers: list, inspect, logs, files, start, removal.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::SystemTime;
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::{
@@ -105,12 +106,15 @@ impl Docker {
         }
     }
 
-    /// The last lines of a container's output.
+    /// The last lines of a container's output, of those written at or after `since` if that is given.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn logs(&self, name: &str, tail: usize) -> Result<Vec<String>, Failure> {
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&tail.to_string()).build();
+    pub async fn logs(&self, name: &str, tail: usize, since: Option<SystemTime>) -> Result<Vec<String>, Failure> {
+        let since = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let since = since.and_then(|since| i32::try_from(since.as_secs()).ok()).unwrap_or(0);
+        let options =
+            LogsOptionsBuilder::default().stdout(true).stderr(true).since(since).tail(&tail.to_string()).build();
         let mut text = Vec::new();
         let mut stream = std::pin::pin!(self.client.logs(name, Some(options)));
         while let Some(chunk) = stream

@@ -20,7 +20,7 @@ pub enum Dialect {
 const DISABLED: &str = "--disable=traefik,servicelb,metrics-server,local-storage";
 
 /// Arguments for k3s, in the order in which they are given.
-const K3S_ARGS: [&str; 8] = [
+const K3S_ARGS: &[&str] = &[
     DISABLED,
     "--disable-network-policy",
     // The kubelet tells of its readiness at its next status update, which by default is up to ten seconds away.
@@ -34,6 +34,9 @@ const K3S_ARGS: [&str; 8] = [
     // A developer's disk is often nearly full; the defaults would evict everything below 5 %.
     "--kubelet-arg=eviction-hard=imagefs.available<1%,nodefs.available<1%",
     "--kubelet-arg=eviction-minimum-reclaim=imagefs.available=1%,nodefs.available=1%",
+    // The kubelet asks for every pod's configuration over one connection of 5 requests a second; fifteen pods queue up.
+    "--kubelet-arg=kube-api-qps=100",
+    "--kubelet-arg=kube-api-burst=200",
     // Imported images cannot be pulled again, so they must not be collected.
     "--kubelet-arg=image-gc-high-threshold=100",
 ];

@@ -1,0 +1,6 @@
+//! The integration tests: one binary, one module for each area.
+
+mod cluster;
+mod images;
+mod preflight;
+mod support;

@@ -50,7 +50,29 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The process exit code; `docs/exit-codes.md` lists them.
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Internal,
+        Self::Usage,
+        Self::Preflight,
+        Self::Docker,
+        Self::K3d,
+        Self::NodeCrash,
+        Self::ClusterNotReady,
+        Self::ImagesMissing,
+        Self::ImageImport,
+        Self::Manifests,
+        Self::Apply,
+        Self::WorkloadStuck,
+        Self::RolloutTimeout,
+        Self::Smoke,
+        Self::Locked,
+        Self::Leftovers,
+        Self::NotFound,
+        Self::Interrupted,
+    ];
+
+    /// The process exit code; the README's table lists them.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {

@@ -30,7 +30,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                 if down || seen.restarts > before {
                     return explain(docker, node, seen.exit_code).await;
                 }
-                if look % LOG_LOOKS == 0 {
+                if look.is_multiple_of(LOG_LOOKS) {
                     let log = docker.logs(node, LOG, Some(since)).await.unwrap_or_default();
                     if log.iter().any(|line| is_fatal(line) || is_usage(line)) {
                         return describe(node, "k3s has ended", &log);

@@ -1,6 +1,10 @@
 //! Integration tests: one binary, one module per subject.
 
 mod apply;
+mod cluster;
+mod docs;
+mod images;
+mod preflight;
 mod rollout;
 mod smoke;
 mod support;

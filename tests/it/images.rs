@@ -1,0 +1,84 @@
+//! Images and stores against a Docker daemon in memory.
+
+use flyte_sandbox::failure::Reason;
+use flyte_sandbox::images::{Presence, claim, obtain, prune, resolve};
+use flyte_sandbox::manifest::ImageRef;
+use serde_json::json;
+
+use crate::support::docker::{FakeDocker, World, run, volume};
+
+fn images(names: &[&str]) -> Vec<ImageRef> {
+    names.iter().map(|name| name.parse().expect(name)).collect()
+}
+
+fn store(key: &str, slot: usize, created: &str) -> serde_json::Value {
+    volume(&format!("sandbox-store-{key}-{slot}"), json!({ "sandbox.flyte/store": key }), created)
+}
+
+fn mounting(volume: &str) -> serde_json::Value {
+    json!({ "Names": ["/node"], "Labels": {}, "State": "exited", "Mounts": [{ "Type": "volume", "Name": volume }] })
+}
+
+#[tokio::test]
+async fn only_what_docker_has_not_is_pulled_and_the_order_stays() {
+    let fake = FakeDocker::start(World {
+        images: [("a:1".to_owned(), "sha256:a".to_owned())].into(),
+        registry: [("docker.io/x/b:2".to_owned(), "sha256:b".to_owned())].into(),
+        ..World::default()
+    })
+    .await;
+    let docker = fake.connect().await;
+    let wanted = images(&["x/b:2", "a:1"]);
+    assert!(
+        matches!(&resolve(&docker, &wanted).await.expect("resolve")[0], Presence::Absent(image) if image == &wanted[0])
+    );
+    let got = obtain(&docker, &wanted, &run()).await.expect("both");
+    assert_eq!(got.iter().map(|image| image.id.as_str()).collect::<Vec<_>>(), ["sha256:b", "sha256:a"]);
+}
+
+#[tokio::test]
+async fn all_images_that_are_not_to_be_had_are_named_in_one_failure() {
+    let fake = FakeDocker::start(World::default()).await;
+    let failure = obtain(&fake.connect().await, &images(&["a:1", "x/b:2"]), &run()).await.expect_err("neither");
+    assert_eq!((failure.reason, failure.object.as_deref()), (Reason::ImagesMissing, Some("a:1, x/b:2")));
+    assert_eq!(failure.evidence.len(), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_a_stopped_container_mounts_is_not_given_away() {
+    let fake = FakeDocker::start(World { containers: vec![mounting("sandbox-store-k-0")], ..World::default() }).await;
+    let docker = fake.connect().await;
+    let state = tempfile::tempdir().expect("tempdir");
+    let first = claim(&docker, "k", state.path()).await.expect("claim").expect("a store");
+    let second = claim(&docker, "k", state.path()).await.expect("claim").expect("a store");
+    assert_eq!((first.volume.as_str(), second.volume.as_str()), ("sandbox-store-k-1", "sandbox-store-k-2"));
+    drop(first);
+    let third = claim(&docker, "k", state.path()).await.expect("claim").expect("a store");
+    assert_eq!(third.volume, "sandbox-store-k-1");
+}
+
+#[tokio::test]
+async fn claiming_clears_away_keys_long_out_of_use() {
+    let volumes = vec![store("old", 0, "2024-01-01T00:00:00Z"), store("older", 0, "2023-01-01T00:00:00Z")];
+    let fake = FakeDocker::start(World { volumes, ..World::default() }).await;
+    let state = tempfile::tempdir().expect("tempdir");
+    claim(&fake.connect().await, "now", state.path()).await.expect("claim").expect("a store");
+    let world = fake.world();
+    let names: Vec<&str> = world.volumes.iter().filter_map(|volume| volume["Name"].as_str()).collect();
+    assert_eq!(names, ["sandbox-store-old-0", "sandbox-store-now-0"]);
+}
+
+#[tokio::test]
+async fn pruning_keeps_what_is_mounted_or_claimed() {
+    let fake = FakeDocker::start(World {
+        containers: vec![mounting("sandbox-store-a-0")],
+        volumes: vec![store("a", 0, "2024-01-01T00:00:00Z"), store("a", 1, "2024-01-01T00:00:00Z")],
+        ..World::default()
+    })
+    .await;
+    let docker = fake.connect().await;
+    let state = tempfile::tempdir().expect("tempdir");
+    let claimed = claim(&docker, "b", state.path()).await.expect("claim").expect("a store");
+    assert_eq!(prune(&docker, state.path()).await.expect("prune"), ["sandbox-store-a-1"]);
+    assert_eq!(claimed.volume, "sandbox-store-b-0");
+}

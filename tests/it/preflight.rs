@@ -1,0 +1,63 @@
+//! Preflight against a Docker daemon in memory and real sockets.
+
+use std::net::TcpListener;
+
+use flyte_sandbox::cluster::{ClusterPlan, PortMapping};
+use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::preflight::{self, Finding, blockers};
+use flyte_sandbox::report::Severity;
+
+use crate::support::docker::{FakeDocker, World, node};
+
+fn plan(name: &str, port: u16) -> ClusterPlan {
+    ClusterPlan {
+        name: name.into(),
+        node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+        ports: vec![PortMapping { host: port, node: 30081, purpose: "console".into() }],
+        api_port: None,
+        store: None,
+    }
+}
+
+fn no_k3d() -> Failure {
+    Failure::new(Reason::K3d, "k3d is not installed").hint("install it")
+}
+
+fn severity(findings: &[Finding], check: &str) -> Option<Severity> {
+    findings.iter().find(|finding| finding.check == check).map(|finding| finding.severity)
+}
+
+#[tokio::test]
+async fn everything_in_the_way_is_told_at_once() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = socket.local_addr().expect("address").port();
+    let fake = FakeDocker::start(World { containers: vec![node("flyte", None, "running")], ..World::default() }).await;
+    let docker = fake.connect().await;
+    let found = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("flyte", port)).await;
+    for check in ["k3d", "name", "port-console"] {
+        assert_eq!(severity(&found, check), Some(Severity::Blocker), "{check}: {found:?}");
+    }
+    assert_eq!(severity(&found, "docker"), Some(Severity::Fine));
+    assert_eq!(blockers(&found).expect_err("three blockers").causes.len(), 3);
+}
+
+#[tokio::test]
+async fn the_ports_of_the_sandbox_itself_are_not_in_its_way_but_in_anothers() {
+    let fake =
+        FakeDocker::start(World { containers: vec![node("flyte", Some("flyte"), "running")], ..World::default() })
+            .await;
+    let docker = fake.connect().await;
+    let own = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("flyte", 30081)).await;
+    assert_eq!(severity(&own, "port-console"), Some(Severity::Fine));
+    let other = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("second", 30081)).await;
+    let finding = other.iter().find(|finding| finding.check == "port-console").expect("looked at");
+    assert_eq!(finding.message, "port 30081 (console) is taken by the sandbox `flyte`");
+}
+
+#[tokio::test]
+async fn without_docker_the_ports_are_looked_at_all_the_same() {
+    let down = Failure::new(Reason::Docker, "Docker does not answer").hint("start it");
+    let found = preflight::run(Err(&down), Err(&no_k3d()), &plan("flyte", 1)).await;
+    assert_eq!(severity(&found, "docker"), Some(Severity::Blocker));
+    assert!(severity(&found, "port-console").is_some());
+}

@@ -1,0 +1,246 @@
+//! A Docker daemon in memory: what the tests put in is what it has. It speaks as much of the Engine API (1.41) as
+//! this program asks for, commands inside containers excepted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use flyte_sandbox::docker::{Docker, Endpoint, Origin};
+use flyte_sandbox::report::Reporter;
+use flyte_sandbox::run::{Deadline, Run};
+use serde_json::{Value, json};
+
+/// What the daemon has.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    /// Containers as `GET /containers/json` lists them.
+    pub(crate) containers: Vec<Value>,
+    /// Volumes as `GET /volumes` lists them.
+    pub(crate) volumes: Vec<Value>,
+    /// Networks as `GET /networks` lists them.
+    pub(crate) networks: Vec<Value>,
+    /// Ids of local images by reference.
+    pub(crate) images: BTreeMap<String, String>,
+    /// Images that a registry has, ids by canonical reference.
+    pub(crate) registry: BTreeMap<String, String>,
+    /// Names of things whose removal is refused.
+    pub(crate) stuck: BTreeSet<String>,
+    /// Container logs by name.
+    pub(crate) logs: BTreeMap<String, String>,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+/// A running daemon; it ends with the test's runtime.
+pub(crate) struct FakeDocker {
+    world: Shared,
+    /// What `DOCKER_HOST` is to be.
+    pub(crate) host: String,
+}
+
+impl FakeDocker {
+    /// Starts a daemon that has this.
+    pub(crate) async fn start(world: World) -> Self {
+        let world = Arc::new(Mutex::new(world));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let host = format!("tcp://{}", listener.local_addr().expect("address"));
+        let app = router(world.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await.expect("serve") });
+        Self { world, host }
+    }
+
+    /// A connection to it.
+    pub(crate) async fn connect(&self) -> Docker {
+        let endpoint = Endpoint { host: self.host.clone(), origin: Origin::Variable };
+        Docker::connect_to(endpoint).await.expect("the fake daemon answers")
+    }
+
+    /// What it has now.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("lock")
+    }
+}
+
+/// A run that nobody listens to.
+pub(crate) fn run() -> Run {
+    let (report, _) = Reporter::channel();
+    Run {
+        report,
+        deadline: Deadline::after(Duration::from_secs(30)),
+        cancel: tokio_util::sync::CancellationToken::new(),
+    }
+}
+
+/// A container of a k3d cluster, made by the sandbox of this name if there is one.
+pub(crate) fn node(cluster: &str, owner: Option<&str>, state: &str) -> Value {
+    let mut labels = json!({ "app": "k3d", "k3d.cluster": cluster, "k3d.role": "server" });
+    if let Some(owner) = owner {
+        labels["sandbox.flyte/owner"] = json!(owner);
+    }
+    json!({
+        "Id": format!("id-{cluster}"), "Names": [format!("/k3d-{cluster}-server-0")], "Labels": labels, "State": state,
+        "Ports": [{ "IP": "127.0.0.1", "PrivatePort": 30081, "PublicPort": 30081, "Type": "tcp" }], "Mounts": [],
+    })
+}
+
+fn router(world: Shared) -> Router {
+    Router::new()
+        .route(
+            "/version",
+            get(async || Json(json!({ "Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12" }))),
+        )
+        .route("/info", get(info))
+        .route("/containers/json", get(containers))
+        .route("/containers/{name}/json", get(container))
+        .route("/containers/{name}/logs", get(logs))
+        .route("/containers/{name}", delete(remove_container))
+        .route("/volumes", get(volumes))
+        .route("/volumes/create", post(create_volume))
+        .route("/volumes/{name}", delete(remove_volume))
+        .route("/networks", get(networks))
+        .route("/networks/{name}", delete(remove_network))
+        .route("/images/create", post(pull))
+        .route("/images/{*rest}", get(image))
+        .with_state(world)
+}
+
+fn lock(world: &Shared) -> MutexGuard<'_, World> {
+    world.lock().expect("lock")
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}
+
+fn missing() -> Response {
+    refuse(StatusCode::NOT_FOUND, "no such object")
+}
+
+async fn info() -> Json<Value> {
+    Json(json!({
+        "CgroupVersion": "1", "MemTotal": 17_179_869_184_u64, "NCPU": 2, "DockerRootDir": "/nowhere",
+        "OperatingSystem": "Fake",
+    }))
+}
+
+/// Whether an object passes the `label` filter of a query.
+fn labelled(object: &Value, query: &HashMap<String, String>) -> bool {
+    let filters: Value = query.get("filters").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let mut wanted = filters["label"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    wanted.all(|label| match label.split_once('=') {
+        Some((key, value)) => object["Labels"][key] == value,
+        None => object["Labels"].get(label).is_some(),
+    })
+}
+
+async fn containers(State(world): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Json<Vec<Value>> {
+    Json(lock(&world).containers.iter().filter(|container| labelled(container, &query)).cloned().collect())
+}
+
+fn is_named(container: &Value, name: &str) -> bool {
+    container["Names"][0] == format!("/{name}")
+}
+
+async fn container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    let world = lock(&world);
+    let Some(found) = world.containers.iter().find(|container| is_named(container, &name)) else { return missing() };
+    let bindings = found["Ports"].as_array().into_iter().flatten().map(|port| {
+        let binding = json!([{ "HostIp": port["IP"], "HostPort": port["PublicPort"].to_string() }]);
+        (format!("{}/tcp", port["PrivatePort"]), binding)
+    });
+    Json(json!({
+        "Id": found["Id"], "Name": found["Names"][0], "RestartCount": 0, "Image": "sha256:node",
+        "State": { "Status": found["State"], "ExitCode": 1 },
+        "Config": { "Labels": found["Labels"] },
+        "HostConfig": { "PortBindings": bindings.collect::<serde_json::Map<_, _>>() },
+    }))
+    .into_response()
+}
+
+/// Frames a log as the daemon does: stream number, three zeros, length, bytes.
+async fn logs(State(world): State<Shared>, Path(name): Path<String>) -> Vec<u8> {
+    let text = lock(&world).logs.get(&name).cloned().unwrap_or_default();
+    let mut framed = vec![1, 0, 0, 0];
+    framed.extend(u32::try_from(text.len()).expect("a short log").to_be_bytes());
+    framed.extend(text.bytes());
+    framed
+}
+
+async fn remove_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    remove(&world, &name, |world| &mut world.containers, |container, name| is_named(container, name))
+}
+
+async fn volumes(State(world): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Json<Value> {
+    let found: Vec<Value> = lock(&world).volumes.iter().filter(|volume| labelled(volume, &query)).cloned().collect();
+    Json(json!({ "Volumes": found, "Warnings": [] }))
+}
+
+async fn create_volume(State(world): State<Shared>, Json(request): Json<Value>) -> Response {
+    let volume = volume(request["Name"].as_str().expect("a name"), request["Labels"].clone(), "2026-01-01T00:00:00Z");
+    lock(&world).volumes.push(volume.clone());
+    (StatusCode::CREATED, Json(volume)).into_response()
+}
+
+/// A volume as listed.
+pub(crate) fn volume(name: &str, labels: Value, created: &str) -> Value {
+    json!({
+        "Name": name, "Labels": labels, "CreatedAt": created, "Driver": "local", "Mountpoint": "/v", "Options": {},
+        "Scope": "local",
+    })
+}
+
+async fn remove_volume(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    remove(&world, &name, |world| &mut world.volumes, |volume, name| volume["Name"] == name)
+}
+
+async fn networks(State(world): State<Shared>) -> Json<Vec<Value>> {
+    Json(lock(&world).networks.clone())
+}
+
+async fn remove_network(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    remove(&world, &name, |world| &mut world.networks, |network, name| network["Name"] == name)
+}
+
+fn remove(
+    world: &Shared,
+    name: &str,
+    among: fn(&mut World) -> &mut Vec<Value>,
+    is_it: fn(&Value, &str) -> bool,
+) -> Response {
+    let mut world = lock(world);
+    if world.stuck.contains(name) {
+        return refuse(StatusCode::CONFLICT, "it is in use");
+    }
+    let all = among(&mut world);
+    let before = all.len();
+    all.retain(|object| !is_it(object, name));
+    if all.len() == before { missing() } else { StatusCode::NO_CONTENT.into_response() }
+}
+
+async fn pull(State(world): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Response {
+    let mut world = lock(&world);
+    let wanted = &query["fromImage"];
+    let Some(id) = world.registry.get(wanted).cloned() else {
+        return refuse(StatusCode::NOT_FOUND, &format!("manifest for {wanted} not found"));
+    };
+    let short = wanted.trim_start_matches("docker.io/").trim_start_matches("library/").to_owned();
+    world.images.insert(short, id);
+    let lines = [
+        json!({ "status": "Downloading", "id": "layer", "progressDetail": { "current": 5_000_000, "total": 10_000_000 } }),
+        json!({ "status": "Pull complete", "id": "layer", "progressDetail": {} }),
+    ];
+    lines.map(|line| format!("{line}\n")).concat().into_response()
+}
+
+async fn image(State(world): State<Shared>, Path(rest): Path<String>) -> Response {
+    let world = lock(&world);
+    match rest.strip_suffix("/json").and_then(|name| world.images.get(name)) {
+        Some(id) => Json(json!({ "Id": id, "Size": 1000 })).into_response(),
+        None => missing(),
+    }
+}

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `sandbox` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flyte_sandbox::cli::main()
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Reason};
-use crate::report::Reporter;
+use crate::report::{Outcome, Reporter, Stage};
 
 /// The point in time after which a wait gives up.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +53,28 @@ impl Run {
             biased;
             () = self.cancel.cancelled() => Err(Failure::new(Reason::Interrupted, "stopped on request")),
             done = work => done,
+        }
+    }
+
+    /// Does a stage's work, and says how it began and ended. The work returns its value and one line about it.
+    ///
+    /// # Errors
+    /// The work's own failure, or [`Reason::Interrupted`].
+    pub async fn stage<T>(
+        &self,
+        stage: Stage,
+        work: impl Future<Output = Result<(T, Outcome, String), Failure>>,
+    ) -> Result<T, Failure> {
+        let timer = self.report.stage(stage);
+        match self.unless_cancelled(work).await {
+            Ok((value, outcome, summary)) => {
+                timer.finish(outcome, summary);
+                Ok(value)
+            }
+            Err(failure) => {
+                timer.finish(Outcome::Failed, failure.what.clone());
+                Err(failure)
+            }
         }
     }
 }

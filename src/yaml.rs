@@ -20,6 +20,8 @@ pub struct YamlError {
     pub line: u64,
     /// Column, from 1; 0 where unknown.
     pub column: u64,
+    /// Where the trouble is a key that the type does not have: that key, and those it has.
+    pub unknown_key: Option<(String, Vec<&'static str>)>,
 }
 
 impl fmt::Display for YamlError {
@@ -35,12 +37,20 @@ impl From<serde_saphyr::Error> for YamlError {
     fn from(error: serde_saphyr::Error) -> Self {
         let location = error.location();
         let text = error.without_snippet().to_string();
-        // The crate appends its own " at line L, column C"; the place is ours to tell.
-        let message = text.split(" at line ").next().unwrap_or(&text).trim().to_owned();
+        let message = match error.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice"),
+            // The crate appends its own " at line L, column C"; the place is ours to tell.
+            _ => text.split(" at line ").next().unwrap_or(&text).trim().to_owned(),
+        };
+        let unknown_key = match error.without_snippet() {
+            serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => Some((field.clone(), expected.clone())),
+            _ => None,
+        };
         Self {
+            unknown_key,
             message,
-            line: location.map_or(0, |at| at.line() as u64),
-            column: location.map_or(0, |at| at.column() as u64),
+            line: location.map_or(0, |at| at.line()),
+            column: location.map_or(0, |at| at.column()),
         }
     }
 }
@@ -89,4 +99,97 @@ pub fn emit(value: &impl Serialize) -> String {
 /// Writes a manifest stream.
 pub fn emit_documents<'a, T: Serialize + 'a>(values: impl IntoIterator<Item = &'a T>) -> String {
     values.into_iter().map(|value| format!("---\n{}", emit(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn manifests_are_read_as_kubectl_reads_them() {
+        for (text, value) in [
+            ("a: y", json!({"a": true})),
+            ("a: \"y\"", json!({"a": "y"})),
+            ("a: off", json!({"a": false})),
+            ("a: 0644", json!({"a": 420})),
+            ("a: \"0644\"", json!({"a": "0644"})),
+            ("a: &b {c: 1}\nd: {<<: *b, e: 2}", json!({"a": {"c": 1}, "d": {"c": 1, "e": 2}})),
+            ("a: {{ x }}", json!(null)),
+        ] {
+            match document(text) {
+                Ok(read) => assert_eq!(read, value, "for {text:?}"),
+                Err(error) => assert!(value.is_null(), "{text:?}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn empty_documents_are_left_out_and_an_error_in_a_later_one_is_an_error() {
+        assert_eq!(documents("---\n# nothing\n---\na: 1\n---\n").expect("valid"), [json!({"a": 1})]);
+        let error = documents("a: 1\n---\nb: [\n---\nc: 1\n").expect_err("an open bracket");
+        assert!(error.line >= 3, "{error}");
+    }
+
+    #[test]
+    fn duplicate_keys_are_refused_with_their_place() {
+        let error = document("a: 1\na: 2\n").expect_err("twice");
+        assert_eq!(error.to_string(), "line 2 column 1: the key `a` stands twice");
+    }
+
+    #[test]
+    fn alias_bombs_are_refused() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let previous = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
+        }
+        document(&text).expect_err("10^12 scalars");
+    }
+
+    #[test]
+    fn strings_that_a_yaml_1_1_reader_would_change_are_quoted() {
+        for text in ["y", "n", "on", "no", "true", "0644", "1e3", "12:30:45", "~", "null", "=", "<<", "1_000", ""] {
+            let emitted = emit(&json!({ "a": text }));
+            let bare = emitted.trim_end() == format!("a: {text}");
+            assert!(!bare, "{text:?} was emitted bare: {emitted}");
+            assert_eq!(document(&emitted).expect("own output"), json!({ "a": text }));
+        }
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[ -~\n]{0,40}".prop_map(Value::from),
+            Just(Value::from("y")),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map("[a-z.-]{1,8}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_emitted_reads_back(value in values()) {
+            prop_assert_eq!(&document(&emit(&value)).expect("own output"), &value);
+        }
+
+        #[test]
+        fn an_independent_reader_agrees_on_what_is_emitted(value in values()) {
+            let read: Value = serde_yaml::from_str(&emit(&value)).expect("valid YAML");
+            prop_assert_eq!(&read, &value);
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+            let _ = documents(&text);
+        }
+    }
 }

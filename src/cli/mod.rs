@@ -1,1 +1,64 @@
-//! To come.
+//! The edge: the only user of argv, the environment, the standard streams, signals and exit codes.
+//!
+//! | file | what |
+//! |---|---|
+//! | `args.rs` | what may stand on the command line |
+//! | `environment.rs` | the environment, as values |
+//! | `load.rs` | from files, variables and flags to a spec and a bundle |
+//! | `session.rs` | what a command works with: its inputs, its streams, a narrated run |
+//! | `interrupt.rs` | SIGINT and SIGTERM |
+//! | `commands/` | one file per command |
+
+mod args;
+mod commands;
+mod environment;
+mod interrupt;
+mod load;
+mod session;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Cli, Command};
+use environment::Environment;
+use session::Session;
+
+/// Runs the command line to its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
+    };
+    let session = Session::new(cli.global, matches, Environment::read());
+    let done = match &cli.command {
+        Command::Up(args) => commands::up::run(&session, args),
+        Command::Down(args) => commands::down::run(&session, args),
+        Command::Status(args) => commands::status::run(&session, args),
+        Command::Smoke(args) => commands::smoke::run(&session, args),
+        Command::Doctor(args) => commands::doctor::run(&session, args),
+        Command::Plan(args) => commands::plan::run(&session, args),
+        Command::Render(args) => commands::render::run(&session, args),
+        Command::Logs(args) => commands::logs::run(&session, args),
+        Command::Images(args) => commands::images::run(&session, args),
+        Command::Kubeconfig(args) => commands::kubeconfig::run(&session, args),
+        Command::Schema(args) => commands::schema::run(&session, args),
+        Command::Completions(args) => commands::completions::run(&session, args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ended) => session.end(ended),
+    }
+}

@@ -2,15 +2,12 @@
 
 use super::k3d::K3d;
 use super::node::{NodeState, delete, state};
-use super::plan::ClusterPlan;
+use super::plan::{API_PORT, ClusterPlan};
 use super::{crash, ready};
 use crate::docker::{Docker, Inspected};
 use crate::failure::{Failure, Reason};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
-
-/// The port of the Kubernetes API inside the node.
-const API_PORT: u16 = 6443;
 
 /// A cluster in which pods can run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,13 +3,54 @@
 
 use serde_json::{Value, json};
 
-use super::plan::{network_name, node_name};
+use super::plan::{API_PORT, network_name, node_name};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::yaml;
 
 /// k3d tells k3s to write its kubeconfig here (`K3S_KUBECONFIG_OUTPUT`).
 const PATH: &str = "/output/kubeconfig.yaml";
+
+/// Access to a running sandbox's cluster, from this host.
+///
+/// # Errors
+/// [`Reason::ClusterNotReady`] when the node has not written it yet or does not publish its API; [`Reason::Docker`].
+pub async fn kubeconfig(docker: &Docker, cluster: &str) -> Result<String, Failure> {
+    let not_ready = |cause| {
+        Failure::new(Reason::ClusterNotReady, "there is no way into the cluster yet")
+            .on(format!("cluster {cluster}"))
+            .because(cause)
+    };
+    let node = docker.container(&node_name(cluster)).await?;
+    let ports = node.map(|node| node.ports).unwrap_or_default();
+    let port = ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
+    let port = port.ok_or_else(|| not_ready("its node does not publish the Kubernetes API"))?;
+    read(docker, cluster, port).await?.ok_or_else(|| not_ready("k3s has not written its kubeconfig"))
+}
+
+/// `theirs` with the cluster, user and context of `ours` put in, in place of those of the same name. What else is in it,
+/// its current context too, stays; a file without a current context gets ours.
+///
+/// # Errors
+/// One of the two is not YAML.
+pub fn merge_kubeconfig(theirs: &str, ours: &str) -> Result<String, yaml::YamlError> {
+    let mut merged = match yaml::document(theirs)? {
+        Value::Object(map) => Value::Object(map),
+        _ => json!({"apiVersion": "v1", "kind": "Config"}),
+    };
+    let ours = yaml::document(ours)?;
+    for list in ["clusters", "users", "contexts"] {
+        let added = ours[list].as_array().cloned().unwrap_or_default();
+        let mut kept = merged[list].as_array().cloned().unwrap_or_default();
+        kept.retain(|entry| !added.iter().any(|new| new["name"] == entry["name"]));
+        kept.extend(added);
+        merged[list] = Value::Array(kept);
+    }
+    if merged["current-context"].as_str().is_none_or(str::is_empty) {
+        merged["current-context"] = ours["current-context"].clone();
+    }
+    Ok(yaml::emit(&merged))
+}
 
 /// The kubeconfig of a cluster whose API is published on this port of 127.0.0.1; nothing until k3s has written it.
 pub(super) async fn read(docker: &Docker, cluster: &str, api_port: u16) -> Result<Option<String>, Failure> {
@@ -52,6 +93,27 @@ mod tests {
     #[test]
     fn names_and_address_are_the_hosts_and_credentials_stay() {
         insta::assert_snapshot!(rewrite(WRITTEN, "flyte", 6550).expect("rewritten"));
+    }
+
+    #[test]
+    fn merging_keeps_what_is_there_and_the_current_context() {
+        let theirs = "apiVersion: v1\nkind: Config\ncurrent-context: work\nclusters: [{name: work, cluster: {server: https://work}}]\nusers: [{name: me, user: {}}]\ncontexts: [{name: work, context: {cluster: work, user: me}}]\n";
+        let ours = rewrite(WRITTEN, "flyte", 6550).expect("rewritten");
+        let merged = merge_kubeconfig(theirs, &ours).expect("merged");
+        assert_eq!(merge_kubeconfig(&merged, &ours).expect("merged"), merged, "merging twice is merging once");
+        let merged = yaml::document(&merged).expect("YAML");
+        let names =
+            |list: &str| merged[list].as_array().expect("a list").iter().map(|e| e["name"].clone()).collect::<Vec<_>>();
+        assert_eq!(names("clusters"), ["work", "k3d-flyte"]);
+        assert_eq!(names("users"), ["me", "admin@k3d-flyte"]);
+        assert_eq!(merged["current-context"], "work");
+    }
+
+    #[test]
+    fn merging_into_nothing_makes_a_usable_file() {
+        let ours = rewrite(WRITTEN, "flyte", 6550).expect("rewritten");
+        let merged = yaml::document(&merge_kubeconfig("", &ours).expect("merged")).expect("YAML");
+        assert_eq!((&merged["current-context"], &merged["kind"]), (&json!("k3d-flyte"), &json!("Config")));
     }
 
     #[test]

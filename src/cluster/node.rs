@@ -1,6 +1,8 @@
 //! The node's container is the truth about a cluster: what state it is in, starting it, and removing all that belongs
 //! to it. k3d is not asked: it calls a removal a success when it was none.
 
+use std::fmt;
+
 use futures::future::join_all;
 
 use super::plan::{network_name, node_name};
@@ -57,6 +59,20 @@ impl Removed {
             |kind: &str, names: &[String]| names.iter().map(|name| format!("{kind} {name}")).collect::<Vec<_>>();
         [named("container", &self.containers), named("network", &self.networks), named("volume", &self.volumes)]
             .concat()
+    }
+}
+
+impl fmt::Display for Removed {
+    /// `1 container, 1 network and 1 volume removed`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing to remove");
+        }
+        let kinds = [("container", &self.containers), ("network", &self.networks), ("volume", &self.volumes)];
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let counted = kinds.iter().filter(|(_, names)| !names.is_empty());
+        let counted = counted.map(|(kind, names)| format!("{} {kind}{}", names.len(), plural(names.len())));
+        write!(f, "{} removed", counted.collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -7,6 +7,9 @@ use crate::manifest::ImageRef;
 /// Where containerd keeps images inside a k3s node.
 pub(crate) const STORE_PATH: &str = "/var/lib/rancher/k3s/agent/containerd";
 
+/// The port of the Kubernetes API inside the node.
+pub(super) const API_PORT: u16 = 6443;
+
 /// A NodePort and where it is published on the host's loopback address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PortMapping {

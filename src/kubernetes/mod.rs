@@ -1,9 +1,34 @@
-//! The Kubernetes API.
+//! The Kubernetes API: server-side apply, the inventory of what was applied, and pruning.
 //!
 //! | file | what |
 //! |---|---|
 //! | `client.rs` | a client from kubeconfig text, never from the user's own surroundings |
+//! | `kinds.rs` | where a kind lives in the API, and whether it is namespaced |
+//! | `answer.rs` | what an error of the API means: try again, or never |
+//! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
+//! | `apply.rs` | objects to the API, and what that changed |
+//! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
+//! | `logs.rs` | the logs of a workload's pods |
+//! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
+mod answer;
+mod apply;
 mod client;
+mod inventory;
+mod kinds;
+mod logs;
+mod normalise;
+mod request;
 
+pub use apply::apply;
 pub use client::client;
+pub use inventory::{Inventory, find, prune, save};
+pub use kinds::{Resource, resolve};
+pub use logs::{logs, workloads};
+pub use normalise::normalise;
+
+/// The label that marks what is ours, with the value [`MANAGER`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The server-side apply field manager, and the value of [`MANAGED_BY`].
+pub const MANAGER: &str = "sandbox";

@@ -19,11 +19,6 @@ pub struct ImageRefError {
 }
 
 impl ImageRef {
-    /// A reference that stands in this program's own text and is known to be one.
-    pub(crate) fn pinned(text: &'static str) -> Self {
-        Self(text.to_owned())
-    }
-
     /// As written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// What identifies an object within a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,28 +65,34 @@ impl Object {
         Ok(Self(value))
     }
 
+    /// An object with nothing but its identity.
+    #[must_use]
+    pub fn named(api_version: &str, kind: &str, name: &str) -> Self {
+        Self(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}))
+    }
+
     /// `apiVersion`.
     #[must_use]
     pub fn api_version(&self) -> &str {
-        self.text("/apiVersion")
+        self.0.get("apiVersion").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// `kind`.
     #[must_use]
     pub fn kind(&self) -> &str {
-        self.text("/kind")
+        self.0.get("kind").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// `metadata.name`.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.text("/metadata/name")
+        self.metadata("name").unwrap_or_default()
     }
 
     /// `metadata.namespace`.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
-        self.0.pointer("/metadata/namespace").and_then(Value::as_str)
+        self.metadata("namespace")
     }
 
     /// Whether it is of this kind and name.
@@ -199,8 +205,9 @@ impl Object {
         self.0
     }
 
-    fn text(&self, pointer: &str) -> &str {
-        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    // Asked many times for every object; a JSON pointer would be taken apart each time.
+    fn metadata(&self, key: &str) -> Option<&str> {
+        self.0.get("metadata")?.get(key)?.as_str()
     }
 }
 

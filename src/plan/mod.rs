@@ -1,1 +1,86 @@
-//! To come.
+//! Everything that would happen, as data.
+//!
+//! | file | what |
+//! |---|---|
+//! | `waves.rs` | which objects go to the API together, and what must be ready before the next ones |
+
+mod waves;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use waves::Wave;
+
+use crate::cluster::{ClusterPlan, PortMapping};
+use crate::manifest::{ImageRef, Object, ObjectRef};
+use crate::render::{Lock, RenderError, Rendered};
+use crate::spec::Spec;
+
+/// What `up` would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// What was asked for.
+    pub spec: Spec,
+    /// The cluster.
+    pub cluster: ClusterPlan,
+    /// Images of the workloads, which must be in the node before they start.
+    pub images: Vec<ImageRef>,
+    /// Images that k3s itself starts from; carried into the node where they are here, else the node gets them itself.
+    pub node_images: Vec<ImageRef>,
+    /// Objects, in the order in which they go to the API.
+    pub waves: Vec<Wave>,
+    /// Changes when anything above does.
+    pub digest: String,
+}
+
+impl Plan {
+    /// The plan for a spec and the objects rendered for it.
+    ///
+    /// # Errors
+    /// Never in a released binary: the built-in image lock cannot be read.
+    pub fn new(spec: Spec, rendered: Rendered) -> Result<Self, RenderError> {
+        let images = rendered.images().into_iter().collect();
+        let (major, minor) = spec.kubernetes_minor();
+        let node_images = Lock::embedded()?.node_images(&format!("v{major}.{minor}")).to_vec();
+        let waves = waves::sort(rendered.objects);
+        let mut hash = Sha256::new();
+        for object in waves.iter().flat_map(|wave| &wave.objects) {
+            hash.update(object.value().to_string());
+            hash.update([0]);
+        }
+        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { cluster: cluster(&spec), spec, images, node_images, waves, digest })
+    }
+
+    /// Every object's identity.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectRef> {
+        self.waves.iter().flat_map(|wave| &wave.objects).map(Object::reference)
+    }
+
+    /// Every image that the sandbox runs, the node's own aside.
+    pub fn all_images(&self) -> impl Iterator<Item = &ImageRef> {
+        self.images.iter().chain(&self.node_images)
+    }
+
+    /// Every workload's identity.
+    pub fn workloads(&self) -> impl Iterator<Item = ObjectRef> {
+        self.waves.iter().flat_map(Wave::workloads)
+    }
+}
+
+/// One node, with the three NodePorts on the host ports of the spec.
+fn cluster(spec: &Spec) -> ClusterPlan {
+    let port = |host, node, purpose: &str| PortMapping { host, node, purpose: purpose.to_owned() };
+    ClusterPlan {
+        name: spec.name.clone(),
+        node_image: spec.node_image.clone(),
+        ports: vec![
+            port(spec.ports.console, 30081, "console"),
+            port(spec.ports.dashboard, 30082, "dashboard"),
+            port(spec.ports.minio, 30084, "minio"),
+        ],
+        api_port: spec.ports.api,
+        store: None,
+    }
+}

@@ -1,1 +1,44 @@
-//! To come.
+//! Turns a bundle into exactly what this sandbox runs, by named transforms that know neither files nor clusters.
+//!
+//! | file | what |
+//! |---|---|
+//! | `pipeline.rs` | the transforms in order, and what each of them changed |
+//! | `transforms/` | one file each; [`TRANSFORMS`] lists them |
+//! | `context.rs` | what every transform is given, and the draft it works on |
+//! | `component.rs` | which object belongs to which part of Flyte |
+//! | `config.rs` | a lens into the YAML files inside a ConfigMap |
+//! | `references.rs` | where a namespace can stand in a value |
+//! | `changes.rs` | the difference between two sets of objects |
+//! | `lock.rs` | which images are pinned |
+//! | `verify.rs` | what holds after every render |
+
+mod changes;
+mod component;
+mod config;
+mod context;
+mod error;
+mod lock;
+mod pipeline;
+mod references;
+mod transforms;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use changes::{Change, What};
+pub use component::{Component, component_of};
+pub use context::Warning;
+pub use error::RenderError;
+pub use lock::{Lock, LockError, Pin};
+pub use pipeline::{Rendered, explain, render};
+pub use transforms::{TRANSFORMS, Transform};
+
+/// Says which sandbox an object belongs to.
+pub const NAME_LABEL: &str = "sandbox.flyte/name";
+
+/// Says which workflow namespace an object serves.
+pub const WORKFLOW_NAMESPACE_LABEL: &str = "sandbox.flyte/workflow-namespace";
+
+/// Changes with the configuration that a pod reads when it starts.
+pub const CONFIG_CHECKSUM: &str = "sandbox.flyte/config-checksum";

@@ -1,1 +1,41 @@
-//! To come.
+//! Proof that what runs is a Flyte, and that it may do no more than it must.
+//!
+//! Every check is asked at once and again until it passes or the budget ends; the catalogue is the matrix.
+//!
+//! | file | what |
+//! |---|---|
+//! | `catalogue.rs` | the checks: id, title, what a pass proves |
+//! | `run.rs` | all checks at once, retries, verdicts, and the failure with the first cause |
+//! | `miss.rs` | why a check has not passed yet |
+//! | `target.rs` | what is checked, and the two ways to reach it |
+//! | `http.rs` | requests to the published ports |
+//! | `apiserver.rs` | requests through the Kubernetes API, pod and service proxies among them |
+//! | `admin.rs`, `console.rs`, `dashboard.rs`, `datacatalog.rs` | checks of one component each |
+//! | `s3.rs` | checks of Minio: health, browser, a signed round trip |
+//! | `propeller.rs` | checks of the propellers: workers and leadership |
+//! | `propeller_log.rs` | what a propeller's log says about a propeller that does not work |
+//! | `access.rs` | who must be allowed what and who must not: a pure table from the spec |
+//! | `review.rs` | asks the API server about that table |
+//! | `cluster_wide.rs` | that nothing of ours is granted cluster-wide |
+
+mod access;
+mod admin;
+mod apiserver;
+mod catalogue;
+mod cluster_wide;
+mod console;
+mod dashboard;
+mod datacatalog;
+mod http;
+mod miss;
+mod propeller;
+mod propeller_log;
+mod review;
+mod run;
+mod s3;
+mod target;
+
+pub use access::{Access, table as access_table};
+pub use catalogue::{CATALOGUE, Check, Id};
+pub use run::{Verdict, run};
+pub use target::{BUDGET, Target};

@@ -1,5 +1,39 @@
 //! What the user wants: a [`Spec`], from defaults, a file, the environment and flags, with the origin of every value.
+//!
+//! | file | what |
+//! |---|---|
+//! | `model.rs` | the complete, valid spec |
+//! | `layer.rs` | a partial one, each value with its origin; later layers win |
+//! | `file.rs` | a layer from YAML text, with positions |
+//! | `resolve.rs` | layers to spec: every rule a value must keep, all problems at once |
 
+mod file;
+mod layer;
 mod model;
+mod resolve;
+#[cfg(test)]
+mod tests;
 
-pub use model::{Domain, Ports, Spec, Storage, WorkflowNamespace};
+pub use file::{PROFILES, built_in, parse, profile, schema};
+pub use layer::{Given, Layer, Origin};
+pub use model::{COMPONENTS, Domain, Ports, Spec, Storage, WorkflowNamespace};
+pub use resolve::{Provenance, Resolved, resolve};
+
+use std::fmt;
+
+/// One thing wrong with what the user wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where the value stands.
+    pub origin: Origin,
+    /// What is wrong with it.
+    pub message: String,
+    /// What would be right.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.origin, self.message)
+    }
+}

@@ -2,12 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::manifest::ImageRef;
 
+/// What an image can be given for in `images`.
+pub const COMPONENTS: &[&str] = &[
+    "datacatalog",
+    "flyteadmin",
+    "flyteconsole",
+    "flytepropeller",
+    "gateway",
+    "k3s",
+    "kubernetes-dashboard",
+    "minio",
+    "postgres",
+];
+
 /// A Flyte domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {
     /// Part of the workflow namespace's name, such as `d-dev`.
     pub id: String,
@@ -16,7 +29,7 @@ pub struct Domain {
 }
 
 /// Ports on the host's loopback address. Inside the node the NodePorts are always 30081, 30082 and 30084.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
     /// Console and admin, HTTP and gRPC.
     pub console: u16,
@@ -25,12 +38,12 @@ pub struct Ports {
     /// Minio.
     pub minio: u16,
     /// The Kubernetes API; chosen among the free ones where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<u16>,
 }
 
 /// The object store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// The bucket that everything is kept in.
@@ -42,7 +55,7 @@ pub struct Storage {
 }
 
 /// A complete, valid description of a sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
     /// The cluster's name, at most 32 characters, a DNS label.
@@ -59,6 +72,8 @@ pub struct Spec {
     pub domains: Vec<Domain>,
     /// Ports on the host.
     pub ports: Ports,
+    /// The k3s release, such as `v1.21.2+k3s1`.
+    pub kubernetes: String,
     /// The k3s node image.
     pub node_image: ImageRef,
     /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
@@ -68,7 +83,7 @@ pub struct Spec {
 }
 
 /// The namespace in which one project's workflows of one domain run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WorkflowNamespace {
     /// Flyte project id.
     pub project: String,
@@ -104,28 +119,5 @@ impl Spec {
             })
         };
         self.projects.iter().flat_map(of_project).collect()
-    }
-}
-
-impl Default for Spec {
-    /// What `sandbox up` without any file, variable or flag makes.
-    fn default() -> Self {
-        let domain = |id: &str, name: &str| Domain { id: id.to_owned(), name: name.to_owned() };
-        Self {
-            name: "flyte".to_owned(),
-            appid: "103020".to_owned(),
-            system_project: "flytepoc".to_owned(),
-            env: "dev".to_owned(),
-            projects: vec!["x".to_owned(), "y".to_owned()],
-            domains: vec![domain("d-dev", "Development"), domain("t-dev", "Test"), domain("p-dev", "Production")],
-            ports: Ports { console: 30081, dashboard: 30082, minio: 30084, api: None },
-            node_image: ImageRef::pinned("rancher/k3s:v1.21.2-k3s1"),
-            images: BTreeMap::new(),
-            storage: Storage {
-                bucket: "my-s3-bucket".to_owned(),
-                access_key: "minio".to_owned(),
-                secret_key: "miniostorage".to_owned(),
-            },
-        }
     }
 }

@@ -172,7 +172,7 @@ async fn logs(State(world): State<Shared>, Path(name): Path<String>) -> Vec<u8> 
 }
 
 async fn remove_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    remove(&world, &name, |world| &mut world.containers, |container, name| is_named(container, name))
+    remove(&world, &name, |world| &mut world.containers, is_named)
 }
 
 async fn volumes(State(world): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Json<Value> {

@@ -1,0 +1,236 @@
+//! What may stand on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// A working Flyte on a throw-away k3d cluster, in one command.
+#[derive(Debug, Parser)]
+#[command(name = "sandbox", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(after_help = "`sandbox up` and `sandbox down` are all that a new user needs.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The sandbox's name
+    #[arg(long, global = true, env = "SANDBOX_NAME", value_name = "NAME", hide_env_values = true)]
+    pub(crate) name: Option<String>,
+    /// The spec to use in place of ./sandbox.yaml
+    #[arg(long, global = true, env = "SANDBOX_CONFIG", value_name = "FILE", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// For people, or one JSON event a line
+    #[arg(long, short, global = true, env = "SANDBOX_OUTPUT", value_enum, default_value_t = Output::Human)]
+    #[arg(hide_env_values = true)]
+    pub(crate) output: Output,
+    /// Say less: failures and the end
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice: what is sent to Docker and Kubernetes too
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the sandbox, or bring it to what the spec says
+    Up(Up),
+    /// Take the sandbox away
+    Down(Down),
+    /// Say what there is
+    Status(Status),
+    /// Prove that the running sandbox is a Flyte, and may do no more than it must
+    Smoke(Smoke),
+    /// Look for what would stand in the way of `up`
+    Doctor(Doctor),
+    /// Print what `up` would do
+    Plan(Plan),
+    /// Print the manifests that `up` would apply
+    Render(Render),
+    /// Print the log of a component
+    Logs(Logs),
+    /// The images of a sandbox, and the stores that keep them
+    #[command(subcommand)]
+    Images(Images),
+    /// Print the kubeconfig, or merge it into another
+    Kubeconfig(Kubeconfig),
+    /// Print a JSON schema
+    Schema(Schema),
+    /// Print a shell completion script
+    Completions(Completions),
+}
+
+/// Flags that change the spec; each is a key of sandbox.yaml.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Spec")]
+pub(crate) struct SpecFlags {
+    /// A built-in set of values laid under the file's: minimal, current
+    #[arg(long, env = "SANDBOX_PROFILE", value_name = "NAME", hide_env_values = true)]
+    pub(crate) profile: Option<String>,
+    /// Owner id, the first part of every namespace
+    #[arg(long, env = "SANDBOX_APPID", value_name = "ID", hide_env_values = true)]
+    pub(crate) appid: Option<String>,
+    /// Second part of every namespace
+    #[arg(long, env = "SANDBOX_SYSTEM_PROJECT", value_name = "NAME", hide_env_values = true)]
+    pub(crate) system_project: Option<String>,
+    /// Last part of the system namespace
+    #[arg(long, env = "SANDBOX_ENV", value_name = "ENV", hide_env_values = true)]
+    pub(crate) env: Option<String>,
+    /// Flyte projects
+    #[arg(long = "project", env = "SANDBOX_PROJECTS", value_name = "ID", value_delimiter = ',')]
+    #[arg(hide_env_values = true)]
+    pub(crate) projects: Option<Vec<String>>,
+    /// Flyte domains, with the name that the console shows
+    #[arg(long = "domain", env = "SANDBOX_DOMAINS", value_name = "ID[=NAME]", value_delimiter = ',')]
+    #[arg(hide_env_values = true)]
+    pub(crate) domains: Option<Vec<String>>,
+    /// Host port of console and admin
+    #[arg(long, env = "SANDBOX_PORT_CONSOLE", value_name = "PORT", hide_env_values = true)]
+    pub(crate) port_console: Option<u32>,
+    /// Host port of the Kubernetes dashboard
+    #[arg(long, env = "SANDBOX_PORT_DASHBOARD", value_name = "PORT", hide_env_values = true)]
+    pub(crate) port_dashboard: Option<u32>,
+    /// Host port of Minio
+    #[arg(long, env = "SANDBOX_PORT_MINIO", value_name = "PORT", hide_env_values = true)]
+    pub(crate) port_minio: Option<u32>,
+    /// Host port of the Kubernetes API; a free one where absent
+    #[arg(long, env = "SANDBOX_PORT_API", value_name = "PORT", hide_env_values = true)]
+    pub(crate) port_api: Option<u32>,
+    /// k3s release of the node
+    #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
+    pub(crate) kubernetes: Option<String>,
+    /// Image in place of a pinned one
+    #[arg(long = "image", value_name = "COMPONENT=REF")]
+    pub(crate) images: Vec<String>,
+    /// Flyte manifests in place of the built-in ones: a file, a folder, or `-`
+    #[arg(long, env = "SANDBOX_MANIFESTS", value_name = "FILE|DIR|-", hide_env_values = true)]
+    pub(crate) manifests: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+    /// Leave a sandbox that failed as it is, for a look
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Go without the machine's image store
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Write the result as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Smoke {
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+    /// Write the result as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+    /// List which transform changed what, and why, in place of the manifests
+    #[arg(long, conflicts_with = "diff")]
+    pub(crate) explain: bool,
+    /// Show the difference to the input in place of the manifests
+    #[arg(long)]
+    pub(crate) diff: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Such as flyteadmin, or flytepropeller-x-d-dev; without it, a list of what there is
+    pub(crate) component: Option<String>,
+    /// How many lines from the end
+    #[arg(long, default_value_t = 100, value_name = "LINES")]
+    pub(crate) tail: i64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Images {
+    /// Print the images that `up` needs, and whether they are here
+    List(Box<ImagesList>),
+    /// Drop the stores that no sandbox uses
+    Prune,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesList {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kubeconfig {
+    /// Merge into this file, in place of printing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) merge: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Of what
+    #[arg(value_enum)]
+    pub(crate) of: SchemaOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// sandbox.yaml
+    Spec,
+    /// A line of --output json
+    Event,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}

@@ -1,0 +1,14 @@
+//! One file per command: what it does with its flags.
+
+pub(super) mod completions;
+pub(super) mod doctor;
+pub(super) mod down;
+pub(super) mod images;
+pub(super) mod kubeconfig;
+pub(super) mod logs;
+pub(super) mod plan;
+pub(super) mod render;
+pub(super) mod schema;
+pub(super) mod smoke;
+pub(super) mod status;
+pub(super) mod up;

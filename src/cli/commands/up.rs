@@ -1,0 +1,13 @@
+//! `sandbox up`
+
+use crate::cli::args::Up;
+use crate::cli::session::{Ended, Session, Telling};
+use crate::lifecycle::{self, Options};
+
+pub(in crate::cli) fn run(session: &Session, args: &Up) -> Result<(), Ended> {
+    let name = session.spec(&args.spec)?.spec.name;
+    let telling = Telling { command: "up", sandbox: &name, timeout: args.timeout, junit: args.junit.clone() };
+    let options = Options { keep: args.keep, store: !args.no_cache };
+    session
+        .narrate_plan(telling, &args.spec, async |plan, run| lifecycle::up(plan, &session.host(), options, run).await)
+}

@@ -1,0 +1,90 @@
+//! Objects to the API, and what that changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::Client;
+use kube::api::{ListParams, ObjectMeta};
+
+use super::answer::{Verdict, persist};
+use super::{request, resolve};
+use crate::failure::Failure;
+use crate::manifest::{Object, ObjectRef};
+use crate::report::{Change, Event};
+use crate::run::Run;
+
+/// Requests under way at a time; more only queue inside a one-node API server.
+pub(super) const AT_ONCE: usize = 8;
+
+/// What was there before, by identity.
+type Before = BTreeMap<ObjectRef, ObjectMeta>;
+
+/// Applies the objects server-side, field conflicts decided in our favour: namespaces first, then
+/// CustomResourceDefinitions (awaited until served), then the rest side by side. Returns what was done to each, in the
+/// order in which it was done.
+///
+/// # Errors
+/// [`Reason::Apply`](crate::failure::Reason::Apply) with the object, the API's words and a next step, when an object is
+/// refused or is not taken before the run's deadline.
+pub async fn apply(client: &Client, objects: &[Object], run: &Run) -> Result<Vec<(ObjectRef, Change)>, Failure> {
+    run.unless_cancelled(in_order(client, objects, run)).await
+}
+
+async fn in_order(client: &Client, objects: &[Object], run: &Run) -> Result<Vec<(ObjectRef, Change)>, Failure> {
+    let before = existing(client, objects, run).await?;
+    let rank = |object: &Object| match object.kind() {
+        "Namespace" => 0,
+        "CustomResourceDefinition" => 1,
+        _ => 2,
+    };
+    let mut done = Vec::with_capacity(objects.len());
+    for phase in 0..=2 {
+        let of_phase = objects.iter().filter(|object| rank(object) == phase);
+        let puts = of_phase.map(|object| put(client, object, &before, run));
+        let results: Vec<_> = stream::iter(puts).buffered(AT_ONCE).try_collect().await?;
+        if phase == 1 {
+            for (definition, _) in &results {
+                request::established(client, definition, run).await?;
+            }
+        }
+        done.extend(results);
+    }
+    Ok(done)
+}
+
+async fn put(client: &Client, object: &Object, before: &Before, run: &Run) -> Result<(ObjectRef, Change), Failure> {
+    let reference = object.reference();
+    let change = request::put(client, object, before.get(&reference), run).await?;
+    run.report.emit(Event::Applied { object: reference.to_string(), change });
+    Ok((reference, change))
+}
+
+/// One LIST of metadata for each kind and namespace, in place of a GET for each object.
+async fn existing(client: &Client, objects: &[Object], run: &Run) -> Result<Before, Failure> {
+    let places: BTreeSet<ObjectRef> =
+        objects.iter().map(|object| ObjectRef { name: String::new(), ..object.reference() }).collect();
+    let lists = places.into_iter().map(|place| list(client, place, run));
+    let lists: Vec<Before> = stream::iter(lists).buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+async fn list(client: &Client, place: ObjectRef, run: &Run) -> Result<Before, Failure> {
+    let at = ObjectRef { name: "*".to_owned(), ..place.clone() };
+    let metadata = || async {
+        let api = resolve(client, &place).await?.endpoint(client, place.namespace.as_deref());
+        api.list_metadata(&ListParams::default()).await
+    };
+    match persist(run, &at, Duration::ZERO, metadata).await {
+        Ok(found) => Ok(found
+            .items
+            .into_iter()
+            .map(|item| {
+                (ObjectRef { name: item.metadata.name.clone().unwrap_or_default(), ..place.clone() }, item.metadata)
+            })
+            .collect()),
+        // Where the kind is not served yet, there is none of it.
+        Err(refusal) if refusal.verdict == Verdict::Missing => Ok(Before::new()),
+        Err(refusal) => Err(refusal.failure("cannot see what is in the cluster already", at)),
+    }
+}

@@ -1,0 +1,141 @@
+//! What was applied, kept in the cluster, and pruning of what is no longer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
+use kube::api::{Api, DynamicObject, ListParams};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::answer::{Refusal, Verdict, persist};
+use super::apply::AT_ONCE;
+use super::{MANAGED_BY, MANAGER, request, resolve};
+use crate::failure::{Failure, Reason};
+use crate::manifest::{Object, ObjectRef};
+use crate::report::{Change, Event};
+use crate::run::Run;
+use crate::spec::Spec;
+
+/// The ConfigMap's name.
+const NAME: &str = "sandbox-inventory";
+const ONE_ANSWER: Duration = Duration::from_secs(10);
+
+/// What was applied last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// Of the rendered objects: equal digests mean that there is nothing to apply.
+    pub digest: String,
+    /// What it was rendered for.
+    pub spec: Spec,
+    /// Identities of what was applied.
+    pub objects: BTreeSet<ObjectRef>,
+}
+
+fn place(namespace: &str) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".to_owned(),
+        kind: "ConfigMap".to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: NAME.to_owned(),
+    }
+}
+
+/// The cluster's inventory, in whichever namespace it is: the spec may have named another one then. One request.
+///
+/// # Errors
+/// [`Reason::Apply`] when the API does not answer, or the inventory cannot be read.
+pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
+    let what = "cannot read what was applied before";
+    let everywhere: Api<ConfigMap> = Api::all(client.clone());
+    let named = ListParams::default().fields(&format!("metadata.name={NAME}"));
+    let answer = timeout(ONE_ANSWER, everywhere.list(&named)).await;
+    let unread = || Failure::new(Reason::Apply, what).on(format!("configmap {NAME}"));
+    let found = answer.map_err(|_| unread().because("the API does not answer"))?;
+    let found = found.map_err(|error| unread().caused_by(&error))?;
+    let own = found.items.into_iter().find(|map| map.metadata.name.as_deref() == Some(NAME));
+    let Some(data) = own.and_then(|map| map.data) else { return Ok(None) };
+    let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
+    let damaged =
+        |error: serde_json::Error| unread().caused_by(&error).hint("start anew with `sandbox down` and `sandbox up`");
+    Ok(Some(Inventory {
+        digest: text("digest").to_owned(),
+        spec: serde_json::from_str(text("spec")).map_err(damaged)?,
+        objects: serde_json::from_str(text("objects")).map_err(damaged)?,
+    }))
+}
+
+/// Keeps the inventory in the system namespace.
+///
+/// # Errors
+/// As [`apply`](super::apply).
+pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: &Run) -> Result<(), Failure> {
+    let what = "cannot keep what was applied";
+    let place = place(namespace);
+    let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(&error);
+    let objects = serde_json::to_string(&inventory.objects).map_err(unwritable)?;
+    let spec = serde_json::to_string(&inventory.spec).map_err(unwritable)?;
+    let body = json!({
+        "apiVersion": place.api_version, "kind": place.kind,
+        "metadata": {"name": NAME, "namespace": namespace, "labels": {MANAGED_BY: MANAGER}},
+        "data": {"digest": inventory.digest, "spec": spec, "objects": objects},
+    });
+    let body = Object::new(body).map_err(|error| Failure::new(Reason::Internal, what).caused_by(&error))?;
+    run.unless_cancelled(request::put(client, &body, None, run)).await.map(|_| ())
+}
+
+/// Deletes what `previous` has and `now` has not, in the background: first what is in namespaces, then the rest. Only
+/// objects that carry our label are touched; the others are told of. Returns what was deleted.
+///
+/// # Errors
+/// [`Reason::Apply`] with the object, when the API refuses to delete it.
+pub async fn prune(
+    client: &Client,
+    previous: &Inventory,
+    now: &BTreeSet<ObjectRef>,
+    run: &Run,
+) -> Result<Vec<ObjectRef>, Failure> {
+    let kept: BTreeSet<_> = now.iter().map(identity).collect();
+    let vanished = previous.objects.iter().filter(|object| !kept.contains(&identity(object)));
+    let (within, outside): (Vec<_>, Vec<_>) = vanished.partition(|object| object.namespace.is_some());
+    let in_order = async {
+        let mut pruned = Vec::new();
+        for part in [within, outside] {
+            let removals = part.into_iter().map(|object| prune_one(client, object, run));
+            let removed: Vec<_> = stream::iter(removals).buffered(AT_ONCE).try_collect().await?;
+            pruned.extend(removed.into_iter().flatten());
+        }
+        Ok(pruned)
+    };
+    run.unless_cancelled(in_order).await
+}
+
+/// An object keeps its identity when its group's version changes.
+fn identity(object: &ObjectRef) -> (&str, &str, Option<&str>, &str) {
+    let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+    (group, &object.kind, object.namespace.as_deref(), &object.name)
+}
+
+async fn prune_one(client: &Client, object: &ObjectRef, run: &Run) -> Result<Option<ObjectRef>, Failure> {
+    let failed = |refusal: Refusal| refusal.failure("cannot delete what is rendered no longer", object);
+    let find = || async {
+        let api: Api<DynamicObject> = resolve(client, object).await?.endpoint(client, object.namespace.as_deref());
+        let found = api.get_metadata_opt(&object.name).await?;
+        Ok(found.map(|found| (api, found.metadata)))
+    };
+    let (api, seen) = match persist(run, object, Duration::ZERO, find).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(None),
+        Err(refusal) if refusal.verdict == Verdict::Missing => return Ok(None),
+        Err(refusal) => return Err(failed(refusal)),
+    };
+    if !request::is_ours(&seen) {
+        run.report.warn(format!("{object} is rendered no longer, but does not carry our label: left alone"));
+        return Ok(None);
+    }
+    request::delete(&api, object, &seen, run).await.map_err(failed)?;
+    run.report.emit(Event::Applied { object: object.to_string(), change: Change::Pruned });
+    Ok(Some(object.clone()))
+}

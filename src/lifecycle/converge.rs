@@ -1,0 +1,114 @@
+//! Objects to the API wave by wave, until all are ready.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kube::Client;
+
+use crate::failure::Failure;
+use crate::kubernetes::{self, Inventory};
+use crate::manifest::ObjectRef;
+use crate::plan::{Plan, Wave};
+use crate::report::{Change, Outcome, Stage};
+use crate::rollout;
+use crate::run::Run;
+
+/// For one wave's workloads to become ready; a node that has just started needs some 20 s for the slowest of them.
+const WAVE_BUDGET: Duration = Duration::from_secs(300);
+
+/// Applies what is there from the first moment: namespaces, the FlyteWorkflow kind, permissions, configuration and
+/// Services. Writes down first what is about to be there, so that a run that is killed loses track of nothing.
+pub(super) async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Result<Option<Inventory>, Failure> {
+    let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_none()).collect();
+    run.stage(Stage::Apply, async {
+        let mut changes = Vec::new();
+        let mut before = None;
+        for (index, wave) in waves.iter().enumerate() {
+            changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
+            if index == 0 {
+                before = kubernetes::find(client).await?;
+                let mut intended: BTreeSet<_> = plan.objects().collect();
+                intended.extend(before.iter().flat_map(|inventory| inventory.objects.iter().cloned()));
+                save(client, plan, String::new(), intended, run).await?;
+            }
+        }
+        let changes: Vec<_> = changes.into_iter().map(|(_, change)| change).collect();
+        Ok((before, outcome(&changes), summary(&changes)))
+    })
+    .await
+}
+
+/// Applies the workloads, a wave when the one before it is ready, and removes what is rendered no longer.
+pub(super) async fn workloads(
+    client: &Client,
+    plan: &Plan,
+    before: Option<Inventory>,
+    run: &Run,
+) -> Result<(), Failure> {
+    let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_some()).collect();
+    run.stage(Stage::Rollout, async {
+        let mut changes = Vec::new();
+        for wave in &waves {
+            changes.extend(one(client, wave, run).await?.into_iter().map(|(_, change)| change));
+        }
+        let now: BTreeSet<_> = plan.objects().collect();
+        if let Some(before) = before {
+            let pruned = kubernetes::prune(client, &before, &now, run).await?;
+            changes.extend(pruned.iter().map(|_| Change::Pruned));
+        }
+        save(client, plan, plan.digest.clone(), now, run).await?;
+        let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
+        Ok(((), outcome(&changes), ready))
+    })
+    .await
+}
+
+async fn one(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<(ObjectRef, Change)>, Failure> {
+    let changes = kubernetes::apply(client, &wave.objects, run).await?;
+    let targets: Vec<_> = wave.workloads().collect();
+    rollout::wait(client, &targets, run, WAVE_BUDGET).await?;
+    Ok(changes)
+}
+
+async fn save(
+    client: &Client,
+    plan: &Plan,
+    digest: String,
+    objects: BTreeSet<ObjectRef>,
+    run: &Run,
+) -> Result<(), Failure> {
+    let inventory = Inventory { digest, objects, spec: plan.spec.clone() };
+    kubernetes::save(client, &plan.spec.system_namespace(), &inventory, run).await
+}
+
+fn outcome(changes: &[Change]) -> Outcome {
+    let unchanged = changes.iter().all(|change| *change == Change::Unchanged);
+    if unchanged { Outcome::Unchanged } else { Outcome::Passed }
+}
+
+/// Such as `3 created, 88 unchanged`.
+fn summary(changes: &[Change]) -> String {
+    let kinds = [
+        (Change::Created, "created"),
+        (Change::Changed, "changed"),
+        (Change::Unchanged, "unchanged"),
+        (Change::Pruned, "removed"),
+    ];
+    let counted = kinds.map(|(kind, word)| (changes.iter().filter(|change| **change == kind).count(), word));
+    let told = counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+    let told: Vec<_> = told.collect();
+    if told.is_empty() { "nothing to apply".to_owned() } else { told.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_counts_what_happened_and_leaves_out_what_did_not() {
+        assert_eq!(summary(&[Change::Created, Change::Unchanged, Change::Created]), "2 created, 1 unchanged");
+        assert_eq!(summary(&[]), "nothing to apply");
+        assert_eq!(outcome(&[Change::Unchanged]), Outcome::Unchanged);
+        assert_eq!(outcome(&[Change::Unchanged, Change::Pruned]), Outcome::Passed);
+    }
+}

@@ -1,0 +1,31 @@
+//! Removal.
+
+use super::{Done, Host};
+use crate::cluster;
+use crate::failure::Failure;
+use crate::report::{Outcome, Stage};
+use crate::run::Run;
+
+/// Removes the sandbox of this name: its containers, network, volumes and state. That there is none is a success.
+///
+/// # Errors
+/// Docker does not answer, another run is busy with the sandbox, or something could not be removed.
+pub async fn down(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
+    let state = host.state.sandbox(name);
+    let lock = state.lock("down")?;
+    let removed = run
+        .stage(Stage::Down, async {
+            let docker = host.docker().await?;
+            let removed = cluster::delete(&docker, name).await?;
+            let outcome = if removed.is_empty() { Outcome::Unchanged } else { Outcome::Passed };
+            let summary = removed.to_string();
+            Ok((removed, outcome, summary))
+        })
+        .await?;
+    state.remove(&lock)?;
+    Ok(if removed.is_empty() {
+        Done { outcome: Outcome::Unchanged, summary: format!("there is no sandbox {name}") }
+    } else {
+        Done { outcome: Outcome::Passed, summary: format!("sandbox {name} is gone") }
+    })
+}

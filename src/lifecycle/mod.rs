@@ -1,0 +1,74 @@
+//! The stages in order, and what is done when there is a sandbox already, or when a stage fails.
+//!
+//! | file | what |
+//! |---|---|
+//! | `up.rs` | from whatever there is to a proven sandbox |
+//! | `converge.rs` | objects to the API wave by wave, until all are ready |
+//! | `undo.rs` | what a failed `up` takes back, and what it keeps for a look |
+//! | `down.rs` | removal |
+//! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
+//! | `status.rs` | what there is, as data |
+//! | `endpoints.rs` | where to go |
+
+mod converge;
+mod down;
+mod endpoints;
+mod running;
+mod status;
+mod undo;
+mod up;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use down::down;
+pub use running::Running;
+pub use status::{Phase, SpecState, Status, status};
+pub use up::{smoke, up};
+
+use crate::docker::Docker;
+use crate::failure::Failure;
+use crate::report::Outcome;
+use crate::state::StateRoot;
+
+/// The machine that sandboxes are made on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Where programs are looked for.
+    pub path: OsString,
+    /// The user's home, if there is one.
+    pub home: Option<PathBuf>,
+    /// The environment.
+    pub variables: BTreeMap<String, String>,
+    /// Where sandboxes keep their state.
+    pub state: StateRoot,
+}
+
+impl Host {
+    /// The Docker daemon.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn docker(&self) -> Result<Docker, Failure> {
+        Docker::connect(&self.variables, self.home.as_deref()).await
+    }
+}
+
+/// How to go about an `up`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Leave a sandbox that failed as it is.
+    pub keep: bool,
+    /// Use the machine's image store.
+    pub store: bool,
+}
+
+/// How a run went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// [`Outcome::Passed`] or [`Outcome::Unchanged`].
+    pub outcome: Outcome,
+    /// One line for the user.
+    pub summary: String,
+}

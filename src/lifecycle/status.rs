@@ -1,0 +1,101 @@
+//! What there is, as data.
+
+use serde::Serialize;
+
+use super::{Host, Running, endpoints};
+use crate::cluster::{self, NodeState};
+use crate::failure::Failure;
+use crate::plan::Plan;
+use crate::report::{Endpoint, Waiting};
+use crate::rollout;
+
+/// What a sandbox is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// There is none.
+    Absent,
+    /// Its node is stopped; `up` starts it.
+    Stopped,
+    /// Its node does not stay up, or an `up` was killed half way.
+    Broken,
+    /// Its node runs and some workloads are not ready.
+    NotReady,
+    /// Everything is ready.
+    Ready,
+}
+
+/// How a sandbox relates to what the spec says now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpecState {
+    /// `up` would change nothing.
+    Unchanged,
+    /// `up` would apply a difference.
+    Changed,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// What there is of a sandbox.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The sandbox's name.
+    pub name: String,
+    /// What it is doing.
+    pub phase: Phase,
+    /// How it relates to the spec.
+    pub spec: SpecState,
+    /// Its system namespace, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_namespace: Option<String>,
+    /// Workloads that are not ready.
+    pub waiting: Vec<Waiting>,
+    /// Where to go.
+    pub endpoints: Vec<Endpoint>,
+    /// All sandboxes on this daemon, this one among them if it is there.
+    pub sandboxes: Vec<String>,
+}
+
+/// Looks at the sandbox of the plan's name, and compares it to the plan.
+///
+/// # Errors
+/// Docker does not answer.
+pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
+    let name = plan.spec.name.clone();
+    let docker = host.docker().await?;
+    let (node, sandboxes) = tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker))?;
+    let mut status = Status {
+        name: name.clone(),
+        phase: Phase::Broken,
+        spec: SpecState::Unknown,
+        system_namespace: None,
+        waiting: Vec::new(),
+        endpoints: Vec::new(),
+        sandboxes,
+    };
+    match node {
+        NodeState::Absent | NodeState::Foreign => status.phase = Phase::Absent,
+        NodeState::Stopped => status.phase = Phase::Stopped,
+        NodeState::Unstarted | NodeState::Restarting { .. } => {}
+        NodeState::Running => match Running::find(&name, host).await {
+            Ok(running) => {
+                let inventory = running.inventory;
+                let workloads: Vec<_> =
+                    inventory.objects.iter().filter(|object| object.kind == "Deployment").cloned().collect();
+                status.waiting = rollout::ready_now(&running.client, &workloads).await?;
+                let ready = status.waiting.is_empty() && !inventory.digest.is_empty();
+                status.phase = if ready { Phase::Ready } else { Phase::NotReady };
+                let same = inventory.digest == plan.digest;
+                status.spec = if same { SpecState::Unchanged } else { SpecState::Changed };
+                status.system_namespace = Some(inventory.spec.system_namespace());
+                status.endpoints = endpoints::endpoints(&inventory.spec);
+            }
+            Err(failure) => {
+                status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() })
+            }
+        },
+    }
+    Ok(status)
+}

@@ -1,0 +1,169 @@
+//! From whatever there is to a proven sandbox.
+
+use std::time::Duration;
+
+use kube::Client;
+
+use super::running::Running;
+use super::{Done, Host, Options, converge, endpoints, undo};
+use crate::cluster::{self, Cluster, ClusterPlan, K3d, NodeState};
+use crate::docker::Docker;
+use crate::failure::Failure;
+use crate::images::{self, Claim, Presence};
+use crate::kubernetes::{self, Inventory};
+use crate::plan::Plan;
+use crate::report::{Outcome, Stage};
+use crate::rollout;
+use crate::run::Run;
+use crate::smoke::{self, Target};
+use crate::spec::Spec;
+
+/// For the checks of a sandbox that should be ready already.
+const SETTLED: Duration = Duration::from_secs(20);
+
+/// Makes the sandbox that the plan describes, or brings the one there is to it. One that is as planned is only proven.
+///
+/// # Errors
+/// The first stage's that fails. What the run made is removed then, unless it is to be kept.
+pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result<Done, Failure> {
+    let name = &plan.spec.name;
+    let _lock = host.state.sandbox(name).lock("up")?;
+    let ground = run.stage(Stage::Preflight, prepare(plan, host, run)).await?;
+    let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
+    let done = bring(plan, host, &ground, options, run).await;
+    match done {
+        Err(failure) if made_here && !options.keep => {
+            Err(undo::undo(failure, name, &ground.docker, &host.state, run).await)
+        }
+        Err(failure) => Err(failure.hint(format!("`sandbox down --name {name}` removes the sandbox"))),
+        Ok(outcome) => {
+            run.report.emit(endpoints::ready(&plan.spec, &host.state.sandbox(name)));
+            let summary = match outcome {
+                Outcome::Unchanged => format!("sandbox {name} is as it should be"),
+                _ => format!("sandbox {name} is ready"),
+            };
+            Ok(Done { outcome, summary })
+        }
+    }
+}
+
+/// What preflight found to stand on.
+struct Ground {
+    docker: Docker,
+    k3d: K3d,
+    node: NodeState,
+}
+
+async fn prepare(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground, Outcome, String), Failure> {
+    let docker = host.docker().await?;
+    let scratch = host.state.sandbox(&plan.spec.name).path().join("k3d");
+    std::fs::create_dir_all(&scratch).ok();
+    let k3d = K3d::find(&host.variables, &docker.endpoint().host, &scratch, run).await?;
+    let node = cluster::state(&docker, &plan.spec.name).await?;
+    Ok((Ground { docker, k3d, node }, Outcome::Passed, "STUB".into()))
+}
+
+async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options, run: &Run) -> Result<Outcome, Failure> {
+    if ground.node == NodeState::Running && is_unchanged(plan, host, ground, run).await? {
+        return Ok(Outcome::Unchanged);
+    }
+    let ((client, before), ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run),)?;
+    converge::workloads(&client, plan, before, run).await?;
+    prove(&plan.spec, client, smoke::BUDGET, run).await?;
+    Ok(Outcome::Passed)
+}
+
+/// Whether there is nothing to do but to prove it, which this does.
+async fn is_unchanged(plan: &Plan, host: &Host, ground: &Ground, run: &Run) -> Result<bool, Failure> {
+    let Ok(running) = Running::find(&plan.spec.name, host).await else { return Ok(false) };
+    let workloads: Vec<_> = plan.workloads().collect();
+    if running.inventory.digest != plan.digest || !rollout::ready_now(&running.client, &workloads).await?.is_empty() {
+        return Ok(false);
+    }
+    run.stage(Stage::Cluster, async {
+        let cluster = ensure(plan, &plan.cluster, host, ground, run).await?;
+        Ok(((), cluster.outcome, summary(plan, ground)))
+    })
+    .await?;
+    prove(&plan.spec, running.client, SETTLED, run).await?;
+    Ok(true)
+}
+
+/// A cluster in which names resolve, with everything in it but workloads.
+async fn stand(
+    plan: &Plan,
+    host: &Host,
+    ground: &Ground,
+    options: Options,
+    run: &Run,
+) -> Result<(Client, Option<Inventory>), Failure> {
+    let mut shape = plan.cluster.clone();
+    let claim = match (&ground.node, options.store) {
+        (NodeState::Absent | NodeState::Unstarted, true) => claim_store(plan, host, ground).await?,
+        _ => None,
+    };
+    shape.store = claim.as_ref().map(|claim| claim.volume.clone());
+    run.stage(Stage::Cluster, async {
+        let cluster = ensure(plan, &shape, host, ground, run).await?;
+        drop(claim);
+        let client = kubernetes::client(&cluster.kubeconfig)?;
+        let (before, ()) =
+            tokio::try_join!(converge::foundation(&client, plan, run), cluster::wait_for_dns(&cluster, run))?;
+        Ok(((client, before), cluster.outcome, summary(plan, ground)))
+    })
+    .await
+}
+
+/// A cluster of this shape whose node is ready, and the user's way into it.
+async fn ensure(plan: &Plan, shape: &ClusterPlan, host: &Host, ground: &Ground, run: &Run) -> Result<Cluster, Failure> {
+    let cluster = cluster::ensure(&ground.docker, &ground.k3d, shape, run).await?;
+    let state = host.state.sandbox(&plan.spec.name);
+    state.write(&state.kubeconfig(), &cluster.kubeconfig)?;
+    Ok(cluster)
+}
+
+fn summary(plan: &Plan, ground: &Ground) -> String {
+    format!("Kubernetes {} by k3d {}; node Ready, names resolve", plan.spec.kubernetes, ground.k3d.version)
+}
+
+/// The machine's image store for this set of images, unless all of them are in use.
+async fn claim_store(plan: &Plan, host: &Host, ground: &Ground) -> Result<Option<Claim>, Failure> {
+    let Some(node_image) = ground.docker.image(&plan.cluster.node_image).await? else { return Ok(None) };
+    let all: Vec<_> = plan.all_images().cloned().collect();
+    images::claim(&ground.docker, &images::store_key(&all, &node_image.id), host.state.path()).await
+}
+
+/// All images in the node: the workloads' must come, k3s' own are carried over where they are here.
+async fn images(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> {
+    run.stage(Stage::Images, async {
+        let docker = &ground.docker;
+        let mut wanted = images::obtain(docker, &plan.images, run).await?;
+        let own = images::resolve(docker, &plan.node_images).await?;
+        wanted.extend(own.into_iter().filter_map(|presence| match presence {
+            Presence::Present(image) => Some(image),
+            Presence::Absent(_) => None,
+        }));
+        let loaded = images::load(docker, &plan.cluster.node(), &wanted, run).await?;
+        let outcome = if loaded.imported == 0 { Outcome::Unchanged } else { Outcome::Passed };
+        let summary = match loaded.imported {
+            0 => format!("{} images, all in the node", loaded.present),
+            new => format!("{new} images into the node, {} MB; {} were there", loaded.bytes >> 20, loaded.present),
+        };
+        Ok(((), outcome, summary))
+    })
+    .await
+}
+
+async fn prove(spec: &Spec, client: Client, budget: Duration, run: &Run) -> Result<(), Failure> {
+    run.unless_cancelled(async { smoke::run(&Target { spec, client, budget }, run).await.map(|_| ()) }).await
+}
+
+/// Proves a sandbox that runs, by what it was brought up for.
+///
+/// # Errors
+/// There is none that runs, or a check fails.
+pub async fn smoke(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
+    let Running { client, inventory, .. } = Running::find(name, host).await?;
+    prove(&inventory.spec, client, SETTLED, run).await?;
+    Ok(Done { outcome: Outcome::Passed, summary: format!("sandbox {name} is a working Flyte") })
+}

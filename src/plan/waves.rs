@@ -1,0 +1,52 @@
+//! Which objects go to the API together, and what must be ready before the next ones.
+//!
+//! A client that connects before its server has endpoints may reach something else entirely and stay there, so the
+//! order is not only for speed: Services come early, the database and the object store are ready before what opens
+//! connections to them, and admin is ready before propellers and the gateway start.
+
+use serde::Serialize;
+
+use crate::manifest::{Object, ObjectRef};
+use crate::render::{Component, component_of};
+
+/// Objects that go to the API together. The next wave starts when this one's workloads are ready.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wave {
+    /// Such as `stores`.
+    pub name: &'static str,
+    /// In a stable order.
+    pub objects: Vec<Object>,
+}
+
+const NAMES: [&str; 5] = ["namespaces", "foundation", "stores", "services", "front"];
+
+impl Wave {
+    /// The objects of the wave that become ready some time after they were applied.
+    pub fn workloads(&self) -> impl Iterator<Item = ObjectRef> {
+        self.objects.iter().filter(|object| is_workload(object)).map(Object::reference)
+    }
+}
+
+fn is_workload(object: &Object) -> bool {
+    matches!(object.kind(), "Deployment" | "StatefulSet" | "DaemonSet" | "Job")
+}
+
+pub(super) fn sort(objects: Vec<Object>) -> Vec<Wave> {
+    let mut waves = NAMES.map(|name| Wave { name, objects: Vec::new() });
+    for object in objects {
+        waves[wave_of(&object)].objects.push(object);
+    }
+    waves.into_iter().filter(|wave| !wave.objects.is_empty()).collect()
+}
+
+fn wave_of(object: &Object) -> usize {
+    match object.kind() {
+        "Namespace" | "CustomResourceDefinition" => 0,
+        _ if !is_workload(object) => 1,
+        _ => match component_of(object) {
+            Some(Component::Postgres | Component::Minio) => 2,
+            Some(Component::Datacatalog | Component::Flyteadmin) => 3,
+            _ => 4,
+        },
+    }
+}

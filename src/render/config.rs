@@ -1,0 +1,185 @@
+//! A lens into the YAML files inside a ConfigMap.
+//!
+//! Flyte's components read all files that match `*.yaml` and merge them, so a setting may stand in any of them.
+
+use serde_json::{Map, Value};
+
+use super::error::RenderError;
+use crate::manifest::Object;
+use crate::yaml;
+
+/// The YAML files of one ConfigMap, parsed. Files that are not changed keep their text.
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    files: Vec<File>,
+}
+
+#[derive(Debug, Clone)]
+struct File {
+    name: String,
+    content: Value,
+    changed: bool,
+}
+
+impl Config {
+    /// Parses the entries of a ConfigMap whose names end in `.yaml` or `.yml`. Templates that become YAML only when
+    /// they are filled in, such as those of the resources that admin can make for a project, are left alone.
+    pub(super) fn open(object: &Object) -> Result<Self, RenderError> {
+        let entries = object.get("/data").and_then(Value::as_object).into_iter().flatten();
+        let mut files = Vec::new();
+        for (name, text) in entries.filter(|(name, _)| is_yaml(name)) {
+            let text = text.as_str().unwrap_or_default();
+            match yaml::document(text) {
+                Ok(content) => files.push(File { name: name.clone(), content, changed: false }),
+                Err(_) if text.contains("{{") => {}
+                Err(error) => {
+                    let object = Box::new(object.reference());
+                    return Err(RenderError::Payload { object, file: name.clone(), error });
+                }
+            }
+        }
+        Ok(Self { files })
+    }
+
+    /// Whether an entry was parsed.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.name == name)
+    }
+
+    /// The first value at a path, in any of the files.
+    pub(super) fn get(&self, path: &[&str]) -> Option<&Value> {
+        self.files.iter().find_map(|file| at(&file.content, path))
+    }
+
+    /// Sets the value in every file that has the path; where none has it, in the file `home`.
+    pub(super) fn set(&mut self, home: &str, path: &[&str], value: impl Into<Value>) {
+        let value = value.into();
+        let mut set = false;
+        for file in self.files.iter_mut().filter(|file| at(&file.content, path).is_some()) {
+            file.put(path, &value);
+            set = true;
+        }
+        if set {
+            return;
+        }
+        if !self.files.iter().any(|file| file.name == home) {
+            self.files.push(File { name: home.to_owned(), content: Value::Null, changed: true });
+        }
+        for file in self.files.iter_mut().filter(|file| file.name == home) {
+            file.put(path, &value);
+        }
+    }
+
+    /// Removes a value from every file, and then files in which nothing is left.
+    pub(super) fn remove(&mut self, path: &[&str]) {
+        let Some((last, parents)) = path.split_last() else { return };
+        for file in &mut self.files {
+            let mut inner = Some(&mut file.content);
+            for key in parents {
+                inner = inner.and_then(|value| value.get_mut(*key));
+            }
+            let removed = inner.and_then(Value::as_object_mut).and_then(|map| map.shift_remove(*last));
+            file.changed |= removed.is_some();
+        }
+    }
+
+    /// Changes each file as a whole; `edit` says whether it did.
+    pub(super) fn each(&mut self, mut edit: impl FnMut(&mut Value) -> bool) {
+        for file in &mut self.files {
+            file.changed |= edit(&mut file.content);
+        }
+    }
+
+    /// Writes what was changed back.
+    pub(super) fn close(self, object: &mut Object) {
+        for file in self.files.into_iter().filter(|file| file.changed) {
+            if file.content.as_object().is_some_and(Map::is_empty) {
+                object.remove(&["data", &file.name]);
+            } else {
+                object.set(&["data", &file.name], yaml::emit(&file.content));
+            }
+        }
+    }
+}
+
+impl File {
+    fn put(&mut self, path: &[&str], value: &Value) {
+        if at(&self.content, path) == Some(value) {
+            return;
+        }
+        let mut inner = &mut self.content;
+        for key in path {
+            if !inner.is_object() {
+                *inner = Value::Object(Map::new());
+            }
+            let Value::Object(map) = inner else { return };
+            inner = map.entry((*key).to_owned()).or_insert(Value::Null);
+        }
+        *inner = value.clone();
+        self.changed = true;
+    }
+}
+
+fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |inner, key| inner.get(*key))
+}
+
+/// Whether an entry of a ConfigMap is one that Flyte's components would read.
+pub(super) fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yaml") || name.ends_with(".yml")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config_map() -> Object {
+        let data = json!({"a.yaml": "s: {x: 1}  # kept\n", "b.yaml": "s: {y: 2}\n", "c.txt": ": not : yaml"});
+        Object::new(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": data}))
+            .expect("an object")
+    }
+
+    #[test]
+    fn a_file_that_is_not_changed_keeps_its_text() {
+        let mut object = config_map();
+        let mut config = Config::open(&object).expect("YAML");
+        config.set("a.yaml", &["s", "x"], 1);
+        config.set("a.yaml", &["s", "y"], "y");
+        config.close(&mut object);
+        assert_eq!(object.get("/data/a.yaml"), Some(&json!("s: {x: 1}  # kept\n")));
+        let text = object.get("/data/b.yaml").and_then(Value::as_str).expect("text");
+        assert_eq!(yaml::document(text).expect("YAML"), json!({"s": {"y": "y"}}));
+    }
+
+    #[test]
+    fn a_setting_that_stands_nowhere_goes_to_its_home_and_an_emptied_file_goes() {
+        let mut object = config_map();
+        let mut config = Config::open(&object).expect("YAML");
+        config.set("n.yaml", &["p", "q"], true);
+        config.remove(&["s", "nothing"]);
+        config.close(&mut object);
+        assert_eq!(object.get("/data/n.yaml"), Some(&json!("p:\n  q: true\n")));
+        let mut config = Config::open(&object).expect("YAML");
+        config.remove(&["p"]);
+        config.close(&mut object);
+        assert_eq!(object.get("/data/n.yaml"), None);
+    }
+
+    #[test]
+    fn a_template_is_left_alone() {
+        let mut object = config_map();
+        object.set(&["data", "a.yaml"], "metadata: {name: {{ namespace }}}\n");
+        let config = Config::open(&object).expect("a template is no mistake");
+        assert!(!config.has("a.yaml") && config.has("b.yaml"));
+    }
+
+    #[test]
+    fn a_broken_file_is_named() {
+        let mut object = config_map();
+        object.set(&["data", "a.yaml"], "a: [");
+        let error = Config::open(&object).expect_err("not YAML");
+        assert!(matches!(error, RenderError::Payload { file, .. } if file == "a.yaml"));
+    }
+}

@@ -1,0 +1,120 @@
+//! Which images are pinned, read from `sandbox/images.lock.yaml`, which is part of this binary.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::component::Component;
+use crate::manifest::ImageRef;
+use crate::yaml::{self, YamlError};
+
+const TEXT: &str = include_str!("../../sandbox/images.lock.yaml");
+
+/// The image of one component.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// What is pulled.
+    pub image: ImageRef,
+    /// The version that the tag stands for.
+    pub version: String,
+    /// Why this one.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// `sha256:` and 64 hexadecimal digits, where it has been read from the registry.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    components: BTreeMap<String, Pin>,
+    nodes: BTreeMap<String, Vec<ImageRef>>,
+}
+
+/// The pinned images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    components: BTreeMap<Component, Pin>,
+    nodes: BTreeMap<String, Vec<ImageRef>>,
+}
+
+/// A lock file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LockError {
+    /// Not YAML, or not of the right shape.
+    #[error("not a lock file")]
+    Syntax(#[from] YamlError),
+    /// An id that is no component's.
+    #[error("there is no component `{0}`")]
+    Unknown(String),
+    /// A component without an image.
+    #[error("component `{0}` is not there")]
+    Missing(Component),
+}
+
+impl Lock {
+    /// The lock in this binary.
+    ///
+    /// # Errors
+    /// Never in a released binary: a test reads it.
+    pub fn embedded() -> Result<Self, LockError> {
+        Self::parse(TEXT)
+    }
+
+    fn parse(text: &str) -> Result<Self, LockError> {
+        let file: File = yaml::typed(text)?;
+        let mut components = BTreeMap::new();
+        for (id, pin) in file.components {
+            let component = Component::of_id(&id).ok_or(LockError::Unknown(id))?;
+            components.insert(component, pin);
+        }
+        match Component::ALL.into_iter().find(|component| !components.contains_key(component)) {
+            Some(missing) => Err(LockError::Missing(missing)),
+            None => Ok(Self { components, nodes: file.nodes }),
+        }
+    }
+
+    /// Every component with its image, in the order in which they can start.
+    pub fn pins(&self) -> impl Iterator<Item = (Component, &Pin)> {
+        self.components.iter().map(|(component, pin)| (*component, pin))
+    }
+
+    /// The image of a component.
+    #[must_use]
+    pub fn pin(&self, component: Component) -> Option<&Pin> {
+        self.components.get(&component)
+    }
+
+    /// What a k3s node of this minor version, such as `v1.21`, needs itself. Empty for a version that is not listed.
+    #[must_use]
+    pub fn node_images(&self, minor: &str) -> &[ImageRef] {
+        self.nodes.get(minor).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_lock_pins_every_component_by_tag() {
+        let lock = Lock::embedded().expect("the lock");
+        assert_eq!(lock.pins().count(), Component::ALL.len());
+        for (component, pin) in lock.pins() {
+            assert!(pin.image.tag().is_some_and(|tag| tag.contains(&pin.version)), "{component}: {}", pin.image);
+        }
+        assert_eq!(lock.node_images("v1.21").len(), 2);
+        assert!(lock.node_images("v9.99").is_empty());
+    }
+
+    #[test]
+    fn a_lock_names_what_is_wrong_with_it() {
+        let error = |text: &str| Lock::parse(text).expect_err(text);
+        assert!(matches!(error("components: {}\nnodes: {}"), LockError::Missing(Component::Postgres)));
+        let unknown = "components: {redis: {image: 'redis:1', version: '1'}}\nnodes: {}";
+        assert_eq!(error(unknown), LockError::Unknown("redis".to_owned()));
+        assert!(matches!(error("components: []"), LockError::Syntax(_)));
+    }
+}

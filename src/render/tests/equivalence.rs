@@ -1,0 +1,69 @@
+//! Upstream's set and ours become the same.
+
+use super::*;
+use crate::render::{changes, explain};
+
+#[test]
+fn upstreams_set_becomes_ours() {
+    let Some(upstream) = upstream() else {
+        eprintln!("upstream's manifests are not beside the project: nothing to compare with");
+        return;
+    };
+    for spec in [
+        Spec::default(),
+        Spec { ports: crate::spec::Ports { dashboard: 31000, ..Spec::default().ports }, ..Spec::default() },
+    ] {
+        let theirs = rendered(&spec, upstream.clone());
+        let ours = rendered(&spec, ours());
+        assert_eq!(changes::between(&theirs.objects, &ours.objects), []);
+        assert_eq!(theirs.images(), ours.images());
+        assert_eq!(theirs.warnings, []);
+    }
+}
+
+#[test]
+fn the_default_set_is_what_was_measured_to_work() {
+    let output = rendered(&Spec::default(), ours());
+    assert_eq!(output.objects.len(), 91);
+    assert_eq!(output.warnings, []);
+    insta::with_settings!({snapshot_path => "snapshots", prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("default_set", crate::yaml::emit_documents(&output.objects));
+    });
+}
+
+#[test]
+fn every_rendered_image_is_in_the_lock() {
+    let lock = crate::render::Lock::embedded().expect("the lock");
+    let pinned: std::collections::BTreeSet<_> = lock.pins().map(|(_, pin)| pin.image.clone()).collect();
+    assert_eq!(rendered(&Spec::default(), ours()).images(), pinned);
+}
+
+#[test]
+fn explaining_changes_nothing_and_hides_nothing() {
+    let input = bundle(include_str!("defective.yaml"));
+    let (explained, changes) = explain(&Spec::default(), input.clone()).expect("a Flyte");
+    assert_eq!(explained, rendered(&Spec::default(), input.clone()));
+    let told = |transform: &str, name: &str| {
+        let change = changes.iter().find(|change| change.transform == transform && change.object.name == name);
+        change.unwrap_or_else(|| panic!("{transform} tells nothing of {name}")).what.clone()
+    };
+    assert_eq!(told("gateway", "flyte-contour-contour-certgen"), crate::render::What::Removed);
+    assert_eq!(told("gateway", "gateway-config"), crate::render::What::Added);
+    let paths = |what| match what {
+        crate::render::What::Edited { paths } => paths,
+        other => panic!("{other:?}"),
+    };
+    let moved = paths(told("namespace", "flyte-admin-config"));
+    assert_eq!(moved, ["metadata.namespace", "data[storage.yaml].storage.connection.endpoint"]);
+    let volume = paths(told("storage", "minio"));
+    assert!(volume.iter().any(|path| path.ends_with("volumeMounts[0].mountPath")), "{volume:?}");
+    // Whatever was there and is there no longer was told to be removed.
+    for object in &input.objects {
+        let left = explained.objects.iter().any(|one| one.is(object.kind(), object.name()));
+        let told = changes.iter().any(|change| {
+            change.what == crate::render::What::Removed
+                && (change.object.kind.as_str(), change.object.name.as_str()) == (object.kind(), object.name())
+        });
+        assert!(left || told, "{} went without a word", object.reference());
+    }
+}

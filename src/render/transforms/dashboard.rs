@@ -1,0 +1,50 @@
+//! `dashboard`: the Kubernetes dashboard, reduced to task logs. Served over HTTP without login flags, every request uses
+//! its ServiceAccount, and links open directly.
+
+use serde_json::json;
+
+use super::super::component::{Component, component_of};
+use super::super::context::{Context, Draft};
+use super::super::error::RenderError;
+use super::edit::put;
+use crate::manifest::Object;
+
+pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
+    // One that stands elsewhere, as its own project's manifests have it, could not be reached by short names.
+    let elsewhere = |object: &Object| {
+        component_of(object) == Some(Component::Dashboard)
+            && object
+                .namespace()
+                .is_some_and(|namespace| namespace != context.system && Some(namespace) != context.origin.as_deref())
+    };
+    draft.objects.retain(|object| !elsewhere(object) || object.kind() == "Role" || object.kind() == "RoleBinding");
+    draft.add_missing(context.built_in(Component::Dashboard)?);
+    let arguments = json!([format!("--namespace={}", context.system), "--metrics-provider=none"]);
+    for workload in draft.workloads_mut(Component::Dashboard) {
+        for container in workload.containers_mut("containers") {
+            if container["name"] == Component::Dashboard.id() {
+                put(container, "args", arguments.clone());
+            }
+        }
+    }
+    if let Some(settings) = draft.find_mut("ConfigMap", "kubernetes-dashboard-settings") {
+        settings.set(&["data", "_global"], global_settings(context));
+    }
+    Ok(())
+}
+
+fn global_settings(context: &Context<'_>) -> String {
+    let workflows: Vec<&str> = context.workflows.iter().map(|workflow| workflow.name.as_str()).collect();
+    json!({
+        "clusterName": context.spec.name,
+        "itemsPerPage": 10,
+        "labelsLimit": 3,
+        "logsAutoRefreshTimeInterval": 5,
+        "resourceAutoRefreshTimeInterval": 5,
+        // It may list neither namespaces nor nodes, and would say so on every page.
+        "disableAccessDeniedNotifications": true,
+        "defaultNamespace": workflows.first().unwrap_or(&context.system.as_str()),
+        "namespaceFallbackList": workflows,
+    })
+    .to_string()
+}

@@ -1,0 +1,29 @@
+//! Edits that several transforms make.
+
+use serde_json::Value;
+
+/// Sets a key of a mapping; anything else is left as it is, for Kubernetes to refuse.
+pub(super) fn put(value: &mut Value, key: &str, new: impl Into<Value>) {
+    if let Some(map) = value.as_object_mut() {
+        map.insert(key.to_owned(), new.into());
+    }
+}
+
+/// Makes a container the first init container of a pod. One of that name keeps what is not given, such as its image,
+/// which has its own transform.
+pub(super) fn put_init_container(pod: &mut Value, container: Value) {
+    if !pod["initContainers"].is_array() {
+        put(pod, "initContainers", Value::Array(Vec::new()));
+    }
+    let Some(containers) = pod["initContainers"].as_array_mut() else { return };
+    let given = containers.iter().position(|one| one["name"] == container["name"]).map(|at| containers.remove(at));
+    let mut merged = container;
+    if let (Some(Value::Object(given)), Value::Object(merged)) = (given, &mut merged) {
+        for (key, value) in given {
+            if key == "image" || !merged.contains_key(&key) {
+                merged.insert(key, value);
+            }
+        }
+    }
+    containers.insert(0, merged);
+}

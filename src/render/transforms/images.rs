@@ -1,0 +1,78 @@
+//! `images`: pinned images, replaced by those that the spec names, and no container whose image is not pinned.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::component::{Component, component_of};
+use super::super::context::{Context, Draft, Warning};
+use super::super::error::RenderError;
+use super::database::CHECK_DATABASE;
+use super::edit::put;
+use crate::manifest::{ImageRef, Object};
+
+/// Serves admin's API description from an image without a tag, within the pod of admin: where it cannot be pulled,
+/// admin is not ready.
+const REDOC: &str = "redoc";
+
+pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
+    let pinned: BTreeMap<Component, &ImageRef> = context
+        .lock
+        .pins()
+        .map(|(component, pin)| (component, context.spec.images.get(component.id()).unwrap_or(&pin.image)))
+        .collect();
+    let mut warnings = Vec::new();
+    for object in &mut draft.objects {
+        let Some(component) = component_of(object) else { continue };
+        drop_redoc(object, component);
+        let main = main_image(object, component);
+        let reference = object.reference();
+        for list in ["initContainers", "containers"] {
+            for container in object.containers_mut(list) {
+                put(container, "imagePullPolicy", Value::from("IfNotPresent"));
+                match owner(container, component, main.as_ref()).and_then(|owner| pinned.get(&owner)) {
+                    Some(image) => put(container, "image", Value::from(image.as_str())),
+                    None => warnings.push(Warning {
+                        object: reference.clone(),
+                        message: format!(
+                            "runs {} in container {}, which is not pinned",
+                            container["image"], container["name"]
+                        ),
+                    }),
+                }
+            }
+        }
+    }
+    draft.warnings.extend(warnings);
+    Ok(())
+}
+
+fn main_image(object: &Object, component: Component) -> Option<Value> {
+    object.containers().find(|container| container["name"] == component.id())?.get("image").cloned()
+}
+
+/// Whose image a container of a component's pod runs.
+fn owner(container: &Value, component: Component, main: Option<&Value>) -> Option<Component> {
+    if container["name"] == CHECK_DATABASE {
+        return Some(Component::Postgres);
+    }
+    if container["name"] == component.id() || container.get("image") == main {
+        return Some(component);
+    }
+    let image: ImageRef = container.get("image")?.as_str()?.parse().ok()?;
+    Component::of_id(image.repository().rsplit('/').next()?)
+}
+
+fn drop_redoc(object: &mut Object, component: Component) {
+    if component != Component::Flyteadmin {
+        return;
+    }
+    if let Some(containers) = object.pod_spec_mut().and_then(|pod| pod.get_mut("containers")?.as_array_mut()) {
+        containers.retain(|container| container["name"] != REDOC);
+    }
+    if object.kind() == "Service"
+        && let Some(ports) = object.get_mut("/spec/ports").and_then(Value::as_array_mut)
+    {
+        ports.retain(|port| port["name"] != REDOC);
+    }
+}

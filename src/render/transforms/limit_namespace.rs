@@ -1,0 +1,122 @@
+//! `limit-namespace`: one propeller for each workflow namespace. Its setting takes one namespace or `all`, and `all`
+//! needs permissions in the whole cluster. Instances that share a lock would elect one leader and leave the others idle.
+
+use serde_json::{Value, json};
+
+use super::super::WORKFLOW_NAMESPACE_LABEL;
+use super::super::component::{Component, component_of, is_workload};
+use super::super::config::Config;
+use super::super::context::{Context, Draft, mounted_config_maps};
+use super::super::error::RenderError;
+use super::edit::put;
+use crate::manifest::Object;
+use crate::spec::WorkflowNamespace;
+
+const PROPELLER: Component = Component::Flytepropeller;
+const HOME: &str = "core.yaml";
+
+/// The ServiceAccount of all propellers of a project, so that none reaches another project's namespaces.
+pub(super) fn service_account(project: &str) -> String {
+    format!("flytepropeller-{project}")
+}
+
+/// The ConfigMap by which the instances of one workflow namespace elect a leader.
+pub(super) fn lock(workflow: &WorkflowNamespace) -> String {
+    format!("propeller-leader-{}-{}", workflow.project, workflow.domain)
+}
+
+pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
+    let Some(workload) = draft.workloads(PROPELLER).next().cloned() else { return Ok(()) };
+    let shape = |what| RenderError::Shape { object: Box::new(workload.reference()), what };
+    let template = mounted_config_maps(&workload).first().map(|name| (*name).to_owned());
+    let template = template.ok_or_else(|| shape("ConfigMap volume"))?;
+    let config_map = draft.find("ConfigMap", &template).cloned().ok_or_else(|| shape("ConfigMap for its volume"))?;
+    let config = Config::open(&config_map)?;
+    let account = account(context, draft);
+
+    let all =
+        draft.workloads(PROPELLER).filter_map(|one| mounted_config_maps(one).first().map(|name| (*name).to_owned()));
+    let instances: Vec<String> = all.collect();
+    draft.objects.retain(|object| {
+        let replaced = component_of(object) == Some(PROPELLER)
+            && (is_workload(object) || object.kind() == "ServiceAccount")
+            || object.kind() == "ConfigMap" && instances.iter().any(|name| name == object.name());
+        !replaced
+    });
+    for project in &context.spec.projects {
+        let mut account = account.clone();
+        account.set(&["metadata", "name"], service_account(project));
+        draft.objects.push(account);
+    }
+    for workflow in &context.workflows {
+        let name = format!("flyte-propeller-config-{}-{}", workflow.project, workflow.domain);
+        draft.objects.push(instance_config(context, &config_map, config.clone(), &name, workflow));
+        draft.objects.push(instance(&workload, &template, &name, workflow));
+    }
+    Ok(())
+}
+
+fn account(context: &Context<'_>, draft: &Draft) -> Object {
+    let given = draft
+        .objects
+        .iter()
+        .find(|object| object.kind() == "ServiceAccount" && component_of(object) == Some(PROPELLER));
+    given.cloned().unwrap_or_else(|| {
+        let mut account = Object::named("v1", "ServiceAccount", PROPELLER.id());
+        account.set(&["metadata", "namespace"], context.system.as_str());
+        account.set(&["metadata", "labels", "app.kubernetes.io/name"], PROPELLER.id());
+        account
+    })
+}
+
+fn instance_config(
+    context: &Context<'_>,
+    template: &Object,
+    mut config: Config,
+    name: &str,
+    workflow: &WorkflowNamespace,
+) -> Object {
+    let mut object = template.clone();
+    object.set(&["metadata", "name"], name);
+    object.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], workflow.name.as_str());
+    config.set(HOME, &["propeller", "limit-namespace"], workflow.name.as_str());
+    let election = ["propeller", "leader-election"];
+    let path = |keys: &[&'static str]| [&election[..], keys].concat();
+    config.set(HOME, &path(&["enabled"]), true);
+    config.set(HOME, &path(&["lock-config-map", "name"]), lock(workflow));
+    config.set(HOME, &path(&["lock-config-map", "namespace"]), context.system.as_str());
+    config.close(&mut object);
+    object
+}
+
+fn instance(template: &Object, config_template: &str, config: &str, workflow: &WorkflowNamespace) -> Object {
+    let mut object = template.clone();
+    let own = workflow.name.as_str();
+    object.set(&["metadata", "name"], format!("{PROPELLER}-{}-{}", workflow.project, workflow.domain));
+    object.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], own);
+    object.set(&["spec", "selector", "matchLabels", WORKFLOW_NAMESPACE_LABEL], own);
+    object.set(&["spec", "template", "metadata", "labels", WORKFLOW_NAMESPACE_LABEL], own);
+    object.set(&["spec", "replicas"], 1);
+    object.set(&["spec", "strategy"], json!({"type": "Recreate"}));
+    if let Some(pod) = object.pod_spec_mut() {
+        put(pod, "serviceAccountName", json!(service_account(&workflow.project)));
+        rename_config(pod, config_template, config);
+    }
+    object
+}
+
+/// Points every reference to a ConfigMap to another one.
+fn rename_config(value: &mut Value, from: &str, to: &str) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value.get_mut("name") {
+                    Some(name) if key == "configMap" && name == from => *name = json!(to),
+                    _ => rename_config(value, from, to),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename_config(item, from, to)),
+        _ => {}
+    }
+}

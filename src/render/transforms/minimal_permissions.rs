@@ -1,0 +1,224 @@
+//! `minimal-permissions`: every ServiceAccount has exactly the permissions that its component's code uses, in
+//! namespaces only, and pods that do not talk to Kubernetes have no token.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::super::WORKFLOW_NAMESPACE_LABEL;
+use super::super::component::{Component, component_of};
+use super::super::context::{Context, Draft};
+use super::super::error::RenderError;
+use super::edit::put;
+use super::limit_namespace::{lock, service_account};
+use crate::manifest::Object;
+
+const API: &str = "rbac.authorization.k8s.io";
+
+/// Writes keys that only authentication reads, and needs write access to Secrets for it.
+const GENERATE_SECRETS: &str = "generate-secrets";
+
+pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
+    drop_given(context, draft);
+    for component in Component::ALL {
+        for workload in draft.workloads_mut(component) {
+            restrict_pod(workload, component);
+        }
+    }
+    let tokenless = |object: &Object| component_of(object).is_some_and(|component| !component.uses_kubernetes());
+    for account in draft.objects.iter_mut().filter(|object| object.kind() == "ServiceAccount" && tokenless(object)) {
+        account.set(&["automountServiceAccountToken"], false);
+    }
+    add_accounts(context, draft);
+    let admin = account_of(draft, Component::Flyteadmin);
+    let dashboard = account_of(draft, Component::Dashboard);
+    draft
+        .objects
+        .extend(grants(context, &admin, &dashboard).into_iter().flat_map(|grant| grant.objects(&context.system)));
+    Ok(())
+}
+
+/// What one ServiceAccount of the system namespace may do in one namespace.
+struct Grant<'a> {
+    component: Component,
+    name: String,
+    account: String,
+    namespace: &'a str,
+    rules: Value,
+}
+
+impl Grant<'_> {
+    fn objects(self, system: &str) -> [Object; 2] {
+        let bare = |kind: &str| {
+            let mut object = Object::named(&format!("{API}/v1"), kind, &self.name);
+            object.set(&["metadata", "namespace"], self.namespace);
+            object.set(&["metadata", "labels", "app.kubernetes.io/name"], self.component.id());
+            object.set(&["metadata", "labels", "app.kubernetes.io/instance"], "flyte");
+            if self.namespace != system {
+                object.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], self.namespace);
+            }
+            object
+        };
+        let (mut role, mut binding) = (bare("Role"), bare("RoleBinding"));
+        role.set(&["rules"], self.rules);
+        binding.set(&["roleRef"], json!({"apiGroup": API, "kind": "Role", "name": self.name}));
+        binding.set(&["subjects"], json!([{"kind": "ServiceAccount", "name": self.account, "namespace": system}]));
+        [role, binding]
+    }
+}
+
+fn grants<'a>(context: &'a Context<'_>, admin: &str, dashboard: &str) -> Vec<Grant<'a>> {
+    let system = context.system.as_str();
+    let mut grants = vec![Grant {
+        component: Component::Dashboard,
+        name: "kubernetes-dashboard".to_owned(),
+        account: dashboard.to_owned(),
+        namespace: system,
+        rules: json!([
+            {"apiGroups": [""], "resources": ["secrets"],
+             "resourceNames": ["kubernetes-dashboard-csrf", "kubernetes-dashboard-key-holder"], "verbs": ["get", "update"]},
+            {"apiGroups": [""], "resources": ["configmaps"],
+             "resourceNames": ["kubernetes-dashboard-settings"], "verbs": ["get", "update"]},
+        ]),
+    }];
+    for project in &context.spec.projects {
+        let own = context.workflows.iter().filter(|workflow| workflow.project == *project);
+        let locks: Vec<String> = own.map(lock).collect();
+        grants.push(Grant {
+            component: Component::Flytepropeller,
+            name: format!("flytepropeller-leader-{project}"),
+            account: service_account(project),
+            namespace: system,
+            rules: json!([
+                // A creation cannot be limited by name.
+                {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
+                {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": locks, "verbs": ["get", "update"]},
+            ]),
+        });
+    }
+    for workflow in &context.workflows {
+        let grant = |component: Component, name: String, account: &str, rules: Value| Grant {
+            component,
+            name,
+            account: account.to_owned(),
+            namespace: workflow.name.as_str(),
+            rules,
+        };
+        let named = |component: Component| format!("{component}-{}", workflow.name);
+        grants.push(grant(
+            Component::Flyteadmin,
+            named(Component::Flyteadmin),
+            admin,
+            json!([{"apiGroups": ["flyte.lyft.com"], "resources": ["flyteworkflows"], "verbs": ["create", "delete"]}]),
+        ));
+        grants.push(grant(
+            Component::Flytepropeller,
+            named(Component::Flytepropeller),
+            &service_account(&workflow.project),
+            json!([
+                {"apiGroups": ["flyte.lyft.com"], "resources": ["flyteworkflows"],
+                 "verbs": ["get", "list", "watch", "update", "deletecollection"]},
+                {"apiGroups": ["flyte.lyft.com"], "resources": ["flyteworkflows/finalizers"], "verbs": ["update"]},
+                {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]},
+            ]),
+        ));
+        grants.push(grant(
+            Component::Dashboard,
+            "kubernetes-dashboard-logs".to_owned(),
+            dashboard,
+            json!([
+                {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+                {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+                {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+            ]),
+        ));
+    }
+    grants
+}
+
+/// Drops whatever was granted before: everything in the whole cluster, everything to Flyte's ServiceAccounts, and
+/// everything in namespaces that are not rendered.
+fn drop_given(context: &Context<'_>, draft: &mut Draft) {
+    let reaches_cluster = |object: &Object| matches!(object.kind(), "ClusterRole" | "ClusterRoleBinding");
+    let unknown: Vec<Object> = draft
+        .objects
+        .iter()
+        .filter(|object| reaches_cluster(object) && component_of(object).is_none())
+        .cloned()
+        .collect();
+    for object in unknown {
+        draft.warn(&object, "is left out: nothing in a sandbox has permissions in the whole cluster");
+    }
+    let accounts: BTreeSet<String> = draft
+        .objects
+        .iter()
+        .filter(|object| object.kind() == "ServiceAccount" && component_of(object).is_some())
+        .map(|object| object.name().to_owned())
+        .collect();
+    let ours = |binding: &Object| {
+        let subjects = binding.get("/subjects").and_then(Value::as_array).into_iter().flatten();
+        let mut names = subjects.filter_map(|subject| subject.get("name")?.as_str());
+        component_of(binding).is_some() || names.any(|name| accounts.contains(name))
+    };
+    let bound: BTreeSet<(Option<String>, String)> = draft
+        .objects
+        .iter()
+        .filter(|object| object.kind() == "RoleBinding" && ours(object))
+        .filter_map(|binding| {
+            let role = binding.get("/roleRef/name")?.as_str()?;
+            Some((binding.namespace().map(str::to_owned), role.to_owned()))
+        })
+        .collect();
+    draft.objects.retain(|object| {
+        let stray = || !object.namespace().is_some_and(|namespace| context.is_ours(namespace));
+        match object.kind() {
+            "ClusterRole" | "ClusterRoleBinding" => false,
+            "RoleBinding" => !ours(object) && !stray(),
+            "Role" => {
+                let key = (object.namespace().map(str::to_owned), object.name().to_owned());
+                component_of(object).is_none() && !bound.contains(&key) && !stray()
+            }
+            _ => true,
+        }
+    });
+    for kept in draft.objects.iter().filter(|object| object.kind() == "Role").cloned().collect::<Vec<_>>() {
+        draft.warn(&kept, "is kept, though no component of Flyte needs it");
+    }
+}
+
+fn restrict_pod(workload: &mut Object, component: Component) {
+    let Some(pod) = workload.pod_spec_mut() else { return };
+    if !component.uses_kubernetes() {
+        put(pod, "automountServiceAccountToken", json!(false));
+    }
+    if let Some(containers) = pod.get_mut("initContainers").and_then(Value::as_array_mut) {
+        containers.retain(|container| container["name"] != GENERATE_SECRETS);
+    }
+}
+
+fn account_of(draft: &Draft, component: Component) -> String {
+    let given = draft.workloads(component).next().and_then(Object::pod_spec);
+    let name = given.and_then(|pod| pod.get("serviceAccountName")?.as_str());
+    name.unwrap_or(component.id()).to_owned()
+}
+
+/// Adds the ServiceAccounts that pods name and nobody brought, and names one where a pod that needs it names none.
+fn add_accounts(context: &Context<'_>, draft: &mut Draft) {
+    let mut missing = Vec::new();
+    for component in Component::ALL {
+        let mut named = BTreeSet::new();
+        for pod in draft.workloads_mut(component).filter_map(Object::pod_spec_mut) {
+            if component.uses_kubernetes() && pod.get("serviceAccountName").is_none() {
+                put(pod, "serviceAccountName", json!(component.id()));
+            }
+            named.extend(pod.get("serviceAccountName").and_then(Value::as_str).map(str::to_owned));
+        }
+        for name in named {
+            let mut account = Object::named("v1", "ServiceAccount", &name);
+            account.set(&["metadata", "namespace"], context.system.as_str());
+            account.set(&["metadata", "labels", "app.kubernetes.io/name"], component.id());
+            missing.push(account);
+        }
+    }
+    draft.add_missing(missing);
+}

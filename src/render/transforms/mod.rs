@@ -1,0 +1,127 @@
+//! The transforms, in the order in which they run.
+//!
+//! | file | what |
+//! |---|---|
+//! | `gateway.rs` | a static Envoy in the place of Contour |
+//! | `dashboard.rs` | the Kubernetes dashboard, for task logs |
+//! | `api_versions.rs` | only API versions that old and new Kubernetes serve |
+//! | `namespace.rs` | the system namespace and the workflow namespaces, and every reference to them |
+//! | `projects_and_domains.rs` | Flyte's projects, domains and namespace template |
+//! | `unused_settings.rs` | no settings that nothing reads |
+//! | `storage.rs` | a bucket that is there, on a volume that is used |
+//! | `database.rs` | a database that is there, and those who wait for it |
+//! | `log_links.rs` | links from tasks to their logs |
+//! | `images.rs` | pinned images |
+//! | `ports.rs` | the three ports for the host, and none else |
+//! | `resources.rs` | limits that do not slow the start |
+//! | `probes.rs` | a readiness probe for every component |
+//! | `limit_namespace.rs` | one propeller for each workflow namespace |
+//! | `minimal_permissions.rs` | exactly the permissions that the code uses |
+//! | `labels.rs` | whose objects these are |
+//! | `config_checksum.rs` | pods that restart when their configuration changes |
+//! | `edit.rs` | edits that several of them make |
+
+mod api_versions;
+mod config_checksum;
+mod dashboard;
+mod database;
+mod edit;
+mod gateway;
+mod images;
+mod labels;
+mod limit_namespace;
+mod log_links;
+mod minimal_permissions;
+mod namespace;
+mod ports;
+mod probes;
+mod projects_and_domains;
+mod resources;
+mod storage;
+mod unused_settings;
+
+use super::context::{Context, Draft};
+use super::error::RenderError;
+
+/// A pure, idempotent step from any Flyte to what this sandbox runs.
+pub struct Transform {
+    /// How `render --explain` calls it.
+    pub name: &'static str,
+    /// Why there is such a transform, as a clause after `because`.
+    pub why: &'static str,
+    /// The step.
+    pub run: fn(&Context<'_>, &mut Draft) -> Result<(), RenderError>,
+}
+
+/// All transforms, in the order in which they run.
+pub static TRANSFORMS: &[Transform] = &[
+    Transform {
+        name: "gateway",
+        why: "Contour needs cluster-wide permissions and an API that Kubernetes 1.22 removed; a static Envoy needs neither",
+        run: gateway::run,
+    },
+    Transform { name: "dashboard", why: "the console links task logs to a Kubernetes dashboard", run: dashboard::run },
+    Transform { name: "api-versions", why: "Kubernetes 1.22 removed the beta versions", run: api_versions::run },
+    Transform {
+        name: "namespace",
+        why: "namespaces are named <appid>-<project>-<env>, and every reference must follow",
+        run: namespace::run,
+    },
+    Transform {
+        name: "projects-and-domains",
+        why: "admin must know the configured projects and domains, and which namespace is whose",
+        run: projects_and_domains::run,
+    },
+    Transform {
+        name: "unused-settings",
+        why: "settings that nothing reads mislead their reader",
+        run: unused_settings::run,
+    },
+    Transform {
+        name: "storage",
+        why: "nothing creates the bucket, and Minio's volume is mounted where Minio does not write",
+        run: storage::run,
+    },
+    Transform {
+        name: "database",
+        why: "admin does not create its database, and datacatalog panics while there is none",
+        run: database::run,
+    },
+    Transform {
+        name: "log-links",
+        why: "task logs, those of map tasks too, must open in the dashboard's port on this host",
+        run: log_links::run,
+    },
+    Transform { name: "images", why: "versions are pinned in one lock file", run: images::run },
+    Transform { name: "ports", why: "the host reaches exactly three ports of the node", run: ports::run },
+    Transform {
+        name: "resources",
+        why: "a processor limit slows the start, and a small disk limit evicts pods for their own logs",
+        run: resources::run,
+    },
+    Transform {
+        name: "probes",
+        why: "without a readiness probe a rollout ends before anything works",
+        run: probes::run,
+    },
+    Transform {
+        name: "limit-namespace",
+        why: "a propeller watches exactly one namespace, or the whole cluster",
+        run: limit_namespace::run,
+    },
+    Transform {
+        name: "minimal-permissions",
+        why: "every ServiceAccount has exactly the permissions that its component's code uses",
+        run: minimal_permissions::run,
+    },
+    Transform {
+        name: "labels",
+        why: "only what carries this sandbox's label is ever changed or removed",
+        run: labels::run,
+    },
+    Transform {
+        name: "config-checksum",
+        why: "components read their configuration only when they start",
+        run: config_checksum::run,
+    },
+];

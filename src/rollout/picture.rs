@@ -1,0 +1,211 @@
+//! What the watches have seen so far, and what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use kube::api::DynamicObject;
+use kube::runtime::watcher::Event;
+use serde_json::Value;
+
+use super::status::{Culprit, Neighbours, Status, status};
+use crate::manifest::ObjectRef;
+use crate::report::Waiting;
+
+/// One watch: all objects of a kind in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) namespace: Option<String>,
+}
+
+impl Place {
+    pub(super) fn of(target: &ObjectRef) -> Self {
+        let ObjectRef { api_version, kind, namespace, .. } = target.clone();
+        Self { api_version, kind, namespace }
+    }
+
+    fn beside(target: &ObjectRef, api_version: &str, kind: &str) -> Self {
+        Self { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace: target.namespace.clone() }
+    }
+
+    /// All that must be seen to judge the targets and to explain what they wait for.
+    pub(super) fn around(targets: &[ObjectRef]) -> BTreeSet<Self> {
+        let mut places = BTreeSet::new();
+        for target in targets {
+            places.insert(Self::of(target));
+            if target.kind == "Deployment" {
+                places.insert(Self::beside(target, "apps/v1", "ReplicaSet"));
+            }
+            places.insert(Self::beside(target, "v1", "Pod"));
+            places.insert(Self::beside(target, "v1", "Event"));
+        }
+        places
+    }
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    rows: BTreeMap<String, Value>,
+    /// Collects a new listing until it is complete.
+    incoming: Option<BTreeMap<String, Value>>,
+    listed: bool,
+}
+
+/// What the watches have seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Picture {
+    tables: BTreeMap<Place, Table>,
+    /// Since when each target has hung on the same failing thing.
+    failing: BTreeMap<ObjectRef, (Option<Culprit>, Instant)>,
+}
+
+impl Picture {
+    /// Takes in what a watch saw.
+    pub(super) fn take(&mut self, place: &Place, event: Event<DynamicObject>) {
+        let table = self.tables.entry(place.clone()).or_default();
+        match event {
+            Event::Init => table.incoming = Some(BTreeMap::new()),
+            Event::InitApply(object) => {
+                if let Some((name, row)) = row(place, object) {
+                    table.incoming.get_or_insert_default().insert(name, row);
+                }
+            }
+            Event::InitDone => {
+                table.rows = table.incoming.take().unwrap_or_default();
+                table.listed = true;
+            }
+            Event::Apply(object) => table.rows.extend(row(place, object)),
+            Event::Delete(object) => {
+                table.rows.remove(&object.metadata.name.unwrap_or_default());
+            }
+        }
+    }
+
+    /// Takes in a whole listing.
+    pub(super) fn take_all(&mut self, place: &Place, objects: Vec<DynamicObject>) {
+        let rows = objects.into_iter().filter_map(|object| row(place, object)).collect();
+        self.tables.insert(place.clone(), Table { rows, incoming: None, listed: true });
+    }
+
+    /// Whether every target's own kind was listed; before that, an object not seen is not an object that is not there.
+    pub(super) fn is_complete(&self, targets: &[ObjectRef]) -> bool {
+        targets.iter().all(|target| self.tables.get(&Place::of(target)).is_some_and(|table| table.listed))
+    }
+
+    /// Each target's status, in the order of the targets.
+    pub(super) fn judge<'t>(&mut self, targets: &'t [ObjectRef], now: Instant) -> Vec<(&'t ObjectRef, Status)> {
+        let judged: Vec<_> = targets.iter().map(|target| (target, self.status(target))).collect();
+        let judge = |(target, status): (&'t ObjectRef, Status)| {
+            let Status::Failing(cause, _) = &status else {
+                self.failing.remove(target);
+                return (target, status);
+            };
+            let culprit = cause.culprit.clone().map(|culprit| Culprit { previous: false, ..culprit });
+            let (known, since) = self.failing.entry(target.clone()).or_insert((culprit.clone(), now));
+            if *known != culprit {
+                (*known, *since) = (culprit, now);
+            }
+            let lasted = now.saturating_duration_since(*since);
+            (target, status.after(lasted))
+        };
+        judged.into_iter().map(judge).collect()
+    }
+
+    fn status(&self, target: &ObjectRef) -> Status {
+        let rows = |api_version: &str, kind: &str| {
+            let table = self.tables.get(&Place::beside(target, api_version, kind));
+            table.map(|table| table.rows.values().collect()).unwrap_or_default()
+        };
+        let around = Neighbours {
+            replica_sets: rows("apps/v1", "ReplicaSet"),
+            pods: rows("v1", "Pod"),
+            events: rows("v1", "Event"),
+        };
+        let workload = self.tables.get(&Place::of(target)).and_then(|table| table.rows.get(&target.name));
+        status(workload, &around)
+    }
+}
+
+/// Those that are not ready, as the report has them.
+pub(super) fn waiting(judged: &[(&ObjectRef, Status)]) -> Vec<Waiting> {
+    let waiting = |(target, status): &(&ObjectRef, Status)| {
+        let cause = status.cause()?;
+        let object = format!("{}/{}", target.kind.to_lowercase(), target.name);
+        Some(Waiting { object, reason: cause.reason.clone() })
+    };
+    judged.iter().filter_map(waiting).collect()
+}
+
+/// Elements of a list do not tell their kind; the place does.
+fn row(place: &Place, object: DynamicObject) -> Option<(String, Value)> {
+    let name = object.metadata.name.clone()?;
+    let mut value = serde_json::to_value(object).ok()?;
+    value.as_object_mut()?.insert("kind".to_owned(), place.kind.clone().into());
+    Some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn target(kind: &str) -> ObjectRef {
+        let api_version = if kind == "Pod" { "v1" } else { "apps/v1" }.to_owned();
+        ObjectRef { api_version, kind: kind.to_owned(), namespace: Some("n".to_owned()), name: "d".to_owned() }
+    }
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    fn picture(reason: &str) -> Picture {
+        let mut picture = Picture::default();
+        let labels = json!({"app": "d"});
+        let deployment = json!({"metadata": {"name": "d", "uid": "1", "generation": 1},
+            "spec": {"selector": {"matchLabels": labels}}, "status": {"observedGeneration": 1}});
+        picture.take_all(&Place::of(&target("Deployment")), vec![object(deployment)]);
+        let pod = json!({"metadata": {"name": "d-1", "labels": labels}, "status": {"containerStatuses": [
+            {"name": "c", "state": {"waiting": {"reason": reason}}}]}});
+        picture.take_all(&Place::of(&target("Pod")), vec![object(pod)]);
+        picture
+    }
+
+    #[test]
+    fn a_failing_image_is_stuck_when_it_has_lasted_for_its_grace() {
+        let targets = [target("Deployment")];
+        let start = Instant::now();
+        let mut picture = picture("ErrImagePull");
+        let at = |picture: &mut Picture, seconds| {
+            picture.judge(&targets, start + Duration::from_secs(seconds))[0].1.gravity()
+        };
+        assert_eq!([at(&mut picture, 0), at(&mut picture, 19), at(&mut picture, 20)], [2, 2, 3]);
+    }
+
+    #[test]
+    fn a_failing_image_that_recovers_gets_its_whole_grace_again() {
+        let targets = [target("Deployment")];
+        let start = Instant::now();
+        let mut failing = picture("ErrImagePull");
+        failing.judge(&targets, start);
+        let mut recovered = picture("ContainerCreating");
+        recovered.failing = failing.failing;
+        recovered.judge(&targets, start + Duration::from_secs(10));
+        let mut again = picture("ImagePullBackOff");
+        again.failing = recovered.failing;
+        assert_eq!(again.judge(&targets, start + Duration::from_secs(25))[0].1.gravity(), 2);
+    }
+
+    #[test]
+    fn a_new_listing_forgets_what_is_no_longer_there() {
+        let place = Place::of(&target("Deployment"));
+        let mut picture = picture("ErrImagePull");
+        picture.take(&place, Event::Init);
+        assert_ne!(picture.status(&target("Deployment")).cause().expect("waits").reason, "not there yet");
+        picture.take(&place, Event::InitDone);
+        assert_eq!(picture.status(&target("Deployment")).cause().expect("waits").reason, "not there yet");
+    }
+}

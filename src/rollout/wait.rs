@@ -1,0 +1,188 @@
+//! Watches until all targets are ready, one is stuck, or time is up.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use futures::stream::{BoxStream, select_all};
+use futures::{FutureExt, StreamExt};
+use kube::Client;
+use kube::api::{DynamicObject, ListParams};
+use kube::runtime::utils::Backoff;
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::explain::{self, innermost};
+use super::picture::{Picture, Place, waiting};
+use super::status::Status;
+use crate::failure::{Failure, Reason};
+use crate::kubernetes::resolve;
+use crate::manifest::ObjectRef;
+use crate::report::{Event, Stage, Waiting};
+use crate::run::Run;
+
+/// How often passing time is looked at; what happens in the cluster comes by itself.
+const TICK: Duration = Duration::from_millis(250);
+const ONE_ANSWER: Duration = Duration::from_secs(10);
+
+/// The pause after an error of a watch. It does not grow: a fresh start of a watch counts as success, so it would not.
+struct Pause;
+
+impl Iterator for Pause {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_millis(500))
+    }
+}
+
+impl Backoff for Pause {
+    fn reset(&mut self) {}
+}
+
+type Seen = (Place, Result<watcher::Event<DynamicObject>, watcher::Error>);
+
+/// Waits until every target is ready: Deployment, StatefulSet, DaemonSet and Job by their pods, any other object by its
+/// being there. Targets stand in the order in which they need each other. Says what is waited for whenever that
+/// changes.
+///
+/// # Errors
+/// [`Reason::WorkloadStuck`] as soon as waiting is of no use, [`Reason::RolloutTimeout`] after `budget` or at the run's
+/// deadline, both with the first cause, the end of the log and the last events; [`Reason::Interrupted`].
+pub async fn wait(client: &Client, targets: &[ObjectRef], run: &Run, budget: Duration) -> Result<(), Failure> {
+    run.unless_cancelled(watch(client, targets, run, budget)).await
+}
+
+async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Duration) -> Result<(), Failure> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let (started, deadline) = (Instant::now(), run.deadline.at_most(budget));
+    let Ok(opened) = timeout(deadline.remaining(), open(client, targets)).await else {
+        return Err(
+            Failure::new(Reason::RolloutTimeout, "cannot watch the workloads").because("the API does not answer")
+        );
+    };
+    let mut seen = select_all(opened?);
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut picture = Picture::default();
+    let (mut told, mut trouble) = (None, None);
+    loop {
+        tokio::select! {
+            Some(next) = seen.next() => {
+                take(&mut picture, next, run, &mut trouble);
+                // What else has come already is one change, not many.
+                while let Some(Some(next)) = seen.next().now_or_never() {
+                    take(&mut picture, next, run, &mut trouble);
+                }
+            }
+            _ = tick.tick() => {}
+        }
+        let late = deadline.remaining().is_zero();
+        if !picture.is_complete(targets) {
+            if late {
+                let failure = Failure::new(Reason::RolloutTimeout, "cannot watch the workloads");
+                let cause = trouble.unwrap_or_else(|| "the API does not answer".to_owned());
+                return Err(failure.because(cause).hint("`sandbox status` tells whether the node is up"));
+            }
+            continue;
+        }
+        let judged = picture.judge(targets, Instant::now());
+        let waiting = waiting(&judged);
+        tell(run, targets.len(), &waiting, &mut told);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let stuck = judged.iter().any(|(_, status)| matches!(status, Status::Stuck(_)));
+        let (reason, what) = if stuck {
+            (Reason::WorkloadStuck, "a workload cannot start".to_owned())
+        } else if late {
+            let after = humantime::format_duration(Duration::from_secs(started.elapsed().as_secs()));
+            let what = format!("{} of {} workloads are not ready after {after}", waiting.len(), targets.len());
+            (Reason::RolloutTimeout, what)
+        } else {
+            continue;
+        };
+        let Some((object, cause)) = explain::first(&judged) else { continue };
+        return Err(explain::failure(client, reason, what, object, cause).await);
+    }
+}
+
+async fn open(client: &Client, targets: &[ObjectRef]) -> Result<Vec<BoxStream<'static, Seen>>, Failure> {
+    let places = Place::around(targets);
+    try_join_all(places.into_iter().map(async |place| {
+        let api = endpoint(client, &place).await?;
+        // Listing and then watching is what every Kubernetes version can do.
+        let events = watcher(api, watcher::Config::default()).backoff(Pause);
+        Ok(events.map(move |event| (place.clone(), event)).boxed())
+    }))
+    .await
+}
+
+async fn endpoint(client: &Client, place: &Place) -> Result<kube::Api<DynamicObject>, Failure> {
+    let Place { api_version, kind, namespace } = place.clone();
+    let object = ObjectRef { api_version, kind, namespace, name: "*".to_owned() };
+    let failed = |error: kube::Error| {
+        Failure::new(Reason::ClusterNotReady, "cannot look at the workloads").on(&object).because(innermost(&error))
+    };
+    Ok(resolve(client, &object).await.map_err(failed)?.endpoint(client, place.namespace.as_deref()))
+}
+
+fn take(picture: &mut Picture, (place, event): Seen, run: &Run, trouble: &mut Option<String>) {
+    match event {
+        Ok(event) => picture.take(&place, event),
+        Err(error) => {
+            let note = format!("watching {}s: {}; trying again", place.kind.to_lowercase(), innermost(&error));
+            run.report.progress(Stage::Rollout, &note);
+            *trouble = Some(note);
+        }
+    }
+}
+
+fn tell(run: &Run, total: usize, waiting: &[Waiting], told: &mut Option<Vec<Waiting>>) {
+    if told.as_deref() == Some(waiting) {
+        return;
+    }
+    let ready = total - waiting.len();
+    run.report.emit(Event::RolloutProgress { ready, total, waiting: waiting.to_vec() });
+    let note = match waiting.first() {
+        Some(first) => format!("{ready} of {total} ready; {}: {}", first.object, first.reason),
+        None => format!("{ready} of {total} ready"),
+    };
+    run.report.progress(Stage::Rollout, note);
+    *told = Some(waiting.to_vec());
+}
+
+/// What is not ready at this moment, by one request for each kind and namespace, and one more for the pods of a
+/// namespace in which something is not ready.
+///
+/// # Errors
+/// [`Reason::ClusterNotReady`] when the API does not answer.
+pub async fn ready_now(client: &Client, targets: &[ObjectRef]) -> Result<Vec<Waiting>, Failure> {
+    let mut picture = Picture::default();
+    list(client, targets.iter().map(Place::of).collect(), &mut picture).await?;
+    let judged = picture.judge(targets, Instant::now());
+    let late: Vec<ObjectRef> =
+        judged.into_iter().filter(|(_, status)| *status != Status::Ready).map(|(target, _)| target.clone()).collect();
+    let pods = Place::around(&late).into_iter().filter(|place| place.kind == "Pod").collect();
+    list(client, pods, &mut picture).await?;
+    Ok(waiting(&picture.judge(targets, Instant::now())))
+}
+
+async fn list(client: &Client, places: BTreeSet<Place>, picture: &mut Picture) -> Result<(), Failure> {
+    let listings = try_join_all(places.into_iter().map(async |place| {
+        let failed = || Failure::new(Reason::ClusterNotReady, "cannot look at the workloads");
+        let listing = async {
+            let api = endpoint(client, &place).await?;
+            api.list(&ListParams::default()).await.map_err(|error| failed().because(innermost(&error)))
+        };
+        let listed = timeout(ONE_ANSWER, listing).await.map_err(|_| failed().because("the API does not answer"))?;
+        listed.map(|listed| (place, listed.items))
+    }))
+    .await?;
+    for (place, objects) in listings {
+        picture.take_all(&place, objects);
+    }
+    Ok(())
+}

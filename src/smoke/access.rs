@@ -1,0 +1,212 @@
+//! Who must be allowed what, and who must not: a pure table from the spec.
+//!
+//! The allowed half is what the components' code calls. The denied half holds whatever would be a step outwards:
+//! secrets, another project, the control plane, the cluster.
+
+use std::fmt;
+
+use crate::spec::{Spec, WorkflowNamespace};
+
+/// The API group of Flyte's custom resource.
+const FLYTE: &str = "flyte.lyft.com";
+
+/// One question to the authoriser, and its right answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The namespace of the ServiceAccount.
+    pub account_namespace: String,
+    /// The ServiceAccount's name.
+    pub account: String,
+    /// Such as `list`.
+    pub verb: &'static str,
+    /// Empty for the core group.
+    pub group: &'static str,
+    /// Plural, such as `pods`.
+    pub resource: &'static str,
+    /// Such as `log`, or empty.
+    pub subresource: &'static str,
+    /// An object's name, or empty for any.
+    pub name: String,
+    /// Empty for the whole cluster.
+    pub namespace: String,
+    /// The right answer.
+    pub allowed: bool,
+}
+
+impl fmt::Display for Access {
+    /// As `flyteadmin list pods in kube-system`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.account, self.verb, self.resource)?;
+        for (separator, part) in [("/", self.subresource), (".", self.group), (" ", self.name.as_str())] {
+            if !part.is_empty() {
+                write!(f, "{separator}{part}")?;
+            }
+        }
+        if self.namespace.is_empty() { f.write_str(" cluster-wide") } else { write!(f, " in {}", self.namespace) }
+    }
+}
+
+/// What is asked for: verb, group, resource, subresource.
+type Right = (&'static str, &'static str, &'static str, &'static str);
+
+const ADMIN: [Right; 2] = [("create", FLYTE, "flyteworkflows", ""), ("delete", FLYTE, "flyteworkflows", "")];
+const PROPELLER: [Right; 10] = [
+    ("list", FLYTE, "flyteworkflows", ""),
+    ("watch", FLYTE, "flyteworkflows", ""),
+    ("update", FLYTE, "flyteworkflows", ""),
+    ("deletecollection", FLYTE, "flyteworkflows", ""),
+    ("update", FLYTE, "flyteworkflows", "finalizers"),
+    ("get", "", "pods", ""),
+    ("list", "", "pods", ""),
+    ("watch", "", "pods", ""),
+    ("create", "", "pods", ""),
+    ("delete", "", "pods", ""),
+];
+const DASHBOARD: [Right; 3] = [("get", "", "pods", ""), ("list", "", "pods", ""), ("get", "", "pods", "log")];
+/// Refused to everyone everywhere.
+const SECRETS: [Right; 2] = [("get", "", "secrets", ""), ("list", "", "secrets", "")];
+/// Refused to everyone cluster-wide.
+const CLUSTER: [Right; 3] = [("list", "", "pods", ""), ("list", "", "namespaces", ""), ("list", "", "secrets", "")];
+
+struct Table<'a> {
+    system: &'a str,
+    rows: Vec<Access>,
+}
+
+impl Table<'_> {
+    fn ask(&mut self, account: &str, rights: &[Right], namespace: &str, allowed: bool) {
+        for (verb, group, resource, subresource) in rights {
+            self.rows.push(Access {
+                account_namespace: self.system.to_owned(),
+                account: account.to_owned(),
+                verb,
+                group,
+                resource,
+                subresource,
+                name: String::new(),
+                namespace: namespace.to_owned(),
+                allowed,
+            });
+        }
+    }
+
+    /// Task pods run user code as their namespace's `default`.
+    fn ask_for_tasks(&mut self, rights: &[Right], namespace: &str) {
+        let first = self.rows.len();
+        self.ask("default", rights, namespace, false);
+        for row in &mut self.rows[first..] {
+            namespace.clone_into(&mut row.account_namespace);
+        }
+    }
+
+    fn ask_named(&mut self, account: &str, right: Right, namespace: &str, name: String) {
+        self.ask(account, &[right], namespace, true);
+        if let Some(row) = self.rows.last_mut() {
+            row.name = name;
+        }
+    }
+}
+
+/// Every question that the smoke stage asks, allowed ones first. Its length grows with the workflow namespaces: a
+/// propeller is tried against the next project only, so that every project is tried once from outside.
+#[must_use]
+pub fn table(spec: &Spec) -> Vec<Access> {
+    let system = spec.system_namespace();
+    let namespaces = spec.workflow_namespaces();
+    let mut table = Table { system: &system, rows: Vec::new() };
+    allowed(&mut table, &namespaces);
+    denied(&mut table, spec, &namespaces);
+    table.rows
+}
+
+fn propeller(project: &str) -> String {
+    format!("flytepropeller-{project}")
+}
+
+fn allowed(table: &mut Table<'_>, namespaces: &[WorkflowNamespace]) {
+    for WorkflowNamespace { project, domain, name } in namespaces {
+        table.ask("flyteadmin", &ADMIN, name, true);
+        let propeller = propeller(project);
+        table.ask(&propeller, &PROPELLER, name, true);
+        for verb in ["get", "update"] {
+            let lock = format!("propeller-leader-{project}-{domain}");
+            table.ask_named(&propeller, (verb, "", "configmaps", ""), table.system, lock);
+        }
+        table.ask("kubernetes-dashboard", &DASHBOARD, name, true);
+    }
+}
+
+fn denied(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace]) {
+    let system = table.system;
+    let mut accounts = vec!["flyteadmin".to_owned(), "kubernetes-dashboard".to_owned(), "datacatalog".to_owned()];
+    accounts.extend(spec.projects.iter().map(|project| propeller(project)));
+    for account in &accounts {
+        table.ask(account, &CLUSTER, "", false);
+        for namespace in [system, "kube-system"] {
+            table.ask(account, &SECRETS, namespace, false);
+            table.ask(account, &[("get", "", "pods", "log"), ("create", "", "pods", "")], namespace, false);
+        }
+    }
+    for (index, project) in spec.projects.iter().enumerate() {
+        let next = &spec.projects[(index + 1) % spec.projects.len()];
+        for WorkflowNamespace { project: owner, name, .. } in namespaces {
+            if owner == project {
+                table.ask(&propeller(project), &SECRETS, name, false);
+            } else if owner == next {
+                table.ask(&propeller(project), &PROPELLER, name, false);
+            }
+        }
+    }
+    for WorkflowNamespace { name, .. } in namespaces {
+        table.ask("flyteadmin", &[("list", "", "pods", ""), ("get", "", "secrets", "")], name, false);
+        table.ask("kubernetes-dashboard", &[("delete", "", "pods", ""), ("get", "", "secrets", "")], name, false);
+        table.ask_for_tasks(&[("list", "", "pods", ""), ("get", "", "secrets", "")], name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+    use crate::spec::Spec;
+
+    fn two_projects_one_domain() -> Spec {
+        let mut spec = Spec::default();
+        spec.domains.truncate(1);
+        spec
+    }
+
+    #[test]
+    fn the_table_of_two_projects() {
+        let lines = |allowed: bool| {
+            let rows = table(&two_projects_one_domain());
+            rows.iter().filter(|row| row.allowed == allowed).map(|row| format!("{row}\n")).collect::<String>()
+        };
+        insta::assert_snapshot!("allowed", lines(true));
+        insta::assert_snapshot!("denied", lines(false));
+    }
+
+    #[test]
+    fn no_question_has_two_answers() {
+        let mut rows: Vec<String> = table(&Spec::default()).iter().map(ToString::to_string).collect();
+        let all = rows.len();
+        rows.sort();
+        rows.dedup();
+        assert_eq!(rows.len(), all);
+    }
+
+    #[test]
+    fn a_single_project_is_not_denied_its_own_namespaces() {
+        let mut spec = Spec::default();
+        spec.projects.truncate(1);
+        let denied = table(&spec).into_iter().filter(|row| !row.allowed && row.account == "flytepropeller-x");
+        assert_eq!(denied.filter(|row| row.resource == "flyteworkflows").count(), 0);
+    }
+
+    #[test]
+    fn it_grows_linearly_with_the_projects() {
+        let of = |projects: usize| {
+            table(&Spec { projects: (0..projects).map(|n| format!("p{n}")).collect(), ..Spec::default() }).len()
+        };
+        assert_eq!(of(40) - of(30), of(30) - of(20));
+    }
+}

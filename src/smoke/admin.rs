@@ -1,0 +1,82 @@
+//! Checks of flyteadmin, through the gateway.
+
+use std::collections::BTreeSet;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use crate::spec::Spec;
+
+use super::miss::Sight;
+use super::target::Context;
+
+/// A1: the process answers. Its `/healthcheck` looks at nothing else.
+pub(super) async fn healthy(context: &Context<'_>) -> Sight {
+    let reply = context.http.get(&context.console("/healthcheck")).await?;
+    reply.expect(StatusCode::OK).map(|_| "HTTP 200".to_owned())
+}
+
+/// A2: its database has the configured projects, with exactly the configured domains.
+pub(super) async fn lists_projects(context: &Context<'_>) -> Sight {
+    let reply = context.http.get(&context.console("/api/v1/projects")).await?.expect(StatusCode::OK)?;
+    judge(&reply.text(), context.spec)
+        .map_err(|seen| reply.miss(seen).hint("`sandbox logs flyteadmin` shows what its init container registered"))
+}
+
+#[derive(Deserialize)]
+struct Projects {
+    #[serde(default)]
+    projects: Vec<Project>,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    id: String,
+    #[serde(default)]
+    domains: Vec<Domain>,
+}
+
+#[derive(Deserialize)]
+struct Domain {
+    id: String,
+}
+
+fn judge(body: &str, spec: &Spec) -> Result<String, String> {
+    let listed: Projects = serde_json::from_str(body).map_err(|error| format!("not a list of projects: {error}"))?;
+    let wanted: BTreeSet<&str> = spec.domains.iter().map(|domain| domain.id.as_str()).collect();
+    for id in &spec.projects {
+        let Some(project) = listed.projects.iter().find(|project| project.id == *id) else {
+            return Err(format!("project {id} is not registered"));
+        };
+        let has: BTreeSet<&str> = project.domains.iter().map(|domain| domain.id.as_str()).collect();
+        if has != wanted {
+            let comma = |ids: &BTreeSet<&str>| ids.iter().copied().collect::<Vec<_>>().join(", ");
+            return Err(format!("project {id} has the domains {}, not {}", comma(&has), comma(&wanted)));
+        }
+    }
+    Ok(format!("{} projects × {} domains", spec.projects.len(), wanted.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+    use crate::spec::Spec;
+
+    #[test]
+    fn projects_are_judged() {
+        let domains = r#"[{"id":"p-dev"},{"id":"d-dev"},{"id":"t-dev"}]"#;
+        let body = |x: &str, y: &str| {
+            format!(r#"{{"projects":[{{"id":"x","domains":{x}}},{{"id":"{y}","domains":{domains}}}]}}"#)
+        };
+        let table = [
+            (body(domains, "y"), Ok("2 projects × 3 domains")),
+            (body(domains, "z"), Err("project y is not registered")),
+            (body(r#"[{"id":"d-dev"}]"#, "y"), Err("project x has the domains d-dev, not d-dev, p-dev, t-dev")),
+            ("{}".to_owned(), Err("project x is not registered")),
+            ("<html>".to_owned(), Err("not a list of projects: expected value at line 1 column 1")),
+        ];
+        for (body, expected) in table {
+            assert_eq!(judge(&body, &Spec::default()), expected.map(str::to_owned).map_err(str::to_owned), "{body}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Requests through the Kubernetes API, pod and service proxies among them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{GetParams, ListParams, LogParams};
+use kube::core::Request;
+use kube::{Api, Client};
+
+use super::miss::Miss;
+
+/// One request to the API server, which may itself have to reach a pod.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// The API server as its administrator sees it.
+#[derive(Clone)]
+pub(super) struct ApiServer(Client);
+
+impl ApiServer {
+    pub(super) fn new(client: Client) -> Self {
+        Self(client)
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.0.clone()
+    }
+
+    /// Awaits an answer for a bounded time and words what goes wrong.
+    pub(super) async fn ask<T>(
+        &self,
+        asked: &str,
+        answer: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Miss> {
+        match tokio::time::timeout(ATTEMPT, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(kube::Error::Api(status))) => {
+                Err(Miss::new(asked, format!("HTTP {}: {}", status.code, status.message)))
+            }
+            Ok(Err(error)) => Err(Miss::new(asked, format!("the Kubernetes API: {error}"))),
+            Err(_) => Err(Miss::new(asked, format!("the Kubernetes API: no answer within {} s", ATTEMPT.as_secs()))),
+        }
+    }
+
+    /// GET through a pod's proxy; `path` without a leading slash.
+    pub(super) async fn pod(&self, namespace: &str, pod: &str, port: u16, path: &str) -> Result<String, Miss> {
+        let base = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy");
+        self.proxied(base, format!("GET /{path} of pod {namespace}/{pod} port {port}"), path).await
+    }
+
+    /// GET through a Service's proxy, by the name of its port; `path` without a leading slash.
+    pub(super) async fn service(&self, namespace: &str, name: &str, port: &str, path: &str) -> Result<String, Miss> {
+        let base = format!("/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy");
+        self.proxied(base, format!("GET /{path} of service {namespace}/{name} port {port}"), path).await
+    }
+
+    async fn proxied(&self, base: String, asked: String, path: &str) -> Result<String, Miss> {
+        let request = Request::new(base).get(path, &GetParams::default());
+        let request = request.map_err(|error| Miss::new(asked.clone(), error.to_string()))?;
+        self.ask(&asked, self.0.request_text(request)).await
+    }
+
+    /// The pods with a label, or with any value of it.
+    pub(super) async fn pods(&self, namespace: &str, label: &str) -> Result<Vec<Pod>, Miss> {
+        let pods: Api<Pod> = Api::namespaced(self.0.clone(), namespace);
+        let asked = format!("list pods of {namespace} with label {label}");
+        Ok(self.ask(&asked, pods.list(&ListParams::default().labels(label))).await?.items)
+    }
+
+    /// The last lines of a pod's log, if they can be had.
+    pub(super) async fn log_tail(&self, namespace: &str, pod: &str, lines: i64) -> Vec<String> {
+        let pods: Api<Pod> = Api::namespaced(self.0.clone(), namespace);
+        let wanted = LogParams { tail_lines: Some(lines), ..LogParams::default() };
+        let log = self.ask("log", pods.logs(pod, &wanted)).await.unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,124 @@
+//! The checks: id, title, what a pass proves.
+
+use std::fmt;
+
+/// A check's stable identifier: the component's letter and a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the catalogue documents each")]
+pub enum Id {
+    A1,
+    A2,
+    C1,
+    C2,
+    M1,
+    M2,
+    M3,
+    D1,
+    D2,
+    D3,
+    K1,
+    P1,
+    P2,
+    R1,
+    R2,
+    R3,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// One check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check {
+    /// Its identifier.
+    pub id: Id,
+    /// What it looks at, as a user reads it.
+    pub title: &'static str,
+    /// What a pass proves.
+    pub proves: &'static str,
+}
+
+const fn check(id: Id, title: &'static str, proves: &'static str) -> Check {
+    Check { id, title, proves }
+}
+
+/// All checks, in the order in which a failing one is likely to be the cause of those after it within its component.
+pub const CATALOGUE: [Check; 16] = [
+    check(
+        Id::A1,
+        "admin answers through the gateway",
+        "the console port is published, the gateway routes /healthcheck, and flyteadmin's process serves HTTP",
+    ),
+    check(
+        Id::A2,
+        "admin lists the projects and domains",
+        "flyteadmin reads its database, every configured project is registered, the domains are exactly the configured",
+    ),
+    check(Id::C1, "console answers", "the gateway routes /console and the console's server is up"),
+    check(
+        Id::C2,
+        "console loads and reaches admin",
+        "the page is the console's, its script is served, and the request it makes for the projects is answered",
+    ),
+    check(Id::M1, "Minio is healthy", "the Minio port is published and its storage is online"),
+    check(Id::M2, "Minio's browser loads", "the object browser is on"),
+    check(
+        Id::M3,
+        "Minio keeps an object in the bucket",
+        "the bucket exists, and the credentials can write, read and delete an object",
+    ),
+    check(
+        Id::D1,
+        "dashboard loads without a login",
+        "the dashboard port is published and log links open without a login page",
+    ),
+    check(
+        Id::D2,
+        "dashboard sees the pods of every workflow namespace",
+        "task logs can be opened in every project and domain",
+    ),
+    check(
+        Id::D3,
+        "dashboard sees nothing else",
+        "pods of kube-system and secrets of the system namespace are refused to it",
+    ),
+    check(
+        Id::K1,
+        "datacatalog answers",
+        "datacatalog has migrated its database and its Service points at its HTTP port",
+    ),
+    check(
+        Id::P1,
+        "every propeller has workers",
+        "each propeller is leader, has read its namespace, and has started its workers",
+    ),
+    check(Id::P2, "every propeller leads its own namespace", "each propeller holds its own lock, and no two share one"),
+    check(
+        Id::R1,
+        "what must be allowed is allowed",
+        "every ServiceAccount has the verbs that its component uses, in every namespace it works in",
+    ),
+    check(
+        Id::R2,
+        "what must be denied is denied",
+        "no ServiceAccount reads secrets, crosses into another project, or sees the cluster",
+    ),
+    check(
+        Id::R3,
+        "nothing is granted cluster-wide",
+        "no ClusterRole or ClusterRoleBinding is ours or names a ServiceAccount of ours",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::CATALOGUE;
+
+    #[test]
+    fn ids_are_distinct_and_in_order() {
+        assert!(CATALOGUE.windows(2).all(|pair| (pair[0].id as u8) < (pair[1].id as u8)));
+    }
+}

@@ -1,0 +1,163 @@
+//! Requests to the published ports.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderName};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, StatusCode};
+
+use super::miss::Miss;
+
+/// A NodePort that is not routed yet may swallow a connection: ask anew rather than wait.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// More than any answer that is looked at; the rest is not read.
+const BODY_LIMIT: usize = 1 << 20;
+/// Of a body that is shown.
+const EXCERPT: usize = 200;
+
+/// An HTTP client that follows nothing and knows no proxy.
+#[derive(Debug, Clone)]
+pub(super) struct Http(Client);
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// `GET http://…`, for what is said about it.
+    pub(super) asked: String,
+    pub(super) status: StatusCode,
+    pub(super) content_type: String,
+    /// At most [`BODY_LIMIT`] bytes.
+    pub(super) body: Vec<u8>,
+}
+
+impl Http {
+    pub(super) fn new() -> reqwest::Result<Self> {
+        Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .connect_timeout(ATTEMPT)
+            .timeout(ATTEMPT)
+            .user_agent(concat!("flyte-sandbox/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map(Self)
+    }
+
+    pub(super) async fn get(&self, url: &str) -> Result<Reply, Miss> {
+        self.send(Method::GET, url, &[], Vec::new()).await
+    }
+
+    /// Sends a request. Query strings stay out of what is said about it: they may be signatures.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(HeaderName, &str)],
+        body: Vec<u8>,
+    ) -> Result<Reply, Miss> {
+        let asked = format!("{method} {}", url.split('?').next().unwrap_or(url));
+        let missed = |error: reqwest::Error| {
+            let miss = Miss::new(asked.clone(), plainly(&error));
+            if error.is_connect() { miss.hint("`sandbox status` shows what runs and on which ports") } else { miss }
+        };
+        let mut request = self.0.request(method, url).body(body);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let mut response = request.send().await.map_err(missed)?;
+        let status = response.status();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(missed)? {
+            body.extend(chunk.iter().take(BODY_LIMIT - body.len()));
+            if body.len() == BODY_LIMIT {
+                break;
+            }
+        }
+        Ok(Reply { asked, status, content_type, body })
+    }
+}
+
+impl Reply {
+    /// The answer itself if it came with `status`.
+    pub(super) fn expect(self, status: StatusCode) -> Result<Self, Miss> {
+        if self.status == status {
+            return Ok(self);
+        }
+        let miss = self.miss(format!("HTTP {}, not {}", self.status, status.as_u16()));
+        // A gateway whose connection was taken by a proxy upstream answers with that proxy's text for ever.
+        Err(match self.status {
+            StatusCode::FORBIDDEN if !self.content_type.contains("json") && !self.content_type.contains("xml") => miss
+                .hint("if the text is that of a proxy outside the cluster, restart the gateway's pod: its connection stuck there"),
+            _ => miss,
+        })
+    }
+
+    /// A miss about this answer, with an excerpt of its body.
+    pub(super) fn miss(&self, seen: impl Into<String>) -> Miss {
+        Miss::new(self.asked.clone(), seen).evidence(self.excerpt())
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn excerpt(&self) -> Option<String> {
+        let text = self.text();
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let readable = !line.is_empty() && !line.contains('\u{fffd}');
+        readable.then(|| {
+            if line.chars().count() > EXCERPT { line.chars().take(EXCERPT).chain(['…']).collect() } else { line }
+        })
+    }
+}
+
+/// What went wrong on the way, in the words of someone who waits for an answer.
+fn plainly(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", ATTEMPT.as_secs());
+    }
+    let mut deepest = error.source();
+    while let Some(source) = deepest {
+        if let Some(io) = source.downcast_ref::<io::Error>() {
+            match io.kind() {
+                io::ErrorKind::ConnectionRefused => return "connection refused".to_owned(),
+                io::ErrorKind::ConnectionReset => return "connection reset".to_owned(),
+                _ => {}
+            }
+        }
+        let Some(next) = source.source() else { return source.to_string() };
+        deepest = Some(next);
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reply, StatusCode};
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply {
+            asked: "GET http://127.0.0.1/".to_owned(),
+            status: StatusCode::from_u16(status).expect("a status"),
+            content_type: "text/plain".to_owned(),
+            body: body.into(),
+        }
+    }
+
+    #[test]
+    fn an_unexpected_status_is_a_miss_with_the_body_on_one_line() {
+        let miss = reply(503, "upstream\n  connect error").expect(StatusCode::OK).expect_err("503 is not 200");
+        assert_eq!(miss.seen, "HTTP 503 Service Unavailable, not 200");
+        assert_eq!(miss.evidence, ["upstream connect error"]);
+    }
+
+    #[test]
+    fn long_and_binary_bodies_are_not_shown_whole() {
+        let long = reply(500, &"é".repeat(300)).miss("").evidence;
+        assert_eq!(long[0].chars().count(), 201);
+        assert!(Reply { body: vec![0xff, 0xfe], ..reply(500, "") }.miss("").evidence.is_empty());
+    }
+}

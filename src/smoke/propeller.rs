@@ -1,0 +1,181 @@
+//! Checks of the propellers: workers and leadership.
+//!
+//! A propeller's readiness says only that its process runs. It has workers once it is leader and has read its
+//! namespace; it may then still be unable to tell admin, which its log shows.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::Api;
+use serde::Deserialize;
+
+use crate::spec::WorkflowNamespace;
+
+use super::miss::{Miss, Sight, all};
+use super::propeller_log::explain;
+use super::target::Context;
+
+/// On every propeller pod; its value is the workflow namespace.
+const LABEL: &str = "sandbox.flyte/workflow-namespace";
+/// Where a propeller serves its metrics.
+const METRICS_PORT: u16 = 10254;
+/// Where client-go's ConfigMap locks keep their leader.
+const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+/// Enough to see what a propeller repeats.
+const LOG_LINES: i64 = 80;
+
+/// P1: every propeller has free workers.
+///
+/// One is enough: a propeller at work has fewer than it started, and the metric is 0 until they start. A propeller
+/// whose workers are all busy at every look of a minute is worth a failure too.
+pub(super) async fn have_workers(context: &Context<'_>) -> Sight {
+    let system = context.spec.system_namespace();
+    each(context, async |namespace: &WorkflowNamespace, pod: &str| {
+        let metrics = context.api.pod(&system, pod, METRICS_PORT, "metrics").await?;
+        let asked = format!("workers of propeller {system}/{pod}");
+        match free_workers(&metrics, &namespace.name) {
+            Some(free) if free > 0 => Ok(String::new()),
+            Some(_) => Err(Miss::new(asked, "none are free: not leader yet, or its namespace cannot be read")),
+            None => Err(Miss::new(asked, format!("it does not watch namespace {}", namespace.name))
+                .hint(format!("its limit-namespace must be {}", namespace.name))),
+        }
+    })
+    .await
+}
+
+/// P2: every propeller holds its own lock, and so no two share one.
+pub(super) async fn lead(context: &Context<'_>) -> Sight {
+    let system = context.spec.system_namespace();
+    let maps: Api<ConfigMap> = Api::namespaced(context.api.client(), &system);
+    each(context, async |namespace: &WorkflowNamespace, pod: &str| {
+        let lock = format!("propeller-leader-{}-{}", namespace.project, namespace.domain);
+        let asked = format!("configmap {system}/{lock}");
+        let Some(map) = context.api.ask(&asked, maps.get_opt(&lock)).await? else {
+            return Err(Miss::new(asked, "it does not exist: no propeller has tried to lead"));
+        };
+        match holder(&map).as_deref() {
+            // An identity may carry a suffix of the process's own.
+            Some(holder) if holder.split('_').next() == Some(pod) => Ok(String::new()),
+            Some(holder) => Err(Miss::new(asked, format!("held by {holder:?}, not by pod {pod}"))),
+            None => Err(Miss::new(asked, "it names no leader")),
+        }
+    })
+    .await
+}
+
+/// Looks at the running pod of every workflow namespace's propeller. What misses is explained from its log.
+async fn each(context: &Context<'_>, look: impl AsyncFn(&WorkflowNamespace, &str) -> Sight) -> Sight {
+    let system = context.spec.system_namespace();
+    let pods = running(context.api.pods(&system, LABEL).await?);
+    let look = &look;
+    let looks = context.spec.workflow_namespaces().into_iter().map(|namespace| {
+        let (system, pod) = (&system, pods.get(&namespace.name));
+        async move {
+            let Some(pod) = pod else {
+                let asked = format!("propeller of {}", namespace.name);
+                return Err(Miss::new(
+                    asked,
+                    format!("no running pod in {system} with label {LABEL}={}", namespace.name),
+                ));
+            };
+            let Err(miss) = look(&namespace, pod).await else { return Ok(String::new()) };
+            let log = context.api.log_tail(system, pod, LOG_LINES).await;
+            Err(match explain(&log) {
+                Some(found) => {
+                    let told = Miss { seen: format!("{}; {}", miss.seen, found.what), ..miss };
+                    told.evidence([found.line]).hint(found.hint.replace("POD", pod).replace("NAMESPACE", system))
+                }
+                None => miss,
+            })
+        }
+    });
+    all(join_all(looks).await, "propellers")
+}
+
+/// Names of the pods that run and stay, by workflow namespace.
+fn running(pods: Vec<Pod>) -> BTreeMap<String, String> {
+    let stays = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
+    };
+    let named = |pod: Pod| Some((pod.metadata.labels?.get(LABEL)?.clone(), pod.metadata.name?));
+    pods.into_iter().filter(stays).filter_map(named).collect()
+}
+
+/// The gauge of free workers that a propeller limited to `namespace` exports.
+fn free_workers(metrics: &str, namespace: &str) -> Option<u32> {
+    let gauge = format!("flyte:propeller:{}:free_workers_count", namespace.replace('-', "_"));
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&gauge))?;
+    let value = line.rsplit(['}', ' ']).next()?.trim().parse::<f64>().ok()?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count, exported as a float")]
+    (0.0..1e6).contains(&value).then_some(value as u32)
+}
+
+/// Who holds a lock.
+fn holder(lock: &ConfigMap) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Record {
+        #[serde(rename = "holderIdentity")]
+        holder: String,
+    }
+    let record = lock.metadata.annotations.as_ref()?.get(LEADER)?;
+    serde_json::from_str::<Record>(record).ok().map(|record| record.holder).filter(|holder| !holder.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::{LEADER, free_workers, holder};
+
+    #[test]
+    fn free_workers_are_read_from_metrics() {
+        let gauge = "flyte:propeller:103020_flytepoc_x_t_dev:free_workers_count";
+        let table = [
+            (format!("# TYPE {gauge} gauge\n{gauge} 20\nother 1"), Some(20)),
+            (format!("{gauge}{{shard=\"0\"}} 3"), Some(3)),
+            (format!("{gauge} 2e+01"), Some(20)),
+            (format!("{gauge} 0"), Some(0)),
+            (format!("{gauge} NaN"), None),
+            (gauge.to_owned(), None),
+            ("flyte:propeller:103020_flytepoc_x_d_dev:free_workers_count 20".to_owned(), None),
+            (String::new(), None),
+        ];
+        for (metrics, expected) in table {
+            assert_eq!(free_workers(&metrics, "103020-flytepoc-x-t-dev"), expected, "{metrics}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_metrics_can_be_read(value in ".*") {
+            let gauge = "flyte:propeller:n:free_workers_count";
+            let free = free_workers(&format!("{gauge}{value}"), "n");
+            proptest::prop_assert!(free.is_none_or(|free| free < 1_000_000));
+        }
+    }
+
+    #[test]
+    fn the_holder_is_read_from_the_lock() {
+        let table = [
+            (
+                Some(r#"{"holderIdentity":"flytepropeller-x-d-dev-1","leaseDurationSeconds":15}"#),
+                Some("flytepropeller-x-d-dev-1"),
+            ),
+            (Some(r#"{"holderIdentity":""}"#), None),
+            (Some("{}"), None),
+            (Some("x"), None),
+            (None, None),
+        ];
+        for (record, expected) in table {
+            let annotations = record.map(|record| BTreeMap::from([(LEADER.to_owned(), record.to_owned())]));
+            let lock =
+                ConfigMap { metadata: ObjectMeta { annotations, ..ObjectMeta::default() }, ..ConfigMap::default() };
+            assert_eq!(holder(&lock).as_deref(), expected, "{record:?}");
+        }
+    }
+}

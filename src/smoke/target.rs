@@ -1,0 +1,48 @@
+//! What is checked, and the two ways to reach it.
+
+use std::time::Duration;
+
+use crate::spec::Spec;
+
+use super::apiserver::ApiServer;
+use super::http::Http;
+
+/// Long enough for a propeller that has just been restarted to wait out its predecessor's lease of 15 s, and to start.
+pub const BUDGET: Duration = Duration::from_secs(45);
+
+/// What is checked.
+#[derive(Clone)]
+pub struct Target<'a> {
+    /// Names, ports, projects, domains and storage as they should be.
+    pub spec: &'a Spec,
+    /// The cluster's API, as its administrator.
+    pub client: kube::Client,
+    /// How long to keep asking; [`BUDGET`] after an `up`, a few seconds for a sandbox that should be ready. An attempt
+    /// that is under way when it ends is given a moment more.
+    pub budget: Duration,
+}
+
+/// What every check is handed.
+pub(super) struct Context<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) http: Http,
+    pub(super) api: ApiServer,
+}
+
+impl Context<'_> {
+    pub(super) fn console(&self, path: &str) -> String {
+        loopback(self.spec.ports.console, path)
+    }
+
+    pub(super) fn dashboard(&self, path: &str) -> String {
+        loopback(self.spec.ports.dashboard, path)
+    }
+
+    pub(super) fn minio(&self, path: &str) -> String {
+        loopback(self.spec.ports.minio, path)
+    }
+}
+
+fn loopback(port: u16, path: &str) -> String {
+    format!("http://127.0.0.1:{port}{path}")
+}

@@ -1,0 +1,180 @@
+//! A layer from YAML text, with the position of every value.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+
+use super::layer::{Given, Layer, Origin};
+use super::model::Domain;
+use super::{Problem, resolve::closest};
+use crate::yaml::{self, Spanned};
+
+const BUILT_IN: &str = include_str!("../../sandbox/sandbox.yaml");
+
+/// The profiles within the binary, by name.
+pub const PROFILES: &[(&str, &str)] = &[
+    ("current", include_str!("../../sandbox/profiles/current.yaml")),
+    ("minimal", include_str!("../../sandbox/profiles/minimal.yaml")),
+];
+
+/// The spec that everything else is laid over.
+///
+/// # Errors
+/// Never in a released binary: a test reads it.
+pub fn built_in() -> Result<Layer, Problem> {
+    read(BUILT_IN, "the built-in sandbox.yaml", |_| Origin::Default)
+}
+
+/// A profile by name.
+///
+/// # Errors
+/// An unknown name, with the closest known one.
+pub fn profile(name: &str, origin: &Origin) -> Result<Layer, Problem> {
+    let Some((_, text)) = PROFILES.iter().find(|(known, _)| *known == name) else {
+        let names = PROFILES.iter().map(|(name, _)| *name);
+        return Err(Problem {
+            origin: origin.clone(),
+            message: format!("there is no profile `{name}`"),
+            hint: closest(name, names.clone())
+                .map(|close| format!("did you mean `{close}`?"))
+                .or_else(|| Some(format!("profiles are: {}", names.collect::<Vec<_>>().join(", ")))),
+        });
+    };
+    read(text, name, |_| Origin::Profile(name.to_owned()))
+}
+
+/// A user's `sandbox.yaml`. An empty file is an empty layer.
+///
+/// # Errors
+/// Bad YAML, an unknown key (with the closest known one) or a value of the wrong type, with its position.
+pub fn parse(text: &str, path: &str) -> Result<Layer, Problem> {
+    read(text, path, |(line, column)| Origin::File { path: path.to_owned(), line, column })
+}
+
+fn read(text: &str, path: &str, origin: impl Fn((u64, u64)) -> Origin) -> Result<Layer, Problem> {
+    let file: Option<SpecFile> = yaml::typed(text).map_err(|error| Problem {
+        origin: Origin::File { path: path.to_owned(), line: error.line, column: error.column },
+        hint: error.unknown_key.as_ref().map(|(key, known)| match closest(key, known.iter().copied()) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("keys are: {}", known.join(", ")),
+        }),
+        message: match &error.unknown_key {
+            Some((key, _)) => format!("unknown key `{key}`"),
+            None => error.message,
+        },
+    })?;
+    Ok(file.unwrap_or_default().into_layer(&origin))
+}
+
+/// The JSON schema of `sandbox.yaml`.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schema_for!(SpecFile).to_value()
+}
+
+/// What a sandbox is. All keys are optional.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct SpecFile {
+    /// The cluster's name: a DNS label of at most 32 characters.
+    #[schemars(with = "Option<String>")]
+    name: Option<Spanned<String>>,
+    /// Owner id, the first part of every namespace.
+    #[schemars(with = "Option<String>")]
+    appid: Option<Spanned<String>>,
+    /// Second part of every namespace.
+    #[schemars(with = "Option<String>")]
+    system_project: Option<Spanned<String>>,
+    /// Last part of the system namespace.
+    #[schemars(with = "Option<String>")]
+    env: Option<Spanned<String>>,
+    /// Flyte projects.
+    #[schemars(with = "Option<Vec<String>>")]
+    projects: Option<Vec<Spanned<String>>>,
+    /// Flyte domains, the same for every project.
+    #[schemars(with = "Option<Vec<FileDomain>>")]
+    domains: Option<Vec<Spanned<FileDomain>>>,
+    /// Ports on 127.0.0.1.
+    ports: Option<FilePorts>,
+    /// The k3s release that the node runs, such as `v1.21.2+k3s1`.
+    #[schemars(with = "Option<String>")]
+    kubernetes: Option<Spanned<String>>,
+    /// Images in place of the pinned ones, by component.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    images: Option<BTreeMap<String, Spanned<String>>>,
+    /// The object store.
+    storage: Option<FileStorage>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileDomain {
+    /// Part of the workflow namespace's name, such as `d-dev`.
+    id: String,
+    /// Shown in the console; the id where absent.
+    name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FilePorts {
+    /// Console and admin.
+    #[schemars(with = "Option<u16>")]
+    console: Option<Spanned<u32>>,
+    /// Kubernetes dashboard.
+    #[schemars(with = "Option<u16>")]
+    dashboard: Option<Spanned<u32>>,
+    /// Minio.
+    #[schemars(with = "Option<u16>")]
+    minio: Option<Spanned<u32>>,
+    /// The Kubernetes API; a free port where absent.
+    #[schemars(with = "Option<u16>")]
+    api: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct FileStorage {
+    /// The bucket that everything is kept in.
+    #[schemars(with = "Option<String>")]
+    bucket: Option<Spanned<String>>,
+    /// Minio's access key, at least 3 characters.
+    #[schemars(with = "Option<String>")]
+    access_key: Option<Spanned<String>>,
+    /// Minio's secret key, at least 8 characters.
+    #[schemars(with = "Option<String>")]
+    secret_key: Option<Spanned<String>>,
+}
+
+impl SpecFile {
+    fn into_layer(self, origin: &impl Fn((u64, u64)) -> Origin) -> Layer {
+        fn given<T>(spanned: Spanned<T>, origin: &impl Fn((u64, u64)) -> Origin) -> Given<T> {
+            let at = (spanned.referenced.line(), spanned.referenced.column());
+            Given { origin: origin(at), value: spanned.value }
+        }
+        let domain = |domain: Spanned<FileDomain>| {
+            let Given { value, origin } = given(domain, origin);
+            Given { value: Domain { name: value.name.unwrap_or_else(|| value.id.clone()), id: value.id }, origin }
+        };
+        let ports = self.ports.unwrap_or_default();
+        let storage = self.storage.unwrap_or_default();
+        Layer {
+            name: self.name.map(|v| given(v, origin)),
+            appid: self.appid.map(|v| given(v, origin)),
+            system_project: self.system_project.map(|v| given(v, origin)),
+            env: self.env.map(|v| given(v, origin)),
+            projects: self.projects.map(|list| list.into_iter().map(|v| given(v, origin)).collect()),
+            domains: self.domains.map(|list| list.into_iter().map(domain).collect()),
+            port_console: ports.console.map(|v| given(v, origin)),
+            port_dashboard: ports.dashboard.map(|v| given(v, origin)),
+            port_minio: ports.minio.map(|v| given(v, origin)),
+            port_api: ports.api.map(|v| given(v, origin)),
+            kubernetes: self.kubernetes.map(|v| given(v, origin)),
+            images: self.images.unwrap_or_default().into_iter().map(|(name, v)| (name, given(v, origin))).collect(),
+            bucket: storage.bucket.map(|v| given(v, origin)),
+            access_key: storage.access_key.map(|v| given(v, origin)),
+            secret_key: storage.secret_key.map(|v| given(v, origin)),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A partial spec, each value with its origin.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::model::Domain;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// `sandbox/sandbox.yaml` within the binary.
+    Default,
+    /// A profile within the binary.
+    Profile(String),
+    /// A user's file.
+    File {
+        /// As given.
+        path: String,
+        /// From 1; 0 where unknown.
+        line: u64,
+        /// From 1; 0 where unknown.
+        column: u64,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Profile(name) => write!(f, "profile {name}"),
+            Self::File { path, line: 0, .. } => f.write_str(path),
+            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A value and its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given<T> {
+    /// The value, not validated.
+    pub value: T,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// A partial spec. Values are as written; [`super::resolve`] checks them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the spec's field of the same name")]
+pub struct Layer {
+    pub name: Option<Given<String>>,
+    pub appid: Option<Given<String>>,
+    pub system_project: Option<Given<String>>,
+    pub env: Option<Given<String>>,
+    pub projects: Option<Vec<Given<String>>>,
+    pub domains: Option<Vec<Given<Domain>>>,
+    pub port_console: Option<Given<u32>>,
+    pub port_dashboard: Option<Given<u32>>,
+    pub port_minio: Option<Given<u32>>,
+    pub port_api: Option<Given<u32>>,
+    pub kubernetes: Option<Given<String>>,
+    /// By component; layers add to each other.
+    pub images: Vec<(String, Given<String>)>,
+    pub bucket: Option<Given<String>>,
+    pub access_key: Option<Given<String>>,
+    pub secret_key: Option<Given<String>>,
+}
+
+impl Layer {
+    /// This layer with `above` laid over it.
+    #[must_use]
+    pub fn under(self, above: Self) -> Self {
+        let mut images = self.images;
+        images.retain(|(component, _)| !above.images.iter().any(|(other, _)| other == component));
+        images.extend(above.images);
+        Self {
+            name: above.name.or(self.name),
+            appid: above.appid.or(self.appid),
+            system_project: above.system_project.or(self.system_project),
+            env: above.env.or(self.env),
+            projects: above.projects.or(self.projects),
+            domains: above.domains.or(self.domains),
+            port_console: above.port_console.or(self.port_console),
+            port_dashboard: above.port_dashboard.or(self.port_dashboard),
+            port_minio: above.port_minio.or(self.port_minio),
+            port_api: above.port_api.or(self.port_api),
+            kubernetes: above.kubernetes.or(self.kubernetes),
+            images,
+            bucket: above.bucket.or(self.bucket),
+            access_key: above.access_key.or(self.access_key),
+            secret_key: above.secret_key.or(self.secret_key),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Layers to spec: every rule that a value must keep, all problems at once.
+
+use std::collections::BTreeMap;
+
+use super::Problem;
+use super::file;
+use super::layer::{Given, Layer, Origin};
+use super::model::{COMPONENTS, Domain, Ports, Spec, Storage};
+use crate::manifest::ImageRef;
+
+/// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
+const NAME_LIMIT: usize = 32;
+/// RFC 1123: a DNS label.
+const LABEL_LIMIT: usize = 63;
+
+/// The origin of every value, by key (`ports.console`).
+pub type Provenance = BTreeMap<String, Origin>;
+
+/// A valid spec, and where its values come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The spec.
+    pub spec: Spec,
+    /// Its values' origins.
+    pub provenance: Provenance,
+}
+
+/// Lays the layers over the built-in one, in order, and checks the result.
+///
+/// # Errors
+/// Every problem there is, in the order of the keys.
+pub fn resolve(layers: impl IntoIterator<Item = Layer>) -> Result<Resolved, Vec<Problem>> {
+    let bottom = file::built_in().map_err(|problem| vec![problem])?;
+    let layer = layers.into_iter().fold(bottom, Layer::under);
+    let mut check = Check::default();
+
+    let name = check.value("name", layer.name, |name| label(name, NAME_LIMIT));
+    let appid = check.value("appid", layer.appid, |text| label(text, LABEL_LIMIT));
+    let system_project = check.value("systemProject", layer.system_project, |text| label(text, LABEL_LIMIT));
+    let env = check.value("env", layer.env, |text| label(text, LABEL_LIMIT));
+    let projects = check
+        .list("projects", layer.projects, |project: &String| label(project, LABEL_LIMIT).map(|()| project.clone()));
+    let domains = check
+        .list("domains", layer.domains, |domain: &Domain| label(&domain.id, LABEL_LIMIT).map(|()| domain.id.clone()));
+    let ports = check.ports([
+        ("ports.console", layer.port_console),
+        ("ports.dashboard", layer.port_dashboard),
+        ("ports.minio", layer.port_minio),
+        ("ports.api", layer.port_api),
+    ]);
+    let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
+    let images = check.images(layer.images);
+    let storage = Storage {
+        bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
+        access_key: check.value("storage.accessKey", layer.access_key, |text| secret(text, 3)),
+        secret_key: check.value("storage.secretKey", layer.secret_key, |text| secret(text, 8)),
+    };
+    let node_image = images.get("k3s").cloned().or_else(|| k3s_image(&kubernetes));
+    let Some(node_image) = node_image.filter(|_| check.problems.is_empty()) else { return Err(check.problems) };
+
+    let spec =
+        Spec { name, appid, system_project, env, projects, domains, ports, kubernetes, node_image, images, storage };
+    check.namespaces(&spec);
+    if check.problems.is_empty() { Ok(Resolved { spec, provenance: check.provenance }) } else { Err(check.problems) }
+}
+
+/// The known word that `word` was probably meant to be.
+pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[derive(Default)]
+struct Check {
+    problems: Vec<Problem>,
+    provenance: Provenance,
+}
+
+impl Check {
+    fn problem(&mut self, origin: &Origin, message: impl Into<String>, hint: Option<String>) {
+        self.problems.push(Problem { origin: origin.clone(), message: message.into(), hint });
+    }
+
+    fn value(
+        &mut self,
+        key: &str,
+        given: Option<Given<String>>,
+        rule: impl Fn(&String) -> Result<(), String>,
+    ) -> String {
+        let Some(Given { value, origin }) = given else {
+            self.problem(&Origin::Default, format!("`{key}` has no value"), None);
+            return String::new();
+        };
+        if let Err(why) = rule(&value) {
+            self.problem(&origin, format!("`{key}: {value}`: {why}"), None);
+        }
+        self.provenance.insert(key.to_owned(), origin);
+        value
+    }
+
+    fn list<T>(
+        &mut self,
+        key: &str,
+        given: Option<Vec<Given<T>>>,
+        rule: impl Fn(&T) -> Result<String, String>,
+    ) -> Vec<T> {
+        let given = given.unwrap_or_default();
+        if given.is_empty() {
+            self.problem(&Origin::Default, format!("`{key}` is empty"), Some(format!("name at least one in `{key}`")));
+        }
+        let mut seen = BTreeMap::<String, Origin>::new();
+        let mut values = Vec::new();
+        for Given { value, origin } in given {
+            match rule(&value) {
+                Err(why) => self.problem(&origin, format!("`{key}`: {why}"), None),
+                Ok(id) => {
+                    if let Some(first) = seen.insert(id.clone(), origin.clone()) {
+                        self.problem(&origin, format!("`{key}`: `{id}` stands twice, first at {first}"), None);
+                    }
+                }
+            }
+            self.provenance.entry(key.to_owned()).or_insert(origin);
+            values.push(value);
+        }
+        values
+    }
+
+    fn ports(&mut self, given: [(&'static str, Option<Given<u32>>); 4]) -> Ports {
+        let mut taken = BTreeMap::<u16, &str>::new();
+        let [console, dashboard, minio, api] = given.map(|(key, given)| {
+            let Given { value, origin } = given?;
+            self.provenance.insert(key.to_owned(), origin.clone());
+            let Some(port) = u16::try_from(value).ok().filter(|port| *port > 0) else {
+                self.problem(&origin, format!("`{key}: {value}`: a port is a number from 1 to 65535"), None);
+                return None;
+            };
+            if let Some(other) = taken.insert(port, key) {
+                let hint = format!("give one of them another port, such as {}", port.saturating_add(1000));
+                self.problem(&origin, format!("`{key}: {port}`: `{other}` has this port already"), Some(hint));
+            }
+            Some(port)
+        });
+        Ports {
+            console: console.unwrap_or_default(),
+            dashboard: dashboard.unwrap_or_default(),
+            minio: minio.unwrap_or_default(),
+            api,
+        }
+    }
+
+    fn images(&mut self, given: Vec<(String, Given<String>)>) -> BTreeMap<String, ImageRef> {
+        let mut images = BTreeMap::new();
+        for (component, Given { value, origin }) in given {
+            if !COMPONENTS.contains(&component.as_str()) {
+                let hint = closest(&component, COMPONENTS.iter().copied())
+                    .map(|close| format!("did you mean `{close}`?"))
+                    .unwrap_or_else(|| format!("components are: {}", COMPONENTS.join(", ")));
+                self.problem(&origin, format!("`images`: there is no component `{component}`"), Some(hint));
+            }
+            match value.parse::<ImageRef>() {
+                Ok(image) => {
+                    self.provenance.insert(format!("images.{component}"), origin);
+                    images.insert(component, image);
+                }
+                Err(error) => self.problem(&origin, format!("`images.{component}`: {error}"), None),
+            }
+        }
+        images
+    }
+
+    fn namespaces(&mut self, spec: &Spec) {
+        let system = spec.system_namespace();
+        let workflows = spec.workflow_namespaces();
+        let origin = |check: &Self, key: &str| check.provenance.get(key).cloned().unwrap_or(Origin::Default);
+        if system.len() > LABEL_LIMIT {
+            let (at, over) = (origin(self, "systemProject"), system.len() - LABEL_LIMIT);
+            self.problem(
+                &at,
+                format!("the system namespace `{system}` is {over} characters too long for Kubernetes"),
+                None,
+            );
+        }
+        for project in &spec.projects {
+            let of_project = workflows.iter().filter(|namespace| namespace.project == *project);
+            let Some(longest) = of_project.max_by_key(|namespace| namespace.name.len()) else { continue };
+            if longest.name.len() > LABEL_LIMIT {
+                let (at, over) = (origin(self, "projects"), longest.name.len() - LABEL_LIMIT);
+                let message =
+                    format!("the workflow namespace `{}` is {over} characters too long for Kubernetes", longest.name);
+                self.problem(&at, message, Some(format!("shorten project `{project}` by {over}")));
+            }
+        }
+        let mut seen = BTreeMap::from([(system, "Flyte itself".to_owned())]);
+        for namespace in workflows {
+            let owner = format!("project `{}`, domain `{}`", namespace.project, namespace.domain);
+            if let Some(other) = seen.insert(namespace.name.clone(), owner.clone()) {
+                let at = origin(self, "projects");
+                self.problem(&at, format!("{owner} and {other} would share the namespace `{}`", namespace.name), None);
+            }
+        }
+    }
+}
+
+fn label(text: &str, limit: usize) -> Result<(), String> {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if text.is_empty() {
+        Err("it is empty".to_owned())
+    } else if text.len() > limit {
+        Err(format!("`{text}` has {} characters, {limit} are allowed", text.len()))
+    } else if let Some(bad) = text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')) {
+        Err(format!("`{text}` has {bad:?} in it; only lower-case letters, digits and dashes are allowed"))
+    } else if !edge(text.chars().next()) || !edge(text.chars().last()) {
+        Err(format!("`{text}` starts or ends with a dash"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Amazon's rules for bucket names, which Minio keeps too.
+fn bucket(text: &str) -> Result<(), String> {
+    if text.len() < 3 {
+        return Err("a bucket name has at least 3 characters".to_owned());
+    }
+    label(text, LABEL_LIMIT)
+}
+
+/// Minio's rules for its keys (`cmd/config/errors.go`, RELEASE.2020-12-16): at least 3 and 8 characters.
+fn secret(text: &str, least: usize) -> Result<(), String> {
+    if text.len() < least {
+        return Err(format!("Minio wants at least {least} characters"));
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("spaces and control characters are not allowed".to_owned());
+    }
+    Ok(())
+}
+
+fn kubernetes_version(text: &str) -> Result<(u32, u32), String> {
+    let wrong = || "a k3s release looks like `v1.21.2+k3s1`".to_owned();
+    let rest = text.strip_prefix('v').ok_or_else(wrong)?;
+    let (version, build) = rest.split_once(['+', '-']).ok_or_else(wrong)?;
+    let mut parts = version.split('.').map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor)), Some(Ok(_)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(wrong());
+    };
+    if !build.contains("k3s") || k3s_image(text).is_none() {
+        return Err(wrong());
+    }
+    if major != 1 || minor < 21 {
+        return Err("v1.21 is the oldest Kubernetes that is supported".to_owned());
+    }
+    Ok((major, minor))
+}
+
+/// Rancher publishes `v1.21.2+k3s1` under the tag `v1.21.2-k3s1`: a tag cannot have a plus sign.
+fn k3s_image(kubernetes: &str) -> Option<ImageRef> {
+    format!("rancher/k3s:{}", kubernetes.replace('+', "-")).parse().ok()
+}
+
+impl Spec {
+    /// Major and minor version of the node's Kubernetes, such as `(1, 21)`.
+    #[must_use]
+    pub fn kubernetes_minor(&self) -> (u32, u32) {
+        kubernetes_version(&self.kubernetes).unwrap_or((1, 21))
+    }
+}
+
+impl Default for Spec {
+    /// What `sandbox up` makes without any file, variable or flag.
+    fn default() -> Self {
+        resolve([]).expect("the built-in sandbox.yaml is valid; a test reads it").spec
+    }
+}

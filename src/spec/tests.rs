@@ -1,0 +1,151 @@
+//! The rules of a spec, by table.
+
+use super::*;
+
+fn from_file(text: &str) -> Result<Resolved, Vec<Problem>> {
+    resolve([parse(text, "sandbox.yaml").map_err(|problem| vec![problem])?])
+}
+
+fn complaints(text: &str) -> Vec<String> {
+    let problems = from_file(text).expect_err("the file was accepted");
+    let line = |problem: &Problem| match &problem.hint {
+        Some(hint) => format!("{problem} ({hint})"),
+        None => problem.to_string(),
+    };
+    problems.iter().map(line).collect()
+}
+
+#[test]
+fn the_built_in_spec_is_the_documented_one() {
+    let Resolved { spec, provenance } = resolve([]).expect("valid");
+    assert_eq!(spec.system_namespace(), "103020-flytepoc-dev");
+    let namespaces: Vec<_> = spec.workflow_namespaces().into_iter().map(|namespace| namespace.name).collect();
+    assert_eq!(
+        namespaces,
+        [
+            "103020-flytepoc-x-d-dev",
+            "103020-flytepoc-x-t-dev",
+            "103020-flytepoc-x-p-dev",
+            "103020-flytepoc-y-d-dev",
+            "103020-flytepoc-y-t-dev",
+            "103020-flytepoc-y-p-dev"
+        ]
+    );
+    assert_eq!(spec.namespace_template(), "103020-flytepoc-{{ project }}-{{ domain }}");
+    assert_eq!(spec.node_image.as_str(), "rancher/k3s:v1.21.2-k3s1");
+    assert!(provenance.values().all(|origin| *origin == Origin::Default), "{provenance:?}");
+}
+
+#[test]
+fn every_profile_resolves() {
+    for (name, _) in PROFILES {
+        let layer = profile(name, &Origin::Flag("--profile".into())).expect(name);
+        resolve([layer]).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+    }
+}
+
+#[test]
+fn a_project_may_be_called_y_without_quotes() {
+    let spec = from_file("projects: [y, n, on]\n").expect("valid").spec;
+    assert_eq!(spec.projects, ["y", "n", "on"]);
+}
+
+#[test]
+fn later_layers_win_and_every_value_knows_its_origin() {
+    let file = parse("env: uat\nports: {minio: 31084}\n", "s.yaml").expect("valid");
+    let flags =
+        Layer { env: Some(Given { value: "prod".into(), origin: Origin::Flag("--env".into()) }), ..Layer::default() };
+    let Resolved { spec, provenance } = resolve([file, flags]).expect("valid");
+    assert_eq!((spec.env.as_str(), spec.ports.minio, spec.ports.console), ("prod", 31084, 30081));
+    assert_eq!(provenance["env"].to_string(), "--env");
+    assert_eq!(provenance["ports.minio"].to_string(), "s.yaml:2:16");
+    assert_eq!(provenance["ports.console"].to_string(), "default");
+}
+
+#[test]
+fn an_image_of_the_node_wins_over_the_kubernetes_release() {
+    let spec = from_file("images: {k3s: \"my/k3s:v1.30.1-k3s1\"}\n").expect("valid").spec;
+    assert_eq!(spec.node_image.as_str(), "my/k3s:v1.30.1-k3s1");
+}
+
+#[test]
+fn wrong_files_are_told_where_and_what_would_be_right() {
+    for (text, expected) in [
+        ("nmae: a\n", "sandbox.yaml:1:1: unknown key `nmae` (did you mean `name`?)"),
+        ("ports:\n  consol: 1\n", "sandbox.yaml:2:3: unknown key `consol` (did you mean `console`?)"),
+        (
+            "name: Flyte\n",
+            "sandbox.yaml:1:7: `name: Flyte`: `Flyte` has 'F' in it; only lower-case letters, digits and dashes are allowed",
+        ),
+        (
+            "name: a123456789-123456789-123456789-1b\n",
+            "sandbox.yaml:1:7: `name: a123456789-123456789-123456789-1b`: `a123456789-123456789-123456789-1b` has 33 characters, 32 are allowed",
+        ),
+        ("projects: []\n", "default: `projects` is empty (name at least one in `projects`)"),
+        ("projects: [x, x]\n", "sandbox.yaml:1:15: `projects`: `x` stands twice, first at sandbox.yaml:1:12"),
+        ("ports: {console: 70000}\n", "sandbox.yaml:1:18: `ports.console: 70000`: a port is a number from 1 to 65535"),
+        (
+            "ports: {console: 30084}\n",
+            "default: `ports.minio: 30084`: `ports.console` has this port already (give one of them another port, such as 31084)",
+        ),
+        ("kubernetes: 1.21\n", "sandbox.yaml:1:13: `kubernetes: 1.21`: a k3s release looks like `v1.21.2+k3s1`"),
+        (
+            "kubernetes: v1.20.4+k3s1\n",
+            "sandbox.yaml:1:13: `kubernetes: v1.20.4+k3s1`: v1.21 is the oldest Kubernetes that is supported",
+        ),
+        (
+            "images: {flyteadmn: a:b}\n",
+            "sandbox.yaml:1:21: `images`: there is no component `flyteadmn` (did you mean `flyteadmin`?)",
+        ),
+        (
+            "images: {minio: \"-v\"}\n",
+            "sandbox.yaml:1:17: `images.minio`: `-v` is not an image reference: it starts with a dash",
+        ),
+        (
+            "storage: {secretKey: short}\n",
+            "sandbox.yaml:1:22: `storage.secretKey: short`: Minio wants at least 8 characters",
+        ),
+        ("env: dev\nenv: uat\n", "sandbox.yaml:2:1: the key `env` stands twice"),
+    ] {
+        assert_eq!(complaints(text), [expected], "for {text:?}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    assert_eq!(complaints("name: A\nenv: B\nports: {minio: 0}\n").len(), 3);
+}
+
+#[test]
+fn a_namespace_over_63_characters_is_refused_with_the_excess() {
+    let project = "p".repeat(42);
+    let [complaint] = &complaints(&format!("projects: [{project}]\n"))[..] else { panic!("not one a project") };
+    assert!(complaint.contains("is 1 characters too long"), "{complaint}");
+}
+
+#[test]
+fn projects_whose_namespaces_would_collide_are_refused() {
+    // Project `a`, domain `b-c` and project `a-b`, domain `c` have one namespace name.
+    let text = "projects: [a, a-b]\ndomains: [{id: b-c}, {id: c}]\n";
+    assert!(
+        complaints(text)[0].contains("would share the namespace `103020-flytepoc-a-b-c`"),
+        "{:?}",
+        complaints(text)
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in ".{0,200}") {
+        let _ = from_file(&text);
+    }
+
+    #[test]
+    fn whatever_resolves_has_namespaces_kubernetes_takes(project in "[a-z0-9-]{1,70}", env in "[a-z0-9-]{1,70}") {
+        if let Ok(Resolved { spec, .. }) = from_file(&format!("projects: [\"{project}\"]\nenv: \"{env}\"\n")) {
+            for name in spec.workflow_namespaces().into_iter().map(|n| n.name).chain([spec.system_namespace()]) {
+                proptest::prop_assert!(name.len() <= 63 && !name.starts_with('-') && !name.ends_with('-'), "{}", name);
+            }
+        }
+    }
+}

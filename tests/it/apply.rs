@@ -1,0 +1,230 @@
+//! Applying, pruning and the inventory against a Kubernetes API in memory.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use flyte_sandbox::failure::Reason;
+use flyte_sandbox::kubernetes::{Inventory, apply, client, find, prune, save};
+use flyte_sandbox::manifest::{Object, ObjectRef};
+use flyte_sandbox::report::{Change, Event, Reporter};
+use flyte_sandbox::run::{Deadline, Run};
+use flyte_sandbox::spec::Spec;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::apiserver::{ApiServer, Fault};
+
+fn run(seconds: u64) -> (Run, UnboundedReceiver<Event>) {
+    let (report, events) = Reporter::channel();
+    let deadline = Deadline::after(Duration::from_secs(seconds));
+    (Run { report, deadline, cancel: CancellationToken::new() }, events)
+}
+
+fn object(value: Value) -> Object {
+    Object::new(value).expect("an object")
+}
+
+fn config(name: &str, value: &str) -> Object {
+    object(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"key": value},
+        "metadata": {"name": name, "namespace": "default", "labels": {"app.kubernetes.io/managed-by": "sandbox"}}}))
+}
+
+fn deployment(app: &str) -> Object {
+    let container =
+        json!({"name": "c", "image": "i", "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": 2}}});
+    object(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "d", "namespace": "default", "labels": {"app.kubernetes.io/managed-by": "sandbox"}},
+        "spec": {"selector": {"matchLabels": {"app": app}},
+            "template": {"metadata": {"labels": {"app": app}}, "spec": {"containers": [container]}}}}))
+}
+
+fn changes(done: Vec<(ObjectRef, Change)>) -> Vec<(String, Change)> {
+    done.into_iter().map(|(object, change)| (object.name, change)).collect()
+}
+
+fn said(events: &mut UnboundedReceiver<Event>) -> String {
+    std::iter::from_fn(|| events.try_recv().ok()).map(|event| format!("{event:?}\n")).collect()
+}
+
+#[tokio::test]
+async fn objects_are_created_then_unchanged_then_changed() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, mut events) = run(10);
+    let first = apply(&client, &[config("a", "1"), config("b", "1")], &run).await.expect("applied");
+    assert_eq!(changes(first), [("a".to_owned(), Change::Created), ("b".to_owned(), Change::Created)]);
+    let second = apply(&client, &[config("a", "1"), config("b", "2")], &run).await.expect("applied");
+    assert_eq!(changes(second), [("a".to_owned(), Change::Unchanged), ("b".to_owned(), Change::Changed)]);
+    assert_eq!(server.get("/api/v1/namespaces/default/configmaps/b").expect("it is there")["data"]["key"], "2");
+    assert_eq!(said(&mut events).matches("Applied").count(), 4);
+}
+
+#[tokio::test]
+async fn a_write_of_a_controller_in_between_is_no_change_of_ours() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    apply(&client, &[deployment("x")], &run).await.expect("applied");
+    let mut live = server.get("/apis/apps/v1/namespaces/default/deployments/d").expect("it is there");
+    live["status"] = json!({"replicas": 1});
+    server.put(live);
+    let again = apply(&client, &[deployment("x")], &run).await.expect("applied");
+    assert_eq!(changes(again), [("d".to_owned(), Change::Unchanged)]);
+}
+
+#[tokio::test]
+async fn existing_objects_cost_one_listing_for_each_kind_and_namespace() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    let objects: Vec<_> = (0..20).map(|number| config(&format!("c{number}"), "1")).collect();
+    apply(&client, &objects, &run).await.expect("applied");
+    assert_eq!(server.requests().iter().filter(|request| request.starts_with("GET")).count(), 1);
+}
+
+#[tokio::test]
+async fn kubernetes_1_21_takes_ports_without_protocol_and_integer_quantities() {
+    let server = ApiServer::start(21).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    let service =
+        object(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "default"},
+        "spec": {"ports": [{"port": 80}]}}));
+    apply(&client, &[service, deployment("x")], &run).await.expect("applied");
+    let live = server.get("/apis/apps/v1/namespaces/default/deployments/d").expect("it is there");
+    assert_eq!(live.pointer("/spec/template/spec/containers/0/resources/limits/cpu"), Some(&json!("2")));
+}
+
+#[tokio::test]
+async fn a_namespace_and_a_kind_come_before_what_is_in_them() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    let mut inside = config("a", "1");
+    inside.set(&["metadata", "namespace"], "n");
+    let definition = object(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "flyteworkflows.flyte.lyft.com"}}));
+    let namespace = object(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}));
+    let done = apply(&client, &[inside, definition, namespace], &run).await.expect("applied");
+    let order: Vec<_> = done.into_iter().map(|(object, _)| object.kind).collect();
+    assert_eq!(order, ["Namespace", "CustomResourceDefinition", "ConfigMap"]);
+}
+
+#[tokio::test]
+async fn an_api_that_stumbles_is_asked_again_with_a_voice() {
+    let server = ApiServer::start(33).await;
+    server.fail("PATCH", 2, Fault::Answer(503, "not yet"));
+    server.fail("GET", 1, Fault::Reset);
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, mut events) = run(10);
+    let done = apply(&client, &[config("a", "1")], &run).await.expect("applied");
+    assert_eq!(changes(done), [("a".to_owned(), Change::Created)]);
+    let said = said(&mut events);
+    assert_eq!(said.matches("configmap default/a: not yet; trying again").count(), 2, "{said}");
+}
+
+#[tokio::test]
+async fn an_api_that_keeps_stumbling_ends_at_the_deadline_with_its_words() {
+    let server = ApiServer::start(33).await;
+    server.fail("PATCH", usize::MAX, Fault::Answer(503, "not yet"));
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(1);
+    let failure = apply(&client, &[config("a", "1")], &run).await.expect_err("never taken");
+    assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (Reason::Apply, Some("not yet")));
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_object_the_words_and_a_next_step() {
+    let server = ApiServer::start(33).await;
+    server.fail("PATCH", 1, Fault::Answer(422, "data: Invalid value"));
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    let failure = apply(&client, &[config("a", "1")], &run).await.expect_err("refused");
+    assert_eq!(failure.reason, Reason::Apply);
+    assert_eq!(failure.object.as_deref(), Some("configmap default/a"));
+    assert_eq!(failure.causes, ["data: Invalid value"]);
+    assert!(!failure.hints.is_empty());
+}
+
+#[tokio::test]
+async fn our_deployment_with_another_selector_is_made_anew_and_a_strangers_is_not() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    apply(&client, &[deployment("x")], &run).await.expect("applied");
+    let done = apply(&client, &[deployment("y")], &run).await.expect("made anew");
+    assert_eq!(changes(done), [("d".to_owned(), Change::Changed)]);
+    let path = "/apis/apps/v1/namespaces/default/deployments/d";
+    let mut live = server.get(path).expect("it is there");
+    assert_eq!(live["spec"]["selector"], json!({"matchLabels": {"app": "y"}}));
+    live["metadata"]["labels"] = json!({});
+    server.put(live);
+    let failure = apply(&client, &[deployment("z")], &run).await.expect_err("not ours to delete");
+    assert_eq!(failure.object.as_deref(), Some("deployment default/d"));
+    assert_eq!(server.get(path).expect("it is there")["spec"]["selector"], json!({"matchLabels": {"app": "y"}}));
+}
+
+#[tokio::test]
+async fn pruning_removes_what_vanished_and_is_ours_and_nothing_else() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, mut events) = run(10);
+    let objects = [config("kept", "1"), config("vanished", "1"), config("gone-already", "1")];
+    apply(&client, &objects[..2], &run).await.expect("applied");
+    let theirs =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "default"}});
+    server.put(theirs.clone());
+    let mut previous: BTreeSet<_> = objects.iter().map(Object::reference).collect();
+    previous.insert(object(theirs).reference());
+    let previous = Inventory { digest: "1".to_owned(), spec: Spec::default(), objects: previous };
+    let now = BTreeSet::from([objects[0].reference()]);
+    let pruned = prune(&client, &previous, &now, &run).await.expect("pruned");
+    assert_eq!(pruned, [objects[1].reference()]);
+    let there = |name: &str| server.get(&format!("/api/v1/namespaces/default/configmaps/{name}")).is_some();
+    assert_eq!(["kept", "vanished", "theirs"].map(there), [true, false, true]);
+    assert!(said(&mut events).contains("configmap default/theirs is rendered no longer"));
+}
+
+#[tokio::test]
+async fn an_object_whose_api_version_moves_on_is_not_pruned() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    let at = |version: &str| ObjectRef {
+        api_version: format!("rbac.authorization.k8s.io/{version}"),
+        kind: "Role".to_owned(),
+        namespace: Some("default".to_owned()),
+        name: "r".to_owned(),
+    };
+    let previous =
+        Inventory { digest: "1".to_owned(), spec: Spec::default(), objects: BTreeSet::from([at("v1beta1")]) };
+    let pruned = prune(&client, &previous, &BTreeSet::from([at("v1")]), &run).await.expect("pruned");
+    assert_eq!((pruned, server.requests()), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn an_inventory_comes_back_as_it_was_kept() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    assert_eq!(find(&client).await.expect("readable"), None);
+    let inventory = Inventory {
+        digest: "abc".to_owned(),
+        spec: Spec::default(),
+        objects: BTreeSet::from([config("a", "1").reference()]),
+    };
+    save(&client, "default", &inventory, &run).await.expect("kept");
+    assert_eq!(find(&client).await.expect("readable"), Some(inventory));
+}
+
+#[tokio::test]
+async fn a_damaged_inventory_is_a_failure_with_a_next_step() {
+    let server = ApiServer::start(33).await;
+    server.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"digest": "1", "objects": "["},
+        "metadata": {"name": "sandbox-inventory", "namespace": "default"}}));
+    let client = client(&server.kubeconfig()).expect("a client");
+    let failure = find(&client).await.expect_err("damaged");
+    assert_eq!(failure.object.as_deref(), Some("configmap sandbox-inventory"));
+    assert!(!failure.hints.is_empty());
+}

@@ -1,0 +1,273 @@
+//! A Flyte as it looks from outside: the three published ports, and the Kubernetes API it runs on.
+//!
+//! All four are real sockets. Permissions are decided by rules written down here, not by the table under test.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use flyte_sandbox::spec::{Ports, Spec};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// What stands in the way of a request.
+#[derive(Clone)]
+struct Broken {
+    times: usize,
+    status: u16,
+    body: String,
+}
+
+#[derive(Default)]
+struct World {
+    spec: Option<Spec>,
+    broken: Mutex<BTreeMap<String, Broken>>,
+    objects: Mutex<BTreeMap<String, Bytes>>,
+    granted: Mutex<Vec<String>>,
+}
+
+/// A Flyte that is up, and can be broken.
+pub(crate) struct FakeFlyte {
+    pub(crate) spec: Spec,
+    pub(crate) client: kube::Client,
+    world: Arc<World>,
+}
+
+impl FakeFlyte {
+    pub(crate) async fn start() -> Self {
+        let mut listeners = Vec::new();
+        for _ in 0..4 {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.expect("a free port"));
+        }
+        let ports: Vec<u16> = listeners.iter().map(|on| on.local_addr().expect("bound").port()).collect();
+        let ports = Ports { console: ports[0], dashboard: ports[1], minio: ports[2], api: Some(ports[3]) };
+        let spec = Spec { ports, ..Spec::default() };
+        let world = Arc::new(World { spec: Some(spec.clone()), ..World::default() });
+        for (name, listener) in ["console", "dashboard", "minio", "api"].into_iter().zip(listeners) {
+            let answer = move |State(world): State<Arc<World>>,
+                               method: Method,
+                               uri: Uri,
+                               headers: HeaderMap,
+                               body: Bytes| async move {
+                world.answer(name, &method, &uri, &headers, body)
+            };
+            let app = Router::new().fallback(answer).with_state(Arc::clone(&world));
+            tokio::spawn(async move { axum::serve(listener, app).await });
+        }
+        let url = format!("http://127.0.0.1:{}", ports.api.expect("set above"));
+        let config = kube::Config::new(url.parse().expect("a URL"));
+        let client = kube::Client::try_from(config).expect("a client");
+        Self { spec, client, world }
+    }
+
+    /// Answers a path with `status` and `body` instead, so many times.
+    pub(crate) fn break_path(&self, path: &str, times: usize, status: u16, body: &str) {
+        let broken = Broken { times, status, body: body.to_owned() };
+        self.world.broken.lock().expect("not poisoned").insert(path.to_owned(), broken);
+    }
+
+    /// Lets `account verb resource` be done everywhere.
+    pub(crate) fn grant(&self, what: &str) {
+        self.world.granted.lock().expect("not poisoned").push(what.to_owned());
+    }
+}
+
+fn html(body: &str) -> Response {
+    ([(header::CONTENT_TYPE, "text/html")], body.to_owned()).into_response()
+}
+
+fn json_of(value: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+fn not_found() -> Response {
+    StatusCode::NOT_FOUND.into_response()
+}
+
+fn status_of(code: u16, message: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code})
+}
+
+impl World {
+    fn spec(&self) -> &Spec {
+        self.spec.as_ref().expect("set at the start")
+    }
+
+    fn answer(&self, port: &str, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
+        if let Some(broken) = self.broken.lock().expect("not poisoned").get_mut(uri.path())
+            && broken.times > 0
+        {
+            broken.times -= 1;
+            let status = StatusCode::from_u16(broken.status).expect("a status");
+            let kind = if broken.body.starts_with('{') { "application/json" } else { "text/plain" };
+            return (status, [(header::CONTENT_TYPE, kind)], broken.body.clone()).into_response();
+        }
+        match port {
+            "console" => self.gateway(uri.path(), headers),
+            "dashboard" => self.dashboard(uri.path()),
+            "minio" => self.minio(method, uri, headers, body),
+            _ => self.kubernetes(uri.path(), &body),
+        }
+    }
+
+    fn gateway(&self, path: &str, headers: &HeaderMap) -> Response {
+        match path {
+            "/healthcheck" | "/console/healthz" => StatusCode::OK.into_response(),
+            "/console" => html(
+                "<html><script>window.env = {\"BASE_URL\":\"/console\",\"DISABLE_AUTH\":\"1\"};</script>\
+                 <div id=\"react-app\"></div><script src=\"/console/assets/main.js\"></script></html>",
+            ),
+            "/console/assets/main.js" => ([(header::CONTENT_TYPE, "application/javascript")], "1").into_response(),
+            "/api/v1/projects"
+                if headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/octet-stream") =>
+            {
+                ([(header::CONTENT_TYPE, "application/octet-stream")], vec![10_u8, 3]).into_response()
+            }
+            "/api/v1/projects" => {
+                let domains: Vec<Value> = self.spec().domains.iter().map(|domain| json!({"id": domain.id})).collect();
+                let projects = self.spec().projects.iter().map(|id| json!({"id": id, "domains": domains}));
+                json_of(&json!({"projects": projects.collect::<Vec<_>>()}))
+            }
+            _ => not_found(),
+        }
+    }
+
+    fn dashboard(&self, path: &str) -> Response {
+        match path {
+            "/" => html("<kd-root></kd-root>"),
+            "/api/v1/login/status" => json_of(&json!({"httpsMode": false})),
+            _ => match path.strip_prefix("/api/v1/pod/") {
+                Some(namespace) if self.spec().workflow_namespaces().iter().any(|ours| ours.name == namespace) => {
+                    json_of(&json!({"pods": [], "errors": []}))
+                }
+                _ => json_of(&json!({"errors": [{"ErrStatus": {"message": "is forbidden"}}]})),
+            },
+        }
+    }
+
+    fn minio(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
+        match uri.path() {
+            "/minio/health/cluster" => return StatusCode::OK.into_response(),
+            "/minio/" => {
+                let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+                return if agent.contains("Mozilla") { html("<html>") } else { StatusCode::FORBIDDEN.into_response() };
+            }
+            _ => {}
+        }
+        let signed = uri.query().is_some_and(|query| {
+            query.contains("X-Amz-Signature=")
+                && query.contains(&format!("X-Amz-Credential={}%2F", self.spec().storage.access_key))
+        });
+        if !signed {
+            return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
+        }
+        let bucket = format!("/{}", self.spec().storage.bucket);
+        let mut objects = self.objects.lock().expect("not poisoned");
+        match (method.as_str(), uri.path()) {
+            ("HEAD", path) if path.trim_end_matches('/') == bucket => StatusCode::OK.into_response(),
+            ("PUT", path) if path.starts_with(&bucket) => {
+                objects.insert(path.to_owned(), body);
+                StatusCode::OK.into_response()
+            }
+            ("GET", path) => objects.get(path).cloned().map_or_else(not_found, IntoResponse::into_response),
+            ("DELETE", path) if objects.remove(path).is_some() => StatusCode::NO_CONTENT.into_response(),
+            _ => not_found(),
+        }
+    }
+
+    fn kubernetes(&self, path: &str, body: &Bytes) -> Response {
+        let system = self.spec().system_namespace();
+        let core = format!("/api/v1/namespaces/{system}/");
+        match path {
+            "/apis/authorization.k8s.io/v1/subjectaccessreviews" => {
+                let mut review: Value = serde_json::from_slice(body).expect("a review");
+                review["status"] = json!({"allowed": self.allows(&review["spec"])});
+                return json_of(&review);
+            }
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles" => return json_of(&list("ClusterRoleList", &[])),
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings" => {
+                let theirs = json!({
+                    "metadata": {"name": "theirs"},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+                    "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "kube-system"}],
+                });
+                return json_of(&list("ClusterRoleBindingList", &[theirs]));
+            }
+            _ => {}
+        }
+        let Some(rest) = path.strip_prefix(core.as_str()) else { return not_found() };
+        if rest == "services/datacatalog:http/proxy/healthcheck" {
+            return StatusCode::OK.into_response();
+        }
+        let namespaces = self.spec().workflow_namespaces();
+        if rest == "pods" {
+            let pods = namespaces.iter().map(|namespace| {
+                let labels = json!({"sandbox.flyte/workflow-namespace": namespace.name});
+                let name = format!("flytepropeller-{}-{}-0", namespace.project, namespace.domain);
+                json!({"metadata": {"name": name, "labels": labels}, "status": {"phase": "Running"}})
+            });
+            return json_of(&list("PodList", &pods.collect::<Vec<_>>()));
+        }
+        for namespace in &namespaces {
+            let key = format!("{}-{}", namespace.project, namespace.domain);
+            let pod = format!("flytepropeller-{key}-0");
+            if rest == format!("pods/{pod}:10254/proxy/metrics") {
+                let segment = namespace.name.replace('-', "_");
+                return format!("flyte:propeller:{segment}:free_workers_count 20\n").into_response();
+            }
+            if rest == format!("configmaps/propeller-leader-{key}") {
+                let record = json!({"holderIdentity": pod}).to_string();
+                let annotations = json!({"control-plane.alpha.kubernetes.io/leader": record});
+                return json_of(&json!({"metadata": {"name": "lock", "annotations": annotations}}));
+            }
+        }
+        (StatusCode::NOT_FOUND, status_of(404, "not found").to_string()).into_response()
+    }
+
+    /// Roles as they should be.
+    fn allows(&self, spec: &Value) -> bool {
+        let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let system = self.spec().system_namespace();
+        let of = |field: &str| text(&format!("/resourceAttributes/{field}"));
+        let (verb, resource, namespace) = (of("verb"), of("resource"), of("namespace"));
+        let Some(account) = text("/user").strip_prefix(&format!("system:serviceaccount:{system}:")) else {
+            return false;
+        };
+        if self.granted.lock().expect("not poisoned").contains(&format!("{account} {verb} {resource}")) {
+            return true;
+        }
+        let namespaces = self.spec().workflow_namespaces();
+        let workflow = namespaces.iter().find(|ours| ours.name == namespace);
+        let what = [resource, of("subresource")].join("/");
+        match (account, workflow) {
+            ("flyteadmin", Some(_)) => what == "flyteworkflows/" && ["create", "delete"].contains(&verb),
+            ("kubernetes-dashboard", Some(_)) => match what.as_str() {
+                "pods/" => ["get", "list"].contains(&verb),
+                "pods/log" => verb == "get",
+                _ => false,
+            },
+            (propeller, Some(workflow)) if propeller == format!("flytepropeller-{}", workflow.project) => {
+                match what.as_str() {
+                    "flyteworkflows/" => ["get", "list", "watch", "update", "deletecollection"].contains(&verb),
+                    "flyteworkflows/finalizers" => verb == "update",
+                    "pods/" => ["get", "list", "watch", "create", "delete"].contains(&verb),
+                    _ => false,
+                }
+            }
+            (propeller, None) if namespace == system && propeller.starts_with("flytepropeller-") => {
+                what == "configmaps/"
+                    && (verb == "create"
+                        || ["get", "update"].contains(&verb) && of("name").starts_with("propeller-leader-"))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn list(kind: &str, items: &[Value]) -> Value {
+    json!({"kind": kind, "apiVersion": "v1", "metadata": {}, "items": items})
+}

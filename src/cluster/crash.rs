@@ -31,7 +31,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                     return explain(docker, node, seen.exit_code).await;
                 }
                 if look.is_multiple_of(LOG_LOOKS) {
-                    let log = docker.logs(node, LOG, Some(since)).await.unwrap_or_default();
+                    let log = docker.logs_since(node, LOG, since).await.unwrap_or_default();
                     if log.iter().any(|line| is_fatal(line) || is_usage(line)) {
                         return describe(node, "k3s has ended", &log);
                     }
@@ -50,7 +50,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
 
 /// Why the node went down, from its log.
 pub(super) async fn explain(docker: &Docker, node: &str, exit_code: i64) -> Failure {
-    let log = docker.logs(node, LOG, None).await.unwrap_or_default();
+    let log = docker.logs(node, LOG).await.unwrap_or_default();
     describe(node, &format!("k3s ended with exit code {exit_code}"), &log)
 }
 

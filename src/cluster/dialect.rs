@@ -56,7 +56,7 @@ impl Dialect {
             flag("--volume", format!("{store}:{STORE_PATH}@{}", self.node()));
         }
         flag(self.label_flag(), format!("{OWNER_LABEL}={}@{}", plan.name, self.node()));
-        for &arg in K3S_ARGS {
+        for arg in K3S_ARGS {
             match self {
                 Self::V4 => flag("--k3s-server-arg", (*arg).to_owned()),
                 Self::V5 => flag("--k3s-arg", format!("{arg}@{}", self.node())),

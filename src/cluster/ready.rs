@@ -103,7 +103,7 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
             told.clone_from(&missing);
         }
         if deadline.remaining().is_zero() {
-            let log = docker.logs(&node_name(cluster), LOG, None).await.unwrap_or_default();
+            let log = docker.logs(&node_name(cluster), LOG).await.unwrap_or_default();
             return Err(too_late(&told).on(format!("cluster {cluster}")).evidence(log));
         }
         tokio::time::sleep(LOOK.min(deadline.remaining())).await;

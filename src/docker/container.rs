@@ -106,13 +106,21 @@ impl Docker {
         }
     }
 
-    /// The last lines of a container's output, of those written at or after `since` if that is given.
+    /// The last lines of a container's output.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn logs(&self, name: &str, tail: usize, since: Option<SystemTime>) -> Result<Vec<String>, Failure> {
-        let since = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let since = since.and_then(|since| i32::try_from(since.as_secs()).ok()).unwrap_or(0);
+    pub async fn logs(&self, name: &str, tail: usize) -> Result<Vec<String>, Failure> {
+        self.logs_since(name, tail, SystemTime::UNIX_EPOCH).await
+    }
+
+    /// The last lines of a container's output, of those written at this time or later.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn logs_since(&self, name: &str, tail: usize, since: SystemTime) -> Result<Vec<String>, Failure> {
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = i32::try_from(since.as_secs()).unwrap_or(0);
         let options =
             LogsOptionsBuilder::default().stdout(true).stderr(true).since(since).tail(&tail.to_string()).build();
         let mut text = Vec::new();

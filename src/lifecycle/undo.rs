@@ -38,7 +38,7 @@ pub(super) async fn undo(mut failure: Failure, name: &str, docker: &Docker, root
 }
 
 async fn keep_log(failure: Failure, name: &str, docker: &Docker, root: &StateRoot, run: &Run) -> Failure {
-    let Ok(lines) = docker.logs(&cluster::node_name(name), LOG, None).await else { return failure };
+    let Ok(lines) = docker.logs(&cluster::node_name(name), LOG).await else { return failure };
     if lines.is_empty() {
         return failure;
     }

@@ -5,9 +5,11 @@
 //! | `apiserver.rs` | a Kubernetes API in memory |
 //! | `merge.rs` | what a server-side apply does to an object |
 //! | `docker.rs` | a Docker daemon in memory |
-//! | `flyte.rs` | what a Flyte answers on its published ports |
+//! | `flyte.rs` | a Flyte that is up, and can be broken |
+//! | `responders.rs` | what a Flyte answers on its published ports |
 
 pub(crate) mod apiserver;
 pub(crate) mod docker;
 pub(crate) mod flyte;
 mod merge;
+mod responders;

@@ -186,7 +186,7 @@ fn failure(missed: &[(&Check, Miss)], total: usize) -> Option<Failure> {
             }
         }
     }
-    Some(failure.hint("`sandbox smoke` asks again; `sandbox diagnose` saves every log and event"))
+    Some(failure.hint("`sandbox smoke` asks again; `sandbox logs` shows what a component says"))
 }
 
 #[cfg(test)]

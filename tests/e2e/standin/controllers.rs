@@ -118,7 +118,9 @@ impl Controllers {
                 "ownerReferences": owner("ReplicaSet", &set, &set_uid)}}));
         }
         let state = match (&missing, ready) {
-            (Some(image), _) => json!({"waiting": {"reason": "ErrImagePull", "message": format!("{image} is not in the node")}}),
+            (Some(image), _) => {
+                json!({"waiting": {"reason": "ErrImagePull", "message": format!("{image} is not in the node")}})
+            }
             (None, false) => json!({"waiting": {"reason": "ContainerCreating"}}),
             (None, true) => json!({"running": {}}),
         };
@@ -127,7 +129,8 @@ impl Controllers {
             .map(|container| json!({"name": container["name"], "ready": ready, "restartCount": 0, "state": state, "image": container["image"], "imageID": ""}))
             .collect();
         let phase = if ready { "Running" } else { "Pending" };
-        let condition = |kind: &str, status: bool| json!({"type": kind, "status": if status { "True" } else { "False" }});
+        let condition =
+            |kind: &str, status: bool| json!({"type": kind, "status": if status { "True" } else { "False" }});
         api.edit(&path, |pod| {
             pod["status"] = json!({"phase": phase, "containerStatuses": statuses,
                 "conditions": [condition("PodScheduled", true), condition("Ready", ready)]});

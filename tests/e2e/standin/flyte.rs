@@ -21,8 +21,7 @@ pub(super) enum Port {
 }
 
 impl Port {
-    pub(super) const ALL: [(u16, Self); 3] =
-        [(30081, Self::Console), (30082, Self::Dashboard), (30084, Self::Minio)];
+    pub(super) const ALL: [(u16, Self); 3] = [(30081, Self::Console), (30082, Self::Dashboard), (30084, Self::Minio)];
 
     const fn behind(self) -> &'static [&'static str] {
         match self {

@@ -60,7 +60,9 @@ pub(super) fn main(args: &[String]) -> ExitCode {
             println!("k3d version {}\nk3s version v1.21.2-k3s1 (default)", part.version);
             Ok(())
         }
-        ["cluster", "create", name, flags @ ..] => Asked::parse(&part, flags).and_then(|asked| create(&part, name, &asked)),
+        ["cluster", "create", name, flags @ ..] => {
+            Asked::parse(&part, flags).and_then(|asked| create(&part, name, &asked))
+        }
         other => Err(format!("unknown command {other:?} for \\\"k3d\\\"")),
     };
     match made {
@@ -84,7 +86,8 @@ impl Asked {
             true => (["--label", "--k3s-server-arg"], "server[0]"),
             false => (["--runtime-label", "--k3s-arg"], "server:0"),
         };
-        let switches = ["--no-lb", "--no-rollback", "--kubeconfig-update-default=false", "--kubeconfig-switch-context=false"];
+        let switches =
+            ["--no-lb", "--no-rollback", "--kubeconfig-update-default=false", "--kubeconfig-switch-context=false"];
         let of_4 = ["--no-hostip", "--no-image-volume"];
         let mut asked = Self::default();
         let mut flags = flags.iter();
@@ -140,7 +143,8 @@ fn create(part: &Part, name: &str, asked: &Asked) -> Result<(), String> {
     if !asked.has("--no-image-volume") {
         docker(&["volume", "create", "--label", "app=k3d", "--label", &cluster, &images])?;
     }
-    let mut run: Vec<String> = ["run", "-d", "--name", &node, "--hostname", &node, "--network", &network].map(str::to_owned).into();
+    let mut run: Vec<String> =
+        ["run", "-d", "--name", &node, "--hostname", &node, "--network", &network].map(str::to_owned).into();
     let mut option = |flag: &str, value: String| run.extend([flag.to_owned(), value]);
     option("--restart", "unless-stopped".to_owned());
     option("-e", format!("STANDIN_NODE={node}"));
@@ -180,5 +184,9 @@ fn create(part: &Part, name: &str, asked: &Asked) -> Result<(), String> {
 
 fn docker(args: &[&str]) -> Result<(), String> {
     let output = Command::new("docker").args(args).output().map_err(|error| error.to_string())?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ")) }
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " "))
+    }
 }

@@ -102,7 +102,9 @@ fn register(api: &ApiServer, node: &str, args: &[String]) {
     if api.get(&path).is_none() {
         let taints = args.iter().filter_map(|arg| arg.strip_prefix("--node-taint=")?.split_once('='));
         let taints: Vec<_> = taints
-            .filter_map(|(key, rest)| rest.split_once(':').map(|(value, effect)| json!({"key": key, "value": value, "effect": effect})))
+            .filter_map(|(key, rest)| {
+                rest.split_once(':').map(|(value, effect)| json!({"key": key, "value": value, "effect": effect}))
+            })
             .collect();
         api.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "annotations": {}},
             "spec": {"taints": taints}}));
@@ -112,7 +114,8 @@ fn register(api: &ApiServer, node: &str, args: &[String]) {
         api.put(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "system:coredns"}, "rules": []}));
     }
     api.edit(&path, |node| {
-        node["status"] = json!({"conditions": [{"type": "Ready", "status": "True", "message": "kubelet is posting ready status"}]});
+        node["status"] =
+            json!({"conditions": [{"type": "Ready", "status": "True", "message": "kubelet is posting ready status"}]});
     });
 }
 

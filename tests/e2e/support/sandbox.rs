@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,8 @@ impl Sandbox {
         remove_bystanders(&name);
         let stores = docker::stores();
         let folder = tempfile::tempdir().expect("a folder");
-        let mut sandbox = Self { ports: free_ports(), ground: ground.clone(), folder, others: BTreeMap::new(), stores, name };
+        let mut sandbox =
+            Self { ports: free_ports(), ground: ground.clone(), folder, others: BTreeMap::new(), stores, name };
         for folder in ["home", "state", "bin"] {
             std::fs::create_dir(sandbox.path(folder)).expect("a folder");
         }
@@ -91,7 +93,14 @@ impl Sandbox {
     /// The binary, with nothing of this process's environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
-        let path = std::env::join_paths([self.path("bin"), "/usr/local/sbin".into(), "/usr/sbin".into(), "/usr/bin".into(), "/sbin".into(), "/bin".into()]);
+        let path = std::env::join_paths([
+            self.path("bin"),
+            "/usr/local/sbin".into(),
+            "/usr/sbin".into(),
+            "/usr/bin".into(),
+            "/sbin".into(),
+            "/bin".into(),
+        ]);
         command
             .args(args)
             .env_clear()
@@ -140,7 +149,10 @@ impl Sandbox {
         // Locks of the image stores belong to the machine; the log of a failed node is kept for the user.
         let left: Vec<_> = left.filter(|name| !name.starts_with("sandbox-store-") && name != "failures").collect();
         assert_eq!(left, Vec::<String>::new(), "left in the state folder");
-        assert!(!self.path("home/.kube").exists() && !self.path("home/.k3d").exists(), "the user's home was written to");
+        assert!(
+            !self.path("home/.kube").exists() && !self.path("home/.k3d").exists(),
+            "the user's home was written to"
+        );
     }
 
     #[track_caller]
@@ -158,7 +170,17 @@ impl Sandbox {
         };
         let other = format!("{}-other", self.name);
         let label = format!("k3d.cluster={other}");
-        docker(&["create", "--name", &format!("k3d-{other}-server-0"), "--label", &label, "--label", "app=k3d", &image, "x"]);
+        docker(&[
+            "create",
+            "--name",
+            &format!("k3d-{other}-server-0"),
+            "--label",
+            &label,
+            "--label",
+            "app=k3d",
+            &image,
+            "x",
+        ]);
         docker(&["network", "create", "--label", "app=k3d", &format!("k3d-{other}")]);
         docker(&["volume", "create", "--label", &label, &format!("k3d-{other}-images")]);
     }
@@ -208,6 +230,13 @@ impl Running {
         Self { child, shown: format!("sandbox {}", args.join(" ")), began: Instant::now(), out, err }
     }
 
+    /// The same, with something to write to it.
+    pub(crate) fn start_with(command: Command, args: &[&str], write: impl FnOnce(ChildStdin)) -> Self {
+        let mut running = Self::start(command, args);
+        write(running.child.stdin.take().expect("a pipe"));
+        running
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -240,9 +269,15 @@ impl Running {
             }
             std::thread::sleep(LOOK);
         };
-        let text = |reader: Option<JoinHandle<String>>| reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+        let text =
+            |reader: Option<JoinHandle<String>>| reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
         let (out, err) = (text(self.out.take()), text(self.err.take()));
-        println!("{:>7.1} s  {} -> {:?}", self.began.elapsed().as_secs_f32(), self.shown, status.and_then(|status| status.code()));
+        println!(
+            "{:>7.1} s  {} -> {:?}",
+            self.began.elapsed().as_secs_f32(),
+            self.shown,
+            status.and_then(|status| status.code())
+        );
         let Some(status) = status else { panic!("{} did not end\n{out}\n{err}", self.shown) };
         Ran { status, out, err }
     }
@@ -261,7 +296,13 @@ pub(crate) fn is_running(container: &str) -> bool {
     try_docker(&["inspect", "--format", "{{.State.Running}}", container]).is_ok_and(|state| state == "true")
 }
 
-/// A file's text, or nothing.
-pub(crate) fn text_of(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
+/// The processes that were started as this program.
+pub(crate) fn processes(program: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let called = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).next().is_some_and(|first| first == program.as_os_str().as_bytes())
+    };
+    pids.filter(called).collect()
 }

@@ -111,7 +111,11 @@ async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<
 
 fn lock(path: &Path) -> Result<Option<File>, Failure> {
     let failure = || Failure::new(Reason::Internal, "cannot lock the store of images").on(path.display());
-    let file = File::options().create(true).append(true).open(path).map_err(|error| failure().caused_by(&error))?;
+    let open = || {
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        File::options().create(true).append(true).open(path)
+    };
+    let file = open().map_err(|error| failure().caused_by(&error))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -176,7 +180,7 @@ mod tests {
     #[test]
     fn a_lock_that_is_held_is_not_waited_for() {
         let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("s.lock");
+        let path = dir.path().join("not made yet").join("s.lock");
         let held = lock(&path).expect("lock");
         assert!(held.is_some());
         assert!(lock(&path).expect("no error").is_none());

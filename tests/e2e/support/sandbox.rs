@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,8 @@ use crate::standin::{Failing, Part};
 
 /// For any run of the binary.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// Set to anything, it says that others make and remove things on this daemon while the tests run.
+const SHARED: &str = "SANDBOX_E2E_SHARED";
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A sandbox's surroundings: a home, a spec, a `PATH`, and things of others beside it that must not be touched.
@@ -157,7 +161,11 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn assert_others_untouched(&self) {
         let now = docker::others(&self.name);
-        let changed: Vec<_> = self.others.iter().filter(|(key, what)| now.get(*key) != Some(what)).collect();
+        // Where others use the daemon too, only what was put there to look like this sandbox's own is held.
+        let shared = std::env::var_os(SHARED).is_some();
+        let bystander = format!("k3d-{}-other", self.name);
+        let held = self.others.iter().filter(|(key, _)| !shared || key.contains(&bystander));
+        let changed: Vec<_> = held.filter(|(key, what)| now.get(*key) != Some(what)).collect();
         assert!(changed.is_empty(), "not this sandbox's, and changed or gone: {changed:?}");
     }
 
@@ -203,9 +211,10 @@ fn remove_bystanders(name: &str) {
 
 /// Three ports that are free now, far from those of a sandbox of the user's.
 fn free_ports() -> [u16; 3] {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     let seed = u16::try_from(std::process::id() % 20_000).expect("less than 20000");
-    let candidates = (0..2000_u16).map(|step| 33_000 + (seed + step * 7) % 20_000);
-    let mut free = candidates.filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok());
+    let candidates = std::iter::repeat_with(|| 33_000 + (seed + NEXT.fetch_add(7, Ordering::Relaxed)) % 20_000);
+    let mut free = candidates.take(2000).filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok());
     let mut next = || free.next().expect("a free port");
     let mut ports = [next(), next(), next()];
     ports.sort_unstable();
@@ -227,6 +236,13 @@ impl Running {
         let out = child.stdout.take().map(read);
         let err = child.stderr.take().map(read);
         Self { child, shown: format!("sandbox {}", args.join(" ")), began: Instant::now(), out, err }
+    }
+
+    /// The same, with something to write to it.
+    pub(crate) fn start_with(command: Command, args: &[&str], write: impl FnOnce(ChildStdin)) -> Self {
+        let mut running = Self::start(command, args);
+        write(running.child.stdin.take().expect("a pipe"));
+        running
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -288,7 +304,13 @@ pub(crate) fn is_running(container: &str) -> bool {
     try_docker(&["inspect", "--format", "{{.State.Running}}", container]).is_ok_and(|state| state == "true")
 }
 
-/// A file's text, or nothing.
-pub(crate) fn text_of(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
+/// The processes that were started as this program.
+pub(crate) fn processes(program: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let called = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).next().is_some_and(|first| first == program.as_os_str().as_bytes())
+    };
+    pids.filter(called).collect()
 }

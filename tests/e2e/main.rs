@@ -9,6 +9,12 @@
 //! | `standin/` | k3d, a k3s node and a Flyte that only look like it |
 //! | `scenarios/` | the tests |
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what was real is told, and stand-ins talk as programs do"
+)]
+
 mod scenarios;
 mod standin;
 mod support;

@@ -1,22 +1,25 @@
 //! From `up` to `down`, with all that comes between.
 
 use super::Scenario;
-use crate::support::docker::docker;
+use crate::support::docker::{docker, stores};
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::{applied, outcome};
 use crate::support::sandbox::Sandbox;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_sandbox_lives_from_up_to_down_and_leaves_nothing", whole),
+    ("images_are_kept_from_one_sandbox_to_the_next", store),
     ("a_sandbox_made_with_k3d_4_works_and_leaves_nothing", with_k3d_4),
 ];
 
 fn whole() {
     let sandbox = Sandbox::new("life", &Ground::find(Wish::Real, Major::Five));
     let events = sandbox.up(&[]).exits(0).events();
-    for stage in ["plan", "preflight", "cluster", "images", "apply", "rollout", "smoke"] {
+    for stage in ["plan", "preflight", "cluster", "apply", "rollout", "smoke"] {
         assert_eq!(outcome(&events, stage), "passed", "{stage}");
     }
+    // Unchanged where the machine's store has them from an earlier sandbox.
+    assert!(["passed", "unchanged"].contains(&outcome(&events, "images")));
     let made = applied(&events, "created").len();
     assert!(made > 80, "{made} objects made");
     let probes = events.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
@@ -58,6 +61,25 @@ fn whole() {
     sandbox.run(&["down"]).exits(0).says(&format!("there is no sandbox {}", sandbox.name));
     sandbox.run(&["status"]).exits(13);
     sandbox.assert_gone();
+}
+
+fn store() {
+    let sandbox = Sandbox::new("store", &Ground::find(Wish::StandIn, Major::Five));
+    let before = stores();
+    if before.len() > 1 {
+        println!("NOT TRIED: this machine's stores {} would have to make room for one of stand-ins", before.join(", "));
+        return;
+    }
+    let up = || {
+        let events = sandbox.run(&["up", "--output", "json"]).exits(0).events();
+        sandbox.run(&["down"]).exits(0);
+        sandbox.assert_gone();
+        outcome(&events, "images").to_owned()
+    };
+    assert_eq!(up(), "passed");
+    let made: Vec<_> = stores().into_iter().filter(|store| !before.contains(store)).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(up(), "unchanged");
 }
 
 fn with_k3d_4() {

@@ -2,9 +2,11 @@
 //!
 //! Its merge has no defaults for list keys (a port without a protocol is refused) and compares quantities as text
 //! (an integer is refused): kubernetes/kubernetes#98576 and structured-merge-diff#130. Writing both out is right for
-//! every version, so it is always done.
+//! every version, so it is always done. A Secret's `stringData` is written out as the `data` that it becomes: the API
+//! keeps no `stringData`, so an apply with it never counts as unchanged.
 
-use serde_json::Value;
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
 
 use crate::manifest::Object;
 
@@ -21,6 +23,7 @@ pub fn normalise(object: &Object) -> Object {
     object.remove(&["status"]);
     match object.kind() {
         "Service" => protocols(object.get_mut("/spec/ports")),
+        "Secret" => encoded(&mut object),
         "ResourceQuota" => quantities(object.get_mut("/spec/hard")),
         "PersistentVolumeClaim" => resources(object.get_mut("/spec/resources")),
         "PersistentVolume" => quantities(object.get_mut("/spec/capacity")),
@@ -51,6 +54,16 @@ pub fn normalise(object: &Object) -> Object {
         }
     }
     object
+}
+
+fn encoded(secret: &mut Object) {
+    let texts = secret.get("/stringData").and_then(Value::as_object).cloned().unwrap_or_default();
+    for (key, text) in texts {
+        if let Some(text) = text.as_str() {
+            secret.set(&["data", &key], json!(ByteString(text.as_bytes().to_vec())));
+        }
+    }
+    secret.remove(&["stringData"]);
 }
 
 fn elements(list: Option<&mut Value>) -> impl Iterator<Item = &mut Value> {
@@ -99,6 +112,15 @@ mod tests {
             normalised(service)["spec"]["ports"],
             json!([{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}])
         );
+    }
+
+    #[test]
+    fn a_secrets_texts_become_the_data_that_the_api_keeps() {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
+            "data": {"a": "QQ=="}, "stringData": {"client_secret": "foobar"}});
+        let secret = normalised(secret);
+        assert_eq!(secret["data"], json!({"a": "QQ==", "client_secret": "Zm9vYmFy"}));
+        assert!(secret.get("stringData").is_none());
     }
 
     #[test]

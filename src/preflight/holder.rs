@@ -11,6 +11,14 @@ pub(super) struct Process {
     pub(super) command: String,
 }
 
+impl Process {
+    /// Whether it is the daemon's own, which listens for a container: the container is what is in the way.
+    pub(super) fn is_dockers(&self) -> bool {
+        let program = self.command.split(' ').next().unwrap_or_default();
+        program.rsplit('/').next() == Some("docker-proxy")
+    }
+}
+
 /// The process that listens on this TCP port of the host.
 pub(super) fn listener(port: u16) -> Option<Process> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
@@ -56,6 +64,13 @@ mod tests {
         assert_eq!(inodes(TABLE, 0x7582), ["4711"]);
         assert_eq!(inodes(TABLE, 80), ["4713"]);
         assert!(inodes(TABLE, 81).is_empty() && inodes("", 80).is_empty() && inodes("a b", 80).is_empty());
+    }
+
+    #[test]
+    fn dockers_own_listener_is_told_from_others() {
+        let process = |command: &str| Process { pid: 1, command: command.to_owned() };
+        assert!(process("/usr/bin/docker-proxy -proto tcp -host-port 30084").is_dockers());
+        assert!(!process("python3 docker-proxy").is_dockers() && !process("").is_dockers());
     }
 
     #[cfg(target_os = "linux")]

@@ -24,6 +24,8 @@ pub(super) enum Seen {
     Container { name: String, cluster: Option<String>, sandbox: Option<String> },
     /// A process listens on it.
     Process(Process),
+    /// Docker holds it for a container that is just starting or ending.
+    Passing,
     /// It could not be bound, and nobody can be named.
     Taken,
 }
@@ -42,7 +44,11 @@ pub(super) fn look(port: u16, sandbox: &str, containers: &[Container]) -> Seen {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => Seen::Free,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Seen::Privileged,
-        Err(_) => holder::listener(port).map_or(Seen::Taken, Seen::Process),
+        Err(_) => match holder::listener(port) {
+            Some(process) if process.is_dockers() => Seen::Passing,
+            Some(process) => Seen::Process(process),
+            None => Seen::Taken,
+        },
     }
 }
 
@@ -99,6 +105,7 @@ fn judge(mapping: &PortMapping, seen: &Seen, free: Option<u16>) -> Finding {
         Seen::Process(Process { pid, command }) => {
             taken(&format!("process {pid} (`{command}`)")).hint(format!("`kill {pid}` frees it"))
         }
+        Seen::Passing => taken("a container that is starting or ending").hint("`docker ps --all` shows which"),
         Seen::Taken => taken("a process of another user").hint(format!("`sudo ss -ltnp 'sport = :{port}'` names it")),
     };
     match free {

@@ -100,7 +100,10 @@ fn meddled_with(sandbox: &Sandbox) {
     sandbox.run(&["status"]).exits(5).says("flyteconsole");
     let mended = sandbox.up(&[]).exits(0).events();
     assert_eq!(applied(&mended, "created"), [format!("deployment {SYSTEM}/flyteconsole")]);
-    assert_eq!(applied(&mended, "changed"), Vec::<&str>::new());
+    // The dashboard writes its keys over this one, labels and all.
+    let changed: Vec<_> =
+        applied(&mended, "changed").into_iter().filter(|name| !name.ends_with("-key-holder")).collect();
+    assert_eq!(changed, Vec::<&str>::new());
     sandbox.run(&["smoke"]).exits(0);
 }
 

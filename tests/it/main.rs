@@ -3,6 +3,7 @@
 mod apply;
 mod cluster;
 mod docs;
+mod execution;
 mod images;
 mod preflight;
 mod rollout;

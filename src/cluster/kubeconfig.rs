@@ -69,8 +69,10 @@ fn rewrite(text: &str, cluster: &str, api_port: u16) -> Result<String, Failure> 
     let mut config = yaml::document(text).map_err(|error| unusable().caused_by(&error))?;
     let name = network_name(cluster);
     let user = format!("admin@{name}");
+    let server = config.pointer("/clusters/0/cluster/server").and_then(Value::as_str).unwrap_or_default();
+    let scheme = if server.starts_with("http://") { "http" } else { "https" };
     let edits: [(&str, Value); 7] = [
-        ("/clusters/0/cluster/server", json!(format!("https://127.0.0.1:{api_port}"))),
+        ("/clusters/0/cluster/server", json!(format!("{scheme}://127.0.0.1:{api_port}"))),
         ("/clusters/0/name", json!(name)),
         ("/users/0/name", json!(user)),
         ("/contexts/0/name", json!(name)),

@@ -21,7 +21,17 @@ pub async fn down(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
             let summary = removed.to_string();
             Ok((removed, outcome, summary))
         })
-        .await?;
+        .await;
+    let removed = match removed {
+        Ok(removed) => removed,
+        Err(failure) => {
+            // A lock without a sandbox is a leftover itself.
+            if !state.path().exists() {
+                state.remove(&lock)?;
+            }
+            return Err(failure);
+        }
+    };
     state.remove(&lock)?;
     Ok(if removed.is_empty() {
         Done { outcome: Outcome::Unchanged, summary: format!("there is no sandbox {name}") }

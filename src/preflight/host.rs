@@ -15,6 +15,9 @@ const MEMORY_WANTED: u64 = 4 * GIB;
 const DISK_NEEDED: u64 = 2 * GIB;
 const DISK_WANTED: u64 = 5 * GIB;
 
+/// Measured with the default set in a node: 62 to 78.
+const INOTIFY_PER_NODE: u64 = 80;
+
 /// Room on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Disk {
@@ -63,6 +66,18 @@ pub(super) fn disk(root: &str, disk: Disk) -> Finding {
     } else {
         Finding::fine("disk", room)
     }
+}
+
+/// Whether another node's worth of inotify instances is left: a node with a sandbox in it takes some 70, and on most
+/// machines a user has 128. Without them k3s or a propeller ends with `too many open files`.
+pub(super) fn inotify(limit: u64, other_nodes: u64) -> Finding {
+    let needed = INOTIFY_PER_NODE * (other_nodes + 1);
+    if limit >= needed || other_nodes == 0 {
+        return Finding::fine("inotify", format!("{limit} inotify instances a user"));
+    }
+    let nodes = if other_nodes == 1 { "node" } else { "nodes" };
+    Finding::warning("inotify", format!("{limit} inotify instances a user are few beside {other_nodes} k3d {nodes}"))
+        .hint(format!("`sudo sysctl -w fs.inotify.max_user_instances={}` makes more", needed.next_power_of_two() * 2))
 }
 
 /// Whether this k3d, this daemon and this node image go together (k3d's and k3s' change logs).
@@ -118,6 +133,19 @@ fn gib(bytes: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::report::Severity;
+
+    #[test]
+    fn inotify_instances_are_few_only_beside_other_nodes() {
+        for (limit, others, severity) in [
+            (128, 0, Severity::Fine),
+            (128, 1, Severity::Warning),
+            (512, 1, Severity::Fine),
+            (512, 6, Severity::Warning),
+        ] {
+            assert_eq!(inotify(limit, others).severity, severity, "{limit} beside {others}");
+        }
+        assert_eq!(inotify(128, 1).hints, ["`sudo sysctl -w fs.inotify.max_user_instances=512` makes more"]);
+    }
 
     fn about() -> About {
         About {

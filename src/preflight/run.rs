@@ -4,7 +4,7 @@ use super::finding::Finding;
 use super::host::{self, Disk};
 use super::ports;
 use crate::cluster::{ClusterPlan, K3d, NodeState, state};
-use crate::docker::Docker;
+use crate::docker::{Container, ContainerState, Docker};
 use crate::failure::Failure;
 
 /// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `k3d` are what came of
@@ -25,6 +25,9 @@ pub async fn run(docker: Result<&Docker, &Failure>, k3d: Result<&K3d, &Failure>,
                 if let Ok(k3d) = k3d {
                     found.push(host::k3d(k3d.version, &about, &plan.node_image));
                 }
+                if let Some(limit) = is_local.then(inotify_limit).flatten() {
+                    found.push(host::inotify(limit, other_nodes(&listed, &plan.name)));
+                }
                 found.push(name(&plan.name, &node));
                 containers = listed;
             }
@@ -35,6 +38,20 @@ pub async fn run(docker: Result<&Docker, &Failure>, k3d: Result<&K3d, &Failure>,
     }
     found.extend(ports::findings(plan, &containers));
     found
+}
+
+/// k3d nodes that run, this cluster's own aside.
+fn other_nodes(containers: &[Container], cluster: &str) -> u64 {
+    let runs = |container: &&Container| container.state == ContainerState::Running;
+    let of_another = |container: &&Container| {
+        container.labels.get("k3d.role").is_some_and(|role| role == "server" || role == "agent")
+            && container.labels.get("k3d.cluster").is_some_and(|other| other != cluster)
+    };
+    containers.iter().filter(runs).filter(of_another).count() as u64
+}
+
+fn inotify_limit() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?.trim().parse().ok()
 }
 
 /// Room on the file system of a path, where that is a path of this machine: Docker Desktop's is one of its own.

@@ -11,6 +11,7 @@
 //! | `changes.rs` | the difference between two sets of objects |
 //! | `lock.rs` | which images are pinned |
 //! | `verify.rs` | what holds after every render |
+//! | `error.rs` | why manifests cannot be used |
 
 mod changes;
 mod component;

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use super::changes::{self, Change};
-use super::component::{Component, component_of, is_workload};
+use super::component::{Component, FLYTE_WORKFLOWS, component_of, is_workload};
 use super::context::{Context, Draft, Warning};
 use super::error::RenderError;
 use super::lock::Lock;
@@ -115,9 +115,6 @@ fn must_be_flyte(bundle: &Bundle) -> Result<(), RenderError> {
     found.sort();
     Err(RenderError::NotFlyte { origin: bundle.origin.clone(), missing, found })
 }
-
-/// The kind of an execution.
-pub(super) const FLYTE_WORKFLOWS: &str = "flyteworkflows.flyte.lyft.com";
 
 const KINDS: [&str; 10] = [
     "Namespace",

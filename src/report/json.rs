@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -43,7 +44,8 @@ impl<W: Write + Send> View for Json<W> {
 /// The JSON Schema of a line of the stream.
 #[must_use]
 pub fn event_schema() -> Value {
-    schema_for!(Line<'_>).to_value()
+    // What is written, not what could be read: empty fields are left out.
+    SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<Line<'_>>().to_value()
 }
 
 #[cfg(test)]

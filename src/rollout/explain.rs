@@ -28,6 +28,9 @@ pub(super) fn first<'j>(judged: &'j [(&ObjectRef, Status)]) -> Option<(&'j Objec
     status.cause().map(|cause| (*object, cause))
 }
 
+/// Sandboxes side by side use up the default of 128 inotify instances a user.
+const MORE_INOTIFY: &str = "`sudo sysctl -w fs.inotify.max_user_instances=512` lets more sandboxes run side by side";
+
 /// A failure on an object, with what its container and Kubernetes say about it.
 pub(super) async fn failure(
     client: &Client,
@@ -38,21 +41,28 @@ pub(super) async fn failure(
 ) -> Failure {
     let mut failure = Failure::new(reason, what).on(object).because(&cause.reason);
     if let Some(culprit) = &cause.culprit {
-        failure = failure.evidence(log(client, culprit).await.iter().map(|line| format!("log: {line}")));
+        let lines = log(client, culprit).await;
+        failure = failure.evidence(lines.iter().map(|line| format!("log: {line}")));
+        // What a container that ended said last is nearer to the first cause than that it ended.
+        if let Some(last) = lines.iter().rev().find(|line| culprit.previous && !line.trim().is_empty()) {
+            failure = failure.because(format!("its last words: {}", last.trim()));
+            if last.contains("too many open files") {
+                failure = failure.hint(MORE_INOTIFY);
+            }
+        }
     }
     let failure = failure.evidence(cause.evidence.iter().map(|line| format!("event: {line}")));
     let says = |text: &str| cause.reason.contains(text);
-    let failure = match () {
+    match () {
         () if says("Image") => {
-            failure.hint("`sandbox images list` shows what the node has; `sandbox images load` brings an image to it")
+            failure.hint("`sandbox images list` shows which images are here; `--image` names another")
         }
         () if says("Insufficient") => {
             failure.hint("the node is too small: stop something else on it, or give Docker more memory and processors")
         }
         () if cause.culprit.is_some() => failure.hint(format!("`sandbox logs {}` shows the whole log", object.name)),
         () => failure,
-    };
-    failure.hint("`sandbox diagnose` saves logs, events and objects to a folder")
+    }
 }
 
 /// The end of a container's log, of the run that tells more, oldest line first. Nothing where there is none.

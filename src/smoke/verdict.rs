@@ -66,7 +66,7 @@ pub(super) fn failure(what: String, missed: Vec<Missed>) -> Option<Failure> {
             }
         }
     }
-    Some(failure.hint("`sandbox smoke` asks again; `sandbox diagnose` saves every log and event"))
+    Some(failure.hint("`sandbox smoke` asks again; `sandbox logs` shows what a component says"))
 }
 
 #[cfg(test)]

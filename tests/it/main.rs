@@ -1,6 +1,7 @@
 //! Integration tests: one binary, one module per subject.
 
 mod apply;
+mod architecture;
 mod cluster;
 mod docs;
 mod execution;

@@ -109,7 +109,10 @@ async fn a_crash_loop_comes_with_the_log_of_the_run_that_crashed() {
         "involvedObject": {"name": "a-1-a"}, "reason": "BackOff", "message": "Back-off restarting", "count": 4}));
     let failure = wait(&client, &[target("a")], &run().0, LONG).await.expect_err("stuck");
     assert_eq!(failure.reason, Reason::WorkloadStuck);
-    assert_eq!(failure.causes, ["container main: CrashLoopBackOff, exit code 7, 3 restarts"]);
+    assert_eq!(
+        failure.causes,
+        ["container main: CrashLoopBackOff, exit code 7, 3 restarts", "its last words: panic: no database"]
+    );
     assert_eq!(failure.evidence[..2], ["log: starting", "log: panic: no database"]);
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::super::component::FLYTE_WORKFLOWS;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
-use super::super::pipeline::FLYTE_WORKFLOWS;
 use crate::manifest::Object;
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {

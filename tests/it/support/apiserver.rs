@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{Query, Request, State};
+use axum::handler::Handler;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::merge::merged;
+use super::merge::{lay_over, merged};
 
 type Parameters = HashMap<String, String>;
 type Allow = Box<dyn Fn(&Value) -> bool + Send>;
@@ -91,14 +92,48 @@ impl ApiServer {
     /// A server of Kubernetes `1.minor` with the namespaces `default` and `kube-system`.
     pub(crate) async fn start(minor: u32) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let server = Self { store: Arc::new(Mutex::new(Store { minor, ..Store::default() })), address };
-        for name in ["default", "kube-system"] {
-            server.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
-        }
+        let server = Self::at(&listener.local_addr().expect("an address").to_string(), minor);
         let app = Router::new().fallback(answer).with_state(server.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         server
+    }
+
+    /// The same, to be served by the caller through [`ApiServer::respond`].
+    pub(crate) fn at(address: &str, minor: u32) -> Self {
+        let store = Arc::new(Mutex::new(Store { minor, ..Store::default() }));
+        let server = Self { store, address: address.to_owned() };
+        for name in ["default", "kube-system"] {
+            server.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+        }
+        server
+    }
+
+    /// Answers one request.
+    pub(crate) async fn respond(&self, request: Request) -> Response {
+        answer.call(request, self.clone()).await
+    }
+
+    /// Every object.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        self.lock().objects.values().cloned().collect()
+    }
+
+    /// Changes the object at a path, if it is there, as a controller would.
+    pub(crate) fn edit(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let path = Path::parse(path).expect("an API path");
+        let mut store = self.lock();
+        let Some(before) = store.objects.get(&path).cloned() else { return };
+        let mut after = before.clone();
+        change(&mut after);
+        if after != before {
+            store.store(path, after);
+        }
+    }
+
+    /// Removes the object at a path, if it is there.
+    pub(crate) fn remove(&self, path: &str) {
+        let path = Path::parse(path).expect("an API path");
+        self.lock().delete(&path, &Value::Null);
     }
 
     /// A kubeconfig that leads here.
@@ -205,8 +240,9 @@ impl Store {
         self.history.push((self.version, path.clone(), line));
     }
 
-    fn list(&self, at: &Path) -> Value {
-        let items: Vec<_> = self.objects.iter().filter(|(path, _)| at.holds(path)).map(|(_, object)| object).collect();
+    fn list(&self, at: &Path, parameters: &Parameters) -> Value {
+        let there = self.objects.iter().filter(|(path, object)| at.holds(path) && selected(object, parameters));
+        let items: Vec<_> = there.map(|(_, object)| object).collect();
         json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": self.version.to_string()}, "items": items})
     }
 
@@ -255,6 +291,18 @@ impl Store {
         }
     }
 
+    /// A merge patch; one that names a version wants it to be the live one.
+    fn merge(&mut self, path: Path, body: &Value) -> Response {
+        let Some(live) = self.objects.get(&path).cloned() else { return not_found(&path) };
+        let wanted = &body["metadata"]["resourceVersion"];
+        if !wanted.is_null() && *wanted != live["metadata"]["resourceVersion"] {
+            return refusal(409, "the object has been modified");
+        }
+        let mut next = live.clone();
+        lay_over(&mut next, body);
+        axum::Json(if next == live { live } else { self.store(path, next) }).into_response()
+    }
+
     fn delete(&mut self, path: &Path, body: &Value) -> Response {
         let Some(object) = self.objects.get(path) else { return not_found(path) };
         let wanted = &body["preconditions"]["uid"];
@@ -264,6 +312,12 @@ impl Store {
         self.version += 1;
         let object = self.objects.remove(path).unwrap_or_default();
         self.tell("DELETED", path, &object);
+        if path.plural == "namespaces" {
+            let within: Vec<_> = self.objects.keys().filter(|inner| inner.namespace == path.name).cloned().collect();
+            for inner in within {
+                self.delete(&inner, &Value::Null);
+            }
+        }
         axum::Json(json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})).into_response()
     }
 
@@ -279,6 +333,18 @@ impl Store {
         *times -= 1;
         Some(fault.clone())
     }
+}
+
+/// Whether a list's selectors choose the object: `key`, `key=value`, and the field `metadata.name`.
+fn selected(object: &Value, parameters: &Parameters) -> bool {
+    let part = |key: &str| parameters.get(key).map(String::as_str).unwrap_or_default();
+    let labels = part("labelSelector").split(',').filter(|wanted| !wanted.is_empty());
+    let mut labels = labels.map(|wanted| match wanted.split_once('=') {
+        Some((key, value)) => object["metadata"]["labels"][key] == value.trim_start_matches('='),
+        None => !object["metadata"]["labels"][wanted].is_null(),
+    });
+    let name = part("fieldSelector").strip_prefix("metadata.name=");
+    labels.all(|chosen| chosen) && name.is_none_or(|name| object["metadata"]["name"] == name)
 }
 
 /// Kubernetes before 1.22 wants list keys and quantities written out in an apply.
@@ -311,6 +377,7 @@ async fn answer(
     method: Method,
     uri: Uri,
     Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let mut store = server.lock();
@@ -323,6 +390,9 @@ async fn answer(
             return Body::from_stream(broken).into_response();
         }
         None => {}
+    }
+    if uri.path() == "/readyz" {
+        return "ok".into_response();
     }
     if uri.path() == "/version" {
         let minor = store.minor.to_string();
@@ -345,9 +415,12 @@ async fn answer(
             let since = parameters.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
             store.watch(path, since)
         }
-        "GET" if path.name.is_empty() => axum::Json(store.list(&path)).into_response(),
+        "GET" if path.name.is_empty() => axum::Json(store.list(&path, &parameters)).into_response(),
         "GET" => {
             store.objects.get(&path).map_or_else(|| not_found(&path), |found| axum::Json(found.clone()).into_response())
+        }
+        "PATCH" if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/merge-patch+json") => {
+            store.merge(path, &body())
         }
         "PATCH" => store.apply(path, &body(), &parameters),
         "DELETE" => store.delete(&path, &body()),

@@ -140,7 +140,11 @@ impl Executions {
     pub(crate) fn kubernetes(&mut self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Answer> {
         const FLYTE: &str = "/apis/flyte.lyft.com/v1alpha1/";
         let absent = || {
-            (StatusCode::NOT_FOUND, json!({"kind": "Status", "status": "Failure", "message": "not found", "code": 404}))
+            (
+                StatusCode::NOT_FOUND,
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "not found",
+                "reason": "NotFound", "code": 404}),
+            )
         };
         let workflow = |namespace: &str, name: &str| {
             json!({"apiVersion": "flyte.lyft.com/v1alpha1", "kind": "FlyteWorkflow",

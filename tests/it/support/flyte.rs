@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::execution::{Executions, Trouble};
+use super::responders::{Kept, Responders, json_of, not_found};
 
 /// What stands in the way of a request.
 #[derive(Clone)]
@@ -28,7 +29,7 @@ struct Broken {
 struct World {
     spec: Option<Spec>,
     broken: Mutex<BTreeMap<String, Broken>>,
-    objects: Mutex<BTreeMap<String, Bytes>>,
+    objects: Kept,
     granted: Mutex<Vec<String>>,
     executions: Mutex<Executions>,
 }
@@ -96,18 +97,6 @@ impl FakeFlyte {
     }
 }
 
-fn html(body: &str) -> Response {
-    ([(header::CONTENT_TYPE, "text/html")], body.to_owned()).into_response()
-}
-
-fn json_of(value: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
-}
-
-fn not_found() -> Response {
-    StatusCode::NOT_FOUND.into_response()
-}
-
 fn status_of(code: u16, message: &str) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code})
 }
@@ -115,6 +104,10 @@ fn status_of(code: u16, message: &str) -> Value {
 impl World {
     fn spec(&self) -> &Spec {
         self.spec.as_ref().expect("set at the start")
+    }
+
+    fn flyte(&self) -> Responders<'_> {
+        Responders { spec: self.spec(), objects: Arc::clone(&self.objects) }
     }
 
     fn answer(&self, port: &str, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
@@ -138,75 +131,10 @@ impl World {
             return (status, json_of(&json)).into_response();
         }
         match port {
-            "console" => self.gateway(uri.path(), headers),
-            "dashboard" => self.dashboard(uri.path()),
-            "minio" => self.minio(method, uri, headers, body),
+            "console" => self.flyte().gateway(uri.path(), headers),
+            "dashboard" => self.flyte().dashboard(uri.path()),
+            "minio" => self.flyte().minio(method, uri, headers, body),
             _ => self.kubernetes(uri.path(), &body),
-        }
-    }
-
-    fn gateway(&self, path: &str, headers: &HeaderMap) -> Response {
-        match path {
-            "/healthcheck" | "/console/healthz" => StatusCode::OK.into_response(),
-            "/console" => html(
-                "<html><script>window.env = {\"BASE_URL\":\"/console\",\"DISABLE_AUTH\":\"1\"};</script>\
-                 <div id=\"react-app\"></div><script src=\"/console/assets/main.js\"></script></html>",
-            ),
-            "/console/assets/main.js" => ([(header::CONTENT_TYPE, "application/javascript")], "1").into_response(),
-            "/api/v1/projects"
-                if headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/octet-stream") =>
-            {
-                ([(header::CONTENT_TYPE, "application/octet-stream")], vec![10_u8, 3]).into_response()
-            }
-            "/api/v1/projects" => {
-                let domains: Vec<Value> = self.spec().domains.iter().map(|domain| json!({"id": domain.id})).collect();
-                let projects = self.spec().projects.iter().map(|id| json!({"id": id, "domains": domains}));
-                json_of(&json!({"projects": projects.collect::<Vec<_>>()}))
-            }
-            _ => not_found(),
-        }
-    }
-
-    fn dashboard(&self, path: &str) -> Response {
-        match path {
-            "/" => html("<kd-root></kd-root>"),
-            "/api/v1/login/status" => json_of(&json!({"httpsMode": false})),
-            _ => match path.strip_prefix("/api/v1/pod/") {
-                Some(namespace) if self.spec().workflow_namespaces().iter().any(|ours| ours.name == namespace) => {
-                    json_of(&json!({"pods": [], "errors": []}))
-                }
-                _ => json_of(&json!({"errors": [{"ErrStatus": {"message": "is forbidden"}}]})),
-            },
-        }
-    }
-
-    fn minio(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
-        match uri.path() {
-            "/minio/health/cluster" => return StatusCode::OK.into_response(),
-            "/minio/" => {
-                let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-                return if agent.contains("Mozilla") { html("<html>") } else { StatusCode::FORBIDDEN.into_response() };
-            }
-            _ => {}
-        }
-        let signed = uri.query().is_some_and(|query| {
-            query.contains("X-Amz-Signature=")
-                && query.contains(&format!("X-Amz-Credential={}%2F", self.spec().storage.access_key))
-        });
-        if !signed {
-            return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
-        }
-        let bucket = format!("/{}", self.spec().storage.bucket);
-        let mut objects = self.objects.lock().expect("not poisoned");
-        match (method.as_str(), uri.path()) {
-            ("HEAD", path) if path.trim_end_matches('/') == bucket => StatusCode::OK.into_response(),
-            ("PUT", path) if path.starts_with(&bucket) => {
-                objects.insert(path.to_owned(), body);
-                StatusCode::OK.into_response()
-            }
-            ("GET", path) => objects.get(path).cloned().map_or_else(not_found, IntoResponse::into_response),
-            ("DELETE", path) if objects.remove(path).is_some() => StatusCode::NO_CONTENT.into_response(),
-            _ => not_found(),
         }
     }
 
@@ -229,6 +157,9 @@ impl World {
                 return json_of(&list("ClusterRoleBindingList", &[theirs]));
             }
             _ => {}
+        }
+        if path.ends_with("/events") {
+            return json_of(&list("EventList", &[]));
         }
         if path == format!("/apis/apps/v1/namespaces/{system}/deployments") {
             let pod = json!({"containers": [{"name": "postgres", "image": "registry.example/postgres:1"}]});

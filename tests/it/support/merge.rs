@@ -37,7 +37,8 @@ fn withdraw(live: &mut Value, before: &Value, body: &Value) {
     }
 }
 
-fn lay_over(live: &mut Value, body: &Value) {
+/// Lays `body` over `live`: mappings merge, anything else is replaced.
+pub(crate) fn lay_over(live: &mut Value, body: &Value) {
     match (live, body) {
         (Value::Object(live), Value::Object(body)) => {
             for (key, value) in body {

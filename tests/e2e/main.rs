@@ -1,0 +1,43 @@
+//! The real binary against a real Docker Engine.
+//!
+//! With real k3d and real images where the machine has them, and else with stand-ins, which are this very program under
+//! other names: see `standin/`. Nothing is skipped; every test says first what was real.
+//!
+//! | folder | what |
+//! |---|---|
+//! | `support/` | what the machine has, and one sandbox to drive, with a guard that leaves nothing behind |
+//! | `standin/` | k3d, a k3s node and a Flyte that only look like it |
+//! | `scenarios/` | the tests |
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what was real is told, and stand-ins talk as programs do"
+)]
+
+mod scenarios;
+mod standin;
+mod support;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let called = std::env::args().next().unwrap_or_default();
+    let name = Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    if let Some(code) = standin::play(&name) {
+        return code;
+    }
+    let trials = scenarios::all().into_iter().map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    });
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let ended = libtest_mimic::run(&arguments, trials.collect());
+    support::images::remove();
+    ended.exit_code()
+}

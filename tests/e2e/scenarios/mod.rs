@@ -1,0 +1,32 @@
+//! The tests.
+//!
+//! | file | what |
+//! |---|---|
+//! | `life.rs` | from `up` to `down`, with all that comes between |
+//! | `in_the_way.rs` | what is found before anything is touched |
+//! | `interrupted.rs` | runs that are stopped, politely and not |
+//! | `together.rs` | two sandboxes, and two runs on one |
+//! | `failing.rs` | k3d, nodes and images that fail |
+//! | `manifests.rs` | manifests of others |
+
+mod failing;
+mod in_the_way;
+mod interrupted;
+mod life;
+mod manifests;
+mod together;
+
+/// A test's name, which says what holds, and the test.
+pub(crate) type Scenario = (&'static str, fn());
+
+pub(crate) fn all() -> Vec<Scenario> {
+    [
+        life::SCENARIOS,
+        in_the_way::SCENARIOS,
+        interrupted::SCENARIOS,
+        together::SCENARIOS,
+        failing::SCENARIOS,
+        manifests::SCENARIOS,
+    ]
+    .concat()
+}

@@ -1,0 +1,186 @@
+//! What becomes of what was applied: the work of the controllers, the scheduler and the kubelet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use flyte_sandbox::manifest::ImageRef;
+use serde_json::{Value, json};
+
+use super::apiserver::ApiServer;
+use super::{containerd, flyte};
+
+/// From a pod's birth to its readiness.
+const START: Duration = Duration::from_millis(300);
+const REVISION: &str = "deployment.kubernetes.io/revision";
+const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+const WORKFLOW_NAMESPACE: &str = "sandbox.flyte/workflow-namespace";
+
+/// What is remembered between two rounds.
+#[derive(Default)]
+pub(super) struct Controllers {
+    born: BTreeMap<String, Instant>,
+}
+
+/// A Deployment, and the names of what its current template makes.
+struct Deployed<'a> {
+    object: &'a Value,
+    namespace: &'a str,
+    name: &'a str,
+    hash: String,
+}
+
+impl<'a> Deployed<'a> {
+    fn of(object: &'a Value) -> Option<Self> {
+        let text = |key: &str| object["metadata"][key].as_str();
+        let (namespace, name) = (text("namespace")?, text("name")?);
+        let mut hasher = DefaultHasher::new();
+        object["spec"]["template"].to_string().hash(&mut hasher);
+        Some(Self { object, namespace, name, hash: format!("{:08x}", hasher.finish() >> 32) })
+    }
+
+    fn set(&self) -> String {
+        format!("{}-{}", self.name, self.hash)
+    }
+
+    fn pod(&self) -> String {
+        format!("{}-0", self.set())
+    }
+
+    fn path(&self, root: &str, plural: &str, name: &str) -> String {
+        format!("/{root}/namespaces/{}/{plural}/{name}", self.namespace)
+    }
+
+    fn images(&self) -> Vec<ImageRef> {
+        let spec = &self.object["spec"]["template"]["spec"];
+        let containers = ["initContainers", "containers"].map(|key| spec[key].as_array().cloned().unwrap_or_default());
+        let images = containers.iter().flatten().filter_map(|container| container["image"].as_str());
+        images.filter_map(|image| image.parse().ok()).collect()
+    }
+}
+
+impl Controllers {
+    /// One round: everything that is due.
+    pub(super) fn round(&mut self, api: &ApiServer, node: &str) {
+        let objects = api.objects();
+        network(api, &objects, node);
+        let open = objects.iter().any(|object| {
+            object["kind"] == "Node" && object["spec"]["taints"].as_array().is_none_or(std::vec::Vec::is_empty)
+        });
+        let images = containerd::images();
+        let mut alive = BTreeSet::new();
+        for object in &objects {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            match object["kind"].as_str() {
+                Some("Namespace") => account(api, name),
+                Some("Deployment") => {
+                    let Some(deployed) = Deployed::of(object) else { continue };
+                    alive.extend([deployed.set(), deployed.pod()].map(|name| format!("{}/{name}", deployed.namespace)));
+                    let missing = deployed.images().into_iter().find(|image| !images.contains_key(&image.canonical()));
+                    self.deploy(api, &deployed, open, missing);
+                }
+                _ => {}
+            }
+        }
+        for object in &objects {
+            let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+            let plural = match object["kind"].as_str() {
+                Some("ReplicaSet") => "apis/apps/v1/namespaces/NAMESPACE/replicasets",
+                Some("Pod") => "api/v1/namespaces/NAMESPACE/pods",
+                _ => continue,
+            };
+            if !alive.contains(&format!("{}/{}", text("namespace"), text("name"))) {
+                api.remove(&format!("/{}/{}", plural.replace("NAMESPACE", text("namespace")), text("name")));
+            }
+        }
+        lead(api, &objects);
+    }
+
+    fn deploy(&mut self, api: &ApiServer, deployed: &Deployed<'_>, open: bool, missing: Option<ImageRef>) {
+        let key = format!("{}/{}", deployed.namespace, deployed.pod());
+        if !open && !self.born.contains_key(&key) {
+            return;
+        }
+        let lived = self.born.entry(key).or_insert_with(Instant::now).elapsed();
+        let ready = missing.is_none() && lived >= START;
+        let (object, template) = (deployed.object, &deployed.object["spec"]["template"]);
+        let owner = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
+        let (set, pod) = (deployed.set(), deployed.pod());
+        let set_uid = format!("uid-of-{}-{set}", deployed.namespace);
+        let path = deployed.path("api/v1", "pods", &pod);
+        if api.get(&path).is_none() {
+            api.put(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {
+                "name": set, "namespace": deployed.namespace, "uid": set_uid, "annotations": {REVISION: "1"},
+                "labels": template["metadata"]["labels"],
+                "ownerReferences": owner("Deployment", deployed.name, object["metadata"]["uid"].as_str().unwrap_or_default())}}));
+            api.put(json!({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"], "metadata": {
+                "name": pod, "namespace": deployed.namespace, "labels": template["metadata"]["labels"],
+                "ownerReferences": owner("ReplicaSet", &set, &set_uid)}}));
+        }
+        let state = match (&missing, ready) {
+            (Some(image), _) => {
+                json!({"waiting": {"reason": "ErrImagePull", "message": format!("{image} is not in the node")}})
+            }
+            (None, false) => json!({"waiting": {"reason": "ContainerCreating"}}),
+            (None, true) => json!({"running": {}}),
+        };
+        let names = template["spec"]["containers"].as_array().into_iter().flatten();
+        let statuses: Vec<_> = names
+            .map(|container| json!({"name": container["name"], "ready": ready, "restartCount": 0, "state": state, "image": container["image"], "imageID": ""}))
+            .collect();
+        let phase = if ready { "Running" } else { "Pending" };
+        let condition =
+            |kind: &str, status: bool| json!({"type": kind, "status": if status { "True" } else { "False" }});
+        api.edit(&path, |pod| {
+            pod["status"] = json!({"phase": phase, "containerStatuses": statuses,
+                "conditions": [condition("PodScheduled", true), condition("Ready", ready)]});
+        });
+        let (name, count) = (deployed.path("apis/apps/v1", "deployments", deployed.name), u64::from(ready));
+        let seen = object["metadata"]["generation"].clone();
+        api.edit(&name, |deployment| {
+            deployment["metadata"]["annotations"][REVISION] = "1".into();
+            deployment["status"] = json!({"observedGeneration": seen, "replicas": 1, "updatedReplicas": 1,
+                "readyReplicas": count, "availableReplicas": count,
+                "conditions": [condition("Available", ready), condition("Progressing", true)]});
+        });
+    }
+}
+
+fn account(api: &ApiServer, namespace: &str) {
+    if api.get(&format!("/api/v1/namespaces/{namespace}/serviceaccounts/default")).is_none() {
+        api.put(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}));
+    }
+}
+
+/// The pod network comes up once the node has its subnet.
+fn network(api: &ApiServer, objects: &[Value], node: &str) {
+    let has_subnet = |object: &Value| object["kind"] == "Node" && !object["spec"]["podCIDR"].is_null();
+    if objects.iter().any(has_subnet) && !std::path::Path::new(super::FLANNEL).exists() {
+        std::fs::create_dir_all("/run/flannel").expect("a folder");
+        std::fs::write(super::FLANNEL, "").expect("a file");
+        api.edit(&format!("/api/v1/nodes/{node}"), |node| {
+            node["metadata"]["annotations"]["flannel.alpha.coreos.com/backend-type"] = "vxlan".into();
+        });
+    }
+}
+
+/// Every propeller that runs takes its lock.
+fn lead(api: &ApiServer, objects: &[Value]) {
+    let Some(spec) = flyte::spec(objects) else { return };
+    let system = spec.system_namespace();
+    for namespace in spec.workflow_namespaces() {
+        let runs = |object: &&Value| {
+            object["kind"] == "Pod"
+                && object["metadata"]["labels"][WORKFLOW_NAMESPACE] == namespace.name
+                && object["status"]["phase"] == "Running"
+        };
+        let Some(pod) = objects.iter().find(runs) else { continue };
+        let lock = format!("propeller-leader-{}-{}", namespace.project, namespace.domain);
+        let record = json!({"holderIdentity": pod["metadata"]["name"]}).to_string();
+        let held = api.get(&format!("/api/v1/namespaces/{system}/configmaps/{lock}"));
+        if held.is_none_or(|held| held["metadata"]["annotations"][LEADER] != record) {
+            api.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": lock, "namespace": system, "annotations": {LEADER: record}}}));
+        }
+    }
+}

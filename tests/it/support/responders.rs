@@ -1,0 +1,98 @@
+//! What a working Flyte answers on its three published ports.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use flyte_sandbox::spec::Spec;
+use serde_json::{Value, json};
+
+/// What is kept in the object store, by path.
+pub(crate) type Kept = Arc<Mutex<BTreeMap<String, Bytes>>>;
+
+/// A Flyte that was brought up for this spec.
+pub(crate) struct Responders<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) objects: Kept,
+}
+
+fn html(body: &str) -> Response {
+    ([(header::CONTENT_TYPE, "text/html")], body.to_owned()).into_response()
+}
+
+pub(crate) fn json_of(value: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+pub(crate) fn not_found() -> Response {
+    StatusCode::NOT_FOUND.into_response()
+}
+
+impl Responders<'_> {
+    pub(crate) fn gateway(&self, path: &str, headers: &HeaderMap) -> Response {
+        match path {
+            "/healthcheck" | "/console/healthz" => StatusCode::OK.into_response(),
+            "/console" => html(
+                "<html><script>window.env = {\"BASE_URL\":\"/console\",\"DISABLE_AUTH\":\"1\"};</script>\
+                 <div id=\"react-app\"></div><script src=\"/console/assets/main.js\"></script></html>",
+            ),
+            "/console/assets/main.js" => ([(header::CONTENT_TYPE, "application/javascript")], "1").into_response(),
+            "/api/v1/projects"
+                if headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/octet-stream") =>
+            {
+                ([(header::CONTENT_TYPE, "application/octet-stream")], vec![10_u8, 3]).into_response()
+            }
+            "/api/v1/projects" => {
+                let domains: Vec<Value> = self.spec.domains.iter().map(|domain| json!({"id": domain.id})).collect();
+                let projects = self.spec.projects.iter().map(|id| json!({"id": id, "domains": domains}));
+                json_of(&json!({"projects": projects.collect::<Vec<_>>()}))
+            }
+            _ => not_found(),
+        }
+    }
+
+    pub(crate) fn dashboard(&self, path: &str) -> Response {
+        match path {
+            "/" => html("<kd-root></kd-root>"),
+            "/api/v1/login/status" => json_of(&json!({"httpsMode": false})),
+            _ => match path.strip_prefix("/api/v1/pod/") {
+                Some(namespace) if self.spec.workflow_namespaces().iter().any(|ours| ours.name == namespace) => {
+                    json_of(&json!({"pods": [], "errors": []}))
+                }
+                _ => json_of(&json!({"errors": [{"ErrStatus": {"message": "is forbidden"}}]})),
+            },
+        }
+    }
+
+    pub(crate) fn minio(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
+        match uri.path() {
+            "/minio/health/cluster" => return StatusCode::OK.into_response(),
+            "/minio/" => {
+                let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+                return if agent.contains("Mozilla") { html("<html>") } else { StatusCode::FORBIDDEN.into_response() };
+            }
+            _ => {}
+        }
+        let signed = uri.query().is_some_and(|query| {
+            query.contains("X-Amz-Signature=")
+                && query.contains(&format!("X-Amz-Credential={}%2F", self.spec.storage.access_key))
+        });
+        if !signed {
+            return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
+        }
+        let bucket = format!("/{}", self.spec.storage.bucket);
+        let mut objects = self.objects.lock().expect("not poisoned");
+        match (method.as_str(), uri.path()) {
+            ("HEAD", path) if path.trim_end_matches('/') == bucket => StatusCode::OK.into_response(),
+            ("PUT", path) if path.starts_with(&bucket) => {
+                objects.insert(path.to_owned(), body);
+                StatusCode::OK.into_response()
+            }
+            ("GET", path) => objects.get(path).cloned().map_or_else(not_found, IntoResponse::into_response),
+            ("DELETE", path) if objects.remove(path).is_some() => StatusCode::NO_CONTENT.into_response(),
+            _ => not_found(),
+        }
+    }
+}

@@ -22,13 +22,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 type Blame = fn(&str) -> Culprit;
 
 /// Task and workflow, and the workflow read back from the object store.
-pub(super) async fn register(trial: &Trial, context: &Context<'_>) -> Result<(), Miss> {
+pub(super) async fn register(trial: &Trial, context: &Context<'_>, deadline: Deadline) -> Result<(), Miss> {
     let by_admin: Blame = |words| Culprit::of_words(words, Culprit::Admin);
-    ask(context, Method::POST, "/api/v1/tasks", Some(trial.task()), by_admin).await?;
-    ask(context, Method::POST, "/api/v1/workflows", Some(trial.workflow()), by_admin).await?;
+    ask(context, (Method::POST, "/api/v1/tasks"), Some(trial.task()), by_admin, deadline).await?;
+    ask(context, (Method::POST, "/api/v1/workflows"), Some(trial.workflow()), by_admin, deadline).await?;
     // Where the bucket was missing, the write was lost without a word, and reading it back fails.
     let by_storage: Blame = |words| Culprit::of_words(words, Culprit::Storage);
-    let reply = ask(context, Method::GET, &trial.workflow_path(), None, by_storage).await?;
+    let reply = ask(context, (Method::GET, &trial.workflow_path()), None, by_storage, deadline).await?;
     let compiled = serde_json::from_slice::<Value>(&reply.body).ok();
     match compiled.as_ref().and_then(|workflow| workflow.pointer("/closure/compiled_workflow/primary")) {
         Some(_) => Ok(()),
@@ -37,14 +37,14 @@ pub(super) async fn register(trial: &Trial, context: &Context<'_>) -> Result<(),
 }
 
 /// Launch plan and execution. Creating it, admin makes a FlyteWorkflow.
-pub(super) async fn launch(trial: &Trial, context: &Context<'_>) -> Result<(), Miss> {
+pub(super) async fn launch(trial: &Trial, context: &Context<'_>, deadline: Deadline) -> Result<(), Miss> {
     let by_admin: Blame = |words| Culprit::of_words(words, Culprit::Admin);
-    ask(context, Method::POST, "/api/v1/launch_plans", Some(trial.launch_plan()), by_admin).await?;
+    ask(context, (Method::POST, "/api/v1/launch_plans"), Some(trial.launch_plan()), by_admin, deadline).await?;
     let by_role: Blame = |words| match words.contains("failed to create workflow in propeller") {
         true => Culprit::of_words(words, Culprit::Permission),
         false => Culprit::of_words(words, Culprit::Admin),
     };
-    ask(context, Method::POST, "/api/v1/executions", Some(trial.execution()), by_role).await.map(|_| ())
+    ask(context, (Method::POST, "/api/v1/executions"), Some(trial.execution()), by_role, deadline).await.map(|_| ())
 }
 
 /// An execution as admin tells it.
@@ -104,9 +104,9 @@ pub(super) async fn look(trial: &Trial, context: &Context<'_>) -> Result<Executi
 }
 
 /// The address of the log, as admin gives it to the console.
-pub(super) async fn log_link(trial: &Trial, context: &Context<'_>) -> Result<String, Miss> {
+pub(super) async fn log_link(trial: &Trial, context: &Context<'_>, deadline: Deadline) -> Result<String, Miss> {
     let by_admin: Blame = |words| Culprit::of_words(words, Culprit::Admin);
-    let reply = ask(context, Method::GET, &trial.task_executions_path(), None, by_admin).await?;
+    let reply = ask(context, (Method::GET, &trial.task_executions_path()), None, by_admin, deadline).await?;
     let tasks = serde_json::from_slice::<Value>(&reply.body).unwrap_or_default();
     let link = tasks.pointer("/task_executions/0/closure/logs/0/uri").and_then(Value::as_str);
     link.map(str::to_owned).ok_or_else(|| {
@@ -118,12 +118,12 @@ pub(super) async fn log_link(trial: &Trial, context: &Context<'_>) -> Result<Str
 /// Asks until there is an answer, good or bad.
 async fn ask(
     context: &Context<'_>,
-    method: Method,
-    path: &str,
+    (method, path): (Method, &str),
     body: Option<Value>,
     blame: Blame,
+    deadline: Deadline,
 ) -> Result<Reply, Miss> {
-    let deadline = Deadline::after(STEP);
+    let deadline = deadline.at_most(STEP);
     loop {
         match once(context, &method, path, body.as_ref()).await {
             Ok(reply) => return Ok(reply),

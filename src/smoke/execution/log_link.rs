@@ -25,7 +25,7 @@ struct Link {
 }
 
 /// Follows the link as the dashboard's page does, and finds the marker. Returns the pod's name.
-pub(super) async fn read(trial: &Trial, context: &Context<'_>, link: &str) -> Result<String, Miss> {
+pub(super) async fn read(trial: &Trial, context: &Context<'_>, link: &str, deadline: Deadline) -> Result<String, Miss> {
     let Link { port, namespace, pod } = parse(link).ok_or_else(|| {
         let wanted = "not of the form http://localhost:<port>/#/log/<namespace>/<pod>/pod?namespace=<namespace>";
         Culprit::Propeller.blame(Miss::new(link, wanted))
@@ -39,7 +39,7 @@ pub(super) async fn read(trial: &Trial, context: &Context<'_>, link: &str) -> Re
         return leads_to(format!("namespace {namespace}, and its workflow namespace is {}", trial.at.name));
     }
     let url = context.dashboard(&format!("/api/v1/log/{namespace}/{pod}/{pod}"));
-    let deadline = Deadline::after(WITHIN);
+    let deadline = deadline.at_most(WITHIN);
     loop {
         let seen = match context.http.get(&url).await.and_then(|reply| reply.expect(StatusCode::OK)) {
             Ok(reply) => has_marker(&reply),

@@ -27,21 +27,21 @@ pub(super) async fn run(
     let mut pair = Pair { trial, board, verdicts: Vec::new() };
     let missed = async {
         pair.check(registered, async {
-            admin::register(trial, context).await?;
+            admin::register(trial, context, deadline).await?;
             Ok("read back with its compiled workflow".to_owned())
         })
         .await?;
         pair.check(executed, async {
-            admin::launch(trial, context).await?;
-            made(trial, context).await?;
+            admin::launch(trial, context, deadline).await?;
+            made(trial, context, deadline).await?;
             let tell = |note: &str| board.missed(&trial.pair(), format!("{}: {note}", trial.pair()));
             let pod = progress::until_succeeded(trial, context, deadline, tell).await?;
             Ok(format!("SUCCEEDED, pod {pod} in {}", trial.at.name))
         })
         .await?;
         pair.check(logged, async {
-            let link = admin::log_link(trial, context).await?;
-            let pod = log_link::read(trial, context, &link).await?;
+            let link = admin::log_link(trial, context, deadline).await?;
+            let pod = log_link::read(trial, context, &link, deadline).await?;
             Ok(format!("the log of {pod} in {}", trial.at.name))
         })
         .await
@@ -50,8 +50,8 @@ pub(super) async fn run(
     (pair.verdicts, missed)
 }
 
-async fn made(trial: &Trial, context: &Context<'_>) -> Result<(), Miss> {
-    let deadline = Deadline::after(VISIBLE);
+async fn made(trial: &Trial, context: &Context<'_>, deadline: Deadline) -> Result<(), Miss> {
+    let deadline = deadline.at_most(VISIBLE);
     loop {
         match traces::is_in_its_namespace(trial, &context.api).await {
             Err(miss) if !miss.settled && !deadline.remaining().is_zero() => tokio::time::sleep(PAUSE).await,

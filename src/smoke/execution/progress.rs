@@ -83,7 +83,10 @@ impl Picture {
         // In this order: the pod of an execution that has succeeded is there.
         let looked = async {
             self.execution = admin::look(trial, context).await?;
-            self.pod = traces::pod(trial, &context.api).await?;
+            // Propeller deletes the pod of a task that failed; what was seen of it says why.
+            if let Some(seen) = traces::pod(trial, &context.api).await? {
+                self.pod = Some(seen);
+            }
             Ok(())
         };
         self.trouble = looked.await.err();

@@ -70,7 +70,7 @@ pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
 /// Keeps the inventory in the system namespace.
 ///
 /// # Errors
-/// As [`apply`](super::apply).
+/// As [`apply`](super::apply()).
 pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: &Run) -> Result<(), Failure> {
     let what = "cannot keep what was applied";
     let place = place(namespace);

@@ -67,7 +67,8 @@ async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options, run:
     if ground.node == NodeState::Running && is_unchanged(plan, host, ground, again, run).await? {
         return Ok(Outcome::Unchanged);
     }
-    let ((client, before), ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run),)?;
+    obtain_node(plan, ground, run).await?;
+    let ((client, before), ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run))?;
     converge::workloads(&client, plan, before, run).await?;
     prove(&plan.spec, client, smoke::BUDGET, options.executions, run).await?;
     Ok(Outcome::Passed)
@@ -93,6 +94,21 @@ async fn is_unchanged(
     .await?;
     prove(&plan.spec, running.client, SETTLED, executions, run).await?;
     Ok(true)
+}
+
+/// The image that the node is made from. Where it is not here nothing can begin, so all images are pulled first: what is
+/// missing is told in one go, and k3d never pulls, which it does without a word and without an end.
+async fn obtain_node(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> {
+    let node_image = &plan.cluster.node_image;
+    if ground.docker.image(node_image).await?.is_some() {
+        return Ok(());
+    }
+    let all: Vec<_> = std::iter::once(node_image).chain(&plan.images).cloned().collect();
+    run.stage(Stage::Images, async {
+        let images = images::obtain(&ground.docker, &all, run).await?;
+        Ok(((), Outcome::Passed, format!("{} images here", images.len())))
+    })
+    .await
 }
 
 /// A cluster in which names resolve, with everything in it but workloads.

@@ -50,7 +50,7 @@ pub struct Given<T> {
     pub origin: Origin,
 }
 
-/// A partial spec. Values are as written; [`super::resolve`] checks them.
+/// A partial spec. Values are as written; [`super::resolve()`] checks them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is the spec's field of the same name")]
 pub struct Layer {

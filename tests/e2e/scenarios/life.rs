@@ -1,22 +1,30 @@
 //! From `up` to `down`, with all that comes between.
 
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
 use super::Scenario;
-use crate::support::docker::docker;
+use crate::support::cluster;
+use crate::support::docker::{docker, stores};
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::{applied, outcome};
 use crate::support::sandbox::Sandbox;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_sandbox_lives_from_up_to_down_and_leaves_nothing", whole),
+    ("images_are_kept_from_one_sandbox_to_the_next", store),
     ("a_sandbox_made_with_k3d_4_works_and_leaves_nothing", with_k3d_4),
 ];
 
 fn whole() {
     let sandbox = Sandbox::new("life", &Ground::find(Wish::Real, Major::Five));
     let events = sandbox.up(&[]).exits(0).events();
-    for stage in ["plan", "preflight", "cluster", "images", "apply", "rollout", "smoke"] {
+    for stage in ["plan", "preflight", "cluster", "apply", "rollout", "smoke"] {
         assert_eq!(outcome(&events, stage), "passed", "{stage}");
     }
+    // Unchanged where the machine's store has them from an earlier sandbox.
+    assert!(["passed", "unchanged"].contains(&outcome(&events, "images")));
     let made = applied(&events, "created").len();
     assert!(made > 80, "{made} objects made");
     let probes = events.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
@@ -30,6 +38,12 @@ fn whole() {
     assert_eq!(again.last().expect("events")["outcome"], "unchanged");
     assert_eq!(outcome(&again, "apply"), "absent", "there is nothing to apply");
     assert_eq!(sandbox.node_id(), node);
+
+    let elsewhere = (sandbox.ports[2] + 1).to_string();
+    sandbox.run(&["up", "--port-minio", &elsewhere]).exits(3).says("minio is published on port ");
+    assert_eq!(sandbox.node_id(), node);
+
+    meddled_with(&sandbox);
 
     sandbox.run(&["status"]).exits(0).says("is ready").says("would change nothing");
     sandbox.run(&["status", "--project", "x,y,z"]).exits(0).says("would apply the difference");
@@ -59,6 +73,56 @@ fn whole() {
     sandbox.run(&["down"]).exits(0).says(&format!("there is no sandbox {}", sandbox.name));
     sandbox.run(&["status"]).exits(13);
     sandbox.assert_gone();
+}
+
+/// What others break in a sandbox is seen, named, and mended.
+fn meddled_with(sandbox: &Sandbox) {
+    const SYSTEM: &str = "103020-flytepoc-dev";
+    const RBAC: &str = "rbac.authorization.k8s.io/v1";
+    cluster::apply(
+        sandbox,
+        &json!({"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": "e2e-too-wide"},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}]}),
+    );
+    cluster::apply(
+        sandbox,
+        &json!({"apiVersion": RBAC, "kind": "ClusterRoleBinding", "metadata": {"name": "e2e-too-wide"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "e2e-too-wide"},
+            "subjects": [{"kind": "ServiceAccount", "name": "flyteadmin", "namespace": SYSTEM}]}),
+    );
+    let wide = sandbox.run(&["smoke"]).exits(10).says("clusterrolebinding e2e-too-wide");
+    wide.says("flyteadmin get secrets").says("2 of 16 smoke checks failed");
+    for kind in ["ClusterRoleBinding", "ClusterRole"] {
+        cluster::delete(sandbox, [RBAC, kind, "", "e2e-too-wide"]);
+    }
+    sandbox.run(&["smoke"]).exits(0);
+
+    cluster::delete(sandbox, ["apps/v1", "Deployment", SYSTEM, "flyteconsole"]);
+    sandbox.run(&["status"]).exits(5).says("flyteconsole");
+    let mended = sandbox.up(&[]).exits(0).events();
+    assert_eq!(applied(&mended, "created"), [format!("deployment {SYSTEM}/flyteconsole")]);
+    assert_eq!(applied(&mended, "changed"), Vec::<&str>::new());
+    sandbox.run(&["smoke"]).exits(0);
+}
+
+fn store() {
+    let sandbox = Sandbox::new("store", &Ground::find(Wish::StandIn, Major::Five));
+    let before = stores();
+    let keys: BTreeSet<_> = before.iter().filter_map(|store| Some(store.rsplit_once('-')?.0)).collect();
+    if keys.len() > 1 {
+        println!("NOT TRIED: this machine's stores {} would have to make room for one of stand-ins", before.join(", "));
+        return;
+    }
+    let up = || {
+        let events = sandbox.run(&["up", "--output", "json"]).exits(0).events();
+        sandbox.run(&["down"]).exits(0);
+        sandbox.assert_gone();
+        outcome(&events, "images").to_owned()
+    };
+    assert_eq!(up(), "passed");
+    let made: Vec<_> = stores().into_iter().filter(|store| !before.contains(store)).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(up(), "unchanged");
 }
 
 fn with_k3d_4() {

@@ -131,6 +131,9 @@ pub(crate) struct Up {
     /// Go without the machine's image store
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// In the end run a workflow in every project and domain, not only in the first
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Write the result as JUnit XML too
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
@@ -151,8 +154,11 @@ pub(crate) struct Status {
 
 #[derive(Debug, Args)]
 pub(crate) struct Smoke {
+    /// Run a workflow in every project and domain, too
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Give up after this long
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
     /// Write the result as JUnit XML too
     #[arg(long, value_name = "FILE")]

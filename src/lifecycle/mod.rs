@@ -32,6 +32,7 @@ pub use up::{doctor, smoke, up};
 use crate::docker::Docker;
 use crate::failure::Failure;
 use crate::report::Outcome;
+use crate::smoke::Executions;
 use crate::state::StateRoot;
 
 /// The machine that sandboxes are made on.
@@ -64,6 +65,8 @@ pub struct Options {
     pub keep: bool,
     /// Use the machine's image store.
     pub store: bool,
+    /// Where a workflow is run in the end. A sandbox that is as it should be is only asked to run one in all places.
+    pub executions: Executions,
 }
 
 /// How a run went well.

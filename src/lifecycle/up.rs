@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::rollout;
 use crate::run::Run;
-use crate::smoke::{self, Target};
+use crate::smoke::{self, Executions, Target};
 use crate::spec::Spec;
 
 /// For the checks of a sandbox that should be ready already.
@@ -62,18 +62,26 @@ pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result
 }
 
 async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options, run: &Run) -> Result<Outcome, Failure> {
-    if ground.node == NodeState::Running && is_unchanged(plan, host, ground, run).await? {
+    // What has run a workflow before and has not changed need not do so again.
+    let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
+    if ground.node == NodeState::Running && is_unchanged(plan, host, ground, again, run).await? {
         return Ok(Outcome::Unchanged);
     }
     obtain_node(plan, ground, run).await?;
     let ((client, before), ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run))?;
     converge::workloads(&client, plan, before, run).await?;
-    prove(&plan.spec, client, smoke::BUDGET, run).await?;
+    prove(&plan.spec, client, smoke::BUDGET, options.executions, run).await?;
     Ok(Outcome::Passed)
 }
 
 /// Whether there is nothing to do but to prove it, which this does.
-async fn is_unchanged(plan: &Plan, host: &Host, ground: &Ground, run: &Run) -> Result<bool, Failure> {
+async fn is_unchanged(
+    plan: &Plan,
+    host: &Host,
+    ground: &Ground,
+    executions: Executions,
+    run: &Run,
+) -> Result<bool, Failure> {
     let Ok(running) = Running::find(&plan.spec.name, host).await else { return Ok(false) };
     let workloads: Vec<_> = plan.workloads().collect();
     if running.inventory.digest != plan.digest || !rollout::ready_now(&running.client, &workloads).await?.is_empty() {
@@ -84,7 +92,7 @@ async fn is_unchanged(plan: &Plan, host: &Host, ground: &Ground, run: &Run) -> R
         Ok(((), cluster.outcome, summary(plan, ground)))
     })
     .await?;
-    prove(&plan.spec, running.client, SETTLED, run).await?;
+    prove(&plan.spec, running.client, SETTLED, executions, run).await?;
     Ok(true)
 }
 
@@ -168,17 +176,23 @@ async fn images(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> 
     .await
 }
 
-async fn prove(spec: &Spec, client: Client, budget: Duration, run: &Run) -> Result<(), Failure> {
-    run.unless_cancelled(async { smoke::run(&Target { spec, client, budget }, run).await.map(|_| ()) }).await
+async fn prove(
+    spec: &Spec,
+    client: Client,
+    budget: Duration,
+    executions: Executions,
+    run: &Run,
+) -> Result<(), Failure> {
+    smoke::run(&Target { spec, client, budget, executions }, run).await.map(|_| ())
 }
 
 /// Proves a sandbox that runs, by what it was brought up for.
 ///
 /// # Errors
 /// There is none that runs, or a check fails.
-pub async fn smoke(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
+pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -> Result<Done, Failure> {
     let Running { client, inventory, .. } = Running::find(name, host).await?;
-    prove(&inventory.spec, client, SETTLED, run).await?;
+    prove(&inventory.spec, client, SETTLED, executions, run).await?;
     Ok(Done { outcome: Outcome::Passed, summary: format!("sandbox {name} is a working Flyte") })
 }
 

@@ -16,5 +16,6 @@ mod pods;
 mod status;
 mod wait;
 
+pub(crate) use pods::status as pod_status;
 pub use status::{Cause, Culprit, Neighbours, Status, status};
 pub use wait::{ready_now, wait};

@@ -78,7 +78,7 @@ pub(super) fn newest<'a>(workload: &Value, around: &Neighbours<'a>) -> Vec<&'a V
 }
 
 /// What holds a pod back; [`Status::Ready`] when nothing does.
-pub(super) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
+pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     let events = about(&around.events, pod);
     let cause = |reason: String, culprit: Option<Culprit>| Cause {
         reason: one_line(&reason),

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Id {
     A1,
     A2,
+    A3,
+    A5,
     C1,
     C2,
     M1,
@@ -16,6 +18,7 @@ pub enum Id {
     D1,
     D2,
     D3,
+    D4,
     K1,
     P1,
     P2,
@@ -45,7 +48,8 @@ const fn check(id: Id, title: &'static str, proves: &'static str) -> Check {
     Check { id, title, proves }
 }
 
-/// All checks, in the order in which a failing one is likely to be the cause of those after it within its component.
+/// What is asked of the whole, in the order in which a failing check is likely to be the cause of those after it within
+/// its component.
 pub const CATALOGUE: [Check; 16] = [
     check(
         Id::A1,
@@ -113,12 +117,28 @@ pub const CATALOGUE: [Check; 16] = [
     ),
 ];
 
+/// What is asked of a project and domain by running a workflow in it, each after the one before it.
+pub const EXECUTION: [Check; 3] = [
+    check(
+        Id::A3,
+        "a workflow is registered and read back",
+        "flyteadmin compiles a workflow, writes it to the object store and reads it from there",
+    ),
+    check(
+        Id::A5,
+        "an execution of it succeeds",
+        "flyteadmin makes a FlyteWorkflow in the workflow namespace, its propeller runs a pod there and tells flyteadmin",
+    ),
+    check(Id::D4, "its log opens by admin's link", "the link leads to the dashboard, which shows what the task wrote"),
+];
+
 #[cfg(test)]
 mod tests {
-    use super::CATALOGUE;
+    use super::{CATALOGUE, EXECUTION};
 
     #[test]
     fn ids_are_distinct_and_in_order() {
         assert!(CATALOGUE.windows(2).all(|pair| (pair[0].id as u8) < (pair[1].id as u8)));
+        assert!(EXECUTION.iter().all(|check| CATALOGUE.iter().all(|other| other.id != check.id)));
     }
 }

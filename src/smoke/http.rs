@@ -104,7 +104,8 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    fn excerpt(&self) -> Option<String> {
+    /// The body on one line, cut, where it is text.
+    pub(super) fn excerpt(&self) -> Option<String> {
         let text = self.text();
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let readable = !line.is_empty() && !line.contains('\u{fffd}');

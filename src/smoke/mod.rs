@@ -1,11 +1,14 @@
 //! Proof that what runs is a Flyte, and that it may do no more than it must.
 //!
-//! Every check is asked at once and again until it passes or the budget ends; the catalogue is the matrix.
+//! Every check is asked at once and again until it passes or the budget ends; the catalogue is the matrix. Where it is
+//! wanted, a workflow is then run in every project and domain.
 //!
 //! | file | what |
 //! |---|---|
 //! | `catalogue.rs` | the checks: id, title, what a pass proves |
-//! | `run.rs` | all checks at once, retries, verdicts, and the failure with the first cause |
+//! | `run.rs` | all checks at once with retries; then workflows, where they are wanted |
+//! | `verdict.rs` | what checks ended with, and the failure with the first cause |
+//! | `board.rs` | what is still missing, told as it changes |
 //! | `miss.rs` | why a check has not passed yet |
 //! | `target.rs` | what is checked, and the two ways to reach it |
 //! | `http.rs` | requests to the published ports |
@@ -16,16 +19,19 @@
 //! | `propeller_log.rs` | what a propeller's log says about a propeller that does not work |
 //! | `access.rs` | who must be allowed what and who must not: a pure table from the spec |
 //! | `review.rs` | asks the API server about that table |
+//! | `execution/` | a workflow that really runs, in one project and domain or in all |
 //! | `cluster_wide.rs` | that nothing of ours is granted cluster-wide |
 
 mod access;
 mod admin;
 mod apiserver;
+mod board;
 mod catalogue;
 mod cluster_wide;
 mod console;
 mod dashboard;
 mod datacatalog;
+mod execution;
 mod http;
 mod miss;
 mod propeller;
@@ -34,8 +40,10 @@ mod review;
 mod run;
 mod s3;
 mod target;
+mod verdict;
 
 pub use access::{Access, table as access_table};
-pub use catalogue::{CATALOGUE, Check, Id};
-pub use run::{Verdict, run};
-pub use target::{BUDGET, Target};
+pub use catalogue::{CATALOGUE, Check, EXECUTION, Id};
+pub use run::run;
+pub use target::{BUDGET, Executions, Target};
+pub use verdict::Verdict;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::spec::WorkflowNamespace;
 
 use super::miss::{Miss, Sight, all};
-use super::propeller_log::explain;
+use super::propeller_log::{Found, explain};
 use super::target::Context;
 
 /// On every propeller pod; its value is the workflow namespace.
@@ -80,17 +80,32 @@ async fn each(context: &Context<'_>, look: impl AsyncFn(&WorkflowNamespace, &str
                 ));
             };
             let Err(miss) = look(&namespace, pod).await else { return Ok(String::new()) };
-            let log = context.api.log_tail(system, pod, LOG_LINES).await;
-            Err(match explain(&log) {
-                Some(found) => {
-                    let told = Miss { seen: format!("{}; {}", miss.seen, found.what), ..miss };
-                    told.evidence([found.line]).hint(found.hint.replace("POD", pod).replace("NAMESPACE", system))
-                }
+            Err(match sign(context, system, pod).await {
+                Some(found) => told(miss, found),
                 None => miss,
             })
         }
     });
     all(join_all(looks).await, "propellers")
+}
+
+/// What the log of a workflow namespace's propeller shows, if it is a state that is known.
+pub(super) async fn sign_of(context: &Context<'_>, namespace: &str) -> Option<Found> {
+    let system = context.spec.system_namespace();
+    let pods = running(context.api.pods(&system, &format!("{LABEL}={namespace}")).await.ok()?);
+    sign(context, &system, pods.get(namespace)?).await
+}
+
+/// A miss with what the log shows.
+pub(super) fn told(miss: Miss, found: Found) -> Miss {
+    let miss = Miss { seen: format!("{}; {}", miss.seen, found.what), ..miss };
+    miss.evidence([found.line]).hint(found.hint)
+}
+
+async fn sign(context: &Context<'_>, system: &str, pod: &str) -> Option<Found> {
+    let found = explain(&context.api.log_tail(system, pod, LOG_LINES).await)?;
+    let hint = found.hint.replace("POD", pod).replace("NAMESPACE", system);
+    Some(Found { hint, ..found })
 }
 
 /// Names of the pods that run and stay, by workflow namespace.

@@ -8,7 +8,7 @@ pub(super) struct Found {
     /// The last line that shows it.
     pub(super) line: String,
     /// What to do, with `POD` and `NAMESPACE` to be filled in.
-    pub(super) hint: &'static str,
+    pub(super) hint: String,
 }
 
 struct Sign {
@@ -47,7 +47,7 @@ const SIGNS: [Sign; 4] = [
 pub(super) fn explain(log: &[String]) -> Option<Found> {
     SIGNS.iter().find_map(|sign| {
         let line = log.iter().rev().find(|line| sign.words.iter().all(|word| line.contains(word)))?;
-        Some(Found { what: sign.what, line: line.clone(), hint: sign.hint })
+        Some(Found { what: sign.what, line: line.clone(), hint: sign.hint.to_owned() })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::spec::Spec;
+use crate::spec::{Spec, WorkflowNamespace};
 
 use super::apiserver::ApiServer;
 use super::http::Http;
@@ -20,6 +20,31 @@ pub struct Target<'a> {
     /// How long to keep asking; [`BUDGET`] after an `up`, a few seconds for a sandbox that should be ready. An attempt
     /// that is under way when it ends is given a moment more.
     pub budget: Duration,
+    /// Where a workflow is to run after the checks.
+    pub executions: Executions,
+}
+
+/// In which pairs of project and domain a workflow is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Executions {
+    /// Nowhere.
+    #[default]
+    None,
+    /// In the first domain of the first project.
+    First,
+    /// In every domain of every project.
+    All,
+}
+
+impl Executions {
+    pub(super) fn among(self, spec: &Spec) -> Vec<WorkflowNamespace> {
+        let namespaces = spec.workflow_namespaces().into_iter();
+        match self {
+            Self::None => Vec::new(),
+            Self::First => namespaces.take(1).collect(),
+            Self::All => namespaces.collect(),
+        }
+    }
 }
 
 /// What every check is handed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::report::{Event, Outcome, Reporter, Stage};
 use flyte_sandbox::run::{Deadline, Run};
-use flyte_sandbox::smoke::{CATALOGUE, Target, Verdict, run};
+use flyte_sandbox::smoke::{CATALOGUE, Executions, Target, Verdict, run};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::flyte::FakeFlyte;
@@ -21,7 +21,8 @@ struct Smoke {
 async fn smoke_within(flyte: &FakeFlyte, budget: Duration, cancel: CancellationToken) -> Smoke {
     let (report, mut events) = Reporter::channel();
     let work = Run { report, deadline: Deadline::after(Duration::from_secs(60)), cancel };
-    let done = run(&Target { spec: &flyte.spec, client: flyte.client.clone(), budget }, &work).await;
+    let executions = Executions::None;
+    let done = run(&Target { spec: &flyte.spec, client: flyte.client.clone(), budget, executions }, &work).await;
     drop(work);
     let mut said = Vec::new();
     while let Some(event) = events.recv().await {

@@ -396,3 +396,19 @@ fn an_octal_mode_is_its_decimal_value() {
     let propeller = find(&output, "Deployment", "flytepropeller-x-d-dev");
     assert_eq!(propeller.get("/spec/template/spec/volumes/0/configMap/defaultMode"), Some(&json!(420)));
 }
+
+#[test]
+fn no_propeller_is_paced_for_thousands_of_workflows() {
+    each(|input, output| {
+        assert!(!given_any(input, |object| object.value().to_string().contains("workflow-reeval-duration: 2s")));
+        let configs = output.objects.iter().filter_map(|object| object.get("/data/core.yaml").and_then(Value::as_str));
+        let mut propellers = 0;
+        for config in configs.filter(|config| config.contains("limit-namespace")) {
+            propellers += 1;
+            for setting in ["workflow-reeval-duration: 2s", "batching-interval: 250ms", "base-delay: 100ms"] {
+                assert!(config.contains(setting), "{setting} is not in {config}");
+            }
+        }
+        assert_eq!(propellers, WORKFLOWS.len());
+    });
+}

@@ -11,6 +11,7 @@
 //! | `storage.rs` | a bucket that is there, on a volume that is used |
 //! | `database.rs` | a database that is there, and those who wait for it |
 //! | `log_links.rs` | links from tasks to their logs |
+//! | `pace.rs` | propellers that look at their workflows often |
 //! | `images.rs` | pinned images |
 //! | `ports.rs` | the three ports for the host, and none else |
 //! | `resources.rs` | limits that do not slow the start |
@@ -33,6 +34,7 @@ mod limit_namespace;
 mod log_links;
 mod minimal_permissions;
 mod namespace;
+mod pace;
 mod ports;
 mod probes;
 mod projects_and_domains;
@@ -91,6 +93,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "log-links",
         why: "task logs, those of map tasks too, must open in the dashboard's port on this host",
         run: log_links::run,
+    },
+    Transform {
+        name: "pace",
+        why: "a propeller paced for thousands of workflows takes half a minute for one task",
+        run: pace::run,
     },
     Transform { name: "images", why: "versions are pinned in one lock file", run: images::run },
     Transform { name: "ports", why: "the host reaches exactly three ports of the node", run: ports::run },

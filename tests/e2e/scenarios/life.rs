@@ -28,10 +28,11 @@ fn whole() {
     let made = applied(&events, "created").len();
     assert!(made > 80, "{made} objects made");
     let probes = events.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
-    assert_eq!(probes.count(), 16);
+    assert_eq!(probes.count(), 19, "16 checks, and a workflow in the first project and domain");
     let node = sandbox.node_id();
 
-    sandbox.run(&["smoke"]).exits(0).says("is a working Flyte");
+    sandbox.run(&["smoke"]).exits(0).says("16 of 16 checks").says("is a working Flyte");
+    sandbox.run(&["smoke", "--full"]).exits(0).says("34 of 34 checks; 6 workflows ran");
 
     let again = sandbox.up(&[]).exits(0).events();
     assert_eq!(again.last().expect("events")["outcome"], "unchanged");

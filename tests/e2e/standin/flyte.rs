@@ -1,6 +1,6 @@
 //! What Flyte answers on the node's ports, once the Deployments behind a port are available.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::Request;
@@ -10,7 +10,15 @@ use flyte_sandbox::spec::Spec;
 use serde_json::Value;
 
 use super::apiserver::ApiServer;
+use super::execution::Executions;
 use super::responders::{Kept, Responders};
+
+/// What outlives a request.
+#[derive(Clone, Default)]
+pub(super) struct Memory {
+    kept: Kept,
+    executions: Arc<Mutex<Executions>>,
+}
 
 /// A port of the node, and what must be available for it to answer.
 #[derive(Clone, Copy)]
@@ -40,7 +48,7 @@ pub(super) fn spec(objects: &[Value]) -> Option<Spec> {
     serde_json::from_str(inventory["data"]["spec"].as_str()?).ok()
 }
 
-pub(super) async fn answer(api: &ApiServer, kept: Kept, port: Port, request: Request) -> Response {
+pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request: Request) -> Response {
     let objects = api.objects();
     let available = |name: &str| {
         let found = objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == name);
@@ -49,12 +57,35 @@ pub(super) async fn answer(api: &ApiServer, kept: Kept, port: Port, request: Req
     let Some(spec) = spec(&objects).filter(|_| port.behind().iter().all(|name| available(name))) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no endpoints").into_response();
     };
-    let flyte = Responders { spec: &spec, objects: Arc::clone(&kept) };
+    let flyte = Responders { spec: &spec, objects: Arc::clone(&memory.kept) };
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap_or_else(|_| Bytes::new());
+    let executed = {
+        let mut executions = memory.executions.lock().expect("not poisoned");
+        match port {
+            Port::Console => executions.admin(&spec, &parts.method, parts.uri.path(), &body),
+            Port::Dashboard => executions.log(parts.uri.path()),
+            Port::Minio => None,
+        }
+    };
+    if let Some((status, json)) = executed {
+        return (status, axum::Json(json)).into_response();
+    }
     match port {
         Port::Console => flyte.gateway(parts.uri.path(), &parts.headers),
         Port::Dashboard => flyte.dashboard(parts.uri.path()),
         Port::Minio => flyte.minio(&parts.method, &parts.uri, &parts.headers, body),
     }
+}
+
+/// What the Kubernetes API answers about executions, if the request is about them.
+pub(super) fn traces(api: &ApiServer, memory: &Memory, request: &Request) -> Option<Response> {
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    if !path.contains("/flyteworkflows") && !query.contains("execution-id") {
+        return None;
+    }
+    let spec = spec(&api.objects())?;
+    let mut executions = memory.executions.lock().expect("not poisoned");
+    let (status, json) = executions.kubernetes(&spec, request.method(), path, query)?;
+    Some((status, axum::Json(json)).into_response())
 }

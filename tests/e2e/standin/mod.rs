@@ -9,7 +9,7 @@
 //! | `access.rs` | access reviews, answered from the Roles that were applied |
 //! | `flyte.rs` | what Flyte answers on the node's ports, once what answers is up |
 //! | `containerd.rs` | `ctr images import` and `crictl images`, with a file for a store |
-//! | `apiserver.rs`, `merge.rs`, `responders.rs` | shared with the integration tests |
+//! | `apiserver.rs`, `merge.rs`, `responders.rs`, `execution.rs` | shared with the integration tests |
 
 mod access;
 #[expect(dead_code, reason = "the integration tests use all of it")]
@@ -17,6 +17,9 @@ mod access;
 mod apiserver;
 mod containerd;
 mod controllers;
+#[expect(dead_code, reason = "the integration tests let executions go wrong")]
+#[path = "../../it/support/execution.rs"]
+mod execution;
 mod flyte;
 mod k3d;
 #[path = "../../it/support/merge.rs"]

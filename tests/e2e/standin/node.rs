@@ -14,8 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::apiserver::ApiServer;
 use super::controllers::Controllers;
-use super::flyte::{self, Port};
-use super::responders::Kept;
+use super::flyte::{self, Memory, Port};
 use super::{access, log};
 
 /// What the API knows, so that a node that is started again knows it too.
@@ -45,21 +44,21 @@ async fn serve(args: &[String]) {
     recall(&api);
     register(&api, &node, args);
     let listener = TcpListener::bind("0.0.0.0:6443").await.expect("port 6443");
+    let memory = Memory::default();
     let app = {
-        let api = api.clone();
+        let (api, memory) = (api.clone(), memory.clone());
         Router::new().fallback(move |request: Request| {
-            let api = api.clone();
-            async move { kubernetes(&api, request).await }
+            let (api, memory) = (api.clone(), memory.clone());
+            async move { kubernetes(&api, &memory, request).await }
         })
     };
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let kept = Kept::default();
     for (number, port) in Port::ALL {
         let listener = TcpListener::bind(("0.0.0.0", number)).await.expect("a NodePort");
-        let (api, kept) = (api.clone(), kept.clone());
+        let (api, memory) = (api.clone(), memory.clone());
         let app = Router::new().fallback(move |request: Request| {
-            let (api, kept) = (api.clone(), kept.clone());
-            async move { flyte::answer(&api, kept, port, request).await }
+            let (api, memory) = (api.clone(), memory.clone());
+            async move { flyte::answer(&api, &memory, port, request).await }
         });
         tokio::spawn(async move { axum::serve(listener, app).await });
     }
@@ -120,7 +119,10 @@ fn register(api: &ApiServer, node: &str, args: &[String]) {
 }
 
 /// The API server, with what it answers by way of others: reviews and proxies.
-async fn kubernetes(api: &ApiServer, request: Request) -> Response {
+async fn kubernetes(api: &ApiServer, memory: &Memory, request: Request) -> Response {
+    if let Some(answer) = flyte::traces(api, memory, &request) {
+        return answer;
+    }
     let path = request.uri().path().to_owned();
     if path.ends_with("/subjectaccessreviews") {
         let body = to_bytes(request.into_body(), 1 << 20).await.unwrap_or_else(|_| Bytes::new());

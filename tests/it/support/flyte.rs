@@ -14,6 +14,7 @@ use flyte_sandbox::spec::{Ports, Spec};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::execution::{Executions, Trouble};
 use super::responders::{Kept, Responders, json_of, not_found};
 
 /// What stands in the way of a request.
@@ -30,6 +31,7 @@ struct World {
     broken: Mutex<BTreeMap<String, Broken>>,
     objects: Kept,
     granted: Mutex<Vec<String>>,
+    executions: Mutex<Executions>,
 }
 
 /// A Flyte that is up, and can be broken.
@@ -78,6 +80,23 @@ impl FakeFlyte {
     }
 }
 
+impl FakeFlyte {
+    /// Lets every execution go wrong in this way.
+    pub(crate) fn trouble(&self, trouble: Trouble) {
+        self.world.executions.lock().expect("not poisoned").trouble = trouble;
+    }
+
+    /// What was posted to admin: paths and bodies, in order.
+    pub(crate) fn posted(&self) -> Vec<(String, Value)> {
+        self.world.executions.lock().expect("not poisoned").posted.clone()
+    }
+
+    /// The FlyteWorkflows that were deleted, as `namespace/name`.
+    pub(crate) fn removed(&self) -> Vec<String> {
+        self.world.executions.lock().expect("not poisoned").removed()
+    }
+}
+
 fn status_of(code: u16, message: &str) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code})
 }
@@ -99,6 +118,17 @@ impl World {
             let status = StatusCode::from_u16(broken.status).expect("a status");
             let kind = if broken.body.starts_with('{') { "application/json" } else { "text/plain" };
             return (status, [(header::CONTENT_TYPE, kind)], broken.body.clone()).into_response();
+        }
+        let mut executions = self.executions.lock().expect("not poisoned");
+        let executed = match port {
+            "console" => executions.admin(self.spec(), method, uri.path(), &body),
+            "dashboard" => executions.log(uri.path()),
+            "api" => executions.kubernetes(self.spec(), method, uri.path(), uri.query().unwrap_or_default()),
+            _ => None,
+        };
+        drop(executions);
+        if let Some((status, json)) = executed {
+            return (status, json_of(&json)).into_response();
         }
         match port {
             "console" => self.flyte().gateway(uri.path(), headers),
@@ -127,6 +157,15 @@ impl World {
                 return json_of(&list("ClusterRoleBindingList", &[theirs]));
             }
             _ => {}
+        }
+        if path.ends_with("/events") {
+            return json_of(&list("EventList", &[]));
+        }
+        if path == format!("/apis/apps/v1/namespaces/{system}/deployments") {
+            let pod = json!({"containers": [{"name": "postgres", "image": "registry.example/postgres:1"}]});
+            let template = json!({"spec": pod});
+            let spec = json!({"selector": {}, "template": template});
+            return json_of(&list("DeploymentList", &[json!({"metadata": {"name": "postgres"}, "spec": spec})]));
         }
         let Some(rest) = path.strip_prefix(core.as_str()) else { return not_found() };
         if rest == "services/datacatalog:http/proxy/healthcheck" {

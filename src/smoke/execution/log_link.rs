@@ -1,0 +1,122 @@
+//! The log, through the dashboard, by admin's link.
+
+use std::time::Duration;
+
+use reqwest::{StatusCode, Url};
+use serde_json::Value;
+
+use super::culprit::Culprit;
+use super::trial::{MARKER, Trial};
+use crate::run::Deadline;
+use crate::smoke::http::Reply;
+use crate::smoke::miss::Miss;
+use crate::smoke::target::Context;
+
+/// The kubelet may be a moment behind the container.
+const WITHIN: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Where a link to a log leads.
+#[derive(Debug, PartialEq, Eq)]
+struct Link {
+    port: u16,
+    namespace: String,
+    pod: String,
+}
+
+/// Follows the link as the dashboard's page does, and finds the marker. Returns the pod's name.
+pub(super) async fn read(trial: &Trial, context: &Context<'_>, link: &str, deadline: Deadline) -> Result<String, Miss> {
+    let Link { port, namespace, pod } = parse(link).ok_or_else(|| {
+        let wanted = "not of the form http://localhost:<port>/#/log/<namespace>/<pod>/pod?namespace=<namespace>";
+        Culprit::Propeller.blame(Miss::new(link, wanted))
+    })?;
+    let leads_to = |where_to: String| Err(Culprit::Propeller.blame(Miss::new(link, format!("it leads to {where_to}"))));
+    let dashboard = context.spec.ports.dashboard;
+    if port != dashboard {
+        return leads_to(format!("port {port}, and the dashboard is on {dashboard}"));
+    }
+    if namespace != trial.at.name {
+        return leads_to(format!("namespace {namespace}, and its workflow namespace is {}", trial.at.name));
+    }
+    let url = context.dashboard(&format!("/api/v1/log/{namespace}/{pod}/{pod}"));
+    let deadline = deadline.at_most(WITHIN);
+    loop {
+        let seen = match context.http.get(&url).await.and_then(|reply| reply.expect(StatusCode::OK)) {
+            Ok(reply) => has_marker(&reply),
+            Err(miss) => Err(Culprit::Dashboard.blame(miss)),
+        };
+        match seen {
+            Ok(()) => return Ok(pod),
+            Err(miss) if deadline.remaining().is_zero() => return Err(miss),
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// The dashboard answers 200 to a log that it may not read, with the refusal as the log's only line.
+fn has_marker(reply: &Reply) -> Result<(), Miss> {
+    let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let lines = json["logs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lines: Vec<_> = lines.iter().filter_map(|line| line["content"].as_str()).collect();
+    if lines.iter().any(|line| line.trim() == MARKER) {
+        return Ok(());
+    }
+    let words = lines.last().copied().unwrap_or("the log has no lines");
+    let miss = reply.miss(format!("{words}, in place of {MARKER}"));
+    Err(Culprit::of_words(words, Culprit::Dashboard).blame(miss))
+}
+
+fn parse(link: &str) -> Option<Link> {
+    let url = Url::parse(link).ok()?;
+    let (path, query) = url.fragment()?.split_once('?')?;
+    let ["", "log", namespace, pod, "pod"] = path.split('/').collect::<Vec<_>>()[..] else { return None };
+    // Where this is absent or another, the page asks whether to switch.
+    if query != format!("namespace={namespace}") {
+        return None;
+    }
+    Some(Link { port: url.port_or_known_default()?, namespace: namespace.to_owned(), pod: pod.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Link, Reply, StatusCode, has_marker, parse};
+
+    #[test]
+    fn links_are_read() {
+        let link = |port, namespace: &str, pod: &str| {
+            Some(Link { port, namespace: namespace.to_owned(), pod: pod.to_owned() })
+        };
+        let table = [
+            (
+                "http://localhost:30082/#/log/103020-x-d-dev/e-n0-0/pod?namespace=103020-x-d-dev",
+                link(30082, "103020-x-d-dev", "e-n0-0"),
+            ),
+            ("http://logs/#/log/n/p/pod?namespace=n", link(80, "n", "p")),
+            ("http://localhost:30082/#!/log/n/p/pod?namespace=n", None),
+            ("http://localhost:30082/#/log/n/p/pod?namespace=other", None),
+            ("http://localhost:30082/#/log/n/p/pod", None),
+            ("http://localhost:30082/", None),
+            ("#/log/n/p/pod?namespace=n", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_a_200_is_not_the_log() {
+        let seen = |body: &str| {
+            let (asked, content_type) = (String::new(), String::new());
+            let reply = Reply { asked, status: StatusCode::OK, content_type, body: body.into() };
+            has_marker(&reply).map_err(|miss| miss.seen)
+        };
+        assert_eq!(seen(r#"{"logs":[{"content":"sandbox-smoke-ok"}]}"#), Ok(()));
+        let refused = r#"{"logs":[{"content":"pods \"e\" is forbidden: cannot get pods/log"}]}"#;
+        let words = "permission: pods \"e\" is forbidden: cannot get pods/log, in place of sandbox-smoke-ok";
+        assert_eq!(seen(refused), Err(words.to_owned()));
+        let empty = "dashboard: the log has no lines, in place of sandbox-smoke-ok";
+        assert_eq!(seen(r#"{"logs":[]}"#), Err(empty.to_owned()));
+        assert_eq!(seen("<html>"), Err(empty.to_owned()));
+    }
+}

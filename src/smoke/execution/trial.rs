@@ -1,0 +1,156 @@
+//! What is registered and executed: names, and the exact JSON.
+//!
+//! flyteadmin v0.6.13 dies of a task without `metadata.runtime` and of nil inputs, and answers 400 to an unknown field:
+//! nothing is left out here, and nothing added. An execution of a single task without inputs fails in it, so there is a
+//! workflow of one node.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::spec::WorkflowNamespace;
+
+/// What the task writes to its log.
+pub(super) const MARKER: &str = "sandbox-smoke-ok";
+/// The workflow's only node.
+pub(super) const NODE: &str = "n0";
+
+const TASK: &str = "sandbox.smoke";
+const WORKFLOW: &str = "sandbox.smoke.wf";
+
+/// A workflow of one task, and its one execution, in one (project, domain).
+#[derive(Debug, Clone)]
+pub(super) struct Trial {
+    /// Where it runs.
+    pub(super) at: WorkflowNamespace,
+    /// The execution's name, and the version of what it runs.
+    pub(super) name: String,
+    /// What the task's container runs in; it must have a `sh`.
+    pub(super) image: String,
+}
+
+impl Trial {
+    /// As a user reads it: `x/d-dev`.
+    pub(super) fn pair(&self) -> String {
+        format!("{}/{}", self.at.project, self.at.domain)
+    }
+
+    /// `POST /api/v1/tasks`.
+    pub(super) fn task(&self) -> Value {
+        json!({"id": self.id("TASK", TASK), "spec": {"template": {
+            "type": "container",
+            "metadata": {
+                "runtime": {"type": "OTHER", "version": "0.0.0", "flavor": "sandbox"},
+                "retries": {"retries": 0},
+            },
+            "interface": {"inputs": {}, "outputs": {}},
+            "container": {
+                "image": self.image,
+                "command": ["sh", "-c", format!("echo {MARKER}")],
+                "resources": {},
+            },
+        }}})
+    }
+
+    /// `POST /api/v1/workflows`.
+    pub(super) fn workflow(&self) -> Value {
+        json!({"id": self.id("WORKFLOW", WORKFLOW), "spec": {"template": {
+            "interface": {"inputs": {}, "outputs": {}},
+            "metadata": {},
+            "nodes": [{
+                "id": NODE,
+                "metadata": {"name": "smoke", "retries": {"retries": 0}},
+                "task_node": {"reference_id": self.id("TASK", TASK)},
+            }],
+        }}})
+    }
+
+    /// `POST /api/v1/launch_plans`.
+    pub(super) fn launch_plan(&self) -> Value {
+        json!({"id": self.id("LAUNCH_PLAN", WORKFLOW), "spec": {
+            "workflow_id": self.id("WORKFLOW", WORKFLOW),
+            "entity_metadata": {},
+            "default_inputs": {},
+            "fixed_inputs": {},
+            "labels": {},
+            "annotations": {},
+        }})
+    }
+
+    /// `POST /api/v1/executions`.
+    pub(super) fn execution(&self) -> Value {
+        json!({"project": self.at.project, "domain": self.at.domain, "name": self.name, "inputs": {}, "spec": {
+            "launch_plan": self.id("LAUNCH_PLAN", WORKFLOW),
+            "metadata": {"mode": "MANUAL"},
+            "disable_all": true,
+        }})
+    }
+
+    /// Where the registered workflow is read back.
+    pub(super) fn workflow_path(&self) -> String {
+        format!("/api/v1/workflows/{}/{}/{WORKFLOW}/{}", self.at.project, self.at.domain, self.name)
+    }
+
+    /// Where the execution is looked at.
+    pub(super) fn execution_path(&self) -> String {
+        format!("/api/v1/executions/{}/{}/{}", self.at.project, self.at.domain, self.name)
+    }
+
+    /// Where the attempts of the node's task are listed; admin refuses a list without a limit.
+    pub(super) fn task_executions_path(&self) -> String {
+        format!("/api/v1/task_executions/{}/{}/{}/{NODE}?limit=10", self.at.project, self.at.domain, self.name)
+    }
+
+    fn id(&self, kind: &str, name: &str) -> Value {
+        let (project, domain) = (&self.at.project, &self.at.domain);
+        json!({"resource_type": kind, "project": project, "domain": domain, "name": name, "version": self.name})
+    }
+}
+
+/// A name that no other run has. Admin takes `[a-z][a-z0-9-]*` of at most 20 characters.
+pub(super) fn fresh_name() -> String {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    name_of(nanos)
+}
+
+fn name_of(mut moment: u128) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut digits = Vec::new();
+    // 13 digits hold the nanoseconds of this century and the next.
+    for _ in 0..13 {
+        digits.push(char::from(DIGITS[(moment % 36) as usize]));
+        moment /= 36;
+    }
+    format!("smoke{}", digits.iter().rev().collect::<String>().trim_start_matches('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Trial, name_of};
+    use crate::spec::Spec;
+
+    #[test]
+    fn the_requests_are_exactly_these() {
+        let at = Spec::default().workflow_namespaces().remove(0);
+        let trial = Trial { at, name: "smoke1".to_owned(), image: "postgres:10.16-alpine".to_owned() };
+        let bodies = [trial.task(), trial.workflow(), trial.launch_plan(), trial.execution()];
+        let bodies = bodies.map(|body| serde_json::to_string_pretty(&body).expect("JSON")).join("\n");
+        insta::assert_snapshot!("requests", bodies);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn admin_takes_any_name_that_is_made(moment: u128) {
+            let name = name_of(moment);
+            proptest::prop_assert!(name.len() <= 20 && name.starts_with("smoke"), "{}", name);
+            proptest::prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()), "{}", name);
+        }
+    }
+
+    #[test]
+    fn later_names_differ() {
+        let now = 1_795_000_000_000_000_000;
+        assert_ne!(name_of(now), name_of(now + 1));
+        assert!(name_of(now).len() < 20);
+    }
+}

@@ -1,0 +1,246 @@
+//! Workflows that run for proof, against a Flyte that can be broken.
+
+use std::time::Duration;
+
+use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::report::{Event, Outcome, Reporter};
+use flyte_sandbox::run::{Deadline, Run};
+use flyte_sandbox::smoke::{CATALOGUE, Executions, Target, Verdict, run};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::execution::Trouble;
+use crate::support::flyte::FakeFlyte;
+
+const EVER: usize = usize::MAX;
+
+struct Smoke {
+    done: Result<Vec<Verdict>, Failure>,
+    events: Vec<Event>,
+}
+
+async fn smoke(flyte: &FakeFlyte, executions: Executions, within: Duration) -> Smoke {
+    let (report, mut events) = Reporter::channel();
+    let work = Run { report, deadline: Deadline::after(within), cancel: CancellationToken::new() };
+    let budget = Duration::from_secs(30);
+    let done = run(&Target { spec: &flyte.spec, client: flyte.client.clone(), budget, executions }, &work).await;
+    drop(work);
+    let mut said = Vec::new();
+    while let Some(event) = events.recv().await {
+        said.push(event);
+    }
+    Smoke { done, events: said }
+}
+
+async fn passing(flyte: &FakeFlyte, executions: Executions) -> (Vec<Verdict>, Vec<Event>) {
+    let Smoke { done, events } = smoke(flyte, executions, Duration::from_secs(60)).await;
+    (done.expect("all is well"), events)
+}
+
+/// The first pair's failure, once waiting is over.
+async fn failing(flyte: &FakeFlyte) -> Failure {
+    let smoke = smoke(flyte, Executions::First, Duration::from_secs(3)).await;
+    smoke.done.expect_err("something is broken")
+}
+
+#[tokio::test]
+async fn a_workflow_runs_in_every_project_and_domain() {
+    let flyte = FakeFlyte::start().await;
+    let (verdicts, events) = passing(&flyte, Executions::All).await;
+    let pairs = ["x/d-dev", "x/t-dev", "x/p-dev", "y/d-dev", "y/t-dev", "y/p-dev"];
+    let wanted: Vec<_> = pairs.iter().flat_map(|pair| ["A3", "A5", "D4"].map(|id| format!("{id} {pair}"))).collect();
+    assert_eq!(verdicts.iter().skip(CATALOGUE.len()).map(Verdict::id).collect::<Vec<_>>(), wanted);
+    assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::Passed));
+    let told = |wanted: &String| {
+        events.iter().any(|event| matches!(event, Event::Probe { id, outcome: Outcome::Passed, .. } if id == wanted))
+    };
+    assert!(wanted.iter().all(told), "{events:?}");
+    assert!(
+        matches!(events.last(), Some(Event::StageFinished { summary, .. }) if summary == "34 of 34 checks; 6 workflows ran"),
+        "{:?}",
+        events.last()
+    );
+}
+
+#[tokio::test]
+async fn each_runs_in_its_own_namespace_and_nothing_is_left() {
+    let flyte = FakeFlyte::start().await;
+    let (verdicts, _) = passing(&flyte, Executions::All).await;
+    let (posts, mut removed) = (flyte.posted(), flyte.removed());
+    let name = posts.iter().find_map(|(path, body)| (path == "/api/v1/executions").then(|| body["name"].clone()));
+    let name = name.expect("an execution").as_str().expect("a name").to_owned();
+    let mut wanted: Vec<_> =
+        flyte.spec.workflow_namespaces().iter().map(|namespace| format!("{}/{name}", namespace.name)).collect();
+    removed.sort();
+    wanted.sort();
+    assert_eq!(removed, wanted);
+    let executed = &verdicts[CATALOGUE.len() + 1];
+    assert_eq!(executed.detail, format!("SUCCEEDED, pod {name}-n0-0 in 103020-flytepoc-x-d-dev"));
+}
+
+#[tokio::test]
+async fn requests_come_in_order_with_the_image_that_runs_and_a_new_name_each_time() {
+    let flyte = FakeFlyte::start().await;
+    passing(&flyte, Executions::First).await;
+    let posts = flyte.posted();
+    let paths: Vec<_> = posts.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/api/v1/tasks", "/api/v1/workflows", "/api/v1/launch_plans", "/api/v1/executions"]);
+    let image = posts[0].1.pointer("/spec/template/container/image");
+    assert_eq!(image, Some(&"registry.example/postgres:1".into()));
+    passing(&flyte, Executions::First).await;
+    assert_ne!(flyte.posted()[3].1["name"], flyte.posted()[7].1["name"]);
+}
+
+#[tokio::test]
+async fn no_workflow_runs_where_none_is_wanted_or_a_check_fails() {
+    let flyte = FakeFlyte::start().await;
+    passing(&flyte, Executions::None).await;
+    flyte.grant("flytepropeller-x watch pods");
+    let failure = smoke(&flyte, Executions::All, Duration::from_millis(500)).await.done.expect_err("R2 fails");
+    assert_eq!(failure.what, "1 of 16 smoke checks failed");
+    assert!(flyte.posted().is_empty(), "{:?}", flyte.posted());
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_reach_admin_yet_is_asked_again() {
+    let flyte = FakeFlyte::start().await;
+    flyte.break_path("/api/v1/tasks", 2, 503, "no healthy upstream");
+    flyte.break_path("/api/v1/executions", 1, 503, "no healthy upstream");
+    passing(&flyte, Executions::First).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_no_failure() {
+    let flyte = FakeFlyte::start().await;
+    let exists = r#"{"error":"task with different structure already exists","code":6}"#;
+    flyte.break_path("/api/v1/tasks", 1, 409, exists);
+    passing(&flyte, Executions::First).await;
+}
+
+#[tokio::test]
+async fn admin_is_named_where_it_refuses() {
+    let flyte = FakeFlyte::start().await;
+    flyte.break_path("/api/v1/launch_plans", EVER, 400, r#"{"error":"invalid value for workflow_id","code":3}"#);
+    let failure = failing(&flyte).await;
+    assert_eq!(failure.reason, Reason::Smoke);
+    assert_eq!(failure.what, "1 of 1 workflows did not run as they should");
+    assert_eq!(failure.object.as_deref(), Some("check A5 x/d-dev an execution of it succeeds"));
+    assert_eq!(failure.causes[1], "admin: HTTP 400 Bad Request: invalid value for workflow_id");
+}
+
+#[tokio::test]
+async fn storage_is_named_where_a_workflow_cannot_be_read_back() {
+    let flyte = FakeFlyte::start().await;
+    flyte.break_path("/api/v1/workflows", EVER, 500, r#"{"message":"failed to write: NoSuchBucket"}"#);
+    let failure = failing(&flyte).await;
+    assert_eq!(failure.object.as_deref(), Some("check A3 x/d-dev a workflow is registered and read back"));
+    assert_eq!(failure.causes[1], "storage: HTTP 500 Internal Server Error: failed to write: NoSuchBucket");
+}
+
+#[tokio::test]
+async fn a_permission_is_named_where_admin_may_not_make_a_flyteworkflow() {
+    let flyte = FakeFlyte::start().await;
+    let refused = "failed to create workflow in propeller flyteworkflows.flyte.lyft.com is forbidden";
+    flyte.break_path("/api/v1/executions", EVER, 500, &format!(r#"{{"error":"{refused}","code":13}}"#));
+    let failure = failing(&flyte).await;
+    assert_eq!(failure.causes[1], format!("permission: HTTP 500 Internal Server Error: {refused}"));
+}
+
+#[tokio::test]
+async fn admin_is_named_where_it_makes_the_flyteworkflow_elsewhere() {
+    let flyte = FakeFlyte::start().await;
+    flyte.trouble(Trouble::OtherNamespace("x-d-dev".to_owned()));
+    let failure = failing(&flyte).await;
+    assert_eq!(failure.causes[1], "admin: admin made it in x-d-dev");
+    assert!(failure.hints[0].contains("namespace_mapping.template"), "{:?}", failure.hints);
+}
+
+#[tokio::test]
+async fn a_propeller_is_named_with_what_its_log_says() {
+    let flyte = FakeFlyte::start().await;
+    flyte.trouble(Trouble::NoPropeller);
+    let silent = failing(&flyte).await;
+    assert!(silent.causes[1].starts_with("propeller: no phase, no pod after "), "{silent}");
+    assert_eq!(silent.hints[0], "`sandbox logs flytepropeller-x-d-dev` shows what its propeller does");
+
+    let pod = "/api/v1/namespaces/103020-flytepoc-dev/pods/flytepropeller-x-d-dev-0/log";
+    flyte.break_path(pod, EVER, 200, "EventSinkError: Unimplemented; transport: missing content-type");
+    let stuck = failing(&flyte).await;
+    assert!(
+        stuck.causes[1].ends_with("its connection to flyteadmin is stuck on a proxy outside the cluster"),
+        "{stuck}"
+    );
+    flyte.break_path(pod, EVER, 200, "E pods is forbidden: User cannot create resource");
+    let refused = failing(&flyte).await;
+    assert!(refused.causes[1].starts_with("permission: no phase, no pod after "), "{refused}");
+    assert!(refused.causes[1].ends_with("its ServiceAccount lacks a permission"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_image_is_named_where_the_pod_cannot_have_it() {
+    let flyte = FakeFlyte::start().await;
+    flyte.trouble(Trouble::PodWaits("InvalidImageName", "couldn't parse image reference"));
+    let failure = failing(&flyte).await;
+    assert_eq!(
+        failure.causes[1],
+        "image: RUNNING, its pod's container task: InvalidImageName: couldn't parse image reference"
+    );
+}
+
+#[tokio::test]
+async fn a_pod_is_named_with_what_it_waits_for() {
+    let flyte = FakeFlyte::start().await;
+    flyte.trouble(Trouble::PodWaits("ContainerCreating", ""));
+    let failure = failing(&flyte).await;
+    assert!(
+        failure.causes[1].starts_with("pod: RUNNING, its pod's container task: ContainerCreating after "),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_execution_is_told_in_its_own_words() {
+    let flyte = FakeFlyte::start().await;
+    flyte.trouble(Trouble::Fails("NonZeroExitCode", "exited with code 1"));
+    assert_eq!(failing(&flyte).await.causes[1], "pod: FAILED: NonZeroExitCode: exited with code 1");
+}
+
+#[tokio::test]
+async fn a_log_that_may_not_be_read_is_not_taken_for_one() {
+    let flyte = FakeFlyte::start().await;
+    flyte.trouble(Trouble::Link("http://localhost:1/#/log/n/p/pod?namespace=n".to_owned()));
+    let elsewhere = failing(&flyte).await;
+    let dashboard = flyte.spec.ports.dashboard;
+    assert_eq!(elsewhere.causes[1], format!("propeller: it leads to port 1, and the dashboard is on {dashboard}"));
+    assert_eq!(elsewhere.object.as_deref(), Some("check D4 x/d-dev its log opens by admin's link"));
+
+    flyte.trouble(Trouble::Log("pods \"p\" is forbidden: cannot get resource \"pods/log\""));
+    let refused = failing(&flyte).await;
+    assert!(refused.causes[1].starts_with("permission: pods \"p\" is forbidden"), "{refused}");
+    assert_eq!(flyte.removed().len(), 2);
+}
+
+#[tokio::test]
+async fn an_interrupt_removes_what_was_made() {
+    let flyte = FakeFlyte::start().await;
+    flyte.trouble(Trouble::NoPropeller);
+    let (report, mut events) = Reporter::channel();
+    let cancel = CancellationToken::new();
+    let work = Run { report, deadline: Deadline::after(Duration::from_secs(60)), cancel: cancel.clone() };
+    let (budget, executions) = (Duration::from_secs(30), Executions::First);
+    let target = Target { spec: &flyte.spec, client: flyte.client.clone(), budget, executions };
+    let until_waiting = async {
+        while let Some(event) = events.recv().await {
+            if matches!(event, Event::Progress { note, .. } if note.contains("no phase")) {
+                cancel.cancel();
+            }
+        }
+    };
+    let ran = async {
+        let done = run(&target, &work).await;
+        drop(work);
+        done
+    };
+    let (done, ()) = tokio::join!(ran, until_waiting);
+    assert_eq!(done.expect_err("stopped").reason, Reason::Interrupted);
+    assert_eq!(flyte.removed().len(), 1);
+}

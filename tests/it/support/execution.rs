@@ -1,0 +1,201 @@
+//! What a Flyte does with a workflow: registration, an execution that goes through its phases, its traces in Kubernetes
+//! and its log.
+//!
+//! Time is counted in looks: every look at an execution takes it one phase further.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::{Method, StatusCode};
+use flyte_sandbox::spec::Spec;
+use serde_json::{Value, json};
+
+/// What goes wrong with every execution.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Trouble {
+    #[default]
+    None,
+    /// No propeller takes it.
+    NoPropeller,
+    /// Admin makes the FlyteWorkflow elsewhere.
+    OtherNamespace(String),
+    /// Its pod waits for ever, for this reason and message.
+    PodWaits(&'static str, &'static str),
+    /// It fails with this code and message.
+    Fails(&'static str, &'static str),
+    /// What the dashboard shows in place of the log.
+    Log(&'static str),
+    /// The link to the log.
+    Link(String),
+}
+
+/// Everything that was registered and executed, by path.
+#[derive(Default)]
+pub(crate) struct Executions {
+    pub(crate) trouble: Trouble,
+    /// `METHOD path body` of what was posted, in order.
+    pub(crate) posted: Vec<(String, Value)>,
+    workflows: BTreeSet<String>,
+    /// Looks so far, by `project/domain/name`.
+    running: BTreeMap<String, usize>,
+    /// What is left in Kubernetes, as `namespace/name`.
+    traces: BTreeSet<String>,
+    removed: Vec<String>,
+}
+
+type Answer = (StatusCode, Value);
+
+fn refusal(status: StatusCode, message: &str) -> Answer {
+    (status, json!({"error": message, "message": message, "code": 2}))
+}
+
+fn namespace_of(spec: &Spec, project: &str, domain: &str) -> Option<String> {
+    let all = spec.workflow_namespaces();
+    all.into_iter().find(|one| one.project == project && one.domain == domain).map(|one| one.name)
+}
+
+impl Executions {
+    /// `namespace/name` of the FlyteWorkflows that were deleted.
+    pub(crate) fn removed(&self) -> Vec<String> {
+        self.removed.clone()
+    }
+
+    /// What admin answers, if the path is of an execution.
+    pub(crate) fn admin(&mut self, spec: &Spec, method: &Method, path: &str, body: &[u8]) -> Option<Answer> {
+        let kind = path.strip_prefix("/api/v1/")?;
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        if *method == Method::POST {
+            self.posted.push((path.to_owned(), body.clone()));
+        }
+        match (method.as_str(), kind.split('/').collect::<Vec<_>>().as_slice()) {
+            // What kills the real one.
+            ("POST", ["tasks"]) if body.pointer("/spec/template/metadata/runtime/version").is_none() => {
+                Some(refusal(StatusCode::INTERNAL_SERVER_ERROR, "nil pointer"))
+            }
+            ("POST", ["tasks" | "launch_plans"]) => Some((StatusCode::OK, json!({}))),
+            ("POST", ["workflows"]) => {
+                let id = |field: &str| body["id"][field].as_str().unwrap_or_default().to_owned();
+                self.workflows.insert(["project", "domain", "name", "version"].map(id).join("/"));
+                Some((StatusCode::OK, json!({})))
+            }
+            ("GET", ["workflows", id @ ..]) => Some(match self.workflows.contains(&id.join("/")) {
+                true => (StatusCode::OK, json!({"closure": {"compiled_workflow": {"primary": {}}}})),
+                false => refusal(StatusCode::NOT_FOUND, "missing entity"),
+            }),
+            ("POST", ["executions"]) => {
+                let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+                let (project, domain, name) = (text("project"), text("domain"), text("name"));
+                let namespace = match &self.trouble {
+                    Trouble::OtherNamespace(other) => other.clone(),
+                    _ => namespace_of(spec, &project, &domain)?,
+                };
+                self.traces.insert(format!("{namespace}/{name}"));
+                self.running.insert(format!("{project}/{domain}/{name}"), 0);
+                Some((StatusCode::OK, json!({"id": {"name": name}})))
+            }
+            ("GET", ["executions", id @ ..]) => Some(self.look(&id.join("/"))),
+            ("GET", ["task_executions", project, domain, name, "n0"]) => {
+                let namespace = namespace_of(spec, project, domain)?;
+                let link = match &self.trouble {
+                    Trouble::Link(link) => link.clone(),
+                    _ => format!(
+                        "http://localhost:{}/#/log/{namespace}/{name}-n0-0/pod?namespace={namespace}",
+                        spec.ports.dashboard
+                    ),
+                };
+                Some((StatusCode::OK, json!({"task_executions": [{"closure": {"logs": [{"uri": link}]}}]})))
+            }
+            _ => None,
+        }
+    }
+
+    fn look(&mut self, id: &str) -> Answer {
+        let Some(looks) = self.running.get_mut(id) else { return refusal(StatusCode::NOT_FOUND, "missing entity") };
+        *looks += 1;
+        let closure = match (&self.trouble, *looks) {
+            (Trouble::NoPropeller, _) | (_, 1) => json!({}),
+            (_, 2) => json!({"phase": "QUEUED"}),
+            (Trouble::PodWaits(..), _) | (_, 3) => json!({"phase": "RUNNING"}),
+            (Trouble::Fails(code, message), _) => {
+                json!({"phase": "FAILED", "error": {"code": code, "message": message}})
+            }
+            _ => json!({"phase": "SUCCEEDED"}),
+        };
+        (StatusCode::OK, json!({"closure": closure}))
+    }
+
+    /// What the dashboard answers to a request for a log.
+    pub(crate) fn log(&self, path: &str) -> Option<Answer> {
+        let [namespace, pod, container] = path.strip_prefix("/api/v1/log/")?.split('/').collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let name = pod.strip_suffix("-n0-0")?;
+        if pod != container || !self.traces.contains(&format!("{namespace}/{name}")) {
+            return Some(refusal(StatusCode::NOT_FOUND, "pods not found"));
+        }
+        let line = if let Trouble::Log(line) = self.trouble { line } else { "sandbox-smoke-ok" };
+        Some((StatusCode::OK, json!({"logs": [{"content": line}]})))
+    }
+
+    /// What the Kubernetes API answers about the traces of executions.
+    pub(crate) fn kubernetes(&mut self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Answer> {
+        const FLYTE: &str = "/apis/flyte.lyft.com/v1alpha1/";
+        let absent = || {
+            (
+                StatusCode::NOT_FOUND,
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "not found",
+                "reason": "NotFound", "code": 404}),
+            )
+        };
+        let workflow = |namespace: &str, name: &str| {
+            json!({"apiVersion": "flyte.lyft.com/v1alpha1", "kind": "FlyteWorkflow",
+                "metadata": {"namespace": namespace, "name": name}})
+        };
+        if let Some(rest) = path.strip_prefix(FLYTE) {
+            return Some(match rest.split('/').collect::<Vec<_>>()[..] {
+                ["flyteworkflows"] => {
+                    let found = self.traces.iter().filter_map(|trace| trace.split_once('/'));
+                    let found = found.filter(|(_, name)| query.contains(name));
+                    let items: Vec<_> = found.map(|(namespace, name)| workflow(namespace, name)).collect();
+                    (StatusCode::OK, json!({"metadata": {}, "items": items}))
+                }
+                ["namespaces", namespace, "flyteworkflows", name] => {
+                    let trace = format!("{namespace}/{name}");
+                    match (self.traces.contains(&trace), method.as_str()) {
+                        (false, _) => absent(),
+                        (true, "DELETE") => {
+                            self.traces.remove(&trace);
+                            self.removed.push(trace);
+                            (StatusCode::OK, json!({"kind": "Status", "status": "Success"}))
+                        }
+                        (true, _) => (StatusCode::OK, workflow(namespace, name)),
+                    }
+                }
+                _ => return None,
+            });
+        }
+        let namespace = path.strip_prefix("/api/v1/namespaces/")?.strip_suffix("/pods")?;
+        if !spec.workflow_namespaces().iter().any(|ours| ours.name == namespace) {
+            return None;
+        }
+        let items: Vec<_> =
+            self.running.iter().filter_map(|(id, looks)| self.pod(spec, namespace, id, *looks)).collect();
+        Some((StatusCode::OK, json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})))
+    }
+
+    fn pod(&self, spec: &Spec, namespace: &str, id: &str, looks: usize) -> Option<Value> {
+        let [project, domain, name] = id.split('/').collect::<Vec<_>>()[..] else { return None };
+        let here =
+            namespace_of(spec, project, domain)? == namespace && looks > 2 && self.trouble != Trouble::NoPropeller;
+        let status = match &self.trouble {
+            Trouble::PodWaits(reason, message) => json!({"phase": "Pending", "containerStatuses": [{
+                "name": "task", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"waiting": {"reason": reason, "message": message}},
+            }]}),
+            _ => json!({"phase": "Succeeded"}),
+        };
+        here.then(|| {
+            let labels = json!({"execution-id": name});
+            json!({"metadata": {"namespace": namespace, "name": format!("{name}-n0-0"), "labels": labels}, "status": status})
+        })
+    }
+}

@@ -1,7 +1,15 @@
 //! The Docker CLI, and what is there.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
+
+/// Where the Docker CLI is.
+pub(crate) fn program() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("docker")).find(|file| file.is_file());
+    found.expect("docker on the PATH")
+}
 
 /// What `docker ARGS` writes, or what it complains of.
 pub(crate) fn try_docker(args: &[&str]) -> Result<String, String> {

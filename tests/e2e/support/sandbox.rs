@@ -54,6 +54,7 @@ impl Sandbox {
             Some(k3d) => std::os::unix::fs::symlink(k3d, sandbox.path("bin/k3d")).expect("a link"),
             None => sandbox.play(Failing::No),
         }
+        std::os::unix::fs::symlink(docker::program(), sandbox.path("bin/docker")).expect("a link");
         sandbox.add_bystanders();
         sandbox.others = docker::others(&sandbox.name);
         sandbox
@@ -96,14 +97,7 @@ impl Sandbox {
     /// The binary, with nothing of this process's environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
-        let path = std::env::join_paths([
-            self.path("bin"),
-            "/usr/local/sbin".into(),
-            "/usr/sbin".into(),
-            "/usr/bin".into(),
-            "/sbin".into(),
-            "/bin".into(),
-        ]);
+        let path = std::env::join_paths([self.path("bin"), "/usr/bin".into(), "/bin".into()]);
         command
             .args(args)
             .env_clear()

@@ -34,7 +34,7 @@ pub async fn wait_for_dns(cluster: &Cluster, run: &Run) -> Result<(), Failure> {
             Err(error) => error.to_string(),
         };
         if missing != told {
-            run.report.progress(Stage::Cluster, format!("DNS: {missing}"));
+            run.report.progress(Stage::Rollout, format!("DNS: {missing}"));
             told.clone_from(&missing);
         }
         if deadline.remaining().is_zero() {

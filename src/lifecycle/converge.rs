@@ -38,18 +38,25 @@ pub(super) async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Resul
     .await
 }
 
-/// Applies the workloads, a wave when the one before it is ready, and removes what is rendered no longer.
+/// Applies the workloads, a wave when the one before it is ready, and removes what is rendered no longer. Those of the
+/// first wave look nobody up: they start while names do not resolve yet.
 pub(super) async fn workloads(
     client: &Client,
     plan: &Plan,
     before: Option<Inventory>,
+    names_resolve: impl Future<Output = Result<(), Failure>>,
     run: &Run,
 ) -> Result<(), Failure> {
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_some()).collect();
     run.stage(Stage::Rollout, async {
         let mut changes = Vec::new();
-        for wave in &waves {
-            changes.extend(one(client, wave, run).await?.into_iter().map(|(_, change)| change));
+        let mut waves = waves.into_iter();
+        if let Some(first) = waves.next() {
+            let (first, ()) = tokio::try_join!(one(client, first, run), names_resolve)?;
+            changes.extend(first);
+        }
+        for wave in waves {
+            changes.extend(one(client, wave, run).await?);
         }
         let now: BTreeSet<_> = plan.objects().collect();
         if let Some(before) = before {
@@ -63,11 +70,12 @@ pub(super) async fn workloads(
     .await
 }
 
-async fn one(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<(ObjectRef, Change)>, Failure> {
+/// Applies one wave and waits until it is ready.
+async fn one(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<Change>, Failure> {
     let changes = kubernetes::apply(client, &wave.objects, run).await?;
     let targets: Vec<_> = wave.workloads().collect();
     rollout::wait(client, &targets, run, WAVE_BUDGET).await?;
-    Ok(changes)
+    Ok(changes.into_iter().map(|(_, change)| change).collect())
 }
 
 async fn save(

@@ -68,8 +68,9 @@ async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options, run:
         return Ok(Outcome::Unchanged);
     }
     obtain_node(plan, ground, run).await?;
-    let ((client, before), ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run))?;
-    converge::workloads(&client, plan, before, run).await?;
+    let (standing, ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run))?;
+    let Standing { cluster, client, before } = standing;
+    converge::workloads(&client, plan, before, cluster::wait_for_dns(&cluster, run), run).await?;
     prove(&plan.spec, client, smoke::BUDGET, options.executions, run).await?;
     Ok(Outcome::Passed)
 }
@@ -111,14 +112,14 @@ async fn obtain_node(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Fail
     .await
 }
 
-/// A cluster in which names resolve, with everything in it but workloads.
-async fn stand(
-    plan: &Plan,
-    host: &Host,
-    ground: &Ground,
-    options: Options,
-    run: &Run,
-) -> Result<(Client, Option<Inventory>), Failure> {
+/// A cluster whose node is ready, with everything in it but workloads.
+struct Standing {
+    cluster: Cluster,
+    client: Client,
+    before: Option<Inventory>,
+}
+
+async fn stand(plan: &Plan, host: &Host, ground: &Ground, options: Options, run: &Run) -> Result<Standing, Failure> {
     let mut shape = plan.cluster.clone();
     let claim = match (&ground.node, options.store) {
         (NodeState::Absent | NodeState::Unstarted, true) => claim_store(plan, host, ground).await?,
@@ -129,9 +130,9 @@ async fn stand(
         let cluster = ensure(plan, &shape, host, ground, run).await?;
         drop(claim);
         let client = kubernetes::client(&cluster.kubeconfig)?;
-        let (before, ()) =
-            tokio::try_join!(converge::foundation(&client, plan, run), cluster::wait_for_dns(&cluster, run))?;
-        Ok(((client, before), cluster.outcome, summary(plan, ground)))
+        let before = converge::foundation(&client, plan, run).await?;
+        let outcome = cluster.outcome;
+        Ok((Standing { cluster, client, before }, outcome, summary(plan, ground)))
     })
     .await
 }
@@ -145,7 +146,7 @@ async fn ensure(plan: &Plan, shape: &ClusterPlan, host: &Host, ground: &Ground, 
 }
 
 fn summary(plan: &Plan, ground: &Ground) -> String {
-    format!("Kubernetes {} by k3d {}; node Ready, names resolve", plan.spec.kubernetes, ground.k3d.version)
+    format!("Kubernetes {} by k3d {}; node Ready", plan.spec.kubernetes, ground.k3d.version)
 }
 
 /// The machine's image store for this set of images, unless all of them are in use.

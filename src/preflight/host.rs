@@ -15,8 +15,8 @@ const MEMORY_WANTED: u64 = 4 * GIB;
 const DISK_NEEDED: u64 = 2 * GIB;
 const DISK_WANTED: u64 = 5 * GIB;
 
-/// Measured with the default set in a node: 62 to 78.
-const INOTIFY_PER_NODE: u64 = 80;
+/// Measured with the default set in a node: 24.
+const INOTIFY_PER_NODE: u64 = 30;
 
 /// Room on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +68,7 @@ pub(super) fn disk(root: &str, disk: Disk) -> Finding {
     }
 }
 
-/// Whether another node's worth of inotify instances is left: a node with a sandbox in it takes some 70, and on most
-/// machines a user has 128. Without them k3s or a propeller ends with `too many open files`.
+/// Whether another node's worth of inotify instances is left: on most machines a user has 128. Without them k3s or a propeller ends with `too many open files`.
 pub(super) fn inotify(limit: u64, other_nodes: u64) -> Finding {
     let needed = INOTIFY_PER_NODE * (other_nodes + 1);
     if limit >= needed || other_nodes == 0 {
@@ -144,7 +143,7 @@ mod tests {
         ] {
             assert_eq!(inotify(limit, others).severity, severity, "{limit} beside {others}");
         }
-        assert_eq!(inotify(128, 1).hints, ["`sudo sysctl -w fs.inotify.max_user_instances=512` makes more"]);
+        assert_eq!(inotify(128, 4).hints, ["`sudo sysctl -w fs.inotify.max_user_instances=512` makes more"]);
     }
 
     fn about() -> About {

@@ -83,6 +83,22 @@ impl Config {
         }
     }
 
+    /// All settings in the file `home`, as a component that reads every file sees them: of two that differ the one in
+    /// the file that comes later by name.
+    pub(super) fn merge_into(&mut self, home: &str) {
+        if self.files.iter().all(|file| file.name == home) {
+            return;
+        }
+        self.files.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut merged = Value::Object(Map::new());
+        for file in &mut self.files {
+            overlay(&mut merged, std::mem::replace(&mut file.content, Value::Object(Map::new())));
+            file.changed = true;
+        }
+        self.files.retain(|file| file.name != home);
+        self.files.push(File { name: home.to_owned(), content: merged, changed: true });
+    }
+
     /// Changes each file as a whole; `edit` says whether it did.
     pub(super) fn each(&mut self, mut edit: impl FnMut(&mut Value) -> bool) {
         for file in &mut self.files {
@@ -117,6 +133,18 @@ impl File {
         }
         *inner = value.clone();
         self.changed = true;
+    }
+}
+
+/// Lays one value over another: mappings are joined, anything else is replaced.
+fn overlay(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                overlay(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
     }
 }
 
@@ -165,6 +193,21 @@ mod tests {
         config.remove(&["p"]);
         config.close(&mut object);
         assert_eq!(object.get("/data/n.yaml"), None);
+    }
+
+    #[test]
+    fn merged_files_say_together_what_they_said_apart() {
+        let mut object = config_map();
+        object.set(&["data", "b.yaml"], "s: {x: 2, y: [1]}\n");
+        for _ in 0..2 {
+            let mut config = Config::open(&object).expect("YAML");
+            config.merge_into("home.yaml");
+            config.close(&mut object);
+            let text = object.get("/data/home.yaml").and_then(Value::as_str).expect("text");
+            assert_eq!(yaml::document(text).expect("YAML"), json!({"s": {"x": 2, "y": [1]}}));
+            assert_eq!(object.get("/data/a.yaml").or(object.get("/data/b.yaml")), None);
+        }
+        assert_eq!(object.get("/data/c.txt"), Some(&json!(": not : yaml")));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | `database.rs` | a database that is there, and those who wait for it |
 //! | `log_links.rs` | links from tasks to their logs |
 //! | `pace.rs` | propellers that look at their workflows often |
+//! | `one_config_file.rs` | propellers that use up few of the machine's watches |
 //! | `images.rs` | pinned images |
 //! | `ports.rs` | the three ports for the host, and none else |
 //! | `resources.rs` | limits that do not slow the start |
@@ -34,6 +35,7 @@ mod limit_namespace;
 mod log_links;
 mod minimal_permissions;
 mod namespace;
+mod one_config_file;
 mod pace;
 mod ports;
 mod probes;
@@ -98,6 +100,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "pace",
         why: "a propeller paced for thousands of workflows takes half a minute for one task",
         run: pace::run,
+    },
+    Transform {
+        name: "one-config-file",
+        why: "a propeller watches each of its files with an inotify instance of its own, and a user has 128",
+        run: one_config_file::run,
     },
     Transform { name: "images", why: "versions are pinned in one lock file", run: images::run },
     Transform { name: "ports", why: "the host reaches exactly three ports of the node", run: ports::run },

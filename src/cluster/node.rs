@@ -54,6 +54,15 @@ impl Removed {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
     }
 
+    /// What was removed in two goes.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.containers.extend(later.containers);
+        self.networks.extend(later.networks);
+        self.volumes.extend(later.volumes);
+        self
+    }
+
     fn names(&self) -> Vec<String> {
         let named =
             |kind: &str, names: &[String]| names.iter().map(|name| format!("{kind} {name}")).collect::<Vec<_>>();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster;
+use crate::cluster::{self, Removed};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::report::{Outcome, Stage};
@@ -13,6 +13,9 @@ use crate::state::StateRoot;
 
 /// Lines of the node's log that are kept.
 const LOG: usize = 2000;
+/// How long nothing must have come for the daemon to be taken for done.
+const SETTLED: Duration = Duration::from_millis(600);
+const LOOK: Duration = Duration::from_millis(100);
 /// For the whole undoing: the user may have asked to stop.
 const BUDGET: Duration = Duration::from_secs(60);
 
@@ -25,7 +28,7 @@ pub(super) async fn undo(mut failure: Failure, name: &str, docker: &Docker, root
     }
     let run = Run { deadline: Deadline::after(BUDGET), cancel: CancellationToken::new(), ..run.clone() };
     let removed = run.stage(Stage::Down, async {
-        let removed = cluster::delete(docker, name).await?;
+        let removed = remove(docker, name).await?;
         let summary = format!("undone: {removed}");
         Ok(((), Outcome::Passed, summary))
     });
@@ -35,6 +38,22 @@ pub(super) async fn undo(mut failure: Failure, name: &str, docker: &Docker, root
         Err(left) if failure.reason == Reason::Interrupted => left,
         Err(left) => failure.evidence([left.to_string()]).hint(format!("`sandbox down --name {name}` tries again")),
     }
+}
+
+/// Removes what there is, until nothing new has come for a while: the last request of a k3d that was stopped may still
+/// be with the daemon, and what it makes appears after k3d is gone.
+async fn remove(docker: &Docker, name: &str) -> Result<Removed, Failure> {
+    let mut removed = cluster::delete(docker, name).await?;
+    let mut quiet = Deadline::after(SETTLED);
+    while !quiet.remaining().is_zero() {
+        tokio::time::sleep(LOOK).await;
+        let late = cluster::delete(docker, name).await?;
+        if !late.is_empty() {
+            removed = removed.and(late);
+            quiet = Deadline::after(SETTLED);
+        }
+    }
+    Ok(removed)
 }
 
 async fn keep_log(failure: Failure, name: &str, docker: &Docker, root: &StateRoot, run: &Run) -> Failure {

@@ -26,6 +26,18 @@ pub struct Lock {
     _file: File,
 }
 
+/// Writes a file whole or not at all, readable by its owner only. Its folder must be there.
+///
+/// # Errors
+/// The file system's own.
+pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&partial, path)
+}
+
 impl StateRoot {
     /// At this path; made when something is first written.
     #[must_use]
@@ -92,17 +104,10 @@ impl StateDir {
     /// # Errors
     /// The folder cannot be written.
     pub fn write(&self, path: &Path, text: &str) -> Result<(), Failure> {
-        let attempt = || -> io::Result<()> {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            let partial = path.with_extension("partial");
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&partial, path)
-        };
-        attempt().map_err(|error| self.unwritable("cannot keep the sandbox's state", &error))
+        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+        folder
+            .and_then(|()| write_whole(path, text))
+            .map_err(|error| self.unwritable("cannot keep the sandbox's state", &error))
     }
 
     /// Removes the folder and, last, the lock file, which the caller holds.

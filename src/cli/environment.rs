@@ -13,8 +13,6 @@ use crate::state::StateRoot;
 pub(crate) struct Environment {
     /// Every variable whose name and value are text.
     pub(crate) variables: BTreeMap<String, String>,
-    /// Where programs are looked for.
-    pub(crate) path: OsString,
     /// Absent in some containers and services.
     pub(crate) home: Option<PathBuf>,
     /// The current folder.
@@ -34,7 +32,6 @@ impl Environment {
             xdg.and_then(|xdg| xdg.state_dir()).map(|path| path.join("flyte-sandbox"))
         });
         Self {
-            path: std::env::var_os("PATH").unwrap_or_default(),
             here: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             state: StateRoot::new(state.unwrap_or_else(|| std::env::temp_dir().join("flyte-sandbox"))),
             variables,

@@ -84,7 +84,6 @@ impl Session {
     /// Where a sandbox is made.
     pub(super) fn host(&self) -> Host {
         Host {
-            path: self.environment.path.clone(),
             home: self.environment.home.clone(),
             variables: self.environment.variables.clone(),
             state: self.environment.state.clone(),

@@ -21,7 +21,6 @@ mod undo;
 mod up;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use down::down;
@@ -38,8 +37,6 @@ use crate::state::StateRoot;
 /// The machine that sandboxes are made on.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// Where programs are looked for.
-    pub path: OsString,
     /// The user's home, if there is one.
     pub home: Option<PathBuf>,
     /// The environment.

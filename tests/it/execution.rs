@@ -10,25 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::execution::Trouble;
 use crate::support::flyte::FakeFlyte;
-
-const EVER: usize = usize::MAX;
-
-struct Smoke {
-    done: Result<Vec<Verdict>, Failure>,
-    events: Vec<Event>,
-}
+use crate::support::stage::{EVER, Smoke, play};
 
 async fn smoke(flyte: &FakeFlyte, executions: Executions, within: Duration) -> Smoke {
-    let (report, mut events) = Reporter::channel();
-    let work = Run { report, deadline: Deadline::after(within), cancel: CancellationToken::new() };
-    let budget = Duration::from_secs(30);
-    let done = run(&Target { spec: &flyte.spec, client: flyte.client.clone(), budget, executions }, &work).await;
-    drop(work);
-    let mut said = Vec::new();
-    while let Some(event) = events.recv().await {
-        said.push(event);
-    }
-    Smoke { done, events: said }
+    play(flyte, executions, Duration::from_secs(30), within, CancellationToken::new()).await
 }
 
 async fn passing(flyte: &FakeFlyte, executions: Executions) -> (Vec<Verdict>, Vec<Event>) {

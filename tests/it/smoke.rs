@@ -3,32 +3,15 @@
 use std::time::Duration;
 
 use flyte_sandbox::failure::{Failure, Reason};
-use flyte_sandbox::report::{Event, Outcome, Reporter, Stage};
-use flyte_sandbox::run::{Deadline, Run};
-use flyte_sandbox::smoke::{CATALOGUE, Executions, Target, Verdict, run};
+use flyte_sandbox::report::{Event, Outcome, Stage};
+use flyte_sandbox::smoke::{CATALOGUE, Executions};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::flyte::FakeFlyte;
-
-/// Always broken.
-const EVER: usize = usize::MAX;
-
-struct Smoke {
-    done: Result<Vec<Verdict>, Failure>,
-    events: Vec<Event>,
-}
+use crate::support::stage::{EVER, Smoke, play};
 
 async fn smoke_within(flyte: &FakeFlyte, budget: Duration, cancel: CancellationToken) -> Smoke {
-    let (report, mut events) = Reporter::channel();
-    let work = Run { report, deadline: Deadline::after(Duration::from_secs(60)), cancel };
-    let executions = Executions::None;
-    let done = run(&Target { spec: &flyte.spec, client: flyte.client.clone(), budget, executions }, &work).await;
-    drop(work);
-    let mut said = Vec::new();
-    while let Some(event) = events.recv().await {
-        said.push(event);
-    }
-    Smoke { done, events: said }
+    play(flyte, Executions::None, budget, Duration::from_secs(60), cancel).await
 }
 
 /// With time for as many attempts as a passing run may need.

@@ -1,8 +1,7 @@
 //! `sandbox kubeconfig`
 
 use std::fs;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::cli::args::Kubeconfig;
@@ -10,6 +9,7 @@ use crate::cli::session::{Ended, Session};
 use crate::cluster;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle::Running;
+use crate::state::write_whole;
 
 pub(in crate::cli) fn run(session: &Session, args: &Kubeconfig) -> Result<(), Ended> {
     let name = session.name()?;
@@ -35,12 +35,5 @@ fn merge_into(file: &Path, kubeconfig: &str) -> Result<(), Failure> {
         Err(error) => return Err(failed(&error)),
     };
     let merged = cluster::merge_kubeconfig(&theirs, kubeconfig).map_err(|error| failed(&error))?;
-    let partial = file.with_extension("partial");
-    let write = || {
-        let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-        out.write_all(merged.as_bytes())?;
-        out.sync_all()?;
-        fs::rename(&partial, file)
-    };
-    write().map_err(|error| failed(&error))
+    write_whole(file, &merged).map_err(|error| failed(&error))
 }

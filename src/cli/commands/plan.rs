@@ -10,11 +10,11 @@ use crate::spec::{Origin, Provenance};
 
 pub(in crate::cli) fn run(session: &Session, args: &args::Plan) -> Result<(), Ended> {
     let (plan, provenance) = session.plan(&args.spec)?;
-    let _: () = match session.output() {
-        Output::Json => session.print_json(&serde_json::json!({ "plan": plan, "provenance": provenance }))?,
-        Output::Human => session.print(&shown(&plan, &provenance))?,
+    let printed = match session.output() {
+        Output::Json => session.print_json(&serde_json::json!({ "plan": plan, "provenance": provenance })),
+        Output::Human => session.print(&shown(&plan, &provenance)),
     };
-    Ok(())
+    Ok(printed?)
 }
 
 fn shown(plan: &Plan, provenance: &Provenance) -> String {

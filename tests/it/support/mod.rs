@@ -8,6 +8,7 @@
 //! | `execution.rs` | what a Flyte does with a workflow |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
 //! | `responders.rs` | what a Flyte answers on its published ports |
+//! | `stage.rs` | one smoke stage, played to its end |
 
 #[expect(dead_code, reason = "the end-to-end tests' stand-in of a node uses the rest")]
 pub(crate) mod apiserver;
@@ -16,3 +17,4 @@ pub(crate) mod execution;
 pub(crate) mod flyte;
 mod merge;
 mod responders;
+pub(crate) mod stage;

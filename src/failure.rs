@@ -2,123 +2,111 @@
 //!
 //! Pure stages have typed errors of their own; they become a [`Failure`] where they leave the stage.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::Serialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, Serializer};
 
-/// Why a run failed, as a stable identifier. [`Reason::exit_code`] groups them into the documented exit codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// A defect of this program.
-    Internal,
-    /// A flag, variable or file of the user's that cannot be used.
-    Usage,
-    /// Preflight found something in the way; nothing was touched.
-    Preflight,
-    /// Docker does not answer, or answered with an error.
-    Docker,
-    /// k3d failed, or said that it succeeded and had not.
-    K3d,
-    /// The node does not stay up.
-    NodeCrash,
-    /// The cluster did not become ready in time.
-    ClusterNotReady,
-    /// Images are neither here nor to be had.
-    ImagesMissing,
-    /// An image did not reach the node.
-    ImageImport,
-    /// The manifests are not a Flyte, or a transform cannot place something in them.
-    Manifests,
-    /// The Kubernetes API refused an object.
-    Apply,
-    /// A workload cannot start.
-    WorkloadStuck,
-    /// A workload did not become ready in time.
-    RolloutTimeout,
-    /// What runs does not behave as Flyte should.
-    Smoke,
-    /// Another run holds this sandbox.
-    Locked,
-    /// Something of this sandbox could not be removed.
-    Leftovers,
-    /// There is no such sandbox.
-    NotFound,
-    /// The user stopped the run.
-    Interrupted,
-}
-
-impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 18] = [
-        Self::Internal,
-        Self::Usage,
-        Self::Preflight,
-        Self::Docker,
-        Self::K3d,
-        Self::NodeCrash,
-        Self::ClusterNotReady,
-        Self::ImagesMissing,
-        Self::ImageImport,
-        Self::Manifests,
-        Self::Apply,
-        Self::WorkloadStuck,
-        Self::RolloutTimeout,
-        Self::Smoke,
-        Self::Locked,
-        Self::Leftovers,
-        Self::NotFound,
-        Self::Interrupted,
-    ];
-
-    /// The process exit code; the README's table lists them.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Internal => 1,
-            Self::Usage => 2,
-            Self::Preflight => 3,
-            Self::Docker => 4,
-            Self::K3d | Self::NodeCrash | Self::ClusterNotReady => 5,
-            Self::ImagesMissing | Self::ImageImport => 6,
-            Self::Manifests => 7,
-            Self::Apply => 8,
-            Self::WorkloadStuck | Self::RolloutTimeout => 9,
-            Self::Smoke => 10,
-            Self::Locked => 11,
-            Self::Leftovers => 12,
-            Self::NotFound => 13,
-            Self::Interrupted => 130,
-        }
-    }
-}
+pub use crate::reason::Reason;
+use crate::reason::{Speaker, recognise};
+use crate::stage::Stage;
 
 /// What failed, on which object, why, and what to do next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The stable identifier.
     pub reason: Reason,
     /// What could not be done: a lower-case fragment without a full stop, such as `cannot create the cluster`.
     pub what: String,
     /// The object it happened on: `deployment 103020-flytepoc-dev/flyteadmin`, `port 30084`, `image minio/minio:…`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// The chain of causes, outermost first; the last one is the first cause.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
     /// Lines of others' output that show it (log tails, events), oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
-    /// What to do next, one sentence or command each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// What to do next, one sentence or command each, where this failure knows more than its reason does.
     pub hints: Vec<String>,
+    /// What of the sandbox could not be removed after it, such as `network k3d-flyte`.
+    pub leftovers: Vec<String>,
+    /// The folder that all evidence was saved in.
+    pub folder: Option<String>,
+}
+
+/// A failure as a program reads it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Failure")]
+struct Told<'a> {
+    /// The stable identifier; docs/reasons.md has them all.
+    reason: Reason,
+    /// Where such a failure arises; absent where it may anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<Stage>,
+    /// Whether the same command may succeed a moment later, with nothing changed.
+    retryable: bool,
+    /// What could not be done, such as `cannot create the cluster`.
+    what: &'a str,
+    /// The object it happened on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a str>,
+    /// The chain of causes, outermost first; the last one is the first cause.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    causes: &'a [String],
+    /// Lines of others' output that show it, oldest first.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    evidence: &'a [String],
+    /// What to do next, one sentence or command each.
+    hints: Vec<&'a str>,
+    /// What of the sandbox could not be removed after it.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    leftovers: &'a [String],
+    /// The folder that all evidence was saved in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<&'a str>,
+}
+
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entry = self.reason.entry();
+        Told {
+            reason: self.reason,
+            stage: entry.stage,
+            retryable: entry.retryable,
+            what: &self.what,
+            object: self.object.as_deref(),
+            causes: &self.causes,
+            evidence: &self.evidence,
+            hints: self.next_steps(),
+            leftovers: &self.leftovers,
+            folder: self.folder.as_deref(),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl JsonSchema for Failure {
+    fn schema_name() -> Cow<'static, str> {
+        Told::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Told::json_schema(generator)
+    }
 }
 
 impl Failure {
     /// A failure with nothing but what could not be done.
     pub fn new(reason: Reason, what: impl Into<String>) -> Self {
-        Self { reason, what: what.into(), object: None, causes: Vec::new(), evidence: Vec::new(), hints: Vec::new() }
+        Self {
+            reason,
+            what: what.into(),
+            object: None,
+            causes: Vec::new(),
+            evidence: Vec::new(),
+            hints: Vec::new(),
+            leftovers: Vec::new(),
+            folder: None,
+        }
     }
 
     /// Names the object it happened on.
@@ -161,6 +149,33 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Takes the reason that somebody's words tell, where they are known: the causes', deepest first, then those of the
+    /// evidence, newest first. Otherwise it stays as it is, and so do the words.
+    #[must_use]
+    pub fn recognised(mut self, speaker: Speaker) -> Self {
+        let words = self.causes.iter().rev().chain(self.evidence.iter().rev());
+        if let Some(reason) = words.into_iter().find_map(|words| recognise(speaker, words)) {
+            self.reason = reason;
+        }
+        self
+    }
+
+    /// What to do next: what this failure knows, or else what its reason does.
+    #[must_use]
+    pub fn next_steps(&self) -> Vec<&str> {
+        if self.hints.is_empty() {
+            vec![self.reason.entry().remedy]
+        } else {
+            self.hints.iter().map(String::as_str).collect()
+        }
+    }
+
+    /// What the process exits with: that something is left behind weighs more than why.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if self.leftovers.is_empty() { self.reason.exit_code() } else { Reason::Leftovers.exit_code() }
     }
 }
 

@@ -22,6 +22,7 @@
 //! | [`smoke`] | proof that what runs is a Flyte, and that it may do no more than it must | effect |
 //! | [`report`] | one event stream and its views | fold |
 //! | [`lifecycle`] | the stages in order: `up`, `down`, `status` | effect |
+//! | [`reason`] | why a run fails: one catalogue, and the words it is recognised by | pure |
 //! | [`cli`] | the only user of argv, environment, streams and exit codes | edge |
 //!
 //! `docs/architecture.md` has the invariants and the tests that hold them.
@@ -37,11 +38,13 @@ pub mod manifest;
 pub mod plan;
 pub mod preflight;
 pub mod process;
+pub mod reason;
 pub mod render;
 pub mod report;
 pub mod rollout;
 pub mod run;
 pub mod smoke;
 pub mod spec;
+pub mod stage;
 pub mod state;
 pub mod yaml;

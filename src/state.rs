@@ -142,7 +142,7 @@ impl StateDir {
     }
 
     fn unwritable(&self, what: &str, error: &io::Error) -> Failure {
-        Failure::new(Reason::Usage, what)
+        Failure::new(Reason::StateUnwritable, what)
             .on(self.path.display())
             .because(error)
             .hint("set SANDBOX_STATE_DIR to a folder that you can write")

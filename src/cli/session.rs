@@ -50,8 +50,8 @@ pub(super) struct Telling<'a> {
 pub(super) enum Ended {
     /// The user has yet to be told.
     Untold(Failure),
-    /// The views have shown it.
-    Told(Reason),
+    /// The views have shown it; the exit code that is left.
+    Told(u8),
 }
 
 impl From<Failure> for Ended {
@@ -202,7 +202,7 @@ impl Session {
             drop(run);
             let shown = shown.await.map_err(io::Error::other).and_then(|shown| shown);
             match (result, shown) {
-                (Err(failure), _) => Err(Ended::Told(failure.reason)),
+                (Err(failure), _) => Err(Ended::Told(failure.exit_code())),
                 (Ok(_), Err(error)) => {
                     Err(Failure::new(Reason::Internal, "cannot write the report").because(error).into())
                 }
@@ -213,19 +213,19 @@ impl Session {
 
     /// Ends the process after a command that did not end well.
     pub(super) fn end(&self, ended: Ended) -> ExitCode {
-        let reason = match ended {
-            Ended::Told(reason) => reason,
+        let exit_code = match ended {
+            Ended::Told(exit_code) => exit_code,
             Ended::Untold(failure) => {
-                let reason = failure.reason;
+                let exit_code = failure.exit_code();
                 let event = finished(&Err(failure), Instant::now());
                 for view in &mut self.views(None, false) {
                     let _ = view.on(Duration::ZERO, &event);
                     let _ = view.end();
                 }
-                reason
+                exit_code
             }
         };
-        ExitCode::from(reason.exit_code())
+        ExitCode::from(exit_code)
     }
 
     fn views(&self, junit: Option<PathBuf>, in_full: bool) -> Vec<Box<dyn View>> {
@@ -257,7 +257,7 @@ fn finished(result: &Result<Done, Failure>, started: Instant) -> Event {
     Event::RunFinished {
         outcome,
         summary,
-        exit_code: failure.as_ref().map_or(0, |failure| failure.reason.exit_code()),
+        exit_code: failure.as_ref().map_or(0, Failure::exit_code),
         failure,
         millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     }

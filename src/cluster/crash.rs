@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::docker::{ContainerState, Docker};
 use crate::failure::{Failure, Reason};
 use crate::process::{log_message, plain};
+use crate::reason::Speaker;
 
 const LOOK: Duration = Duration::from_millis(300);
 /// The log is looked at every this many looks.
@@ -38,7 +39,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                 }
             }
             Ok(None) if baseline.is_some() => {
-                return Failure::new(Reason::NodeCrash, "the node was removed while it started")
+                return Failure::new(Reason::NodeRemoved, "the node was removed while it started")
                     .on(format!("container {node}"));
             }
             Ok(None) => {}
@@ -60,7 +61,7 @@ fn describe(node: &str, what: &str, log: &[String]) -> Failure {
         .because(what)
         .evidence(relevant(log));
     let failure = cause(log).into_iter().fold(failure, |failure, cause| failure.because(cause));
-    failure.hint(format!("`docker logs {node}` shows all that it wrote"))
+    failure.recognised(Speaker::K3s).hint(format!("`docker logs {node}` shows all that it wrote"))
 }
 
 /// The line that says why k3s ended: a fatal one, or else an unknown flag, or else its last error.

@@ -49,7 +49,7 @@ pub async fn ensure(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -
                 .await
                 .hint(format!("`sandbox down --name {}` removes it", plan.name))),
             NodeState::Foreign => {
-                Err(Failure::new(Reason::Preflight, "a k3d cluster of this name is there, and it is not ours")
+                Err(Failure::new(Reason::NameTaken, "a k3d cluster of this name is there, and it is not ours")
                     .on(format!("cluster {}", plan.name))
                     .hint("`--name` chooses another name")
                     .hint(format!("`k3d cluster delete {}` removes it", plan.name)))
@@ -77,7 +77,7 @@ async fn create(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Re
         k3d.create(plan, api_port, run).await?;
         match state(docker, &plan.name).await? {
             NodeState::Absent => {
-                Err(Failure::new(Reason::K3d, "k3d said that it made the cluster, and there is no node")
+                Err(Failure::new(Reason::K3dLied, "k3d said that it made the cluster, and there is no node")
                     .on(format!("container {node}")))
             }
             _ => Ok(()),
@@ -106,13 +106,14 @@ async fn settle(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -
 async fn unchanged(docker: &Docker, plan: &ClusterPlan) -> Result<u16, Failure> {
     let (node, image) = (plan.node(), &plan.node_image);
     let (node, image) = tokio::try_join!(docker.container(&node), docker.image(image))?;
-    let node = node.ok_or_else(|| Failure::new(Reason::Docker, "the node was removed meanwhile").on(plan.node()))?;
+    let node =
+        node.ok_or_else(|| Failure::new(Reason::NodeRemoved, "the node was removed meanwhile").on(plan.node()))?;
     let differences = differences(plan, &node, image.map(|image| image.id).as_deref());
     let api_port = node.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
     match (differences.as_slice(), api_port) {
         ([], Some(port)) => Ok(port),
         (found, _) => {
-            let failure = Failure::new(Reason::Preflight, "the sandbox that is there is not as asked for")
+            let failure = Failure::new(Reason::SandboxDiffers, "the sandbox that is there is not as asked for")
                 .on(format!("cluster {}", plan.name));
             let failure = found.iter().fold(failure, |failure, difference| failure.because(difference));
             Err(failure
@@ -151,7 +152,7 @@ fn free_port() -> Result<u16, Failure> {
     listener
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
-        .map_err(|error| Failure::new(Reason::Preflight, "no free port for the Kubernetes API").caused_by(&error))
+        .map_err(|error| Failure::new(Reason::PortTaken, "no free port for the Kubernetes API").caused_by(&error))
 }
 
 #[cfg(test)]

@@ -89,12 +89,13 @@ impl K3d {
     ) -> Result<Self, Failure> {
         let install = "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases";
         let path = which::which_in("k3d", env.get("PATH"), "/").map_err(|_| {
-            Failure::new(Reason::K3d, "k3d is not installed").because("no `k3d` on the PATH").hint(install)
+            Failure::new(Reason::K3dAbsent, "k3d is not installed").because("no `k3d` on the PATH").hint(install)
         })?;
         let env = surroundings(env, docker_host, scratch);
-        let written = Tool::new(&path, env.clone(), Reason::K3d).run(&["version".to_owned()], run, |_| ()).await?;
+        let written =
+            Tool::new(&path, env.clone(), Reason::K3dUnusable).run(&["version".to_owned()], run, |_| ()).await?;
         let failure = |cause: String| {
-            Failure::new(Reason::K3d, "this k3d cannot be used").on(path.display()).because(cause).hint(install)
+            Failure::new(Reason::K3dUnusable, "this k3d cannot be used").on(path.display()).because(cause).hint(install)
         };
         let version = Version::parse(&written.stdout.join("\n"))
             .ok_or_else(|| failure(format!("`k3d version` says {:?}", written.stdout.join(" "))))?;

@@ -34,7 +34,7 @@ pub(super) async fn look(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground,
 async fn find_k3d(plan: &Plan, host: &Host, docker: Option<&Docker>, run: &Run) -> Result<K3d, Failure> {
     let scratch = host.state.sandbox(&plan.spec.name).path().join("k3d");
     std::fs::create_dir_all(&scratch).map_err(|error| {
-        Failure::new(Reason::Usage, "cannot keep the sandbox's state")
+        Failure::new(Reason::StateUnwritable, "cannot keep the sandbox's state")
             .on(scratch.display())
             .because(error)
             .hint("set SANDBOX_STATE_DIR to a folder that you can write")

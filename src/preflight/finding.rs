@@ -16,11 +16,14 @@ pub struct Finding {
     pub message: String,
     /// The ways out.
     pub hints: Vec<String>,
+    /// What stops a run for it, of a blocker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
 }
 
 impl Finding {
     pub(super) fn new(severity: Severity, check: &str, message: impl Into<String>) -> Self {
-        Self { check: check.to_owned(), severity, message: message.into(), hints: Vec::new() }
+        Self { check: check.to_owned(), severity, message: message.into(), hints: Vec::new(), reason: None }
     }
 
     pub(super) fn fine(check: &str, message: impl Into<String>) -> Self {
@@ -31,12 +34,13 @@ impl Finding {
         Self::new(Severity::Warning, check, message)
     }
 
-    pub(super) fn blocker(check: &str, message: impl Into<String>) -> Self {
-        Self::new(Severity::Blocker, check, message)
+    pub(super) fn blocker(reason: Reason, check: &str, message: impl Into<String>) -> Self {
+        Self { reason: Some(reason), ..Self::new(Severity::Blocker, check, message) }
     }
 
     pub(super) fn from_failure(check: &str, failure: &Failure) -> Self {
-        Self { hints: failure.hints.clone(), ..Self::blocker(check, failure.to_string()) }
+        let hints = failure.next_steps().into_iter().map(str::to_owned).collect();
+        Self { hints, ..Self::blocker(failure.reason, check, failure.to_string()) }
     }
 
     #[must_use]
@@ -48,7 +52,7 @@ impl Finding {
     /// The finding as an event.
     #[must_use]
     pub fn event(&self) -> Event {
-        let Self { check, severity, message, hints } = self.clone();
+        let Self { check, severity, message, hints, reason: _ } = self.clone();
         Event::Finding { check, severity, message, hints }
     }
 }
@@ -56,7 +60,8 @@ impl Finding {
 /// Passes when nothing is in the way.
 ///
 /// # Errors
-/// [`Reason::Preflight`] with every blocker, the last one as the last cause, and all ways out.
+/// With every blocker, the last one as the last cause, and all ways out; [`Reason::Preflight`] where they have different
+/// reasons.
 pub fn blockers(findings: &[Finding]) -> Result<(), Failure> {
     let found: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocker).collect();
     let what = match found.as_slice() {
@@ -64,8 +69,10 @@ pub fn blockers(findings: &[Finding]) -> Result<(), Failure> {
         [_] => "something is in the way, nothing was touched".to_owned(),
         found => format!("{} things are in the way, nothing was touched", found.len()),
     };
-    let failure =
-        found.iter().fold(Failure::new(Reason::Preflight, what), |failure, finding| failure.because(&finding.message));
+    let mut reasons = found.iter().filter_map(|finding| finding.reason);
+    let first = reasons.next().unwrap_or(Reason::Preflight);
+    let reason = if reasons.all(|other| other == first) { first } else { Reason::Preflight };
+    let failure = found.iter().fold(Failure::new(reason, what), |failure, finding| failure.because(&finding.message));
     let hints = found.iter().flat_map(|finding| &finding.hints);
     Err(hints.fold(failure, |failure, hint| if failure.hints.contains(hint) { failure } else { failure.hint(hint) }))
 }
@@ -82,12 +89,12 @@ mod tests {
     #[test]
     fn all_blockers_are_told_at_once() {
         let findings = [
-            Finding::blocker("port-console", "port 30081 is taken").hint("--port-console 31081"),
+            Finding::blocker(Reason::PortTaken, "port-console", "port 30081 is taken").hint("--port-console 31081"),
             Finding::fine("k3d", "fine"),
-            Finding::blocker("port-minio", "port 30084 is taken").hint("--port-minio 31084"),
+            Finding::blocker(Reason::PortTaken, "port-minio", "port 30084 is taken").hint("--port-minio 31084"),
         ];
         let failure = blockers(&findings).expect_err("two blockers");
-        assert_eq!(failure.reason, Reason::Preflight);
+        assert_eq!(failure.reason, Reason::PortTaken);
         assert_eq!(failure.causes, ["port 30081 is taken", "port 30084 is taken"]);
         assert_eq!(failure.hints, ["--port-console 31081", "--port-minio 31084"]);
     }

@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use crate::cluster::Version;
 use crate::docker::About;
+use crate::failure::Reason;
 use crate::manifest::ImageRef;
 
 const GIB: u64 = 1 << 30;
@@ -31,19 +32,25 @@ pub(super) struct Disk {
 pub(super) fn docker(about: &About, is_local: bool) -> Vec<Finding> {
     let mut found = Vec::new();
     found.push(match api(&about.api) {
-        Some(version) if version < API_FLOOR => {
-            Finding::blocker("docker", format!("Docker {} is too old: it speaks API {}", about.version, about.api))
-                .hint("Docker 20.10 or later is needed")
-        }
-        _ if !is_local => Finding::blocker("docker", "Docker runs on another machine, so its ports would not be here")
-            .hint("run this program there, or unset DOCKER_HOST"),
+        Some(version) if version < API_FLOOR => Finding::blocker(
+            Reason::DockerTooOld,
+            "docker",
+            format!("Docker {} is too old: it speaks API {}", about.version, about.api),
+        )
+        .hint("Docker 20.10 or later is needed"),
+        _ if !is_local => Finding::blocker(
+            Reason::DockerRemote,
+            "docker",
+            "Docker runs on another machine, so its ports would not be here",
+        )
+        .hint("run this program there, or unset DOCKER_HOST"),
         _ => Finding::fine("docker", format!("Docker {}, API {}", about.version, about.api)),
     });
     let memory = format!("{:.1} GiB of memory", gib(about.memory));
     found.push(match about.memory {
         0 => Finding::fine("memory", "Docker does not say how much memory it has"),
         bytes if bytes < MEMORY_NEEDED => {
-            Finding::blocker("memory", format!("Docker has {memory}, and 2 GiB are needed"))
+            Finding::blocker(Reason::MemoryLow, "memory", format!("Docker has {memory}, and 2 GiB are needed"))
                 .hint("Docker Desktop: Settings, Resources, Memory")
         }
         bytes if bytes < MEMORY_WANTED => {
@@ -59,8 +66,12 @@ pub(super) fn disk(root: &str, disk: Disk) -> Finding {
     let room = format!("{:.1} GiB free in {root}", gib(disk.free));
     let way_out = "`docker system prune` makes room";
     if disk.free < DISK_NEEDED || disk.free < disk.size / 100 {
-        Finding::blocker("disk", format!("{room}, and {} GiB are needed", (DISK_NEEDED.max(disk.size / 100)) / GIB))
-            .hint(way_out)
+        Finding::blocker(
+            Reason::DiskLow,
+            "disk",
+            format!("{room}, and {} GiB are needed", (DISK_NEEDED.max(disk.size / 100)) / GIB),
+        )
+        .hint(way_out)
     } else if disk.free < DISK_WANTED {
         Finding::warning("disk", room).hint(way_out)
     } else {
@@ -83,8 +94,9 @@ pub(super) fn inotify(limit: u64, other_nodes: u64) -> Finding {
 /// Whether this k3d, this daemon and this node image go together (k3d's and k3s' change logs).
 pub(super) fn k3d(version: Version, about: &About, node_image: &ImageRef) -> Finding {
     let at_least = |major, minor, patch| version >= Version { major, minor, patch };
-    let upgrade =
-        |why: String| Finding::blocker("k3d", why).hint("k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases");
+    let upgrade = |why: String| {
+        Finding::blocker(Reason::K3dUnusable, "k3d", why).hint("k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases")
+    };
     if api(&about.min_api).is_some_and(|floor| floor > client_api(version)) {
         return upgrade(format!(
             "k3d {version} is too old for Docker {}, which wants API {}",

@@ -7,6 +7,7 @@ use super::finding::Finding;
 use super::holder::{self, Process};
 use crate::cluster::{ClusterPlan, OWNER_LABEL, PortMapping};
 use crate::docker::Container;
+use crate::failure::Reason;
 
 /// How far from the wanted port the next free one is looked for first: 30081 becomes 31081.
 const STEP: u16 = 1000;
@@ -64,6 +65,7 @@ pub(super) fn findings(plan: &ClusterPlan, containers: &[Container]) -> Vec<Find
         let free = || alternative(mapping.host, &promised, &plan.name, containers);
         let finding = match twice {
             Some(other) => Finding::blocker(
+                Reason::PortTaken,
                 &check(mapping),
                 format!("port {} is asked for twice, for {} and {}", mapping.host, other.purpose, mapping.purpose),
             )
@@ -85,11 +87,14 @@ fn check(mapping: &PortMapping) -> String {
 
 fn judge(mapping: &PortMapping, seen: &Seen, free: Option<u16>) -> Finding {
     let (check, port) = (check(mapping), mapping.host);
-    let taken = |by: &str| Finding::blocker(&check, format!("port {port} ({}) is taken by {by}", mapping.purpose));
+    let taken = |by: &str| {
+        Finding::blocker(Reason::PortTaken, &check, format!("port {port} ({}) is taken by {by}", mapping.purpose))
+    };
     let finding = match seen {
         Seen::Free => return Finding::fine(&check, format!("port {port} is free")),
         Seen::Ours => return Finding::fine(&check, format!("port {port} is this sandbox's own")),
         Seen::Privileged => Finding::blocker(
+            Reason::PortTaken,
             &check,
             format!("port {port} ({}) is for the system's administrator only", mapping.purpose),
         ),

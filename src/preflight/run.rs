@@ -5,7 +5,7 @@ use super::host::{self, Disk};
 use super::ports;
 use crate::cluster::{ClusterPlan, K3d, NodeState, state};
 use crate::docker::{Container, ContainerState, Docker};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 
 /// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `k3d` are what came of
 /// looking for them; without Docker the ports are looked at all the same.
@@ -66,11 +66,12 @@ fn name(name: &str, node: &NodeState) -> Finding {
         NodeState::Running => Finding::fine("name", format!("the sandbox `{name}` is there and runs")),
         NodeState::Stopped => Finding::fine("name", format!("the sandbox `{name}` is there, stopped")),
         NodeState::Restarting { restarts, exit_code } => Finding::blocker(
+            Reason::SandboxBroken,
             "name",
             format!("the sandbox `{name}` is there and broken: its node ended {restarts} times, last with exit code {exit_code}"),
         )
         .hint(format!("`sandbox down --name {name}` removes it")),
-        NodeState::Foreign => Finding::blocker("name", format!("a k3d cluster `{name}` is there that no sandbox made"))
+        NodeState::Foreign => Finding::blocker(Reason::NameTaken, "name", format!("a k3d cluster `{name}` is there that no sandbox made"))
             .hint("`--name` chooses another name")
             .hint(format!("`k3d cluster delete {name}` removes it")),
     }

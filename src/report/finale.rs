@@ -6,8 +6,9 @@ use console::measure_text_width;
 
 use crate::failure::Failure;
 
-use super::event::{Endpoint, Outcome, Stage};
+use super::event::{Endpoint, Outcome};
 use super::words::{Mark, Paint, one_line, seconds};
+use crate::stage::Stage;
 
 /// How a run ended, with all that its last lines need.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,14 +84,19 @@ impl Finale {
         let mut lines = vec![String::new()];
         let bar = paint.dim("│");
         lines.extend(failure.evidence.iter().map(|line| format!("  {bar} {}", one_line(line))));
-        lines.extend(failure.hints.iter().map(|hint| paint.hint(&one_line(hint))));
+        lines.extend(failure.next_steps().into_iter().map(|step| paint.hint(&one_line(step))));
+        lines.extend(failure.folder.iter().map(|folder| paint.dim(&format!("evidence: {}", one_line(folder)))));
+        lines.extend(
+            failure.leftovers.iter().map(|left| format!("{} {} is left behind", paint.bad("warning:"), one_line(left))),
+        );
         // A failed run's summary says what became of what it had begun.
         let mut state = format!("exit code {} after {}", self.exit_code, seconds(self.took));
         if !self.summary.is_empty() && self.summary != failure.what {
             state = format!("{}; {state}", self.summary);
         }
         lines.push(paint.dim(&state));
-        lines.push(format!("{} {}", paint.bad("error:"), paint.bold(&one_line(&failure.what))));
+        let id = failure.reason.entry().id;
+        lines.push(format!("{} {}", paint.bad(&format!("error[{id}]:")), paint.bold(&one_line(&failure.what))));
         let object = failure.object.iter().map(|object| format!("  on {}", one_line(object)));
         lines.extend(object.chain(failure.causes.iter().map(|cause| format!("  because {}", one_line(cause)))));
         lines

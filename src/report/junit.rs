@@ -9,8 +9,9 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::failure::Failure;
 
-use super::event::{Event, Outcome, Stage};
+use super::event::{Event, Outcome};
 use super::view::View;
+use crate::stage::Stage;
 
 /// A JUnit report, written when the stream ends.
 pub struct Junit {
@@ -73,7 +74,7 @@ fn test_case(case: &Case, failure: Option<&Failure>) -> TestCase {
     if case.outcome == Outcome::Failed {
         status.set_message(failure.map_or_else(|| case.text.clone(), ToString::to_string));
         if let Some(failure) = failure {
-            let hints = failure.hints.iter().map(|hint| format!("hint: {hint}"));
+            let hints = failure.next_steps().into_iter().map(|step| format!("hint: {step}"));
             let lines: Vec<String> = failure.evidence.iter().cloned().chain(hints).collect();
             status.set_description(lines.join("\n"));
         }

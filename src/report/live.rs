@@ -8,10 +8,11 @@ use std::time::Duration;
 use console::truncate_str;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::event::{Event, Stage};
+use super::event::Event;
 use super::story::{Story, Told, Verbosity};
 use super::view::View;
 use super::words::{Mark, Paint, seconds};
+use crate::stage::Stage;
 
 /// Of the spinner.
 const FRAME: Duration = Duration::from_millis(100);

@@ -29,7 +29,7 @@ mod story;
 mod view;
 mod words;
 
-pub use event::{Change, Endpoint, Event, Outcome, SCHEMA_VERSION, Severity, Stage, Waiting};
+pub use event::{Change, Endpoint, Event, Outcome, SCHEMA_VERSION, Severity, Waiting};
 pub use human::human;
 pub use json::{Json, event_schema};
 pub use junit::Junit;
@@ -38,3 +38,5 @@ pub use plain::Plain;
 pub use reporter::{Reporter, StageTimer};
 pub use story::Verbosity;
 pub use view::{View, drive};
+
+pub use crate::stage::Stage;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::event::{Event, Stage};
+use super::event::Event;
 use super::story::{Story, Told, Verbosity};
 use super::view::View;
 use super::words::{Mark, Paint, seconds};
+use crate::stage::Stage;
 
 /// A stage's notes come at most this often.
 const NOTE_EVERY: Duration = Duration::from_secs(5);

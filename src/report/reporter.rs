@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::event::{Event, Outcome, Stage};
+use super::event::{Event, Outcome};
+use crate::stage::Stage;
 
 /// Cheap to clone; every clone speaks into the same stream.
 #[derive(Debug, Clone)]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::failure::{Failure, Reason};
 
-use super::event::{Change, Endpoint, Event, Outcome, SCHEMA_VERSION, Severity, Stage, Waiting};
+use super::event::{Change, Endpoint, Event, Outcome, SCHEMA_VERSION, Severity, Waiting};
 use super::view::View;
+use crate::stage::Stage;
 
 pub(super) fn show(view: &mut dyn View, events: &[(u64, Event)]) {
     for (at, event) in events {

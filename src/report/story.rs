@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::event::{Change, Endpoint, Event, Outcome, Severity, Stage, Waiting};
+use super::event::{Change, Endpoint, Event, Outcome, Severity, Waiting};
 use super::finale::Finale;
 use super::words::{Mark, bytes, one_line, seconds};
+use crate::stage::Stage;
 
 /// How much to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -12,7 +12,10 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["quick_junit"], &["report/junit.rs"]),
     (&["indicatif"], &["report/live.rs", "report/human.rs"]),
     (&["use console::"], &["report/", "cli/session.rs"]),
-    (&["schemars"], &["spec/file.rs", "report/event.rs", "report/json.rs", "failure.rs"]),
+    (
+        &["schemars"],
+        &["spec/file.rs", "report/event.rs", "report/json.rs", "failure.rs", "reason/catalogue.rs", "stage.rs"],
+    ),
     (&["include_dir"], &["manifest/bundle.rs"]),
     (&["similar::"], &["cli/commands/render.rs"]),
     (&["strsim"], &["spec/resolve.rs"]),
@@ -27,7 +30,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
 ];
 
 /// Stages that are functions of text.
-const PURE: &[&str] = &["spec/", "manifest/", "render/", "plan/", "yaml.rs", "failure.rs"];
+const PURE: &[&str] = &["spec/", "manifest/", "render/", "plan/", "yaml.rs", "failure.rs", "reason/", "stage.rs"];
 
 /// What a pure stage has not in it.
 const EFFECTS: &[&str] = &["async ", ".await", "tokio", "std::fs", "std::net", "std::time::Instant", "SystemTime"];

@@ -99,7 +99,7 @@ async fn somebody_elses_cluster_of_the_name_is_left_alone() {
     assert_eq!(fake.world().containers.len(), 1);
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;
-    assert_eq!(ensure(&docker, &k3d, &plan(), &run()).await.expect_err("refused").reason, Reason::Preflight);
+    assert_eq!(ensure(&docker, &k3d, &plan(), &run()).await.expect_err("refused").reason, Reason::NameTaken);
     assert!(!dir.path().join("argv").exists(), "k3d was asked to create something");
 }
 
@@ -138,7 +138,7 @@ async fn a_k3d_that_says_success_without_a_node_is_not_believed() {
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;
     let failure = ensure(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("no node");
-    assert_eq!((failure.reason, failure.object.as_deref()), (Reason::K3d, Some("container k3d-flyte-server-0")));
+    assert_eq!((failure.reason, failure.object.as_deref()), (Reason::K3dLied, Some("container k3d-flyte-server-0")));
 }
 
 #[tokio::test]

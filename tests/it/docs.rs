@@ -68,3 +68,8 @@ fn every_exit_code_is_in_the_readme() {
         assert!(readme.contains(&row), "{reason:?} has exit code {}, which the table lacks", reason.exit_code());
     }
 }
+
+#[test]
+fn every_reason_is_documented() {
+    compare("docs/reasons.md", &flyte_sandbox::reason::page());
+}

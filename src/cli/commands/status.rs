@@ -16,8 +16,8 @@ pub(in crate::cli) fn run(session: &Session, args: &args::Status) -> Result<(), 
     }
     match status.phase {
         Phase::Ready => Ok(()),
-        Phase::Absent => Err(Ended::Told(Reason::NotFound)),
-        Phase::Stopped | Phase::Broken | Phase::NotReady => Err(Ended::Told(Reason::ClusterNotReady)),
+        Phase::Absent => Err(Ended::Told(Reason::NotFound.exit_code())),
+        Phase::Stopped | Phase::Broken | Phase::NotReady => Err(Ended::Told(Reason::ClusterNotReady.exit_code())),
     }
 }
 

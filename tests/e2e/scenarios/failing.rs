@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::Scenario;
-use crate::standin::Failing;
-use crate::support::ground::{Ground, Major, Wish};
+use crate::standin::{Failing, Faults};
 use crate::support::ran::Ran;
 use crate::support::sandbox::Sandbox;
 
@@ -14,12 +13,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_node_that_does_not_stay_up_is_told_by_its_own_last_words", node_crashes),
     ("images_that_cannot_be_had_are_all_named_at_once", images_missing),
 ];
-
-fn standin(name: &str, failing: Failing) -> Sandbox {
-    let sandbox = Sandbox::new(name, &Ground::find(Wish::StandIn, Major::Five));
-    sandbox.play(failing);
-    sandbox
-}
 
 fn causes(failure: &Value) -> Vec<&str> {
     failure["causes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
@@ -31,7 +24,10 @@ fn hinted(ran: Ran) -> Ran {
 }
 
 fn k3d_fails() {
-    let sandbox = standin("k3d-1", Failing::Port);
+    let sandbox = Sandbox::failing(
+        "k3d-1",
+        Failing::Says("Failed Cluster Start: Bind for 127.0.0.1:30082 failed: port is already allocated".to_owned()),
+    );
     let failure = hinted(sandbox.up(&[]).exits(5)).failure();
     assert_eq!(failure["reason"], "k3d");
     assert!(causes(&failure).iter().any(|cause| cause.contains("port is already allocated")), "{failure}");
@@ -43,18 +39,18 @@ fn k3d_fails() {
 }
 
 fn k3d_lies() {
-    let sandbox = standin("k3d-0", Failing::Nothing);
+    let sandbox = Sandbox::failing("k3d-0", Failing::Nothing);
     let failure = sandbox.up(&[]).exits(5).failure();
     assert_eq!(failure["what"], "k3d said that it made the cluster, and there is no node");
     sandbox.assert_gone();
 }
 
 fn node_crashes() {
-    let sandbox = standin("crash", Failing::Crash);
+    let cause = "starting kubernetes: preparing server: no room for a datastore";
+    let sandbox = Sandbox::faulty("crash", Faults { ends: Some((cause.to_owned(), 1)), ..Faults::default() });
     let ran = hinted(sandbox.up(&[]).exits(5));
     let failure = ran.failure();
     assert_eq!(failure["reason"], "node-crash");
-    let cause = "starting kubernetes: preparing server: no room for a datastore";
     assert_eq!(causes(&failure).last(), Some(&cause), "{failure}");
     sandbox.assert_gone();
     let log = sandbox.path(&format!("state/failures/{}/node.log", sandbox.name));
@@ -71,7 +67,7 @@ fn node_crashes() {
 }
 
 fn images_missing() {
-    let sandbox = standin("images", Failing::No);
+    let sandbox = Sandbox::failing("images", Failing::No);
     let (one, other) = ("registry.invalid/nope:1", "registry.invalid/neither:2");
     let (minio, postgres) = (format!("minio={one}"), format!("postgres={other}"));
     let ran = hinted(sandbox.up(&["--image", &minio, "--image", &postgres]).exits(6));

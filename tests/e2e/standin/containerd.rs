@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use flyte_sandbox::manifest::ImageRef;
 use serde_json::{Value, json};
 
+use super::faults::Faults;
+
 const STORE: &str = "/var/lib/rancher/k3s/agent/containerd/standin-images.json";
 
 pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
@@ -18,7 +20,13 @@ pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match (name, args.as_slice()) {
-        ("ctr", ["-n", "k8s.io", "images", "import", "-"]) => import(std::io::stdin().lock()),
+        ("ctr", ["-n", "k8s.io", "images", "import", "-"]) => {
+            if let Some(words) = Faults::now().import {
+                eprintln!("ctr: {words}");
+                return ExitCode::FAILURE;
+            }
+            import(std::io::stdin().lock());
+        }
         ("crictl", ["images", "-o", "json"]) => println!("{}", listed(&images())),
         _ => {
             eprintln!("{name}: this stand-in does not know {args:?}");

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::apiserver::ApiServer;
 use super::execution::Executions;
+use super::faults::Faults;
 use super::responders::{Kept, Responders};
 
 /// What outlives a request.
@@ -30,6 +31,14 @@ pub(super) enum Port {
 
 impl Port {
     pub(super) const ALL: [(u16, Self); 3] = [(30081, Self::Console), (30082, Self::Dashboard), (30084, Self::Minio)];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Dashboard => "dashboard",
+            Self::Minio => "minio",
+        }
+    }
 
     const fn behind(self) -> &'static [&'static str] {
         match self {
@@ -57,11 +66,16 @@ pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request
     let Some(spec) = spec(&objects).filter(|_| port.behind().iter().all(|name| available(name))) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no endpoints").into_response();
     };
+    let asked = format!("{} {}", request.method(), request.uri());
+    if let Some(answer) = Faults::strike(port.name(), &asked).await {
+        return answer;
+    }
     let flyte = Responders { spec: &spec, objects: Arc::clone(&memory.kept) };
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap_or_else(|_| Bytes::new());
     let executed = {
         let mut executions = memory.executions.lock().expect("not poisoned");
+        executions.trouble = Faults::now().trouble();
         match port {
             Port::Console => executions.admin(&spec, &parts.method, parts.uri.path(), &body),
             Port::Dashboard => executions.log(parts.uri.path()),

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::apiserver::ApiServer;
 use super::controllers::Controllers;
+use super::faults::Faults;
 use super::flyte::{self, Memory, Port};
 use super::{access, log};
 
@@ -26,9 +27,9 @@ const START: Duration = Duration::from_millis(400);
 
 pub(super) fn main(args: &[String]) -> ExitCode {
     log("info", "Starting k3s v1.21.2+k3s1 (stand-in)");
-    if std::env::var_os("STANDIN_CRASH").is_some() {
-        log("fatal", "starting kubernetes: preparing server: no room for a datastore");
-        return ExitCode::FAILURE;
+    if let Some((words, code)) = Faults::now().ends {
+        log("fatal", &words);
+        return ExitCode::from(code);
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(serve(args));
@@ -120,6 +121,10 @@ fn register(api: &ApiServer, node: &str, args: &[String]) {
 
 /// The API server, with what it answers by way of others: reviews and proxies.
 async fn kubernetes(api: &ApiServer, memory: &Memory, request: Request) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri());
+    if let Some(answer) = Faults::strike("api", &asked).await {
+        return answer;
+    }
     if let Some(answer) = flyte::traces(api, memory, &request) {
         return answer;
     }

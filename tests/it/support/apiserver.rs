@@ -361,7 +361,7 @@ fn bug_before_1_22(body: &Value) -> Option<String> {
     number.then(|| "failed to create typed patch object: expected string, got &value.valueUnstructured".into())
 }
 
-fn refusal(code: u16, message: &str) -> Response {
+pub(crate) fn refusal(code: u16, message: &str) -> Response {
     let reasons = [(400, "BadRequest"), (403, "Forbidden"), (404, "NotFound"), (409, "Conflict"), (422, "Invalid")];
     let reason = reasons.iter().find(|(known, _)| *known == code).map_or("InternalError", |(_, reason)| reason);
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message, "reason": reason});

@@ -39,6 +39,7 @@ impl From<serde_saphyr::Error> for YamlError {
         let text = error.without_snippet().to_string();
         let message = match error.without_snippet() {
             serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice"),
+            serde_saphyr::Error::Budget { breach, .. } => format!("this is more than is read: {}", counted(breach)),
             // The crate appends its own " at line L, column C"; the place is ours to tell.
             _ => text.split(" at line ").next().unwrap_or(&text).trim().to_owned(),
         };
@@ -55,8 +56,19 @@ impl From<serde_saphyr::Error> for YamlError {
     }
 }
 
+/// What there is too much of: the crate has a name and numbers for it, such as `Documents { documents: 1025 }`.
+fn counted(breach: &serde_saphyr::budget::BudgetBreach) -> String {
+    let shown = format!("{breach:?}");
+    let within = shown.split_once("{ ").map_or(shown.as_str(), |(_, within)| within.trim_end_matches(" }"));
+    within.replace('_', " ")
+}
+
+/// A bundle may have ten thousand objects and more, each a document of its own.
 fn manifest_options() -> Options {
-    serde_saphyr::options! { legacy_octal_numbers: true }
+    serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        budget: serde_saphyr::budget! { max_documents: 20_000, max_nodes: 1_000_000, max_events: 4_000_000 },
+    }
 }
 
 /// The documents of a manifest stream; empty ones are left out.
@@ -131,6 +143,14 @@ mod tests {
         assert_eq!(documents("---\n# nothing\n---\na: 1\n---\n").expect("valid"), [json!({"a": 1})]);
         let error = documents("a: 1\n---\nb: [\n---\nc: 1\n").expect_err("an open bracket");
         assert!(error.line >= 3, "{error}");
+    }
+
+    #[test]
+    fn thousands_of_documents_are_read_and_too_many_are_told() {
+        let many = |count| "---\na: 1\n".repeat(count);
+        assert_eq!(documents(&many(10_000)).map(|documents| documents.len()), Ok(10_000));
+        let error = documents(&many(20_001)).expect_err("too many");
+        assert_eq!(error.message, "this is more than is read: documents: 20001");
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub(super) fn all() -> Vec<Fault> {
     all
 }
 
-const ABSENT: &str = "minio=registry.example/a:1";
+/// Without the node's own image nothing begins, so nothing is made.
+const ABSENT: &str = "k3s=registry.example/a:1";
 
 fn pull_refused(number: usize, status: u16, words: &'static str, reason: Reason) {
     let (sandbox, daemon) = before(&format!("i-pull-{number}"));

@@ -10,7 +10,7 @@ use crate::support::docker::docker;
 use crate::support::running::{Running, processes};
 use crate::support::sandbox::Sandbox;
 
-/// The stages of an `up` that goes well, those of one that fails at k3d, and that of a `down`.
+/// The stages of an `up` that goes well, and those of one that fails at k3d.
 const WELL: &[&str] = &["plan", "preflight", "cluster", "images", "apply", "rollout", "smoke"];
 const ILL: &[&str] = &["evidence", "down"];
 

@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Row] = &[
     ("whose_disk_is_full_says_so", || {
         ends("n-disk", "write /var/lib/rancher/k3s/server/db/state.db: no space left on device", 1, Reason::DiskFull);
     }),
-    ("that_the_kernel_killed_lacked_memory", || ends("n-137", "", 137, Reason::NodeMemory)),
+    ("that_the_kernel_killed_lacked_memory", || ends("n-137", "137", 137, Reason::NodeMemory)),
     ("that_is_removed_while_it_starts_is_told", || taken_away("n-gone", &["rm", "--force"], "preflight")),
     ("that_is_removed_while_objects_come_is_told", || taken_away("n-gone-2", &["rm", "--force"], "rollout")),
     ("that_is_stopped_while_objects_come_is_told", || taken_away("n-stop", &["stop", "--time", "0"], "rollout")),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use flyte_sandbox::manifest::ImageRef;
 use serde_json::{Value, json};
@@ -40,6 +41,11 @@ pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
 pub(super) fn images() -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(STORE).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// When the store was last written.
+pub(super) fn written() -> Option<SystemTime> {
+    std::fs::metadata(STORE).and_then(|store| store.modified()).ok()
 }
 
 fn import(archive: impl Read) {

@@ -118,6 +118,12 @@ impl ApiServer {
         self.lock().objects.values().cloned().collect()
     }
 
+    /// Rises with every change.
+    #[allow(dead_code, reason = "only a node that plays looks for changes")]
+    pub(crate) fn version(&self) -> u64 {
+        self.lock().version
+    }
+
     /// Changes the object at a path, if it is there, as a controller would.
     pub(crate) fn edit(&self, path: &str, change: impl FnOnce(&mut Value)) {
         let path = Path::parse(path).expect("an API path");

@@ -7,7 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt};
 
+use super::answer::unanswered;
 use crate::failure::{Failure, Reason};
+
+const SILENT: &str = "the sandbox's Kubernetes API does not answer";
 
 /// The names of the Deployments in a namespace, in order.
 ///
@@ -15,7 +18,8 @@ use crate::failure::{Failure, Reason};
 /// [`Reason::ClusterNotReady`] when the API does not answer.
 pub async fn workloads(client: &Client, namespace: &str) -> Result<BTreeSet<String>, Failure> {
     let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-    let found = api.list(&ListParams::default()).await.map_err(|error| unanswered(&error))?;
+    let found =
+        api.list(&ListParams::default()).await.map_err(|error| unanswered(&error, Reason::ClusterNotReady, SILENT))?;
     Ok(found.items.iter().map(ResourceExt::name_any).collect())
 }
 
@@ -26,7 +30,8 @@ pub async fn workloads(client: &Client, namespace: &str) -> Result<BTreeSet<Stri
 /// [`Reason::NotFound`] when the Deployment has no pods; [`Reason::ClusterNotReady`] when the API does not answer.
 pub async fn logs(client: &Client, namespace: &str, workload: &str, tail: i64) -> Result<String, Failure> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let found = api.list(&ListParams::default()).await.map_err(|error| unanswered(&error))?;
+    let found =
+        api.list(&ListParams::default()).await.map_err(|error| unanswered(&error, Reason::ClusterNotReady, SILENT))?;
     // A Deployment's pods are called <deployment>-<template hash>-<suffix>.
     let own = |pod: &&Pod| {
         let name = pod.name_any();
@@ -54,8 +59,4 @@ pub async fn logs(client: &Client, namespace: &str, workload: &str, tail: i64) -
         text.push_str(&log);
     }
     Ok(text)
-}
-
-fn unanswered(error: &kube::Error) -> Failure {
-    Failure::new(Reason::ClusterNotReady, "the sandbox's Kubernetes API does not answer").caused_by(error)
 }

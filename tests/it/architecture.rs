@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use flyte_sandbox::failure::Reason;
+
 /// What only some may name: the words, and the files or folders of `src` that may.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["serde_saphyr"], &["yaml.rs"]),
@@ -114,6 +116,19 @@ fn pure_stages_have_no_effects() {
         found.extend(effects.map(|effect| format!("src/{path} has {effect:?}")));
     }
     assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn every_reason_arises_somewhere() {
+    let code = code();
+    let elsewhere: String =
+        code.iter().filter(|(path, _)| path != "reason/catalogue.rs").map(|(_, code)| code.as_str()).collect();
+    let unused = Reason::ALL.iter().filter(|reason| {
+        let name = format!("Reason::{reason:?}");
+        let ends = |at: usize| elsewhere[at..].chars().next().is_none_or(|next| !next.is_alphanumeric());
+        !elsewhere.match_indices(&name).any(|(at, name)| ends(at + name.len()))
+    });
+    assert_eq!(unused.collect::<Vec<_>>(), Vec::<&Reason>::new());
 }
 
 #[test]

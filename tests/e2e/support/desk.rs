@@ -122,8 +122,10 @@ impl Desk {
     pub(crate) fn assert_no_state(&self) {
         let left = std::fs::read_dir(self.path("state")).expect("the state folder").flatten();
         let left = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        // Locks of the image stores belong to the machine; what a failure left to read is kept for the user.
-        let left: Vec<_> = left.filter(|name| !name.starts_with("sandbox-store-") && name != "failures").collect();
+        // Locks of the image stores and the key belong to the machine; what a failure left to read is kept for the user.
+        let left: Vec<_> = left
+            .filter(|name| !name.starts_with("sandbox-store-") && !["failures", "machine.key"].contains(&name.as_str()))
+            .collect();
         assert_eq!(left, Vec::<String>::new(), "left in the state folder");
         let home = std::fs::read_dir(self.path("home")).expect("the home").flatten();
         let written: Vec<_> = home.map(|entry| entry.file_name()).collect();

@@ -3,7 +3,7 @@
 use flyte_sandbox::failure::Reason;
 
 use super::expected::fails;
-use super::{Fault, fault};
+use super::{Fault, fault, up_again};
 use crate::standin::{Answer, Faults};
 use crate::support::sandbox::Sandbox;
 
@@ -64,11 +64,18 @@ fn refuses(number: usize, what: &str, answer: Answer, reason: Reason, again: boo
         Answer::Status(_, words) => words.clone(),
         _ => String::new(),
     };
-    // The node's own objects pass: only what is applied goes wrong.
+    // What is asked for at every start passes: only what is applied goes wrong.
     let what = if what.starts_with('/') { format!("{what}flyte") } else { format!("{what} /apis/rbac") };
-    let sandbox = Sandbox::faulty(&format!("a-refuses-{number}"), Faults::answering(&what, answer));
-    let ran = if again { sandbox.up(&["--timeout", "8s"]) } else { sandbox.up(&[]) };
+    let faults = Faults::answering(&what, answer);
+    let name = format!("a-refuses-{number}");
+    let ran = if again {
+        up_again(&name, &faults, &["--project", "x,y,z"])
+    } else {
+        let sandbox = Sandbox::faulty(&name, faults);
+        let ran = sandbox.up(&[]);
+        sandbox.assert_gone();
+        ran
+    };
     fails(reason, words).told_by(&ran);
     assert!(ran.failure()["object"].is_string(), "no object");
-    sandbox.assert_gone();
 }

@@ -52,7 +52,7 @@ fn every_command_fails(desk: &Desk, expected: &Expected) {
 fn absent() {
     let mut desk = Desk::new("d-absent");
     desk.docker_host = format!("unix://{}", desk.path("no.sock").display());
-    every_command_fails(&desk, &fails(Reason::DockerAbsent, "No such file or directory"));
+    every_command_fails(&desk, &fails(Reason::DockerAbsent, "no.sock"));
 }
 
 fn refused() {
@@ -132,7 +132,9 @@ fn slow() {
 fn dies_at(name: &str, request: &'static str) {
     let (sandbox, daemon) = before(name);
     daemon.once(request, Mishap::Dies);
-    fails(Reason::DockerLost, "").told_by(&sandbox.up(&[]));
+    // What it has by then cannot be asked.
+    let left = format!("what Docker has of sandbox {}", sandbox.name);
+    fails(Reason::DockerLost, "").leaving(left).told_by(&sandbox.up(&[]));
     assert!(daemon.asked().iter().any(|asked| asked.contains(request)), "{request} was never asked for");
     daemon.recovers();
     sandbox.run(&["down"]).exits(0);

@@ -75,7 +75,7 @@ fn lies() {
 
 fn hangs() {
     let sandbox = Sandbox::failing("k-hang", Failing::Hang);
-    fails(Reason::K3dTimeout, "did not end in time").showing("Creating network").told_by(&sandbox.up(&["--timeout", "4s"]));
+    fails(Reason::K3dTimeout, "4s are over").showing("Creating network").told_by(&sandbox.up(&["--timeout", "4s"]));
     assert_eq!(processes(&sandbox.path("bin/k3d")), Vec::<u32>::new(), "k3d outlived the run");
     sandbox.assert_gone();
 }

@@ -31,6 +31,14 @@ mod node;
 mod pods;
 mod ports;
 
+use std::time::Duration;
+
+use crate::standin::{Failing, Faults};
+use crate::support::ran::Ran;
+use crate::support::sandbox::Sandbox;
+
+const LOOK: Duration = Duration::from_millis(50);
+
 /// A scenario's sentence, and the scenario.
 type Row = (&'static str, fn());
 
@@ -58,6 +66,22 @@ pub(crate) fn all() -> Vec<Fault> {
         named.collect::<Vec<_>>()
     };
     groups.into_iter().flat_map(named).collect()
+}
+
+/// What an `up` of a sandbox that was fine says, once its node has these faults: all that takes long was done before, so
+/// that a short deadline is one for the fault alone.
+fn up_again(name: &str, faults: &Faults, more: &[&str]) -> Ran {
+    let sandbox = Sandbox::failing(name, Failing::No);
+    sandbox.up(&[]).exits(0);
+    sandbox.spoil(faults);
+    let ready = |status: &Ran| status.status.code() == Some(0);
+    while !faults.pods.is_empty() && ready(&sandbox.run(&["status"])) {
+        std::thread::sleep(LOOK);
+    }
+    let ran = sandbox.up(&[more, &["--timeout", "5s"]].concat());
+    sandbox.run(&["down"]).exits(0);
+    sandbox.assert_gone();
+    ran
 }
 
 fn plain(rows: &[Row]) -> Vec<Fault> {

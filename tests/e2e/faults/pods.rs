@@ -4,7 +4,7 @@ use flyte_sandbox::failure::Reason;
 use serde_json::{Value, json};
 
 use super::expected::fails;
-use super::{Fault, fault};
+use super::{Fault, fault, up_again};
 use crate::standin::{Faults, PodFault};
 use crate::support::sandbox::Sandbox;
 
@@ -14,10 +14,9 @@ struct Stuck {
     fault: fn() -> PodFault,
     reason: Reason,
     cause: &'static str,
+    /// Whether it is told at once; else it may pass, and the deadline tells.
+    hopeless: bool,
 }
-
-/// Long enough for a sandbox to be at its workloads; what is hopeless is told before.
-const TIMEOUT: &str = "9s";
 
 const STUCK: &[Stuck] = &[
     Stuck {
@@ -29,6 +28,7 @@ const STUCK: &[Stuck] = &[
         },
         reason: Reason::PodImage,
         cause: "manifest unknown",
+        hopeless: false,
     },
     Stuck {
         sentence: "whose_image_may_not_be_pulled_are_told",
@@ -36,6 +36,7 @@ const STUCK: &[Stuck] = &[
         fault: || waiting("ErrImageNeverPull", "Container image \"minio/minio:1\" is not present with pull policy of Never"),
         reason: Reason::PodImage,
         cause: "is not present with pull policy of Never",
+        hopeless: false,
     },
     Stuck {
         sentence: "whose_image_has_no_name_are_told",
@@ -43,6 +44,7 @@ const STUCK: &[Stuck] = &[
         fault: || waiting("InvalidImageName", "Failed to apply default image tag \"a b\": invalid reference format"),
         reason: Reason::PodImageName,
         cause: "invalid reference format",
+        hopeless: true,
     },
     Stuck {
         sentence: "that_miss_a_secret_are_told",
@@ -50,6 +52,7 @@ const STUCK: &[Stuck] = &[
         fault: || waiting("CreateContainerConfigError", "secret \"flyte-admin-secrets\" not found"),
         reason: Reason::PodConfig,
         cause: "secret \"flyte-admin-secrets\" not found",
+        hopeless: false,
     },
     Stuck {
         sentence: "that_cannot_be_made_are_told",
@@ -57,6 +60,7 @@ const STUCK: &[Stuck] = &[
         fault: || waiting("CreateContainerError", "failed to generate container: no command specified"),
         reason: Reason::PodCreate,
         cause: "no command specified",
+        hopeless: false,
     },
     Stuck {
         sentence: "that_cannot_be_run_are_told",
@@ -64,6 +68,7 @@ const STUCK: &[Stuck] = &[
         fault: || waiting("RunContainerError", "exec: \"flyteadmin\": executable file not found in $PATH"),
         reason: Reason::PodCreate,
         cause: "executable file not found in $PATH",
+        hopeless: false,
     },
     Stuck {
         sentence: "that_crash_again_and_again_are_told_by_their_last_words",
@@ -71,6 +76,7 @@ const STUCK: &[Stuck] = &[
         fault: || PodFault { log: "starting\npanic: the catalogue is on fire\n".to_owned(), ..crashed(1, "Error") },
         reason: Reason::PodCrash,
         cause: "panic: the catalogue is on fire",
+        hopeless: true,
     },
     Stuck {
         sentence: "that_ran_out_of_memory_are_told",
@@ -78,6 +84,7 @@ const STUCK: &[Stuck] = &[
         fault: || crashed(137, "OOMKilled"),
         reason: Reason::PodMemory,
         cause: "OOMKilled",
+        hopeless: true,
     },
     Stuck {
         sentence: "whose_init_container_fails_are_told_by_its_last_words",
@@ -90,6 +97,7 @@ const STUCK: &[Stuck] = &[
         },
         reason: Reason::PodInit,
         cause: "relation \"projects\" already exists",
+        hopeless: true,
     },
     Stuck {
         sentence: "that_the_database_refuses_are_told",
@@ -100,6 +108,7 @@ const STUCK: &[Stuck] = &[
         },
         reason: Reason::DatabaseRefused,
         cause: "password authentication failed",
+        hopeless: true,
     },
     Stuck {
         sentence: "that_the_store_refuses_are_told",
@@ -107,6 +116,7 @@ const STUCK: &[Stuck] = &[
         fault: || PodFault { log: "InvalidAccessKeyId: no such key\n".to_owned(), ..crashed(1, "Error") },
         reason: Reason::StorageRefused,
         cause: "InvalidAccessKeyId",
+        hopeless: true,
     },
     Stuck {
         sentence: "that_find_no_room_are_told",
@@ -118,6 +128,7 @@ const STUCK: &[Stuck] = &[
         },
         reason: Reason::PodUnschedulable,
         cause: "Insufficient memory",
+        hopeless: false,
     },
     Stuck {
         sentence: "that_were_thrown_out_are_told",
@@ -129,6 +140,7 @@ const STUCK: &[Stuck] = &[
         },
         reason: Reason::PodEvicted,
         cause: "low on resource: ephemeral-storage",
+        hopeless: false,
     },
     Stuck {
         sentence: "that_never_say_that_they_are_ready_are_told",
@@ -140,6 +152,7 @@ const STUCK: &[Stuck] = &[
         },
         reason: Reason::PodProbe,
         cause: "HTTP probe failed with statuscode: 503",
+        hopeless: false,
     },
     Stuck {
         sentence: "whose_volume_cannot_be_mounted_are_told",
@@ -150,6 +163,7 @@ const STUCK: &[Stuck] = &[
         },
         reason: Reason::PodMount,
         cause: "configmap \"x\" not found",
+        hopeless: false,
     },
 ];
 
@@ -174,10 +188,16 @@ pub(super) fn all() -> Vec<Fault> {
 }
 
 fn is_told(number: usize, stuck: &Stuck) {
-    let sandbox = Sandbox::faulty(&format!("pod-{number}"), Faults::pod(stuck.deployment, (stuck.fault)()));
-    let ran = sandbox.up(&["--timeout", TIMEOUT]);
+    let (name, faults) = (format!("pod-{number}"), Faults::pod(stuck.deployment, (stuck.fault)()));
+    let ran = if stuck.hopeless {
+        let sandbox = Sandbox::faulty(&name, faults);
+        let ran = sandbox.up(&[]);
+        sandbox.assert_gone();
+        ran
+    } else {
+        up_again(&name, &faults, &[])
+    };
     fails(stuck.reason, stuck.cause).showing(stuck.cause).told_by(&ran);
     let object = ran.failure()["object"].as_str().unwrap_or_default().to_owned();
     assert!(object.ends_with(&format!("/{}", stuck.deployment)), "{object}");
-    sandbox.assert_gone();
 }

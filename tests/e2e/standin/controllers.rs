@@ -213,7 +213,7 @@ fn network(api: &ApiServer, objects: &[Value], node: &str) {
 
 /// Every propeller that runs takes its lock.
 fn lead(api: &ApiServer, objects: &[Value]) {
-    let Some(spec) = flyte::spec(objects) else { return };
+    let Some(spec) = flyte::spec(&objects.iter().collect::<Vec<_>>()) else { return };
     let system = spec.system_namespace();
     for namespace in spec.workflow_namespaces() {
         let runs = |object: &&Value| {

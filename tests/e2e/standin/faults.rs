@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -113,6 +113,11 @@ impl Faults {
         let file = Path::new(Self::FILE);
         let text = std::fs::read_to_string(file).or_else(|_| std::env::var(VARIABLE)).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// When they were last told.
+    pub(super) fn written() -> Option<SystemTime> {
+        std::fs::metadata(Self::FILE).and_then(|file| file.modified()).ok()
     }
 
     /// What comes of a request, `who` being asked for `METHOD /path`; nothing where it is to be answered as ever.

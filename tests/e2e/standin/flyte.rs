@@ -50,7 +50,7 @@ impl Port {
 }
 
 /// What a sandbox was brought up for, as its inventory says.
-pub(super) fn spec(objects: &[Value]) -> Option<Spec> {
+pub(super) fn spec(objects: &[&Value]) -> Option<Spec> {
     let inventory = objects
         .iter()
         .find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "sandbox-inventory")?;
@@ -58,12 +58,15 @@ pub(super) fn spec(objects: &[Value]) -> Option<Spec> {
 }
 
 pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request: Request) -> Response {
-    let objects = api.objects();
-    let available = |name: &str| {
-        let found = objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == name);
-        found.is_some_and(|found| found["status"]["availableReplicas"].as_u64() > Some(0))
-    };
-    let Some(spec) = spec(&objects).filter(|_| port.behind().iter().all(|name| available(name))) else {
+    let served = api.read(|objects| {
+        let deployment =
+            |name: &str| objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == name);
+        let available = |name: &&str| {
+            deployment(name).is_some_and(|found| found["status"]["availableReplicas"].as_u64() > Some(0))
+        };
+        spec(objects).filter(|_| port.behind().iter().all(available))
+    });
+    let Some(spec) = served else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no endpoints").into_response();
     };
     let asked = format!("{} {}", request.method(), request.uri());
@@ -98,7 +101,7 @@ pub(super) fn traces(api: &ApiServer, memory: &Memory, request: &Request) -> Opt
     if !path.contains("/flyteworkflows") && !query.contains("execution-id") {
         return None;
     }
-    let spec = spec(&api.objects())?;
+    let spec = api.read(spec)?;
     let mut executions = memory.executions.lock().expect("not poisoned");
     let (status, json) = executions.kubernetes(&spec, request.method(), path, query)?;
     Some((status, axum::Json(json)).into_response())

@@ -77,7 +77,7 @@ async fn serve(args: &[String]) {
     let mut changed = Instant::now();
     let mut seen = None;
     loop {
-        let now = Some((api.version(), containerd::written()));
+        let now = Some((api.version(), containerd::written(), Faults::written()));
         if now != seen {
             (seen, changed) = (now, Instant::now());
         }
@@ -142,7 +142,7 @@ async fn kubernetes(api: &ApiServer, memory: &Memory, request: Request) -> Respo
         let Ok(mut review) = serde_json::from_slice::<Value>(&body) else {
             return StatusCode::BAD_REQUEST.into_response();
         };
-        review["status"] = json!({"allowed": access::allowed(&api.objects(), &review["spec"])});
+        review["status"] = json!({"allowed": api.read(|objects| access::allowed(objects, &review["spec"]))});
         return (StatusCode::CREATED, axum::Json(review)).into_response();
     }
     match path.split_once("/proxy/") {

@@ -133,11 +133,11 @@ impl Desk {
     }
 }
 
-/// Three ports that are free now, far from those of a sandbox of the user's.
+/// Three ports that are free now, far from those of a sandbox of the user's and from those that the system hands out.
 fn free_ports() -> [u16; 3] {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let seed = u16::try_from(u64::from(std::process::id()) * 37 % 20_000).expect("less than 20000");
-    let candidates = std::iter::repeat_with(|| 33_000 + (seed + NEXT.fetch_add(7, Ordering::Relaxed)) % 20_000);
+    let seed = u16::try_from(u64::from(std::process::id()) * 37 % 16_000).expect("less than 16000");
+    let candidates = std::iter::repeat_with(|| 12_000 + (seed + NEXT.fetch_add(7, Ordering::Relaxed)) % 16_000);
     let mut free = candidates.take(2000).filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok());
     let mut next = || free.next().expect("a free port");
     let mut ports = [next(), next(), next()];

@@ -118,6 +118,13 @@ impl ApiServer {
         self.lock().objects.values().cloned().collect()
     }
 
+    /// Looks at every object, where they are.
+    #[allow(dead_code, reason = "only a node that plays looks at all of them")]
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&[&Value]) -> T) -> T {
+        let store = self.lock();
+        look(&store.objects.values().collect::<Vec<_>>())
+    }
+
     /// Rises with every change.
     #[allow(dead_code, reason = "only a node that plays looks for changes")]
     pub(crate) fn version(&self) -> u64 {

@@ -98,7 +98,23 @@ fn explain(body: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::explain;
+    use super::{Reason, Reply, StatusCode, explain, granted};
+
+    #[test]
+    fn wrong_keys_and_a_bucket_that_is_not_there_are_reasons_of_their_own() {
+        let table = [
+            ("InvalidAccessKeyId", Some(Reason::StorageRefused)),
+            ("SignatureDoesNotMatch", Some(Reason::StorageRefused)),
+            ("NoSuchBucket", Some(Reason::StorageRefused)),
+            ("SlowDown", None),
+        ];
+        for (code, reason) in table {
+            let body = format!("<Error><Code>{code}</Code></Error>").into_bytes();
+            let (asked, content_type) = ("PUT http://127.0.0.1/b".to_owned(), "application/xml".to_owned());
+            let reply = Reply { asked, status: StatusCode::FORBIDDEN, content_type, body };
+            assert_eq!(granted(reply, StatusCode::OK).expect_err("refused").reason, reason, "{code}");
+        }
+    }
 
     #[test]
     fn a_skewed_clock_and_wrong_keys_are_explained() {

@@ -11,3 +11,4 @@ mod preflight;
 mod rollout;
 mod smoke;
 mod support;
+mod words;

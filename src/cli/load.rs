@@ -11,18 +11,35 @@ use super::args::{Global, SpecFlags};
 use super::environment::Environment;
 use crate::failure::{Failure, Reason};
 use crate::manifest::{Bundle, Source};
-use crate::spec::{self, Domain, Given, Layer, Origin, Problem, Resolved};
+use crate::spec::{self, Domain, Given, Layer, MachineKey, Origin, Problem, Resolved, Secret, UPSTREAM};
 
 /// The most manifest text that is read: upstream's has 140 KB.
 const MANIFEST_LIMIT: u64 = 64 << 20;
 
-/// The spec, from all its layers.
+/// The spec, from all its layers. The machine's key is read, and made, only where a secret is derived from it.
 pub(crate) fn spec(
     global: &Global,
     flags: &SpecFlags,
     matches: &ArgMatches,
     environment: &Environment,
 ) -> Result<Resolved, Failure> {
+    let layers = layers(global, flags, matches, environment)?;
+    let given = layers.iter().any(|layer| layer.secret_key.is_some());
+    let key = if given { MachineKey::default() } else { environment.state.machine_key()? };
+    spec::resolve(layers, &key).map_err(refused)
+}
+
+/// The sandbox's name, for a command without spec flags.
+pub(crate) fn name(global: &Global, matches: &ArgMatches, environment: &Environment) -> Result<String, Failure> {
+    spec::name(layers(global, &SpecFlags::default(), matches, environment)?).map_err(refused)
+}
+
+fn layers(
+    global: &Global,
+    flags: &SpecFlags,
+    matches: &ArgMatches,
+    environment: &Environment,
+) -> Result<Vec<Layer>, Failure> {
     let mut layers = Vec::new();
     if let Some(name) = &flags.profile {
         let origin = origin(matches, "profile", "--profile", "SANDBOX_PROFILE");
@@ -32,7 +49,7 @@ pub(crate) fn spec(
         layers.push(spec::parse(&text, &path).map_err(|problem| refused(vec![problem]))?);
     }
     layers.push(flag_layer(global, flags, matches).map_err(|problem| refused(vec![problem]))?);
-    spec::resolve(layers).map_err(refused)
+    Ok(layers)
 }
 
 /// The bundle that `--manifests` names, or the built-in one.
@@ -128,6 +145,11 @@ fn flag_layer(global: &Global, flags: &SpecFlags, matches: &ArgMatches) -> Resul
             hint: Some("write it as --image flyteadmin=registry.example/flyteadmin:v0.6.13".to_owned()),
         }),
     };
+    let upstream = flags.upstream_credentials.then(|| {
+        let (flag, variable) = ("--upstream-credentials", "SANDBOX_UPSTREAM_CREDENTIALS");
+        origin(matches, "upstream_credentials", flag, variable)
+    });
+    let (access, secret) = UPSTREAM;
     let domains = list("domains", "--domain", "SANDBOX_DOMAINS", &flags.domains);
     Ok(Layer {
         name: text("name", "--name", "SANDBOX_NAME", &global.name),
@@ -142,6 +164,8 @@ fn flag_layer(global: &Global, flags: &SpecFlags, matches: &ArgMatches) -> Resul
         port_api: port("port_api", "--port-api", "SANDBOX_PORT_API", flags.port_api),
         kubernetes: text("kubernetes", "--kubernetes", "SANDBOX_KUBERNETES", &flags.kubernetes),
         images: flags.images.iter().map(image).collect::<Result<_, _>>()?,
+        access_key: upstream.clone().map(|origin| Given { value: access.to_owned(), origin }),
+        secret_key: upstream.map(|origin| Given { value: Secret::new(secret), origin }),
         ..Layer::default()
     })
 }

@@ -38,6 +38,7 @@ fn the_command_reference_is_what_help_says() {
         &["images", "list"],
         &["images", "prune"],
         &["kubeconfig"],
+        &["credentials"],
         &["schema"],
         &["completions"],
     ];

@@ -3,6 +3,7 @@
 mod apply;
 mod architecture;
 mod cluster;
+mod credentials;
 mod docs;
 mod execution;
 mod images;

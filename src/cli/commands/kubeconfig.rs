@@ -29,6 +29,10 @@ fn merge_into(file: &Path, kubeconfig: &str) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(Reason::Usage, "cannot merge the kubeconfig").on(file.display()).because(error)
     };
+    // A pipe or a device would be read without an end.
+    if fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+        return Err(failed(&"it is not a file"));
+    }
     let theirs = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),

@@ -21,7 +21,10 @@ fn shown(plan: &Plan, provenance: &Provenance) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "sandbox {}", plan.spec.name);
     for (key, origin) in provenance.iter().filter(|(_, origin)| **origin != Origin::Default) {
-        let _ = writeln!(text, "  {key} is set by {origin}");
+        let _ = match origin {
+            Origin::Generated => writeln!(text, "  {key} is generated"),
+            _ => writeln!(text, "  {key} is set by {origin}"),
+        };
     }
     let _ = writeln!(text, "\ncluster {} of one node, {}", plan.spec.name, plan.spec.node_image);
     for port in &plan.cluster.ports {

@@ -26,6 +26,14 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// A text without the secret in it: neither as it is, nor as it stands between quotes in YAML or JSON.
+    #[must_use]
+    pub fn masked(&self, text: &str) -> String {
+        let escaped = self.0.replace('\\', "\\\\").replace('"', "\\\"");
+        let forms = [self.0.replace('\'', "''"), escaped, self.0.clone()];
+        forms.iter().filter(|form| !form.is_empty()).fold(text.to_owned(), |text, form| text.replace(form, "…"))
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -145,6 +145,18 @@ fn a_secret_that_is_given_is_used_and_never_shown() {
 }
 
 #[test]
+fn a_text_is_rid_of_a_secret_in_every_form_that_it_is_written_in() {
+    for secret in ["plain-plain", "it's-quoted", "a\"b\\c-quoted", "tab-#-quoted"] {
+        let value = serde_json::json!({ "a": secret, "b": [format!("{secret} and more")] });
+        for text in [value.to_string(), crate::yaml::emit(&value), secret.to_owned()] {
+            let masked = Secret::new(secret).masked(&text);
+            assert!(!masked.contains("plain") && !masked.contains("quoted"), "{masked}");
+        }
+    }
+    assert_eq!(Secret::default().masked("as it is"), "as it is");
+}
+
+#[test]
 fn the_name_is_had_from_a_spec_with_other_problems() {
     let layer = |text| parse(text, "s.yaml").expect("readable");
     assert_eq!(name([layer("name: a\nports: {minio: 0}")]).as_deref(), Ok("a"));

@@ -65,7 +65,7 @@ fn only_what_renders_the_manifests_shows_the_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("state");
     let secret = secret(&state, &[]);
-    for args in [&["plan"][..], &["plan", "-vv"], &["render", "--explain"]] {
+    for args in [&["plan"][..], &["plan", "-vv"], &["plan", "-o", "json"], &["render", "--explain"]] {
         let output = sandbox(&state, args).output().expect("it runs");
         for text in [output.stdout, output.stderr] {
             assert!(!String::from_utf8(text).expect("text").contains(&secret), "{args:?}");

@@ -55,7 +55,9 @@ pub(super) async fn explain(docker: &Docker, node: &str, exit_code: i64) -> Fail
     describe(node, &format!("k3s ended with exit code {exit_code}"), &log)
 }
 
-fn describe(node: &str, what: &str, log: &[String]) -> Failure {
+/// The failure that a node's log tells.
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "fuzzed from outside"))]
+pub fn describe(node: &str, what: &str, log: &[String]) -> Failure {
     let failure = Failure::new(Reason::NodeCrash, "the node does not stay up")
         .on(format!("container {node}"))
         .because(what)

@@ -6,6 +6,7 @@ mod cluster;
 mod credentials;
 mod docs;
 mod execution;
+mod hostile;
 mod images;
 mod preflight;
 mod rollout;

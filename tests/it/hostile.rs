@@ -95,6 +95,8 @@ fn argv(spec: &Spec, dialect: Dialect) -> Vec<String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_spec_changes_which_options_k3d_is_given(
         text in prop_oneof![".{0,24}", "[a-z0-9./:@_-]{1,24}", "[a-z0-9-]{1,24}", "v1\\.[0-9]{2}\\.[0-9.+-]{1,8}k3s1"],
@@ -112,7 +114,7 @@ proptest! {
                 };
                 prop_assert_eq!(options(&spec), options(&usual));
                 prop_assert_eq!(argv(&spec, dialect).len(), argv(&usual, dialect).len());
-                prop_assert!(argv(&spec, dialect).iter().all(|arg| !arg.contains(['\n', '\0', '/']) || arg.contains("rancher") || spec.node_image.as_str() == arg.as_str()));
+                prop_assert!(argv(&spec, dialect).iter().all(|arg| !arg.contains(['\n', '\0'])));
             }
         }
     }

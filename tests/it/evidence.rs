@@ -27,7 +27,7 @@ const SECRET: &str = "never-to-be-seen/2026";
 
 fn plan() -> Plan {
     let mut spec = Spec::default();
-    spec.storage.secret_key = SECRET.to_owned();
+    spec.storage.secret_key = flyte_sandbox::spec::Secret::new(SECRET);
     let rendered = render(&spec, Bundle::embedded().expect("manifests")).expect("rendered");
     Plan::new(spec, rendered).expect("a plan")
 }

@@ -3,10 +3,12 @@
 mod apply;
 mod architecture;
 mod cluster;
+mod credentials;
 mod docker;
 mod docs;
 mod evidence;
 mod execution;
+mod hostile;
 mod images;
 mod preflight;
 mod rollout;

@@ -89,7 +89,8 @@ impl Run {
         work: impl Future<Output = Result<(T, Outcome, String), Failure>>,
     ) -> Result<T, Failure> {
         let timer = self.report.stage(stage);
-        match self.unless_cancelled(work).await {
+        // On the heap: all stages within one another are more than some stacks have.
+        match self.unless_cancelled(Box::pin(work)).await {
             Ok((value, outcome, summary)) => {
                 timer.finish(outcome, summary);
                 Ok(value)

@@ -18,11 +18,13 @@ const RESERVED: &[(&[&str], &[&str])] = &[
         &["schemars"],
         &["spec/file.rs", "report/event.rs", "report/json.rs", "failure.rs", "reason/catalogue.rs", "stage.rs"],
     ),
+    (&["regex::"], &["evidence/mask.rs"]),
+    (&["use tar::", "zstd::"], &["evidence/archive.rs"]),
     (&["include_dir"], &["manifest/bundle.rs"]),
     (&["similar::"], &["cli/commands/render.rs"]),
     (&["strsim"], &["spec/resolve.rs"]),
     (&["rustix"], &["process.rs", "preflight/run.rs"]),
-    (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "lifecycle/"]),
+    (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "lifecycle/", "evidence/"]),
     (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/"]),
     (&["tokio::process", "process::Command"], &["process.rs"]),
     (&["clap::", "clap_complete", "etcetera", "tracing_subscriber"], &["cli/"]),
@@ -32,7 +34,8 @@ const RESERVED: &[(&[&str], &[&str])] = &[
 ];
 
 /// Stages that are functions of text.
-const PURE: &[&str] = &["spec/", "manifest/", "render/", "plan/", "yaml.rs", "failure.rs", "reason/", "stage.rs"];
+const PURE: &[&str] =
+    &["spec/", "manifest/", "render/", "plan/", "yaml.rs", "failure.rs", "reason/", "stage.rs", "evidence/mask.rs"];
 
 /// What a pure stage has not in it.
 const EFFECTS: &[&str] = &["async ", ".await", "tokio", "std::fs", "std::net", "std::time::Instant", "SystemTime"];

@@ -5,6 +5,7 @@ mod architecture;
 mod cluster;
 mod docker;
 mod docs;
+mod evidence;
 mod execution;
 mod images;
 mod preflight;

@@ -185,7 +185,7 @@ pub(crate) struct Diagnose {
     #[command(flatten)]
     pub(crate) spec: SpecFlags,
     /// Pack it into one file, too: FILE, or the folder's name with .tar.zst
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub(crate) archive: Option<Option<PathBuf>>,
 }
 

@@ -8,8 +8,9 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_saphyr::Options;
 pub use serde_saphyr::Spanned;
+use serde_saphyr::options::AliasLimits;
+use serde_saphyr::{Budget, Options};
 
 /// YAML that cannot be read, with the place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,12 +64,18 @@ fn counted(breach: &serde_saphyr::budget::BudgetBreach) -> String {
     within.replace('_', " ")
 }
 
-/// A bundle may have ten thousand objects and more, each a document of its own.
+/// What stands in a text is bounded by the text, which is read up to a limit: ten thousand objects are no mistake.
+fn budget() -> Option<Budget> {
+    serde_saphyr::budget! { max_documents: 50_000, max_nodes: 2_000_000, max_events: 5_000_000, max_merge_keys: 1_000 }
+}
+
+/// What aliases make of a text is not bounded by it; real files repeat little.
+fn alias_limits() -> AliasLimits {
+    serde_saphyr::alias_limits! { max_total_replayed_events: 50_000 }
+}
+
 fn manifest_options() -> Options {
-    serde_saphyr::options! {
-        legacy_octal_numbers: true,
-        budget: serde_saphyr::budget! { max_documents: 20_000, max_nodes: 1_000_000, max_events: 4_000_000 },
-    }
+    serde_saphyr::options! { legacy_octal_numbers: true, budget: budget(), alias_limits: alias_limits() }
 }
 
 /// The documents of a manifest stream; empty ones are left out.
@@ -94,7 +101,8 @@ pub fn document(text: &str) -> Result<Value, YamlError> {
 /// # Errors
 /// As [`documents`], and whatever the type rejects.
 pub fn typed<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
-    Ok(serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })?)
+    let options = serde_saphyr::options! { strict_booleans: true, budget: budget(), alias_limits: alias_limits() };
+    Ok(serde_saphyr::from_str_with_options(text, options)?)
 }
 
 /// Writes a value so that YAML 1.1 and 1.2 readers both get it back.
@@ -149,8 +157,8 @@ mod tests {
     fn thousands_of_documents_are_read_and_too_many_are_told() {
         let many = |count| "---\na: 1\n".repeat(count);
         assert_eq!(documents(&many(10_000)).map(|documents| documents.len()), Ok(10_000));
-        let error = documents(&many(20_001)).expect_err("too many");
-        assert_eq!(error.message, "this is more than is read: documents: 20001");
+        let error = documents(&many(50_001)).expect_err("too many");
+        assert_eq!(error.message, "this is more than is read: documents: 50001");
     }
 
     #[test]
@@ -167,6 +175,41 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
         }
         document(&text).expect_err("10^12 scalars");
+        typed::<Value>(&text).expect_err("10^12 scalars");
+    }
+
+    #[test]
+    fn merge_key_bombs_are_refused_long_before_they_are_a_wait() {
+        let mut text = "a0: &a0 {k0: 1}\n".to_owned();
+        for level in 1..9 {
+            let previous = vec![format!("*a{}", level - 1); 4].join(", ");
+            text.push_str(&format!("a{level}: &a{level} {{<<: [{previous}], k{level}: *a{}}}\n", level - 1));
+        }
+        let error = document(&text).expect_err("some 4^9 keys");
+        assert!(error.line <= 7, "given up at {error}");
+    }
+
+    #[test]
+    fn ten_thousand_objects_are_read() {
+        let object =
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: {a: b, c: d}\ndata: {e: f}\n---\n";
+        assert_eq!(documents(&object.repeat(10_000)).expect("valid").len(), 10_000);
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_refused() {
+        for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", ""), ("? ", "")] {
+            let text = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+            document(&text).expect_err("deeper than any stack");
+        }
+    }
+
+    #[test]
+    fn numbers_that_json_has_not_are_refused_or_kept() {
+        for text in ["1e999", "-1e999", ".inf", ".nan", "1e99999999999999999999"] {
+            document(text).expect_err("no number in JSON");
+        }
+        assert_eq!(document("18446744073709551615").expect("fits"), json!(u64::MAX));
     }
 
     #[test]

@@ -159,6 +159,10 @@ fn unreachable(error: &Error) -> Reason {
 
 /// The first error of the system's among an error's causes.
 fn io_kind(error: &Error) -> Option<ErrorKind> {
+    // It does not name itself among its sources.
+    if let Error::IOError { err } = error {
+        return Some(err.kind());
+    }
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
@@ -228,4 +232,29 @@ pub(super) fn is_absent(error: &Error) -> bool {
 pub(super) fn is_settled(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code: 304 | 404, .. })
         || matches!(error, Error::DockerResponseServerError { status_code: 409, message } if message.contains("already in progress"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io(kind: ErrorKind) -> Error {
+        Error::IOError { err: kind.into() }
+    }
+
+    #[test]
+    fn each_way_not_to_reach_a_daemon_is_told_apart() {
+        for (error, first, later) in [
+            (Error::SocketNotFoundError("/d.sock".into()), Reason::DockerAbsent, Reason::DockerLost),
+            (io(ErrorKind::NotFound), Reason::DockerAbsent, Reason::DockerLost),
+            (io(ErrorKind::PermissionDenied), Reason::DockerForbidden, Reason::DockerLost),
+            (io(ErrorKind::ConnectionRefused), Reason::DockerRefused, Reason::DockerLost),
+            (io(ErrorKind::HostUnreachable), Reason::DockerRefused, Reason::DockerLost),
+            (io(ErrorKind::ConnectionReset), Reason::DockerLost, Reason::DockerLost),
+            (Error::RequestTimeoutError, Reason::DockerSilent, Reason::DockerSilent),
+            (Error::UnsupportedURISchemeError { uri: "ssh://d".into() }, Reason::Docker, Reason::Docker),
+        ] {
+            assert_eq!((unreachable(&error), failed("no", &error).reason), (first, later), "{error:?}");
+        }
+    }
 }

@@ -109,9 +109,12 @@ async fn inventory(docker: &Docker, node: &str, run: &Run) -> Result<BTreeMap<St
                 None => "its list of images cannot be read".to_owned(),
             },
             Ok(output) => output.complaint().to_owned(),
-            Err(failure) if failure.reason == Reason::DockerLost => return Err(failure),
-            // Until k3d has made and started the container there is nothing to run a command in.
-            Err(failure) => failure.to_string(),
+            // Until k3d has made and started the container there is nothing to run a command in; that Docker is gone is
+            // another matter.
+            Err(failure) => {
+                docker.container(node).await?;
+                failure.to_string()
+            }
         };
         if !told {
             run.report.progress(Stage::Images, "waiting for the node's containerd");

@@ -60,7 +60,7 @@ impl Refusal {
     pub(crate) fn failure(self, what: &str, object: impl std::fmt::Display) -> Failure {
         let failure = Failure::new(self.reason, what).on(object);
         let failure = match self.verdict {
-            Verdict::Transient => failure.because("the API did not take it before the deadline"),
+            Verdict::Transient => failure.because("the API did not take it before the run's deadline (`--timeout`)"),
             _ => failure,
         };
         with_clock(failure.because(self.words))

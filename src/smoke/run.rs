@@ -73,7 +73,9 @@ async fn all_checks(context: &Context<'_>, budget: Duration, run: &Run) -> Resul
         |(check, miss): (&Check, Option<Miss>)| Some(Missed { id: check.id.to_string(), check: *check, miss: miss? });
     let missed: Vec<_> = CATALOGUE.iter().zip(misses).filter_map(missed).collect();
     let what = format!("{} of {} smoke checks failed", missed.len(), verdicts.len());
-    failure(what, missed).map_or(Ok(verdicts), Err)
+    let late = deadline.remaining().is_zero();
+    let ended_by = late.then(|| deadline.over());
+    failure(what, missed).map_or(Ok(verdicts), |failure| Err(failure.evidence(ended_by)))
 }
 
 async fn until_passed(

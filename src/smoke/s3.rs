@@ -41,7 +41,7 @@ pub(super) async fn keeps_an_object(context: &Context<'_>) -> Sight {
     let url = Url::parse(&context.minio("/")).map_err(|error| Miss::new(asked(), error.to_string()))?;
     let bucket = Bucket::new(url, UrlStyle::Path, storage.bucket.clone(), REGION);
     let bucket = bucket.map_err(|error| Miss::new(asked(), error.to_string()))?;
-    let keys = Credentials::new(storage.access_key.clone(), storage.secret_key.clone());
+    let keys = Credentials::new(storage.access_key.clone(), storage.secret_key.expose());
     let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let object = format!("sandbox-smoke/{}-{unique}", std::process::id());
 
@@ -91,14 +91,29 @@ fn explain(body: &str) -> Option<&'static str> {
             "the clocks of this machine and of Docker's (virtual) machine differ: set them, or restart Docker",
         );
     }
-    any(&["SignatureDoesNotMatch", "InvalidAccessKeyId"]).then_some(
-        "Minio runs with other keys than storage.accessKey and storage.secretKey of the spec: run `sandbox up`",
-    )
+    any(&["SignatureDoesNotMatch", "InvalidAccessKeyId"])
+        .then_some("Minio runs with other keys than `sandbox credentials` says: run `sandbox up`")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::explain;
+    use super::{Reason, Reply, StatusCode, explain, granted};
+
+    #[test]
+    fn wrong_keys_and_a_bucket_that_is_not_there_are_reasons_of_their_own() {
+        let table = [
+            ("InvalidAccessKeyId", Some(Reason::StorageRefused)),
+            ("SignatureDoesNotMatch", Some(Reason::StorageRefused)),
+            ("NoSuchBucket", Some(Reason::StorageRefused)),
+            ("SlowDown", None),
+        ];
+        for (code, reason) in table {
+            let body = format!("<Error><Code>{code}</Code></Error>").into_bytes();
+            let (asked, content_type) = ("PUT http://127.0.0.1/b".to_owned(), "application/xml".to_owned());
+            let reply = Reply { asked, status: StatusCode::FORBIDDEN, content_type, body };
+            assert_eq!(granted(reply, StatusCode::OK).expect_err("refused").reason, reason, "{code}");
+        }
+    }
 
     #[test]
     fn a_skewed_clock_and_wrong_keys_are_explained() {

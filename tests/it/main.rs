@@ -3,12 +3,15 @@
 mod apply;
 mod architecture;
 mod cluster;
+mod credentials;
 mod docker;
 mod docs;
 mod evidence;
 mod execution;
+mod hostile;
 mod images;
 mod preflight;
 mod rollout;
 mod smoke;
 mod support;
+mod words;

@@ -84,6 +84,7 @@ async fn a_failing_check_is_the_failure_with_what_was_seen() {
     assert_eq!(failure.causes, [format!("GET {url}"), "HTTP 503 Service Unavailable, not 200".to_owned()]);
     assert!(failure.evidence.contains(&"A2 no healthy upstream".to_owned()), "{:?}", failure.evidence);
     assert!(failure.evidence.iter().any(|line| line.starts_with("C2 GET")), "{:?}", failure.evidence);
+    assert!(failure.evidence.last().is_some_and(|line| line.ends_with("for this are over")), "{:?}", failure.evidence);
 }
 
 #[tokio::test]
@@ -141,6 +142,7 @@ async fn a_missing_bucket_is_named() {
     flyte.break_path("/my-s3-bucket", EVER, 404, "");
     flyte.break_path("/my-s3-bucket/", EVER, 404, "");
     let failure = failing(&flyte).await;
+    assert_eq!(failure.reason, Reason::StorageRefused);
     assert_eq!(failure.causes[1], "bucket my-s3-bucket does not exist");
 }
 

@@ -14,15 +14,64 @@ type Spoilt = (&'static str, &'static str, u16, &'static str, Reason, &'static s
 
 /// What is asked, the answer to it, what that means, and the first cause.
 const SPOILT: &[Spoilt] = &[
-    ("whose_admin_does_not_answer_is_told", "console GET /healthcheck", 503, "no healthy upstream", Reason::AdminFailing, "HTTP 503"),
-    ("whose_admin_lists_nothing_is_told", "console GET /api/v1/projects", 200, "{\"projects\": []}", Reason::AdminFailing, "project x is not registered"),
+    (
+        "whose_admin_does_not_answer_is_told",
+        "console GET /healthcheck",
+        503,
+        "no healthy upstream",
+        Reason::AdminFailing,
+        "HTTP 503",
+    ),
+    (
+        "whose_admin_lists_nothing_is_told",
+        "console GET /api/v1/projects",
+        200,
+        "{\"projects\": []}",
+        Reason::AdminFailing,
+        "project x is not registered",
+    ),
     ("whose_console_is_gone_is_told", "console GET /console", 404, "", Reason::ConsoleFailing, "HTTP 404"),
-    ("whose_store_does_not_know_the_keys_is_told", "X-Amz-Signature", 403, "<Error><Code>InvalidAccessKeyId</Code></Error>", Reason::StorageRefused, "HTTP 403"),
-    ("whose_store_has_no_bucket_is_told", "minio HEAD", 404, "<Error><Code>NoSuchBucket</Code></Error>", Reason::StorageRefused, "does not exist"),
+    (
+        "whose_store_does_not_know_the_keys_is_told",
+        "X-Amz-Signature",
+        403,
+        "<Error><Code>InvalidAccessKeyId</Code></Error>",
+        Reason::StorageRefused,
+        "HTTP 403",
+    ),
+    (
+        "whose_store_has_no_bucket_is_told",
+        "minio HEAD",
+        404,
+        "<Error><Code>NoSuchBucket</Code></Error>",
+        Reason::StorageRefused,
+        "does not exist",
+    ),
     ("whose_store_is_ill_is_told", "minio GET /minio/health", 503, "", Reason::StorageFailing, "HTTP 503"),
-    ("whose_dashboard_may_not_see_pods_is_told", "dashboard GET /api/v1/pod/", 200, "{\"pods\": [], \"errors\": [{\"ErrStatus\": {\"message\": \"pods is forbidden\"}}]}", Reason::DashboardFailing, "forbidden"),
-    ("whose_datacatalog_does_not_answer_is_told", "datacatalog:http/proxy", 503, "no endpoints available", Reason::DatacatalogFailing, "503"),
-    ("whose_propellers_idle_is_told", "10254/proxy/metrics", 200, "flyte:propeller:none 0", Reason::PropellerFailing, "does not watch namespace"),
+    (
+        "whose_dashboard_may_not_see_pods_is_told",
+        "dashboard GET /api/v1/pod/",
+        200,
+        "{\"pods\": [], \"errors\": [{\"ErrStatus\": {\"message\": \"pods is forbidden\"}}]}",
+        Reason::DashboardFailing,
+        "forbidden",
+    ),
+    (
+        "whose_datacatalog_does_not_answer_is_told",
+        "datacatalog:http/proxy",
+        503,
+        "no endpoints available",
+        Reason::DatacatalogFailing,
+        "503",
+    ),
+    (
+        "whose_propellers_idle_is_told",
+        "10254/proxy/metrics",
+        200,
+        "flyte:propeller:none 0",
+        Reason::PropellerFailing,
+        "does not watch namespace",
+    ),
 ];
 
 pub(super) fn all() -> Vec<Fault> {
@@ -81,8 +130,9 @@ fn too_wide() {
 }
 
 fn too_narrow() {
+    const NAMESPACE: &str = "103020-flytepoc-x-d-dev";
     let go_wrong = |sandbox: &Sandbox| {
-        cluster::delete(sandbox, [RBAC, "RoleBinding", "103020-x-d-dev", "flyteadmin-x-d-dev"]);
+        cluster::delete(sandbox, [RBAC, "RoleBinding", NAMESPACE, "flyteadmin-103020-flytepoc-x-d-dev"]);
     };
     fails(Reason::PermissionMissing, "").showing("flyteadmin").told_by(&asked("f-narrow", go_wrong, &[]));
 }

@@ -73,8 +73,7 @@ fn no_home() {
         Running::start(command, args).end().exits(0);
     }
     sandbox.assert_gone();
-    let left: Vec<_> = std::fs::read_dir(sandbox.path("tmp/flyte-sandbox")).into_iter().flatten().flatten().collect();
-    assert!(left.is_empty(), "{left:?}");
+    Desk::assert_no_state_in(&sandbox.path("tmp/flyte-sandbox"));
 }
 
 fn strange_home() {
@@ -87,8 +86,7 @@ fn strange_home() {
         Running::start(command, args).end().exits(0);
     }
     sandbox.assert_gone();
-    let left: Vec<_> = std::fs::read_dir(home.join(".local/state/flyte-sandbox")).expect("a folder").collect();
-    assert!(left.is_empty(), "{left:?}");
+    Desk::assert_no_state_in(&home.join(".local/state/flyte-sandbox"));
 }
 
 fn stale_files() {

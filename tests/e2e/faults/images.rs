@@ -11,16 +11,66 @@ use crate::support::sandbox::Sandbox;
 
 /// Docker's words for a pull that a registry did not grant, and what they mean.
 const REFUSED: &[(&str, u16, &str, Reason)] = &[
-    ("that_a_registry_does_not_know_is_named", 404, "manifest for registry.example/a:1 not found: manifest unknown: manifest unknown", Reason::ImageUnknown),
-    ("that_want_a_login_say_so", 404, "pull access denied for registry.example/a, repository does not exist or may require 'docker login': denied: requested access to the resource is denied", Reason::RegistryDenied),
-    ("that_want_another_login_say_so", 500, "Head \"https://registry.example/v2/a/manifests/1\": unauthorized: authentication required", Reason::RegistryDenied),
-    ("that_were_pulled_too_often_say_so", 429, "toomanyrequests: You have reached your pull rate limit.", Reason::RegistryLimited),
-    ("of_a_registry_with_a_certificate_of_its_own_say_so", 500, "Get \"https://registry.example/v2/\": x509: certificate signed by unknown authority", Reason::RegistryCertificate),
-    ("of_a_registry_that_has_no_name_say_so", 500, "Get \"https://registry.example/v2/\": dial tcp: lookup registry.example: no such host", Reason::RegistryUnreachable),
-    ("of_a_registry_that_is_down_say_so", 500, "Get \"https://registry.example/v2/\": dial tcp 192.0.2.1:443: connect: connection refused", Reason::RegistryUnreachable),
-    ("of_a_registry_that_does_not_answer_say_so", 500, "Get \"https://registry.example/v2/\": net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)", Reason::RegistryUnreachable),
-    ("for_other_processors_say_so", 404, "no matching manifest for linux/arm64/v8 in the manifest list entries", Reason::ImagePlatform),
-    ("without_room_for_them_say_so", 500, "write /var/lib/docker/tmp/GetImageBlob1: no space left on device", Reason::DiskFull),
+    (
+        "that_a_registry_does_not_know_is_named",
+        404,
+        "manifest for registry.example/a:1 not found: manifest unknown: manifest unknown",
+        Reason::ImageUnknown,
+    ),
+    (
+        "that_want_a_login_say_so",
+        404,
+        "pull access denied for registry.example/a, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+        Reason::RegistryDenied,
+    ),
+    (
+        "that_want_another_login_say_so",
+        500,
+        "Head \"https://registry.example/v2/a/manifests/1\": unauthorized: authentication required",
+        Reason::RegistryDenied,
+    ),
+    (
+        "that_were_pulled_too_often_say_so",
+        429,
+        "toomanyrequests: You have reached your pull rate limit.",
+        Reason::RegistryLimited,
+    ),
+    (
+        "of_a_registry_with_a_certificate_of_its_own_say_so",
+        500,
+        "Get \"https://registry.example/v2/\": x509: certificate signed by unknown authority",
+        Reason::RegistryCertificate,
+    ),
+    (
+        "of_a_registry_that_has_no_name_say_so",
+        500,
+        "Get \"https://registry.example/v2/\": dial tcp: lookup registry.example: no such host",
+        Reason::RegistryUnreachable,
+    ),
+    (
+        "of_a_registry_that_is_down_say_so",
+        500,
+        "Get \"https://registry.example/v2/\": dial tcp 192.0.2.1:443: connect: connection refused",
+        Reason::RegistryUnreachable,
+    ),
+    (
+        "of_a_registry_that_does_not_answer_say_so",
+        500,
+        "Get \"https://registry.example/v2/\": net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
+        Reason::RegistryUnreachable,
+    ),
+    (
+        "for_other_processors_say_so",
+        404,
+        "no matching manifest for linux/arm64/v8 in the manifest list entries",
+        Reason::ImagePlatform,
+    ),
+    (
+        "without_room_for_them_say_so",
+        500,
+        "write /var/lib/docker/tmp/GetImageBlob1: no space left on device",
+        Reason::DiskFull,
+    ),
     ("refused_for_an_unknown_reason_keep_the_words", 500, "the moon is in the wrong house", Reason::ImagesMissing),
 ];
 
@@ -87,7 +137,10 @@ fn import_refused() {
 
 fn save_refused() {
     let (sandbox, daemon) = before("i-save");
-    daemon.always("GET /images/get", Mishap::Refused(500, "open /var/lib/docker/overlay2/x/layer.tar: input/output error"));
+    daemon.always(
+        "GET /images/get",
+        Mishap::Refused(500, "open /var/lib/docker/overlay2/x/layer.tar: input/output error"),
+    );
     fails(Reason::Docker, "input/output error").told_by(&sandbox.up(&[]));
     sandbox.assert_gone();
 }

@@ -44,7 +44,12 @@ const REFUSED: &[Refused] = &[
     ("an_alias_within_itself_in_the_spec_is_told", || spec("images: &a {minio: *a}"), Usage, "sandbox.yaml"),
     ("a_billion_laughs_in_the_spec_are_told", || Spec(laughs()), Usage, "sandbox.yaml"),
     ("a_spec_without_end_is_not_read_to_its_end", || Spec(vec![b'#'; 65 << 20]), Usage, "64 MiB"),
-    ("a_port_beyond_all_ports_is_told", || Flags(&["--port-minio", "70000"]), Usage, "a port is a number from 1 to 65535"),
+    (
+        "a_port_beyond_all_ports_is_told",
+        || Flags(&["--port-minio", "70000"]),
+        Usage,
+        "a port is a number from 1 to 65535",
+    ),
     ("a_port_of_zero_is_told", || Flags(&["--port-api", "0"]), Usage, "a port is a number from 1 to 65535"),
     ("a_name_that_is_a_path_is_told", || Flags(&["--name", "../../etc"]), Usage, "../../etc"),
     ("a_name_that_is_a_flag_is_told", || Flags(&["--name=--privileged"]), Usage, "--privileged"),
@@ -55,7 +60,12 @@ const REFUSED: &[Refused] = &[
     ("a_project_that_is_a_path_is_told", || Flags(&["--project", "x,../y"]), Usage, "../y"),
     ("an_image_that_is_a_flag_is_told", || Flags(&["--image", "minio=--privileged"]), Usage, "starts with a dash"),
     ("an_image_with_a_command_in_it_is_told", || Flags(&["--image", "k3s=a$(id)"]), Usage, "a$(id)"),
-    ("an_image_of_nobody_is_told_with_the_one_meant", || Flags(&["--image", "mini=a:1"]), Usage, "there is no component `mini`"),
+    (
+        "an_image_of_nobody_is_told_with_the_one_meant",
+        || Flags(&["--image", "mini=a:1"]),
+        Usage,
+        "there is no component `mini`",
+    ),
     ("a_kubernetes_of_no_version_is_told", || Flags(&["--kubernetes", "latest; rm"]), Usage, "latest; rm"),
     ("a_spec_that_is_a_folder_is_told", || Flags(&["--config", "home"]), Usage, "Is a directory"),
     ("a_spec_that_is_not_there_is_told", || Flags(&["--config", "none.yaml"]), Usage, "No such file"),
@@ -72,7 +82,12 @@ const REFUSED: &[Refused] = &[
     ("brackets_without_end_are_told", || Bundle(vec![b'['; 1 << 20]), Manifests, "line 1"),
     ("a_document_that_is_no_object_is_told_with_its_number", || bundle("--- 1\n--- 2\n"), Manifests, "document 1"),
     ("an_object_that_stands_twice_is_told", || bundle(TWICE), Manifests, "configmap a/b stands twice"),
-    ("an_object_with_a_list_for_metadata_is_told", || bundle("{apiVersion: v1, kind: Pod, metadata: []}"), Manifests, "document 1"),
+    (
+        "an_object_with_a_list_for_metadata_is_told",
+        || bundle("{apiVersion: v1, kind: Pod, metadata: []}"),
+        Manifests,
+        "document 1",
+    ),
     ("objects_that_are_no_flyte_are_told", || bundle(CONFIG), Manifests, "flyteadmin"),
     ("ten_thousand_objects_that_are_no_flyte_are_told", || Bundle(crowd()), Manifests, "flyteadmin"),
 ];
@@ -90,7 +105,11 @@ fn laughs() -> Vec<u8> {
 }
 
 fn crowd() -> Vec<u8> {
-    let one = |number: usize| format!("---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: c{number}, namespace: 103020-flytepoc-dev}}}}\n");
+    let one = |number: usize| {
+        format!(
+            "---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: c{number}, namespace: 103020-flytepoc-dev}}}}\n"
+        )
+    };
     (0..10_000).map(one).collect::<String>().into_bytes()
 }
 

@@ -118,7 +118,17 @@ fn stranger() {
     sandbox.up(&[]).exits(0);
     let (network, name) = (format!("k3d-{}", sandbox.name), format!("{}-stranger", sandbox.name));
     let _ = try_docker(&["rm", "--force", &name]);
-    docker(&["run", "--detach", "--name", &name, "--network", &network, "--env", "STANDIN_NODE=x", &images::name("k3s")]);
+    docker(&[
+        "run",
+        "--detach",
+        "--name",
+        &name,
+        "--network",
+        &network,
+        "--env",
+        "STANDIN_NODE=x",
+        &images::name("k3s"),
+    ]);
     let ran = sandbox.run(&["down", "--output", "json"]);
     let theirs = docker(&["inspect", "--format", "{{.State.Running}}", &name]);
     docker(&["rm", "--force", &name]);

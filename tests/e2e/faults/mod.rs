@@ -31,7 +31,9 @@ mod node;
 mod pods;
 mod ports;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use expected::Expected;
 
 use crate::standin::{Failing, Faults};
 use crate::support::ran::Ran;
@@ -68,20 +70,37 @@ pub(crate) fn all() -> Vec<Fault> {
     groups.into_iter().flat_map(named).collect()
 }
 
-/// What an `up` of a sandbox that was fine says, once its node has these faults: all that takes long was done before, so
-/// that a short deadline is one for the fault alone.
-fn up_again(name: &str, faults: &Faults, more: &[&str]) -> Ran {
+/// A sandbox whose node has these faults from the start must fail so.
+fn up_fails(name: &str, faults: Faults, expected: &Expected) -> Ran {
+    let sandbox = Sandbox::faulty(name, faults);
+    let ran = sandbox.up(&[]);
+    expected.told_by(&ran);
+    sandbox.assert_gone();
+    ran
+}
+
+/// A sandbox that was fine must fail so, once its node has these faults: all that takes long was done before, so that a
+/// short deadline is one for the fault alone.
+fn up_fails_later(name: &str, faults: &Faults, more: &[&str], expected: &Expected) -> Ran {
     let sandbox = Sandbox::failing(name, Failing::No);
-    sandbox.up(&[]).exits(0);
+    let long = long_enough(&sandbox);
     sandbox.spoil(faults);
     let ready = |status: &Ran| status.status.code() == Some(0);
     while !faults.pods.is_empty() && ready(&sandbox.run(&["status"])) {
         std::thread::sleep(LOOK);
     }
-    let ran = sandbox.up(&[more, &["--timeout", "5s"]].concat());
+    let ran = sandbox.up(&[more, &["--timeout", &long]].concat());
+    expected.told_by(&ran);
     sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
     ran
+}
+
+/// Brings the sandbox up well. The result is how long that took on this machine now, for an `up` that has less to do.
+fn long_enough(sandbox: &Sandbox) -> String {
+    let began = Instant::now();
+    sandbox.up(&[]).exits(0);
+    format!("{}s", began.elapsed().as_secs() + 1)
 }
 
 fn plain(rows: &[Row]) -> Vec<Fault> {

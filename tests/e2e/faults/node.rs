@@ -2,8 +2,8 @@
 
 use flyte_sandbox::failure::Reason;
 
-use super::Row;
 use super::expected::fails;
+use super::{Row, long_enough};
 use crate::standin::{Answer, Failing, Faults};
 use crate::support::docker::docker;
 use crate::support::sandbox::{Sandbox, is_running};
@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Row] = &[
     ("whose_disk_is_full_says_so", || {
         ends("n-disk", "write /var/lib/rancher/k3s/server/db/state.db: no space left on device", 1, Reason::DiskFull);
     }),
-    ("that_the_kernel_killed_lacked_memory", || ends("n-137", "137", 137, Reason::NodeMemory)),
+    ("that_the_kernel_killed_lacked_memory", killed),
     ("that_is_removed_while_it_starts_is_told", || taken_away("n-gone", &["rm", "--force"], "preflight")),
     ("that_is_removed_while_objects_come_is_told", || taken_away("n-gone-2", &["rm", "--force"], "rollout")),
     ("that_is_stopped_while_objects_come_is_told", || taken_away("n-stop", &["stop", "--time", "0"], "rollout")),
@@ -32,6 +32,13 @@ pub(super) const ROWS: &[Row] = &[
 fn ends(name: &str, words: &str, code: u8, reason: Reason) {
     let sandbox = Sandbox::faulty(name, Faults { ends: Some((words.to_owned(), code)), ..Faults::default() });
     fails(reason, words).showing(words).told_by(&sandbox.up(&[]));
+    sandbox.assert_gone();
+}
+
+/// As the kernel kills: without a last word.
+fn killed() {
+    let sandbox = Sandbox::faulty("n-137", Faults { ends: Some((String::new(), 137)), ..Faults::default() });
+    fails(Reason::NodeMemory, "for lack of memory").showing("Starting k3s").told_by(&sandbox.up(&[]));
     sandbox.assert_gone();
 }
 
@@ -50,10 +57,14 @@ fn taken_away(name: &str, how: &[&str], stage: &str) {
 }
 
 fn never_ready() {
+    let sandbox = Sandbox::failing("n-ready", Failing::No);
+    let long = long_enough(&sandbox);
     let answer = Answer::Status(500, "[-]etcd failed: reason withheld".to_owned());
-    let sandbox = Sandbox::faulty("n-ready", Faults::answering("api GET /readyz", answer));
-    let ran = sandbox.up(&["--timeout", "5s"]);
+    sandbox.spoil(&Faults::answering("api GET /readyz", answer));
+    docker(&["stop", "--time", "0", &sandbox.node()]);
+    let ran = sandbox.up(&["--timeout", &long]);
     fails(Reason::ClusterNotReady, "API: waiting for /readyz").showing("k3s is up and running").told_by(&ran);
+    sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
 }
 

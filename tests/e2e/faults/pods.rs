@@ -4,9 +4,8 @@ use flyte_sandbox::failure::Reason;
 use serde_json::{Value, json};
 
 use super::expected::fails;
-use super::{Fault, fault, up_again};
+use super::{Fault, fault, up_fails, up_fails_later};
 use crate::standin::{Faults, PodFault};
-use crate::support::sandbox::Sandbox;
 
 struct Stuck {
     sentence: &'static str,
@@ -33,7 +32,9 @@ const STUCK: &[Stuck] = &[
     Stuck {
         sentence: "whose_image_may_not_be_pulled_are_told",
         deployment: "minio",
-        fault: || waiting("ErrImageNeverPull", "Container image \"minio/minio:1\" is not present with pull policy of Never"),
+        fault: || {
+            waiting("ErrImageNeverPull", "Container image \"minio/minio:1\" is not present with pull policy of Never")
+        },
         reason: Reason::PodImage,
         cause: "is not present with pull policy of Never",
         hopeless: false,
@@ -189,15 +190,11 @@ pub(super) fn all() -> Vec<Fault> {
 
 fn is_told(number: usize, stuck: &Stuck) {
     let (name, faults) = (format!("pod-{number}"), Faults::pod(stuck.deployment, (stuck.fault)()));
-    let ran = if stuck.hopeless {
-        let sandbox = Sandbox::faulty(&name, faults);
-        let ran = sandbox.up(&[]);
-        sandbox.assert_gone();
-        ran
-    } else {
-        up_again(&name, &faults, &[])
+    let expected = fails(stuck.reason, stuck.cause).showing(stuck.cause);
+    let ran = match stuck.hopeless {
+        true => up_fails(&name, faults, &expected),
+        false => up_fails_later(&name, &faults, &[], &expected),
     };
-    fails(stuck.reason, stuck.cause).showing(stuck.cause).told_by(&ran);
     let object = ran.failure()["object"].as_str().unwrap_or_default().to_owned();
     assert!(object.ends_with(&format!("/{}", stuck.deployment)), "{object}");
 }

@@ -32,7 +32,8 @@ fn told(sandbox: &Sandbox, ran: &Ran, cause: &str) {
     let failure = ran.failure();
     let hints = failure["hints"].as_array().into_iter().flatten().filter_map(|hint| hint.as_str());
     let offered = hints.filter_map(|hint| hint.strip_prefix("`--port-")?.split('`').next()?.split_once(' '));
-    let offered: Vec<(String, String)> = offered.map(|(flag, port)| (format!("--port-{flag}"), port.to_owned())).collect();
+    let offered: Vec<(String, String)> =
+        offered.map(|(flag, port)| (format!("--port-{flag}"), port.to_owned())).collect();
     assert!(!offered.is_empty(), "no other port is offered: {failure}");
     let flags: Vec<&str> = offered.iter().flat_map(|(flag, port)| [flag.as_str(), port]).collect();
     sandbox.run(&[&["doctor"], &flags[..]].concat()).exits(0);

@@ -57,10 +57,8 @@ fn hinted(ran: Ran) -> Ran {
 }
 
 fn k3d_fails() {
-    let sandbox = Sandbox::failing(
-        "k3d-1",
-        Failing::Says("Failed Cluster Start: the moon is in the wrong house".to_owned()),
-    );
+    let sandbox =
+        Sandbox::failing("k3d-1", Failing::Says("Failed Cluster Start: the moon is in the wrong house".to_owned()));
     let failure = hinted(sandbox.up(&[]).exits(5)).failure();
     assert_eq!(failure["reason"], "k3d");
     assert!(causes(&failure).iter().any(|cause| cause.contains("the moon is in the wrong house")), "{failure}");

@@ -61,11 +61,11 @@ pub(super) fn spec(objects: &[&Value]) -> Option<Spec> {
 
 pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request: Request) -> Response {
     let served = api.read(|objects| {
-        let deployment =
-            |name: &str| objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == name);
-        let available = |name: &&str| {
-            deployment(name).is_some_and(|found| found["status"]["availableReplicas"].as_u64() > Some(0))
+        let deployment = |name: &str| {
+            objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == name)
         };
+        let available =
+            |name: &&str| deployment(name).is_some_and(|found| found["status"]["availableReplicas"].as_u64() > Some(0));
         spec(objects).filter(|_| port.behind().iter().all(available))
     });
     let Some(spec) = served else {

@@ -121,7 +121,9 @@ fn hang() -> ! {
 
 fn make_noise(noise: Noise, mebibytes: usize) {
     let piece = match noise {
-        Noise::Lines => "time=\"2021-06-01T00:00:00Z\" level=info msg=\"still at it\"\n".repeat(PIECE / 58).into_bytes(),
+        Noise::Lines => {
+            "time=\"2021-06-01T00:00:00Z\" level=info msg=\"still at it\"\n".repeat(PIECE / 58).into_bytes()
+        }
         Noise::Line => vec![b'x'; PIECE],
         Noise::Bytes => (0..=u8::MAX).cycle().take(PIECE).collect(),
     };

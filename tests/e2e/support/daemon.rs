@@ -140,7 +140,9 @@ impl Shared {
         let Some(head) = head(&mut client) else { return };
         let request = request(&head);
         match self.mishap(&request) {
-            Some(Mishap::Refused(status, message)) => answer(&mut client, status, &json!({"message": message}).to_string()),
+            Some(Mishap::Refused(status, message)) => {
+                answer(&mut client, status, &json!({"message": message}).to_string())
+            }
             Some(Mishap::Answer(status, body)) => answer(&mut client, status, &body),
             Some(Mishap::Silence) => {
                 // Until the other side gives up.

@@ -120,16 +120,22 @@ impl Desk {
     /// Holds that nothing is left in the state folder, and that the home is as it was.
     #[track_caller]
     pub(crate) fn assert_no_state(&self) {
-        let left = std::fs::read_dir(self.path("state")).expect("the state folder").flatten();
-        let left = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        // Locks of the image stores and the key belong to the machine; what a failure left to read is kept for the user.
-        let left: Vec<_> = left
-            .filter(|name| !name.starts_with("sandbox-store-") && !["failures", "machine.key"].contains(&name.as_str()))
-            .collect();
-        assert_eq!(left, Vec::<String>::new(), "left in the state folder");
+        Self::assert_no_state_in(&self.path("state"));
         let home = std::fs::read_dir(self.path("home")).expect("the home").flatten();
         let written: Vec<_> = home.map(|entry| entry.file_name()).collect();
         assert!(written.is_empty(), "the user's home was written to: {written:?}");
+    }
+
+    /// Holds that no sandbox has anything in this folder for state.
+    #[track_caller]
+    pub(crate) fn assert_no_state_in(folder: &Path) {
+        let left = std::fs::read_dir(folder).expect("the state folder").flatten();
+        let left = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        // Locks of the image stores and the key belong to the machine; what a failure left to read is kept for the user.
+        let of_the_machine =
+            |name: &String| name.starts_with("sandbox-store-") || ["failures", "machine.key"].contains(&name.as_str());
+        let left: Vec<_> = left.filter(|name| !of_the_machine(name)).collect();
+        assert_eq!(left, Vec::<String>::new(), "left in the state folder");
     }
 }
 

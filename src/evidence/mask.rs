@@ -88,7 +88,7 @@ impl Mask {
     /// Text without secrets.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        let mut text = self.known.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK));
+        let mut text = self.without_known(text);
         for (shape, by) in SHAPES.iter() {
             text = shape.replace_all(&text, *by).into_owned();
         }
@@ -96,6 +96,10 @@ impl Mask {
             text = pair.replace_all(&text, masked_pair).into_owned();
         }
         text
+    }
+
+    fn without_known(&self, text: &str) -> String {
+        self.known.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
     }
 
     /// Data without secrets: values by their keys, a variable's by its name, a flag's by the flag before it, a Secret's
@@ -113,7 +117,7 @@ impl Mask {
                         value if NAME.is_match(&key) || names_a_secret && key == "value" => self.hide(value),
                         value => self.value(value),
                     };
-                    (key, value)
+                    (self.without_known(&key), value)
                 });
                 Value::Object(masked.collect())
             }

@@ -4,6 +4,13 @@ use serde_json::json;
 use super::*;
 
 #[test]
+fn a_known_secret_is_no_key_either() {
+    let mask = Mask::new(["known-secret".to_owned()]);
+    let masked = mask.value(serde_json::json!({"value of known-secret": "x", "a": {"known-secret": [1]}}));
+    assert_eq!(masked, serde_json::json!({"value of ***": "x", "a": {"***": [1]}}));
+}
+
+#[test]
 fn what_looks_like_a_secret_is_masked_where_it_stands() {
     let base64 = "MIIEpAIBAAKCAQEA7bq0q1Yw2mQmQ0b4yQ1c5F0c6J2ZQ8mB0gQz1n4b8VwqXo2k";
     let pem = format!("-----BEGIN RSA PRIVATE KEY-----\n{base64}\n{base64}\nQ0E=\n-----END RSA PRIVATE KEY-----");

@@ -113,7 +113,7 @@ impl Mask {
                 let masked = map.into_iter().map(|(key, value)| {
                     let all = is_secret && ["data", "stringData"].contains(&key.as_str());
                     let value = match value {
-                        value if all => hide_all(value),
+                        value if all => self.hide_all(value),
                         value if NAME.is_match(&key) || names_a_secret && key == "value" => self.hide(value),
                         value => self.value(value),
                     };
@@ -132,9 +132,12 @@ impl Mask {
                 Value::Array(masked.collect())
             }
             Value::String(text) => match text.split_once('=') {
-                Some((name, value)) if !value.is_empty() && NAME.is_match(name) => format!("{name}={MASK}").into(),
+                Some((name, value)) if !value.is_empty() && NAME.is_match(name) => {
+                    format!("{}={MASK}", self.without_known(name)).into()
+                }
                 _ => self.text(&text).into(),
             },
+            Value::Number(number) if self.known.contains(&number.to_string()) => MASK.into(),
             other => other,
         }
     }
@@ -147,12 +150,12 @@ impl Mask {
             other => self.value(other),
         }
     }
-}
 
-fn hide_all(value: Value) -> Value {
-    match value {
-        Value::Object(map) => map.into_iter().map(|(key, _)| (key, MASK)).collect(),
-        _ => MASK.into(),
+    fn hide_all(&self, value: Value) -> Value {
+        match value {
+            Value::Object(map) => map.into_iter().map(|(key, _)| (self.without_known(&key), MASK)).collect(),
+            _ => MASK.into(),
+        }
     }
 }
 

@@ -4,10 +4,18 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn a_known_secret_is_no_key_either() {
-    let mask = Mask::new(["known-secret".to_owned()]);
-    let masked = mask.value(serde_json::json!({"value of known-secret": "x", "a": {"known-secret": [1]}}));
-    assert_eq!(masked, serde_json::json!({"value of ***": "x", "a": {"***": [1]}}));
+fn a_known_secret_is_no_key_no_name_and_no_number_either() {
+    let mask = Mask::new(["known-secret".to_owned(), "1234567890".to_owned()]);
+    for (given, masked) in [
+        (
+            json!({"value of known-secret": "x", "a": {"known-secret": [1]}}),
+            json!({"value of ***": "x", "a": {"***": [1]}}),
+        ),
+        (json!({"kind": "Secret", "data": {"known-secret": "x"}}), json!({"kind": "Secret", "data": {"***": "***"}})),
+        (json!(["known-secret token=x", 1234567890, 5]), json!(["*** token=***", "***", 5])),
+    ] {
+        assert_eq!(mask.value(given), masked);
+    }
 }
 
 #[test]

@@ -7,8 +7,13 @@ use super::{Fault, fault, up_fails, up_fails_later};
 use crate::standin::{Answer, Faults};
 use crate::support::sandbox::Sandbox;
 
-/// What is asked for, how often it goes wrong, and how: all of it passes.
-const PASSING: &[(&str, &str, usize, fn() -> Answer)] = &[
+/// What is asked for, how often it goes wrong, and how.
+type Passing = (&'static str, &'static str, usize, fn() -> Answer);
+
+/// What is asked for, the answer, what it means, and whether it is asked for again until the deadline.
+type Refusing = (&'static str, &'static str, fn() -> Answer, Reason, bool);
+
+const PASSING: &[Passing] = &[
     ("that_is_overloaded_for_a_while_is_asked_again", "api PATCH", 12, || {
         status(429, "too many requests, please try again later")
     }),
@@ -29,8 +34,7 @@ const PASSING: &[(&str, &str, usize, fn() -> Answer)] = &[
     }),
 ];
 
-/// What is asked for, the answer, what it means, and whether it is asked for again until the deadline.
-const REFUSING: &[(&str, &str, fn() -> Answer, Reason, bool)] = &[
+const REFUSING: &[Refusing] = &[
     (
         "that_stays_away_is_given_up",
         "/serviceaccounts/",

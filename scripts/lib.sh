@@ -66,10 +66,9 @@ need_docker() {
   done
 }
 
-# The images that the tests made from themselves, of every build.
+# The images that the tests of this checkout made from themselves, of every build.
 remove_standins() {
   local images
-  images=$(docker image ls --quiet --filter 'reference=sandbox-standin/*:e2e-*' | sort -u)
+  images=$(docker image ls --quiet --filter "label=sandbox.flyte/checkout=$ROOT" | sort -u)
   [ -z "$images" ] || docker image rm --force $images >/dev/null 2>&1 || true
-  rm -f "${TMPDIR:-/tmp}"/sandbox-standin-e2e-*.lock
 }

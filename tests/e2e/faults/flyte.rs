@@ -4,7 +4,7 @@ use flyte_sandbox::failure::Reason;
 use serde_json::json;
 
 use super::expected::fails;
-use super::{Fault, fault};
+use super::{Fault, fault, long_enough};
 use crate::standin::{Answer, Failing, Faults, Workflow};
 use crate::support::cluster;
 use crate::support::ran::Ran;
@@ -93,9 +93,9 @@ pub(super) fn all() -> Vec<Fault> {
 /// A sandbox that was brought up well, goes wrong, and is asked.
 fn asked(name: &str, go_wrong: impl FnOnce(&Sandbox), more: &[&str]) -> Ran {
     let sandbox = Sandbox::failing(name, Failing::No);
-    sandbox.up(&[]).exits(0);
+    let long = long_enough(&sandbox);
     go_wrong(&sandbox);
-    let ran = sandbox.run(&[&["smoke", "--output", "json", "--timeout", "5s"], more].concat());
+    let ran = sandbox.run(&[&["smoke", "--output", "json", "--timeout", &long], more].concat());
     // It is only asked: what runs stays.
     sandbox.run(&["status"]).says(&sandbox.name);
     sandbox.run(&["down"]).exits(0);

@@ -52,15 +52,16 @@ fn home_unwritable() {
 
 fn lock_is_a_folder() {
     let desk = Desk::new("h-lock");
-    std::fs::create_dir(desk.path("state/e2e-h-lock.lock")).expect("a folder");
+    std::fs::create_dir(desk.path(&format!("state/{}.lock", desk.name))).expect("a folder");
     up_fails(&desk, &desk.path("state").to_string_lossy(), "Is a directory");
 }
 
 fn folder_is_a_file() {
     let sandbox = Sandbox::failing("h-file", Failing::No);
-    sandbox.write("state/e2e-h-file", "");
+    let folder = format!("state/{}", sandbox.name);
+    sandbox.write(&folder, "");
     fails(Reason::StateUnwritable, "").told_by(&sandbox.up(&[]));
-    std::fs::remove_file(sandbox.path("state/e2e-h-file")).expect("the file that was there stays");
+    std::fs::remove_file(sandbox.path(&folder)).expect("the file that was there stays");
     sandbox.assert_gone();
 }
 

@@ -97,8 +97,9 @@ fn container() {
 
 fn cluster() {
     let sandbox = Sandbox::failing("p-k3d", Failing::No);
-    beside(&sandbox, &["k3d.cluster=e2e-theirs", "k3d.role=server"], |_| {
-        let cause = format!("port {} (minio) is taken by the k3d cluster `e2e-theirs`", sandbox.ports[2]);
+    let theirs = format!("{}-theirs", sandbox.name);
+    beside(&sandbox, &[&format!("k3d.cluster={theirs}"), "k3d.role=server"], |_| {
+        let cause = format!("port {} (minio) is taken by the k3d cluster `{theirs}`", sandbox.ports[2]);
         told(&sandbox, &sandbox.up(&[]), &cause);
     });
 }

@@ -38,7 +38,8 @@ impl Desk {
         let unasked = UnixListener::bind(&socket).expect("a socket");
         unasked.set_nonblocking(true).expect("a socket");
         let docker_host = format!("unix://{}", socket.display());
-        let desk = Self { name: format!("e2e-{name}"), ports: free_ports(), docker_host, folder, unasked };
+        let name = format!("e2e-{name}-{}", checkout());
+        let desk = Self { name, ports: free_ports(), docker_host, folder, unasked };
         desk.write("sandbox.yaml", desk.spec());
         desk.play(&Part::default());
         desk
@@ -137,6 +138,12 @@ impl Desk {
         let left: Vec<_> = left.filter(|name| !of_the_machine(name)).collect();
         assert_eq!(left, Vec::<String>::new(), "left in the state folder");
     }
+}
+
+/// A mark of this checkout, so that the tests of two on one daemon do not meet.
+fn checkout() -> String {
+    let sum = env!("CARGO_MANIFEST_DIR").bytes().fold(0_u8, |sum, byte| sum.rotate_left(3) ^ byte);
+    format!("{sum:02x}")
 }
 
 /// Three ports that are free now, far from those of a sandbox of the user's and from those that the system hands out.

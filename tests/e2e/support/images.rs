@@ -12,6 +12,8 @@ use flyte_sandbox::spec::COMPONENTS;
 use super::docker::{docker, try_docker};
 use crate::standin::{NODE, TOOLS};
 
+/// On every image that the tests of this checkout made, so that `scripts/lib.sh` finds them.
+const LABEL: &str = concat!("sandbox.flyte/checkout=", env!("CARGO_MANIFEST_DIR"));
 /// Set by nextest, which runs every test in a process of its own, several at a time.
 const MANY_PROCESSES: &str = "NEXTEST";
 
@@ -35,8 +37,8 @@ static MADE: OnceLock<()> = OnceLock::new();
 /// Makes them all, unless a process of this build has.
 pub(crate) fn make() {
     MADE.get_or_init(|| {
-        let lock = std::env::temp_dir().join(format!("sandbox-standin-{}.lock", build()));
-        let lock = File::options().create(true).append(true).open(lock).expect("a lock");
+        // The program itself is what all processes of a build have in common.
+        let lock = File::open(std::env::current_exe().expect("this program")).expect("this program");
         lock.lock().expect("a lock");
         let there = docker(&["image", "ls", "--quiet", "--filter", &format!("reference={}", name("*"))]);
         if there.lines().count() >= COMPONENTS.len() {
@@ -67,7 +69,8 @@ pub(crate) fn remove() {
 
 fn import(layer: &Path, image: &str, changes: &[&str]) {
     let layer = layer.to_string_lossy();
-    let mut args = vec!["import"];
+    let label = format!("LABEL {LABEL}");
+    let mut args = vec!["import", "--change", &label];
     args.extend(changes.iter().flat_map(|change| ["--change", change]));
     args.extend([&*layer, image]);
     docker(&args);

@@ -1,6 +1,6 @@
 //! From whatever there is to a cluster that is ready.
 
-use super::k3d::K3d;
+use super::engine::Engine;
 use super::node::{NodeState, delete, state};
 use super::plan::{API_PORT, ClusterPlan};
 use super::{crash, ready};
@@ -29,10 +29,10 @@ pub struct Cluster {
 /// # Errors
 /// [`Reason::Preflight`] when a cluster of this name is there that is not ours or not as planned;
 /// [`Reason::K3d`], [`Reason::NodeCrash`], [`Reason::ClusterNotReady`], [`Reason::Docker`], [`Reason::Interrupted`].
-pub async fn ensure(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+pub async fn ensure(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
     let work = async {
         match state(docker, &plan.name).await? {
-            NodeState::Absent | NodeState::Unstarted => create(docker, k3d, plan, run).await,
+            NodeState::Absent | NodeState::Unstarted => create(docker, engine, plan, run).await,
             NodeState::Stopped => {
                 run.report.progress(Stage::Cluster, "start the node");
                 let api_port = unchanged(docker, plan).await?;
@@ -65,7 +65,7 @@ fn cluster(plan: &ClusterPlan, kubeconfig: String, api_port: u16, outcome: Outco
 
 /// k3d says that it is done when the API is up, or when it is not; the node's log says more, and sooner. So all three
 /// are listened to from the start, and the first failure of any ends the others.
-async fn create(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
     // A network that an interrupted run left would be taken for somebody else's and never be removed.
     delete(docker, &plan.name).await?;
     let api_port = match plan.api_port {
@@ -73,17 +73,8 @@ async fn create(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Re
         None => free_port()?,
     };
     let node = plan.node();
-    let made = async {
-        k3d.create(plan, api_port, run).await?;
-        match state(docker, &plan.name).await? {
-            NodeState::Absent => {
-                Err(Failure::new(Reason::K3dLied, "k3d said that it made the cluster, and there is no node")
-                    .on(format!("container {node}")))
-            }
-            _ => Ok(()),
-        }
-    };
     let kubeconfig = async {
+        let made = engine.create(docker, plan, api_port, run);
         let ready = ready::wait(docker, &plan.name, api_port, run);
         tokio::try_join!(made, ready).map(|((), kubeconfig)| kubeconfig)
     };

@@ -16,7 +16,7 @@ mod tests;
 
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
-pub use model::{COMPONENTS, Domain, Ports, Spec, Storage, WorkflowNamespace};
+pub use model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Provenance, Resolved, resolve};
 
 use std::fmt;

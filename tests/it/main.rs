@@ -4,6 +4,7 @@ mod apply;
 mod architecture;
 mod cluster;
 mod docs;
+mod engine;
 mod execution;
 mod images;
 mod preflight;

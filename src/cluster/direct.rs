@@ -11,7 +11,6 @@ use super::node::{CLUSTER_LABEL, OWNER_LABEL};
 use super::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
 use crate::docker::{Docker, Machine, PublishedPort};
 use crate::failure::{Failure, Reason};
-use crate::reason::Speaker;
 use crate::report::Stage;
 use crate::run::Run;
 
@@ -38,7 +37,7 @@ pub(super) async fn create(docker: &Docker, plan: &ClusterPlan, api_port: u16, r
         run.report.progress(Stage::Cluster, "start the node");
         docker.start_container(&machine.name).await
     };
-    made.await.map_err(|failure| told(failure.recognised(Speaker::Docker), plan, api_port))
+    made.await.map_err(|failure| told(failure, plan, api_port))
 }
 
 fn image_volume(cluster: &str) -> String {
@@ -106,6 +105,7 @@ fn told(failure: Failure, plan: &ClusterPlan, api_port: u16) -> Failure {
 mod tests {
     use super::*;
     use crate::cluster::plan::PortMapping;
+    use crate::reason::Speaker;
 
     fn plan() -> ClusterPlan {
         ClusterPlan {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::pending;
 use std::path::Path;
 
 use super::direct;
@@ -45,7 +46,7 @@ impl Engine {
         }
     }
 
-    /// Makes the node and starts it. What was made is left in place on failure.
+    /// Makes the node and starts it, and never ends where only the node is late. What was made is left in place on failure.
     pub(super) async fn create(
         &self,
         docker: &Docker,
@@ -54,12 +55,17 @@ impl Engine {
         run: &Run,
     ) -> Result<(), Failure> {
         let Self::K3d(k3d) = self else { return direct::create(docker, plan, api_port, run).await };
-        k3d.create(plan, api_port, run).await?;
-        if state(docker, &plan.name).await? == NodeState::Absent {
-            return Err(Failure::new(Reason::K3dLied, "k3d said that it made the cluster, and there is no node")
-                .on(format!("container {}", plan.node())));
+        let created = k3d.create(plan, api_port, run).await;
+        match (created, state(docker, &plan.name).await) {
+            // k3d waits for the node, and so does `ready`, which knows what the node itself waits for.
+            (Err(failure), Ok(NodeState::Running)) if failure.reason == Reason::K3dTimeout => pending().await,
+            (Err(failure), _) | (Ok(()), Err(failure)) => Err(failure),
+            (Ok(()), Ok(NodeState::Absent)) => {
+                Err(Failure::new(Reason::K3dLied, "k3d said that it made the cluster, and there is no node")
+                    .on(format!("container {}", plan.node())))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -35,6 +35,7 @@ pub use engine::Engine;
 pub use ensure::{Cluster, ensure};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};
+pub(crate) use node::belongings;
 pub use node::{NodeState, OWNER_LABEL, Removed, delete, owned, state};
-pub(crate) use plan::node_name;
 pub use plan::{ClusterPlan, PortMapping};
+pub(crate) use plan::{network_name, node_name};

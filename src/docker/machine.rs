@@ -8,7 +8,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
-use super::client::{Docker, failed, is_absent};
+use super::client::{Docker, failed, is_absent, timely};
 use super::container::PublishedPort;
 use crate::failure::{Failure, Reason};
 use crate::manifest::ImageRef;
@@ -85,7 +85,7 @@ impl Docker {
     /// [`Reason::ImagesMissing`] when its image or its network is not here; [`Reason::Docker`].
     pub async fn create_machine(&self, machine: &Machine) -> Result<(), Failure> {
         let options = CreateContainerOptionsBuilder::default().name(&machine.name).build();
-        match self.client.create_container(Some(options), machine.request()).await {
+        match timely(self.client.create_container(Some(options), machine.request())).await {
             Ok(_) => Ok(()),
             Err(error) => {
                 let failure = failed("cannot make a container", &error).on(format!("container {}", machine.name));

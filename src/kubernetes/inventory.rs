@@ -10,7 +10,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::answer::{Refusal, Verdict, persist};
+use super::answer::{Refusal, Verdict, persist, unanswered};
 use super::apply::AT_ONCE;
 use super::{MANAGED_BY, MANAGER, request, resolve};
 use crate::failure::{Failure, Reason};
@@ -46,15 +46,18 @@ fn place(namespace: &str) -> ObjectRef {
 /// The cluster's inventory, in whichever namespace it is: the spec may have named another one then. One request.
 ///
 /// # Errors
-/// [`Reason::Apply`] when the API does not answer, or the inventory cannot be read.
+/// [`Reason::ApiUnavailable`] when the API does not answer, or what else it answers; [`Reason::Apply`] when the inventory
+/// cannot be read.
 pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
     let what = "cannot read what was applied before";
     let everywhere: Api<ConfigMap> = Api::all(client.clone());
     let named = ListParams::default().fields(&format!("metadata.name={NAME}"));
     let answer = timeout(ONE_ANSWER, everywhere.list(&named)).await;
     let unread = || Failure::new(Reason::Apply, what).on(format!("configmap {NAME}"));
-    let found = answer.map_err(|_| unread().because("the API does not answer"))?;
-    let found = found.map_err(|error| unread().caused_by(&error))?;
+    let silent = || Failure { reason: Reason::ApiUnavailable, ..unread() }.because("the API does not answer");
+    let found = answer.map_err(|_| silent())?;
+    let found =
+        found.map_err(|error| unanswered(&error, Reason::ApiUnavailable, what).on(format!("configmap {NAME}")))?;
     let own = found.items.into_iter().find(|map| map.metadata.name.as_deref() == Some(NAME));
     let Some(data) = own.and_then(|map| map.data) else { return Ok(None) };
     let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
@@ -90,7 +93,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
 /// objects that carry our label are touched; the others are told of. Returns what was deleted.
 ///
 /// # Errors
-/// [`Reason::Apply`] with the object, when the API refuses to delete it.
+/// As [`apply`](super::apply()), with the object, when the API refuses to delete it.
 pub async fn prune(
     client: &Client,
     previous: &Inventory,

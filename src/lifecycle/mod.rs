@@ -5,13 +5,15 @@
 //! | `up.rs` | from whatever there is to a proven sandbox |
 //! | `ground.rs` | what it stands on: Docker, the engine, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
-//! | `undo.rs` | what a failed `up` takes back, and what it keeps for a look |
+//! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
+//! | `diagnose.rs` | what there is to know about a sandbox in any state |
 //! | `down.rs` | removal |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
 //! | `status.rs` | what there is, as data |
 //! | `endpoints.rs` | where to go |
 
 mod converge;
+mod diagnose;
 mod down;
 mod endpoints;
 mod ground;
@@ -23,6 +25,7 @@ mod up;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};

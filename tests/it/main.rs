@@ -3,11 +3,14 @@
 mod apply;
 mod architecture;
 mod cluster;
+mod docker;
 mod docs;
 mod engine;
+mod evidence;
 mod execution;
 mod images;
 mod preflight;
 mod rollout;
 mod smoke;
 mod support;
+mod words;

@@ -143,7 +143,7 @@ impl Sandbox {
         self.assert_others_untouched();
         let left = std::fs::read_dir(self.path("state")).expect("the state folder").flatten();
         let left = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        // Locks of the image stores belong to the machine; the log of a failed node is kept for the user.
+        // Locks of the image stores belong to the machine; the evidence of failures is kept for the user.
         let left: Vec<_> = left.filter(|name| !name.starts_with("sandbox-store-") && name != "failures").collect();
         assert_eq!(left, Vec::<String>::new(), "left in the state folder");
         assert!(

@@ -55,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => commands::logs::run(&session, args),
         Command::Images(args) => commands::images::run(&session, args),
         Command::Kubeconfig(args) => commands::kubeconfig::run(&session, args),
+        Command::Credentials(args) => commands::credentials::run(&session, args),
         Command::Schema(args) => commands::schema::run(&session, args),
         Command::Completions(args) => commands::completions::run(&session, args),
     };

@@ -74,7 +74,9 @@ fn ended(seen: &Inspected, log: &[String]) -> (Reason, String) {
     (Reason::NodeCrash, format!("k3s ended with exit code {}", seen.exit_code))
 }
 
-fn describe(reason: Reason, node: &str, what: &str, log: &[String]) -> Failure {
+/// The failure that a node's log tells.
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "fuzzed from outside"))]
+pub fn describe(reason: Reason, node: &str, what: &str, log: &[String]) -> Failure {
     let failure = Failure::new(reason, "the node does not stay up")
         .on(format!("container {node}"))
         .because(what)

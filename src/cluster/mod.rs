@@ -29,6 +29,8 @@ mod node;
 mod plan;
 mod ready;
 
+#[cfg(fuzzing)]
+pub use crash::describe as describe_crash;
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use engine::Engine;

@@ -159,6 +159,10 @@ fn unreachable(error: &Error) -> Reason {
 
 /// The first error of the system's among an error's causes.
 fn io_kind(error: &Error) -> Option<ErrorKind> {
+    // It does not name itself among its sources.
+    if let Error::IOError { err } = error {
+        return Some(err.kind());
+    }
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {

@@ -12,7 +12,10 @@ use futures::TryStreamExt;
 
 use super::client::{Docker, failed, flowing, is_absent, is_settled, timely};
 use super::tar::first_file;
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
+
+/// For one file of a container, in bytes: a kubeconfig has 3 KB.
+const ARCHIVE_LIMIT: usize = 1 << 20;
 
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -148,6 +151,11 @@ impl Docker {
         let mut stream = std::pin::pin!(flowing(self.client.download_from_container(name, Some(options))));
         loop {
             match stream.try_next().await {
+                Ok(Some(chunk)) if archive.len() + chunk.len() > ARCHIVE_LIMIT => {
+                    return Err(Failure::new(Reason::Docker, "cannot read a file in a container")
+                        .on(format!("{name}:{path}"))
+                        .because(format!("it is larger than {} MiB", ARCHIVE_LIMIT >> 20)));
+                }
                 Ok(Some(chunk)) => archive.extend_from_slice(&chunk),
                 Ok(None) => return Ok(first_file(&archive).map(<[u8]>::to_vec)),
                 Err(error) if is_absent(&error) => return Ok(None),

@@ -68,10 +68,8 @@ impl Docker {
             })?;
             let Some(said) = said else { return Ok(()) };
             let said = said.map_err(|error| failed("cannot pull an image", &error).on(format!("image {reference}")))?;
-            let (Some(layer), Some(detail)) = (said.id, said.progress_detail) else { continue };
-            let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-            let Some(current) = number(detail.current) else { continue };
-            state.fold(PullEvent { layer, current, total: number(detail.total) });
+            let Some(event) = PullEvent::read(said) else { continue };
+            state.fold(event);
             progress(state.bytes(), state.total());
         }
     }

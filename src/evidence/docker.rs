@@ -41,11 +41,12 @@ async fn log(docker: &Docker, container: &str, path: String, deadline: Deadline)
 
 async fn events(docker: &Docker, name: &str, since: SystemTime, deadline: Deadline) -> Found {
     let network = network_name(name);
-    let what = "Docker events of the sandbox (the daemon keeps the last 256 of all)";
+    let what = "Docker events of the sandbox, commands in the node aside (the daemon keeps the last 256 of all)";
     let source = async {
         let events = docker.events(since, |attributes| {
             let of_cluster = attributes.get("k3d.cluster").is_some_and(|cluster| cluster == name);
-            of_cluster || attributes.get("name").is_some_and(|name| *name == network)
+            let of_network = attributes.get("name").is_some_and(|name| *name == network);
+            (of_cluster || of_network) && !attributes.contains_key("execID")
         });
         Ok(Found::file("docker/events.ndjson", what, Content::Lines(events.await?)))
     };

@@ -107,6 +107,8 @@ impl Index<'_> {
         let ends = |of: Stage| later().any(|event| matches!(event, Event::StageFinished { stage, .. } if *stage == of));
         let what = match event {
             Event::RunStarted { command, version, .. } => format!("`sandbox {command}`, version {version}, began"),
+            // The page itself comes of it.
+            Event::StageStarted { stage: Stage::Evidence } => return None,
             Event::StageStarted { stage } => format!("{}: began", stage.title()),
             Event::StageFinished { stage, outcome, summary, millis } => {
                 let word = match outcome {

@@ -90,7 +90,11 @@ async fn pods(client: &Client, deadline: Deadline) -> Found {
     let described: Found = described.collect();
     let logs = stream::iter(wanted).map(|log| read(client, log, deadline)).buffered(AT_ONCE);
     let logs: Vec<Found> = logs.collect().await;
-    overview.and(described).and(logs.into_iter().collect())
+    let more = match text(&list, "/metadata/continue") {
+        "" => Found::default(),
+        _ => Found::missing("further pods", format!("there are more than {PODS}")),
+    };
+    overview.and(described).and(logs.into_iter().collect()).and(more)
 }
 
 /// One life of a container.

@@ -84,9 +84,9 @@ async fn state(docker: &Docker, name: &str) -> Option<String> {
 }
 
 /// Those of the sandbox as it runs: the spec may say something else by now.
-async fn secrets(name: &str, host: &Host) -> Vec<String> {
+pub(super) async fn secrets(name: &str, host: &Host) -> Vec<String> {
     match tokio::time::timeout(ANSWER, Running::find(name, host)).await {
-        Ok(Ok(running)) => vec![running.inventory.spec.storage.secret_key],
+        Ok(Ok(running)) => vec![running.inventory.spec.storage.secret_key.expose().to_owned()],
         _ => Vec::new(),
     }
 }

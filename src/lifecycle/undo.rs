@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
-use crate::cluster::{self, Removed};
+use super::{Host, diagnose};
+use crate::cluster::{self, NodeState, Removed};
 use crate::docker::Docker;
 use crate::evidence::{self, Subject};
 use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
-use crate::state::StateRoot;
 
 /// How long nothing must have come for the daemon to be taken for done.
 const SETTLED: Duration = Duration::from_millis(600);
@@ -27,7 +27,7 @@ pub(super) async fn save_evidence(
     mut failure: Failure,
     plan: &Plan,
     ground: &Ground,
-    root: &StateRoot,
+    host: &Host,
     run: &Run,
 ) -> Failure {
     if failure.reason == Reason::Interrupted {
@@ -35,18 +35,22 @@ pub(super) async fn save_evidence(
     }
     // The run's own time may be over: that may be what failed.
     let run = Run { deadline: Deadline::after(evidence::BUDGET), ..run.clone() };
-    let subject = Subject {
-        name: &plan.spec.name,
-        why: Err(&failure),
-        plan: Ok(plan),
-        docker: Ok(&ground.docker),
-        engine: Ok(ground.engine.to_string()),
-        secrets: Vec::new(),
-        since: run.report.began(),
-    };
+    let name = &plan.spec.name;
     let saved: Result<PathBuf, Failure> = run
         .stage(Stage::Evidence, async {
-            let folder = evidence::collect(&subject, root, &run).await?;
+            // One that was there before may have secrets that the plan no longer has.
+            let was_there = matches!(ground.node, NodeState::Running | NodeState::Stopped);
+            let secrets = if was_there { diagnose::secrets(name, host).await } else { Vec::new() };
+            let subject = Subject {
+                name,
+                why: Err(&failure),
+                plan: Ok(plan),
+                docker: Ok(&ground.docker),
+                engine: Ok(ground.engine.to_string()),
+                secrets,
+                since: run.report.began(),
+            };
+            let folder = evidence::collect(&subject, &host.state, &run).await?;
             let summary = format!("saved in {}", folder.display());
             Ok((folder, Outcome::Passed, summary))
         })

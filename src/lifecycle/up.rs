@@ -43,7 +43,7 @@ pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result
     let done = bring(plan, host, &ground, options, run).await;
     match done {
         Err(failure) => {
-            let failure = undo::save_evidence(failure, plan, &ground, &host.state, run).await;
+            let failure = undo::save_evidence(failure, plan, &ground, host, run).await;
             if !made_here || options.keep {
                 return Err(undo::also(failure, format!("`sandbox down --name {name}` removes the sandbox")));
             }

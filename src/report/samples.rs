@@ -69,7 +69,7 @@ pub(super) fn success() -> Vec<(u64, Event)> {
     let ready = Event::Ready {
         endpoints: vec![
             endpoint("console", "http://localhost:30081/console", None),
-            endpoint("minio", "http://localhost:30084", Some("minio / miniostorage")),
+            endpoint("minio", "http://localhost:30084", Some("`sandbox credentials` prints the keys")),
         ],
         kubectl: "KUBECONFIG=… kubectl get pods".to_owned(),
     };

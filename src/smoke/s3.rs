@@ -41,7 +41,7 @@ pub(super) async fn keeps_an_object(context: &Context<'_>) -> Sight {
     let url = Url::parse(&context.minio("/")).map_err(|error| Miss::new(asked(), error.to_string()))?;
     let bucket = Bucket::new(url, UrlStyle::Path, storage.bucket.clone(), REGION);
     let bucket = bucket.map_err(|error| Miss::new(asked(), error.to_string()))?;
-    let keys = Credentials::new(storage.access_key.clone(), storage.secret_key.clone());
+    let keys = Credentials::new(storage.access_key.clone(), storage.secret_key.expose());
     let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let object = format!("sandbox-smoke/{}-{unique}", std::process::id());
 
@@ -91,9 +91,8 @@ fn explain(body: &str) -> Option<&'static str> {
             "the clocks of this machine and of Docker's (virtual) machine differ: set them, or restart Docker",
         );
     }
-    any(&["SignatureDoesNotMatch", "InvalidAccessKeyId"]).then_some(
-        "Minio runs with other keys than storage.accessKey and storage.secretKey of the spec: run `sandbox up`",
-    )
+    any(&["SignatureDoesNotMatch", "InvalidAccessKeyId"])
+        .then_some("Minio runs with other keys than `sandbox credentials` says: run `sandbox up`")
 }
 
 #[cfg(test)]

@@ -274,16 +274,18 @@ async fn an_inventory_comes_back_as_it_was_kept() {
         objects: BTreeSet::from([config("a", "1").reference()]),
     };
     save(&client, "default", &inventory, &run).await.expect("kept");
+    let kept = server.get("/api/v1/namespaces/default/secrets/sandbox-inventory").expect("in a Secret");
+    assert!(!kept.to_string().contains(inventory.spec.storage.secret_key.expose()), "only in Base64: {kept}");
     assert_eq!(find(&client).await.expect("readable"), Some(inventory));
 }
 
 #[tokio::test]
 async fn a_damaged_inventory_is_a_failure_with_a_next_step() {
     let server = ApiServer::start(33).await;
-    server.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"digest": "1", "objects": "["},
+    server.put(json!({"apiVersion": "v1", "kind": "Secret", "data": {"digest": "MQ==", "objects": "Ww=="},
         "metadata": {"name": "sandbox-inventory", "namespace": "default"}}));
     let client = client(&server.kubeconfig()).expect("a client");
     let failure = find(&client).await.expect_err("damaged");
-    assert_eq!(failure.object.as_deref(), Some("configmap sandbox-inventory"));
+    assert_eq!(failure.object.as_deref(), Some("secret sandbox-inventory"));
     assert!(!failure.hints.is_empty());
 }

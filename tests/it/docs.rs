@@ -39,6 +39,7 @@ fn the_command_reference_is_what_help_says() {
         &["images", "list"],
         &["images", "prune"],
         &["kubeconfig"],
+        &["credentials"],
         &["schema"],
         &["completions"],
     ];

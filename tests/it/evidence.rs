@@ -27,7 +27,7 @@ const SECRET: &str = "never-to-be-seen/2026";
 
 fn plan() -> Plan {
     let mut spec = Spec::default();
-    spec.storage.secret_key = SECRET.to_owned();
+    spec.storage.secret_key = flyte_sandbox::spec::Secret::new(SECRET);
     let rendered = render(&spec, Bundle::embedded().expect("manifests")).expect("rendered");
     Plan::new(spec, rendered).expect("a plan")
 }
@@ -78,6 +78,7 @@ async fn docker(api: &ApiServer) -> FakeDocker {
         events: vec![
             of(json!({ "k3d.cluster": "flyte", "name": name, "secretKey": "abc" })),
             of(json!({ "k3d.cluster": "other", "name": "k3d-other-server-0" })),
+            of(json!({ "k3d.cluster": "flyte", "name": name, "execID": "1" })),
             of(json!({ "name": "k3d-flyte", "type": "bridge" })),
         ],
         ..World::default()
@@ -172,7 +173,11 @@ async fn all_there_is_to_know_is_in_one_folder_and_no_secret_is() {
         assert!(index.contains(&format!("| `{name}` |")), "the index lacks {name}");
     }
     assert!(!index.contains("## What could not be had"), "{index}");
-    assert_eq!(files["docker/events.ndjson"].lines().count(), 2, "another cluster's are not ours");
+    assert_eq!(
+        files["docker/events.ndjson"].lines().count(),
+        2,
+        "another cluster's are not ours, and commands no event"
+    );
     assert!(files["pods/n/flyteadmin-1.flyteadmin.previous.log"].starts_with("the life before, with ***"));
     let pod: Value = serde_json::from_str(&files["pods/n/flyteadmin-1.json"]).expect("JSON");
     assert_eq!(pod["spec"]["containers"][0]["env"][0]["value"], "***");
@@ -312,4 +317,9 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
     assert_eq!((&earlier.folder, earlier.fresh), (&diagnosis.folder, false));
     let nobody = lifecycle::diagnose("nobody", Ok(&plan), &host, &run).await.expect_err("nothing at all");
     assert_eq!(nobody.reason, Reason::NotFound);
+
+    let alone = self::host(folder.path(), "tcp://127.0.0.1:1");
+    let unasked = lifecycle::diagnose("nobody", Ok(&plan), &alone, &run).await.expect("who knows what there is");
+    let index = &read(&unasked.folder)["index.md"];
+    assert!(unasked.fresh && index.starts_with("# Docker does not answer (tcp://127.0.0.1:1)"), "{index}");
 }

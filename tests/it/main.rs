@@ -3,11 +3,13 @@
 mod apply;
 mod architecture;
 mod cluster;
+mod credentials;
 mod docker;
 mod docs;
 mod engine;
 mod evidence;
 mod execution;
+mod hostile;
 mod images;
 mod preflight;
 mod rollout;

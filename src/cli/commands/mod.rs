@@ -1,6 +1,7 @@
 //! One file per command: what it does with its flags.
 
 pub(super) mod completions;
+pub(super) mod credentials;
 pub(super) mod diagnose;
 pub(super) mod doctor;
 pub(super) mod down;

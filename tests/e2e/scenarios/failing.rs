@@ -164,4 +164,6 @@ fn diagnosed() {
     sandbox.assert_gone();
     let (earlier, fresh) = folder(sandbox.run(&json).exits(0).says("there is no sandbox"));
     assert!(!fresh && earlier == stopped, "{} is not {}", earlier.display(), stopped.display());
+    sandbox.run(&["diagnose", "--archive", "sent.tar.zst"]).exits(0).says("sent.tar.zst");
+    assert!(sandbox.path("sent.tar.zst").is_file(), "it is not where it was asked to be");
 }

@@ -178,7 +178,6 @@ fn taken_for_one_of_k3ds(sandbox: &Sandbox, k3d: &Path) {
     let listed: Value =
         serde_json::from_str(&said(&["cluster", "list", &sandbox.name, "--output", "json"])).expect("JSON");
     assert_eq!((&listed[0]["name"], &listed[0]["serversRunning"]), (&json!(sandbox.name), &json!(1)));
-    assert_eq!(listed[0]["network"]["isExternal"], false, "k3d would leave the network behind");
     let theirs = said(&["kubeconfig", "get", &sandbox.name]);
     let ours = sandbox.run(&["kubeconfig"]).exits(0).out;
     let server = |text: &str| text.lines().find(|line| line.contains("server: ")).map(|line| line.trim().to_owned());

@@ -31,6 +31,7 @@ mod ready;
 
 #[cfg(fuzzing)]
 pub use crash::describe as describe_crash;
+pub use crash::watch_node;
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use engine::Engine;

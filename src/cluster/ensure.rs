@@ -76,8 +76,7 @@ async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run)
     };
     let node = plan.node();
     let kubeconfig = async {
-        // On the heap: two ways to make a node are too much for the stack of a thread.
-        let made = Box::pin(engine.create(docker, plan, api_port, run));
+        let made = engine.create(docker, plan, api_port, run);
         let ready = ready::wait(docker, &plan.name, api_port, run);
         tokio::try_join!(made, ready).map(|((), kubeconfig)| kubeconfig)
     };

@@ -115,6 +115,9 @@ pub(crate) struct SpecFlags {
     /// k3s release of the node
     #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
     pub(crate) kubernetes: Option<String>,
+    /// What makes the node: k3d, docker; k3d where it is on the PATH, or else docker, where absent
+    #[arg(long, env = "SANDBOX_ENGINE", value_name = "ENGINE", hide_env_values = true)]
+    pub(crate) engine: Option<String>,
     /// Image in place of a pinned one
     #[arg(long = "image", value_name = "COMPONENT=REF")]
     pub(crate) images: Vec<String>,

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `up.rs` | from whatever there is to a proven sandbox |
-//! | `ground.rs` | what it stands on: Docker, k3d, what there is already |
+//! | `ground.rs` | what it stands on: Docker, the engine, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `diagnose.rs` | what there is to know about a sandbox in any state |

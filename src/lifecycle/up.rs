@@ -159,14 +159,17 @@ async fn stand(plan: &Plan, host: &Host, ground: &Ground, options: Options, run:
 
 /// A cluster of this shape whose node is ready, and the user's way into it.
 async fn ensure(plan: &Plan, shape: &ClusterPlan, host: &Host, ground: &Ground, run: &Run) -> Result<Cluster, Failure> {
-    let cluster = cluster::ensure(&ground.docker, &ground.k3d, shape, run).await?;
+    let cluster = cluster::ensure(&ground.docker, &ground.engine, shape, run).await?;
     let state = host.state.sandbox(&plan.spec.name);
     state.write(&state.kubeconfig(), &cluster.kubeconfig)?;
     Ok(cluster)
 }
 
+/// Who made a node that was there before is not known.
 fn summary(plan: &Plan, ground: &Ground) -> String {
-    format!("Kubernetes {} by k3d {}; node Ready", plan.spec.kubernetes, ground.k3d.version)
+    let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
+    let by = if made_here { format!(" by {}", ground.engine) } else { String::new() };
+    format!("Kubernetes {}{by}; node Ready", plan.spec.kubernetes)
 }
 
 /// The machine's image store for this set of images, unless all of them are in use.

@@ -107,11 +107,11 @@ catalogue! {
         "The sandbox that is there does not stay up.",
         "`sandbox down` removes it";
     K3dAbsent "k3d-absent" PREFLIGHT, 3, no,
-        "k3d is not installed.",
-        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases";
+        "k3d was asked for, and is not installed.",
+        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs none";
     K3dUnusable "k3d-unusable" PREFLIGHT, 3, no,
         "The k3d that is here cannot be used: too old, withdrawn, unknown, or not one that answers.",
-        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases";
+        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs none";
     DockerTooOld "docker-too-old" PREFLIGHT, 3, no,
         "Docker is older than 20.10.",
         "Docker 20.10 or later is needed";

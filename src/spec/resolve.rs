@@ -6,7 +6,7 @@ use super::Problem;
 use super::credentials::{MachineKey, Secret};
 use super::file;
 use super::layer::{Given, Layer, Origin};
-use super::model::{COMPONENTS, Domain, Ports, Spec, Storage};
+use super::model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage};
 use crate::manifest::ImageRef;
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
@@ -50,6 +50,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         ("ports.api", layer.port_api),
     ]);
     let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
+    let engine = check.engine(layer.engine);
     let images = check.images(layer.images);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
@@ -59,8 +60,20 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let node_image = images.get("k3s").cloned().or_else(|| k3s_image(&kubernetes));
     let Some(node_image) = node_image.filter(|_| check.problems.is_empty()) else { return Err(check.problems) };
 
-    let spec =
-        Spec { name, appid, system_project, env, projects, domains, ports, kubernetes, node_image, images, storage };
+    let spec = Spec {
+        name,
+        appid,
+        system_project,
+        env,
+        projects,
+        domains,
+        ports,
+        kubernetes,
+        node_image,
+        engine,
+        images,
+        storage,
+    };
     check.namespaces(&spec);
     if check.problems.is_empty() { Ok(Resolved { spec, provenance: check.provenance }) } else { Err(check.problems) }
 }
@@ -181,6 +194,18 @@ impl Check {
             minio: minio.unwrap_or_default(),
             api,
         }
+    }
+
+    fn engine(&mut self, given: Option<Given<String>>) -> Option<EngineKind> {
+        let Given { value, origin } = given?;
+        let found = EngineKind::ALL.iter().copied().find(|engine| engine.name() == value);
+        if found.is_none() {
+            let names: Vec<_> = EngineKind::ALL.iter().map(|engine| engine.name()).collect();
+            let hint = format!("engines are: {}", names.join(", "));
+            self.problem(&origin, format!("`engine`: there is no engine `{value}`"), Some(hint));
+        }
+        self.provenance.insert("engine".to_owned(), origin);
+        found
     }
 
     fn images(&mut self, given: Vec<(String, Given<String>)>) -> BTreeMap<String, ImageRef> {

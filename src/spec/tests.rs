@@ -72,6 +72,17 @@ fn an_image_of_the_node_wins_over_the_kubernetes_release() {
 }
 
 #[test]
+fn an_engine_is_asked_for_by_name_and_none_is_asked_for_by_default() {
+    assert_eq!(from_file("").expect("valid").spec.engine, None);
+    for engine in EngineKind::ALL {
+        let resolved = from_file(&format!("engine: {}\n", engine.name())).expect("valid");
+        assert_eq!(resolved.spec.engine, Some(*engine));
+        assert_eq!(resolved.provenance["engine"].to_string(), "sandbox.yaml:1:9");
+        assert_eq!(serde_json::to_value(engine).expect("JSON"), engine.name());
+    }
+}
+
+#[test]
 fn wrong_files_are_told_where_and_what_would_be_right() {
     for (text, expected) in [
         ("nmae: a\n", "sandbox.yaml:1:1: unknown key `nmae` (did you mean `name`?)"),
@@ -96,6 +107,7 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "kubernetes: v1.20.4+k3s1\n",
             "sandbox.yaml:1:13: `kubernetes: v1.20.4+k3s1`: v1.21 is the oldest Kubernetes that is supported",
         ),
+        ("engine: k3s\n", "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker)"),
         (
             "images: {flyteadmn: a:b}\n",
             "sandbox.yaml:1:21: `images`: there is no component `flyteadmn` (did you mean `flyteadmin`?)",

@@ -92,7 +92,7 @@ fn subject<'a>(docker: Result<&'a Docker, &'a Failure>, plan: &'a Plan, failure:
         why: Err(failure),
         plan: Ok(plan),
         docker,
-        k3d: Ok("v5.9.0".to_owned()),
+        engine: Ok("k3d v5.9.0".to_owned()),
         secrets: Vec::new(),
         since: SystemTime::UNIX_EPOCH,
     }
@@ -185,7 +185,7 @@ async fn all_there_is_to_know_is_in_one_folder_and_no_secret_is() {
     let container: Value = serde_json::from_str(&files["docker/container-k3d-flyte-server-0.json"]).expect("JSON");
     assert_eq!(container["Config"]["Env"], json!(["K3S_TOKEN=***", "OTHER=***"]));
     let versions: Value = serde_json::from_str(&files["versions.json"]).expect("JSON");
-    assert_eq!((&versions["k3d"], &versions["Docker"]), (&json!("v5.9.0"), &json!("20.10.24")));
+    assert_eq!((&versions["engine"], &versions["Docker"]), (&json!("k3d v5.9.0"), &json!("20.10.24")));
     assert_eq!(versions["Kubernetes"], "v1.21.0+fake");
     let plan: Value = serde_json::from_str(&files["plan.json"]).expect("JSON");
     assert_eq!(plan["spec"]["storage"].get("secretKey"), None, "a secret is not written at all");

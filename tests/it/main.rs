@@ -6,6 +6,7 @@ mod cluster;
 mod credentials;
 mod docker;
 mod docs;
+mod engine;
 mod evidence;
 mod execution;
 mod hostile;

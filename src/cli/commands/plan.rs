@@ -42,7 +42,8 @@ fn shown(plan: &Plan, provenance: &Provenance) -> String {
             _ => writeln!(text, "  {key} is set by {origin}"),
         };
     }
-    let _ = writeln!(text, "\ncluster {} of one node, {}", plan.spec.name, plan.spec.node_image);
+    let by = plan.spec.engine.map(|engine| format!(", made by {}", engine.name())).unwrap_or_default();
+    let _ = writeln!(text, "\ncluster {} of one node, {}{by}", plan.spec.name, plan.spec.node_image);
     for port in &plan.cluster.ports {
         let _ = writeln!(text, "  127.0.0.1:{} -> {} {}", port.host, port.node, port.purpose);
     }

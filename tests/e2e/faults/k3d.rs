@@ -11,7 +11,7 @@ use crate::support::running::{Running, processes};
 use crate::support::sandbox::Sandbox;
 
 pub(super) const ROWS: &[Row] = &[
-    ("that_is_not_installed_is_told_with_where_to_get_it", absent),
+    ("that_is_asked_for_and_not_installed_is_told_with_where_to_get_it", absent),
     ("of_version_3_is_too_old", || cannot_be_used("k-3", "k3d version v3.4.0", "it is older than 4.4")),
     ("of_version_6_is_not_known", || cannot_be_used("k-6", "k3d version v6.0.0", "is not known here")),
     ("that_was_withdrawn_is_not_used", || cannot_be_used("k-545", "k3d version v5.4.5", "withdrew it as broken")),
@@ -37,7 +37,7 @@ fn up_fails(sandbox: &Sandbox, expected: &Expected) {
 fn absent() {
     let sandbox = Sandbox::failing("k-absent", Failing::No);
     std::fs::remove_file(sandbox.path("bin/k3d")).expect("a link");
-    let args = sandbox.up_args(&[]);
+    let args = sandbox.up_args(&["--engine", "k3d"]);
     let mut command = sandbox.command(&args);
     command.env("PATH", sandbox.path("bin"));
     let ran = Running::start(command, &args).end();

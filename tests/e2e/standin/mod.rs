@@ -51,8 +51,17 @@ pub(crate) fn play(name: &str) -> Option<ExitCode> {
         "k3d" => Some(k3d::main(&args)),
         NODE => Some(node::main(&args)),
         "ctr" | "crictl" => Some(containerd::main(name, &args)),
-        "sh" => Some(if std::path::Path::new(FLANNEL).exists() { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        "sh" => Some(shell(&args)),
         _ => None,
+    }
+}
+
+/// `-c SCRIPT node GATEWAY ARGS` starts the node, as the engine docker does; any other script asks for its network.
+fn shell(args: &[String]) -> ExitCode {
+    match args {
+        [_, _, _, _gateway, args @ ..] => node::main(args),
+        _ if std::path::Path::new(FLANNEL).exists() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

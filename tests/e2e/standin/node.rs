@@ -41,7 +41,7 @@ pub(super) fn main(args: &[String]) -> ExitCode {
 }
 
 async fn serve(args: &[String]) {
-    let node = std::env::var("STANDIN_NODE").expect("the node's name");
+    let node = std::env::var("STANDIN_NODE").or_else(|_| std::env::var("HOSTNAME")).expect("the node's name");
     std::fs::write(super::CONTAINERD_UP, "").expect("a file");
     let _ = std::fs::remove_file(super::FLANNEL);
     tokio::time::sleep(START).await;

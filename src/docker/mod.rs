@@ -6,7 +6,7 @@
 //! | `client.rs` | the connection, and what the daemon says about itself |
 //! | `container.rs` | containers: list, inspect, logs, files, start, removal |
 //! | `exec.rs` | a command inside a container, with or without input |
-//! | `image.rs` | images: inspect, save, pull |
+//! | `image.rs` | images: inspect, save, load, pull |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
 //! | `tar.rs` | the one file in an archive |

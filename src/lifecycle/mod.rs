@@ -7,6 +7,7 @@
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `undo.rs` | what a failed `up` takes back, and what it keeps for a look |
 //! | `down.rs` | removal |
+//! | `images.rs` | its images, without the sandbox |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
 //! | `status.rs` | what there is, as data |
 //! | `endpoints.rs` | where to go |
@@ -15,15 +16,17 @@ mod converge;
 mod down;
 mod endpoints;
 mod ground;
+mod images;
 mod running;
 mod status;
 mod undo;
 mod up;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use down::down;
+pub use images::{bundle, load, pull};
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};
 pub use up::{doctor, smoke, up};
@@ -57,9 +60,11 @@ impl Host {
 
 /// How to go about an `up`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct Options<'a> {
     /// Leave a sandbox that failed as it is.
     pub keep: bool,
+    /// The file to take images from that Docker has not.
+    pub bundle: Option<&'a Path>,
     /// Use the machine's image store.
     pub store: bool,
     /// Where a workflow is run in the end. A sandbox that is as it should be is only asked to run one in all places.

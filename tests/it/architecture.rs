@@ -9,6 +9,8 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["bollard::"], &["docker/"]),
     (&["reqwest"], &["smoke/"]),
     (&["rusty_s3"], &["smoke/s3.rs"]),
+    (&["tar::"], &["images/pack.rs", "images/unpack.rs"]),
+    (&["zstd"], &["images/bundle.rs"]),
     (&["quick_junit"], &["report/junit.rs"]),
     (&["indicatif"], &["report/live.rs", "report/human.rs"]),
     (&["use console::"], &["report/", "cli/session.rs"]),

@@ -1,13 +1,15 @@
-//! What a sandbox keeps on this machine: a folder of its own, and a lock that one run holds at a time.
+//! What sandboxes keep on this machine: each a folder of its own and a lock that one run holds at a time, all together
+//! the key that their secrets are derived from.
 //!
 //! The cluster is the truth; nothing here is needed to take a sandbox away or to look at it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Reason};
+use crate::spec::MachineKey;
 
 /// The folder that holds every sandbox's own folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,16 +28,43 @@ pub struct Lock {
     _file: File,
 }
 
-/// Writes a file whole or not at all, readable by its owner only. Its folder must be there.
+/// Writes a file whole or not at all, also when the machine loses power, readable by its owner only. Its folder must be
+/// there. Where the path is a link, what it leads to is written, and the link stays.
 ///
 /// # Errors
 /// The file system's own.
 pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let partial = path.with_extension("partial");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(text.as_bytes())?;
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+    // What is there under this name is of a killed run whose process id we have now. A link is not followed.
+    let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+    let _ = fs::remove_file(&partial);
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        publish(&file, &partial, &path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+/// Gives a file that is whole its name, for good.
+fn publish(file: &File, partial: &Path, path: &Path) -> io::Result<()> {
     file.sync_all()?;
-    fs::rename(&partial, path)
+    fs::rename(partial, path)?;
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+/// Makes a folder, and those above it that are not there, for nobody else to look into.
+///
+/// # Errors
+/// The file system's own.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 impl StateRoot {
@@ -49,6 +78,23 @@ impl StateRoot {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// The key that this machine's secrets are derived from; made where it is not there yet, or is no key.
+    ///
+    /// # Errors
+    /// [`Reason::StateUnwritable`]: there is none, and none can be kept.
+    pub fn machine_key(&self) -> Result<MachineKey, Failure> {
+        // A dot is in no sandbox's name, so none has its folder there.
+        let path = self.0.join("machine.key");
+        let made = || {
+            private_folder(&self.0)?;
+            make_key(&path)
+        };
+        read_key(&path).map_or_else(made, Ok).map_err(|error| {
+            unwritable(&path, "cannot keep the key that secrets are derived from", &error)
+                .hint("`--upstream-credentials`, or storage.secretKey in sandbox.yaml, goes without it")
+        })
     }
 
     /// The folder of the sandbox with this name, which is a DNS label and so cannot leave the root.
@@ -78,7 +124,7 @@ impl StateDir {
     pub fn lock(&self, command: &str) -> Result<Lock, Failure> {
         let failed = |error: io::Error| self.unwritable("cannot lock the sandbox", &error);
         if let Some(root) = self.lock.parent() {
-            fs::create_dir_all(root).map_err(failed)?;
+            private_folder(root).map_err(failed)?;
         }
         loop {
             let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.lock);
@@ -104,7 +150,7 @@ impl StateDir {
     /// # Errors
     /// The folder cannot be written.
     pub fn write(&self, path: &Path, text: &str) -> Result<(), Failure> {
-        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let folder = path.parent().map_or(Ok(()), private_folder);
         folder
             .and_then(|()| write_whole(path, text))
             .map_err(|error| self.unwritable("cannot keep the sandbox's state", &error))
@@ -142,11 +188,36 @@ impl StateDir {
     }
 
     fn unwritable(&self, what: &str, error: &io::Error) -> Failure {
-        Failure::new(Reason::StateUnwritable, what)
-            .on(self.path.display())
-            .because(error)
-            .hint("set SANDBOX_STATE_DIR to a folder that you can write")
+        unwritable(&self.path, what, error)
     }
+}
+
+fn unwritable(path: &Path, what: &str, error: &io::Error) -> Failure {
+    Failure::new(Reason::StateUnwritable, what)
+        .on(path.display())
+        .because(error)
+        .hint("set SANDBOX_STATE_DIR to a folder that you can write")
+}
+
+fn read_key(path: &Path) -> Option<MachineKey> {
+    fs::read(path).ok()?.try_into().ok().map(MachineKey::new)
+}
+
+/// Of several runs that find no key, the one that locks the unfinished file first makes it; the others wait, and read it.
+fn make_key(path: &Path) -> io::Result<MachineKey> {
+    let partial = path.with_extension("partial");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&partial)?;
+    file.lock()?;
+    if let Some(key) = read_key(path) {
+        let _ = fs::remove_file(&partial);
+        return Ok(key);
+    }
+    let mut bytes = [0; MachineKey::LENGTH];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    file.set_len(0)?;
+    file.write_all(&bytes)?;
+    publish(&file, &partial, path)?;
+    Ok(MachineKey::new(bytes))
 }
 
 #[cfg(test)]
@@ -171,10 +242,88 @@ mod tests {
         let state = StateRoot::new(root.path().to_owned()).sandbox("flyte");
         let held = state.lock("down").expect("free");
         state.write(&state.kubeconfig(), "secret").expect("written");
-        assert_eq!(fs::metadata(state.kubeconfig()).expect("there").mode() & 0o777, 0o600);
         state.remove(&held).expect("removed");
         assert_eq!(fs::read_dir(root.path()).expect("there").count(), 0);
         drop(held);
         state.lock("up").expect("free");
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("there").mode() & 0o7777
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).expect("there").flatten().map(|entry| entry.file_name());
+        names.map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn nobody_else_can_look_into_what_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = StateRoot::new(folder.path().join("state"));
+        let state = root.sandbox("flyte");
+        root.machine_key().expect("made");
+        let _held = state.lock("up").expect("free");
+        state.write(&state.kubeconfig(), "secret").expect("written");
+        for folder in [root.path(), state.path()] {
+            assert_eq!(mode(folder), 0o700, "{}", folder.display());
+        }
+        for file in [state.kubeconfig(), root.path().join("machine.key")] {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn runs_at_once_agree_on_one_key_and_leave_no_other_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = StateRoot::new(folder.path().join("state"));
+        for before in [None, Some("a key that lost its end")] {
+            if let Some(text) = before {
+                fs::write(root.path().join("machine.key"), text).expect("written");
+                fs::write(root.path().join("machine.partial"), "of a run that was killed").expect("written");
+            }
+            let keys: Vec<_> = std::thread::scope(|scope| {
+                let runs: Vec<_> = (0..8).map(|_| scope.spawn(|| root.machine_key().expect("a key"))).collect();
+                runs.into_iter().map(|run| run.join().expect("no panic")).collect()
+            });
+            let kept = root.machine_key().expect("a key");
+            assert!(keys.iter().all(|key| *key == kept && *key != MachineKey::default()));
+            assert_eq!(names(root.path()), ["machine.key"]);
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_kept_is_a_failure_with_two_ways_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("no folder");
+        fs::write(&file, "").expect("written");
+        let failure = StateRoot::new(file).machine_key().expect_err("a file is in the way");
+        assert_eq!((failure.reason, failure.hints.len()), (Reason::StateUnwritable, 2));
+    }
+
+    #[test]
+    fn what_is_written_whole_replaces_the_file_behind_a_link_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (real, link) = (folder.path().join("real.yaml"), folder.path().join("config"));
+        fs::write(&real, "before").expect("written");
+        fs::write(folder.path().join("config.partial"), "theirs").expect("written");
+        std::os::unix::fs::symlink("real.yaml", &link).expect("linked");
+        write_whole(&link, "after").expect("written");
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        assert_eq!(fs::read_to_string(&real).expect("there"), "after");
+        assert_eq!(fs::read_to_string(folder.path().join("config.partial")).expect("there"), "theirs");
+        assert_eq!(mode(&real), 0o600);
+        assert_eq!(names(folder.path()).len(), 3);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays_and_leaves_nothing_half_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let occupied = folder.path().join("config");
+        fs::create_dir_all(occupied.join("in it")).expect("made");
+        write_whole(&occupied, "text").expect_err("a folder is there");
+        write_whole(&folder.path().join("not there/config"), "text").expect_err("no folder");
+        write_whole(Path::new("/"), "text").expect_err("no name");
+        assert_eq!(names(folder.path()), ["config"]);
     }
 }

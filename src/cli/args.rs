@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// A working Flyte on a throw-away k3d cluster, in one command.
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Smoke(Smoke),
     /// Look for what would stand in the way of `up`
     Doctor(Doctor),
+    /// Save all there is to know about the sandbox, secrets masked
+    Diagnose(Diagnose),
     /// Print what `up` would do
     Plan(Plan),
     /// Print the manifests that `up` would apply
@@ -65,6 +68,8 @@ pub(crate) enum Command {
     Images(Images),
     /// Print the kubeconfig, or merge it into another
     Kubeconfig(Kubeconfig),
+    /// Print the keys of the running sandbox's Minio
+    Credentials(Credentials),
     /// Print a JSON schema
     Schema(Schema),
     /// Print a shell completion script
@@ -113,6 +118,10 @@ pub(crate) struct SpecFlags {
     /// Image in place of a pinned one
     #[arg(long = "image", value_name = "COMPONENT=REF")]
     pub(crate) images: Vec<String>,
+    /// Minio's keys as upstream has them, minio and miniostorage, in place of a generated secret
+    #[arg(long, env = "SANDBOX_UPSTREAM_CREDENTIALS", hide_env_values = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) upstream_credentials: bool,
     /// Flyte manifests in place of the built-in ones: a file, a folder, or `-`
     #[arg(long, env = "SANDBOX_MANIFESTS", value_name = "FILE|DIR|-", hide_env_values = true)]
     pub(crate) manifests: Option<PathBuf>,
@@ -172,6 +181,15 @@ pub(crate) struct Smoke {
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diagnose {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+    /// Pack it into one file, too: FILE, or the folder's name with .tar.zst
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) archive: Option<Option<PathBuf>>,
 }
 
 #[derive(Debug, Args)]
@@ -253,6 +271,9 @@ pub(crate) struct Kubeconfig {
     #[arg(long, value_name = "FILE")]
     pub(crate) merge: Option<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct Credentials {}
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {

@@ -92,16 +92,17 @@ impl Session {
 
     /// The spec, from all its layers.
     pub(super) fn spec(&self, flags: &SpecFlags) -> Result<Resolved, Failure> {
-        let matches = self
-            .matches
-            .subcommand()
-            .map_or(&self.matches, |(_, matches)| matches.subcommand().map_or(matches, |(_, matches)| matches));
-        load::spec(&self.global, flags, matches, &self.environment)
+        load::spec(&self.global, flags, self.matches(), &self.environment)
+    }
+
+    fn matches(&self) -> &ArgMatches {
+        let of_command = self.matches.subcommand();
+        of_command.map_or(&self.matches, |(_, matches)| matches.subcommand().map_or(matches, |(_, matches)| matches))
     }
 
     /// The name of the sandbox that a command without spec flags is about.
     pub(super) fn name(&self) -> Result<String, Failure> {
-        Ok(self.spec(&SpecFlags::default())?.spec.name)
+        load::name(&self.global, self.matches(), &self.environment)
     }
 
     /// The bundle that `--manifests` names, or the built-in one.
@@ -187,6 +188,7 @@ impl Session {
         let started = Instant::now();
         runtime()?.block_on(async {
             let (report, events) = Reporter::channel();
+            let events = report::with_stalls(events);
             let shown = tokio::spawn(report::drive(events, self.views(telling.junit, telling.in_full)));
             let cancel = CancellationToken::new();
             tokio::spawn(interrupt::watch(cancel.clone(), telling.sandbox.to_owned()));

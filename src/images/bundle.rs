@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::layout::Bundled;
 use super::pack::{PackError, pack};
-use super::progress::{Counted, stopped, tell};
+use super::progress::{Counted, late, stopped, tell};
 use super::unpack::{UnpackError, check, extract};
 use crate::docker::{Docker, Image};
 use crate::failure::{Failure, Reason};
@@ -121,7 +121,7 @@ pub async fn unbundle(docker: &Docker, path: &Path, run: &Run) -> Result<Unbundl
     let archive = stream::poll_fn(move |context| coming.poll_recv(context));
     let loading = run.unless_cancelled(async {
         let loaded = tokio::time::timeout(run.deadline.remaining(), docker.load(archive)).await;
-        loaded.unwrap_or_else(|_| Err(Failure::new(Reason::PullTimeout, "images did not arrive in time")))
+        loaded.unwrap_or_else(|_| Err(late(run)))
     });
     let (loaded, extracted) = tokio::join!(loading, extracted);
     match extracted? {

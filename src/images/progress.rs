@@ -43,8 +43,12 @@ pub(super) fn stopped(run: &Run) -> Option<Failure> {
     if run.cancel.is_cancelled() {
         return Some(Failure::new(Reason::Interrupted, "stopped on request"));
     }
-    let late = || Failure::new(Reason::PullTimeout, "images did not arrive in time");
-    run.deadline.remaining().is_zero().then(late)
+    run.deadline.remaining().is_zero().then(|| late(run))
+}
+
+/// That time is over.
+pub(super) fn late(run: &Run) -> Failure {
+    Failure::new(Reason::PullTimeout, "images did not arrive in time").because(run.deadline.over())
 }
 
 /// Says what is being done with the images.

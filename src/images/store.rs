@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::docker::{Docker, Volume};
 use crate::failure::{Failure, Reason};
 use crate::manifest::ImageRef;
+use crate::state::private_folder;
 
 const LABEL: &str = "sandbox.flyte/store";
 const PREFIX: &str = "sandbox-store-";
@@ -112,7 +113,7 @@ async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<
 fn lock(path: &Path) -> Result<Option<File>, Failure> {
     let failure = || Failure::new(Reason::Internal, "cannot lock the store of images").on(path.display());
     let open = || {
-        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        path.parent().map_or(Ok(()), private_folder)?;
         File::options().create(true).append(true).open(path)
     };
     let file = open().map_err(|error| failure().caused_by(&error))?;

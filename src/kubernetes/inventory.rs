@@ -1,25 +1,28 @@
 //! What was applied, kept in the cluster, and pruning of what is no longer.
+//!
+//! It is in a Secret, which none of Flyte's accounts may read: the spec has one within.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::answer::{Refusal, Verdict, persist};
+use super::answer::{Refusal, Verdict, persist, unanswered};
 use super::apply::AT_ONCE;
 use super::{MANAGED_BY, MANAGER, request, resolve};
 use crate::failure::{Failure, Reason};
 use crate::manifest::{Object, ObjectRef};
 use crate::report::{Change, Event};
 use crate::run::Run;
-use crate::spec::Spec;
+use crate::spec::{self, Spec};
 
-/// The ConfigMap's name.
+/// The Secret's name.
 const NAME: &str = "sandbox-inventory";
 const ONE_ANSWER: Duration = Duration::from_secs(10);
 
@@ -37,7 +40,7 @@ pub struct Inventory {
 fn place(namespace: &str) -> ObjectRef {
     ObjectRef {
         api_version: "v1".to_owned(),
-        kind: "ConfigMap".to_owned(),
+        kind: "Secret".to_owned(),
         namespace: Some(namespace.to_owned()),
         name: NAME.to_owned(),
     }
@@ -46,24 +49,28 @@ fn place(namespace: &str) -> ObjectRef {
 /// The cluster's inventory, in whichever namespace it is: the spec may have named another one then. One request.
 ///
 /// # Errors
-/// [`Reason::Apply`] when the API does not answer, or the inventory cannot be read.
+/// [`Reason::ApiUnavailable`] when the API does not answer, or what else it answers; [`Reason::Apply`] when the inventory
+/// cannot be read.
 pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
     let what = "cannot read what was applied before";
-    let everywhere: Api<ConfigMap> = Api::all(client.clone());
+    let everywhere: Api<Secret> = Api::all(client.clone());
     let named = ListParams::default().fields(&format!("metadata.name={NAME}"));
     let answer = timeout(ONE_ANSWER, everywhere.list(&named)).await;
-    let unread = || Failure::new(Reason::Apply, what).on(format!("configmap {NAME}"));
-    let found = answer.map_err(|_| unread().because("the API does not answer"))?;
-    let found = found.map_err(|error| unread().caused_by(&error))?;
-    let own = found.items.into_iter().find(|map| map.metadata.name.as_deref() == Some(NAME));
-    let Some(data) = own.and_then(|map| map.data) else { return Ok(None) };
-    let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
+    let unread = || Failure::new(Reason::Apply, what).on(format!("secret {NAME}"));
+    let silent = || Failure { reason: Reason::ApiUnavailable, ..unread() }.because("the API does not answer");
+    let found = answer.map_err(|_| silent())?;
+    let found = found.map_err(|error| unanswered(&error, Reason::ApiUnavailable, what).on(format!("secret {NAME}")))?;
+    let own = found.items.into_iter().find(|secret| secret.metadata.name.as_deref() == Some(NAME));
+    let Some(data) = own.and_then(|secret| secret.data) else { return Ok(None) };
+    let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(&bytes.0)).unwrap_or_default();
     let damaged =
         |error: serde_json::Error| unread().caused_by(&error).hint("start anew with `sandbox down` and `sandbox up`");
+    let mut spec: Spec = serde_json::from_str(&text("spec")).map_err(damaged)?;
+    spec.storage.secret_key = spec::Secret::new(text("secretKey"));
     Ok(Some(Inventory {
-        digest: text("digest").to_owned(),
-        spec: serde_json::from_str(text("spec")).map_err(damaged)?,
-        objects: serde_json::from_str(text("objects")).map_err(damaged)?,
+        digest: text("digest").into_owned(),
+        spec,
+        objects: serde_json::from_str(&text("objects")).map_err(damaged)?,
     }))
 }
 
@@ -77,10 +84,17 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(&error);
     let objects = serde_json::to_string(&inventory.objects).map_err(unwritable)?;
     let spec = serde_json::to_string(&inventory.spec).map_err(unwritable)?;
+    let data = [
+        ("digest", inventory.digest.clone()),
+        ("objects", objects),
+        ("secretKey", inventory.spec.storage.secret_key.expose().to_owned()),
+        ("spec", spec),
+    ];
+    let data: BTreeMap<_, _> = data.map(|(key, text)| (key, ByteString(text.into_bytes()))).into();
     let body = json!({
         "apiVersion": place.api_version, "kind": place.kind,
         "metadata": {"name": NAME, "namespace": namespace, "labels": {MANAGED_BY: MANAGER}},
-        "data": {"digest": inventory.digest, "spec": spec, "objects": objects},
+        "data": data,
     });
     let body = Object::new(body).map_err(|error| Failure::new(Reason::Internal, what).caused_by(&error))?;
     run.unless_cancelled(request::put(client, &body, None, run)).await.map(|_| ())
@@ -90,7 +104,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
 /// objects that carry our label are touched; the others are told of. Returns what was deleted.
 ///
 /// # Errors
-/// [`Reason::Apply`] with the object, when the API refuses to delete it.
+/// As [`apply`](super::apply()), with the object, when the API refuses to delete it.
 pub async fn prune(
     client: &Client,
     previous: &Inventory,

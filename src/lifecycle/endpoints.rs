@@ -4,7 +4,7 @@ use crate::report::{Endpoint, Event};
 use crate::spec::Spec;
 use crate::state::StateDir;
 
-/// URLs, credentials and the `kubectl` line of a sandbox.
+/// URLs and the `kubectl` line of a sandbox.
 pub(super) fn ready(spec: &Spec, state: &StateDir) -> Event {
     Event::Ready {
         endpoints: endpoints(spec),
@@ -16,7 +16,7 @@ pub(super) fn ready(spec: &Spec, state: &StateDir) -> Event {
 pub(super) fn endpoints(spec: &Spec) -> Vec<Endpoint> {
     let endpoint =
         |name: &str, url: String, credentials: Option<String>| Endpoint { name: name.to_owned(), url, credentials };
-    let keys = format!("{} / {}", spec.storage.access_key, spec.storage.secret_key);
+    let keys = format!("`sandbox credentials --name {}` prints the keys", spec.name);
     vec![
         endpoint("console", format!("http://localhost:{}/console", spec.ports.console), None),
         endpoint("admin", format!("localhost:{} (gRPC, insecure)", spec.ports.console), None),

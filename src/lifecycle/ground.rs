@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use crate::preflight::{self, Finding};
 use crate::report::{Outcome, Severity};
 use crate::run::Run;
+use crate::state::private_folder;
 
 /// What preflight found to stand on.
 pub(super) struct Ground {
@@ -33,7 +34,7 @@ pub(super) async fn look(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground,
 
 async fn find_k3d(plan: &Plan, host: &Host, docker: Option<&Docker>, run: &Run) -> Result<K3d, Failure> {
     let scratch = host.state.sandbox(&plan.spec.name).path().join("k3d");
-    std::fs::create_dir_all(&scratch).map_err(|error| {
+    private_folder(&scratch).map_err(|error| {
         Failure::new(Reason::StateUnwritable, "cannot keep the sandbox's state")
             .on(scratch.display())
             .because(error)

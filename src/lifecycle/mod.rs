@@ -5,7 +5,8 @@
 //! | `up.rs` | from whatever there is to a proven sandbox |
 //! | `ground.rs` | what it stands on: Docker, k3d, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
-//! | `undo.rs` | what a failed `up` takes back, and what it keeps for a look |
+//! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
+//! | `diagnose.rs` | what there is to know about a sandbox in any state |
 //! | `down.rs` | removal |
 //! | `images.rs` | its images, without the sandbox |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
@@ -13,6 +14,7 @@
 //! | `endpoints.rs` | where to go |
 
 mod converge;
+mod diagnose;
 mod down;
 mod endpoints;
 mod ground;
@@ -25,6 +27,7 @@ mod up;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
 pub use images::{bundle, load, pull};
 pub use running::Running;

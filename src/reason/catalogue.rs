@@ -289,9 +289,6 @@ catalogue! {
         "Workloads did not become ready in time, with no clear cause.",
         "a machine that is busy with other things may need longer: `--timeout` gives it more";
 
-    Smoke "smoke" SMOKE, 10, no,
-        "What runs does not behave as Flyte should.",
-        "`sandbox smoke` asks again; `sandbox logs` shows what a component says";
     AdminFailing "admin-failing" SMOKE, 10, no,
         "flyteadmin does not answer through the gateway, or not as it should.",
         "`sandbox logs flyteadmin` and `sandbox logs gateway` show what they say";

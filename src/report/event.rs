@@ -63,7 +63,7 @@ pub struct Endpoint {
     pub name: String,
     /// Such as `http://localhost:30081/console`.
     pub url: String,
-    /// What to log in with, if anything.
+    /// How to get what to log in with, if anything is needed; never a secret itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
 }
@@ -166,7 +166,7 @@ pub enum Event {
     },
     /// Where to go; near the end of a successful `up` or `status`.
     Ready {
-        /// URLs with credentials.
+        /// URLs, and how to get what to log in with.
         endpoints: Vec<Endpoint>,
         /// A command line that makes `kubectl` see the sandbox.
         kubectl: String,

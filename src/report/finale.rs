@@ -58,7 +58,7 @@ impl Finale {
         times.collect::<Vec<_>>().join(" · ")
     }
 
-    /// URLs with credentials, and how `kubectl` gets there.
+    /// URLs, how to log in, and how `kubectl` gets there.
     fn places(&self, paint: Paint) -> Vec<String> {
         let kubectl = self.kubectl.as_ref().map(|_| "kubectl".len());
         let names = self.endpoints.iter().map(|endpoint| measure_text_width(&endpoint.name));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
+use super::credentials::Secret;
 use super::layer::{Given, Layer, Origin};
 use super::model::Domain;
 use super::{Problem, resolve::closest};
@@ -142,9 +143,9 @@ struct FileStorage {
     /// Minio's access key, at least 3 characters.
     #[schemars(with = "Option<String>")]
     access_key: Option<Spanned<String>>,
-    /// Minio's secret key, at least 8 characters.
+    /// Minio's secret key, at least 8 characters; one for this machine and sandbox where absent.
     #[schemars(with = "Option<String>")]
-    secret_key: Option<Spanned<String>>,
+    secret_key: Option<Spanned<Secret>>,
 }
 
 impl SpecFile {

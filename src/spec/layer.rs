@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::credentials::Secret;
 use super::model::Domain;
 
 /// Where a value comes from.
@@ -27,12 +28,15 @@ pub enum Origin {
     Variable(String),
     /// A flag.
     Flag(String),
+    /// Derived from this machine's key.
+    Generated,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Generated => f.write_str("generated"),
             Self::Profile(name) => write!(f, "profile {name}"),
             Self::File { path, line: 0, .. } => f.write_str(path),
             Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
@@ -69,7 +73,7 @@ pub struct Layer {
     pub images: Vec<(String, Given<String>)>,
     pub bucket: Option<Given<String>>,
     pub access_key: Option<Given<String>>,
-    pub secret_key: Option<Given<String>>,
+    pub secret_key: Option<Given<Secret>>,
 }
 
 impl Layer {

@@ -3,10 +3,12 @@
 //! | file | what |
 //! |---|---|
 //! | `model.rs` | the complete, valid spec |
+//! | `credentials.rs` | a secret that is not shown, and the key that it is derived from |
 //! | `layer.rs` | a partial one, each value with its origin; later layers win |
 //! | `file.rs` | a layer from YAML text, with positions |
 //! | `resolve.rs` | layers to spec: every rule a value must keep, all problems at once |
 
+mod credentials;
 mod file;
 mod layer;
 mod model;
@@ -14,10 +16,11 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+pub use credentials::{MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
 pub use model::{COMPONENTS, Domain, Ports, Spec, Storage, WorkflowNamespace};
-pub use resolve::{Provenance, Resolved, resolve};
+pub use resolve::{Provenance, Resolved, name, resolve};
 
 use std::fmt;
 

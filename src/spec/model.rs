@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::credentials::Secret;
 use crate::manifest::ImageRef;
 
 /// What an image can be given for in `images`.
@@ -50,8 +51,9 @@ pub struct Storage {
     pub bucket: String,
     /// Minio's access key.
     pub access_key: String,
-    /// Minio's secret key.
-    pub secret_key: String,
+    /// Minio's secret key; never written with the rest.
+    #[serde(skip)]
+    pub secret_key: Secret,
 }
 
 /// A complete, valid description of a sandbox.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Problem;
+use super::credentials::{MachineKey, Secret};
 use super::file;
 use super::layer::{Given, Layer, Origin};
 use super::model::{COMPONENTS, Domain, Ports, Spec, Storage};
@@ -25,16 +26,16 @@ pub struct Resolved {
     pub provenance: Provenance,
 }
 
-/// Lays the layers over the built-in one, in order, and checks the result.
+/// Lays the layers over the built-in one, in order, and checks the result. A secret that no layer has is derived from
+/// `key`.
 ///
 /// # Errors
 /// Every problem there is, in the order of the keys.
-pub fn resolve(layers: impl IntoIterator<Item = Layer>) -> Result<Resolved, Vec<Problem>> {
-    let bottom = file::built_in().map_err(|problem| vec![problem])?;
-    let layer = layers.into_iter().fold(bottom, Layer::under);
+pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Result<Resolved, Vec<Problem>> {
+    let layer = laid_over(layers)?;
     let mut check = Check::default();
 
-    let name = check.value("name", layer.name, |name| label(name, NAME_LIMIT));
+    let name = check.name(layer.name);
     let appid = check.value("appid", layer.appid, |text| label(text, LABEL_LIMIT));
     let system_project = check.value("systemProject", layer.system_project, |text| label(text, LABEL_LIMIT));
     let env = check.value("env", layer.env, |text| label(text, LABEL_LIMIT));
@@ -53,7 +54,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>) -> Result<Resolved, Vec<
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
         access_key: check.value("storage.accessKey", layer.access_key, |text| secret(text, 3)),
-        secret_key: check.value("storage.secretKey", layer.secret_key, |text| secret(text, 8)),
+        secret_key: check.secret("storage.secretKey", layer.secret_key, || key.storage_secret(&name)),
     };
     let node_image = images.get("k3s").cloned().or_else(|| k3s_image(&kubernetes));
     let Some(node_image) = node_image.filter(|_| check.problems.is_empty()) else { return Err(check.problems) };
@@ -62,6 +63,21 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>) -> Result<Resolved, Vec<
         Spec { name, appid, system_project, env, projects, domains, ports, kubernetes, node_image, images, storage };
     check.namespaces(&spec);
     if check.problems.is_empty() { Ok(Resolved { spec, provenance: check.provenance }) } else { Err(check.problems) }
+}
+
+/// The sandbox's name alone, for what needs no more: nothing else that the layers have is checked.
+///
+/// # Errors
+/// The name's problem.
+pub fn name(layers: impl IntoIterator<Item = Layer>) -> Result<String, Vec<Problem>> {
+    let mut check = Check::default();
+    let name = check.name(laid_over(layers)?.name);
+    if check.problems.is_empty() { Ok(name) } else { Err(check.problems) }
+}
+
+fn laid_over(layers: impl IntoIterator<Item = Layer>) -> Result<Layer, Vec<Problem>> {
+    let bottom = file::built_in().map_err(|problem| vec![problem])?;
+    Ok(layers.into_iter().fold(bottom, Layer::under))
 }
 
 /// The known word that `word` was probably meant to be.
@@ -97,6 +113,21 @@ impl Check {
         };
         if let Err(why) = rule(&value) {
             self.problem(&origin, format!("`{key}: {value}`: {why}"), None);
+        }
+        self.provenance.insert(key.to_owned(), origin);
+        value
+    }
+
+    fn name(&mut self, given: Option<Given<String>>) -> String {
+        self.value("name", given, |name| label(name, NAME_LIMIT))
+    }
+
+    /// What is wrong with a secret is told without it.
+    fn secret(&mut self, key: &str, given: Option<Given<Secret>>, generate: impl FnOnce() -> Secret) -> Secret {
+        let generated = || Given { value: generate(), origin: Origin::Generated };
+        let Given { value, origin } = given.unwrap_or_else(generated);
+        if let Err(why) = secret(value.expose(), 8) {
+            self.problem(&origin, format!("`{key}`: {why}"), None);
         }
         self.provenance.insert(key.to_owned(), origin);
         value
@@ -272,8 +303,8 @@ impl Spec {
 }
 
 impl Default for Spec {
-    /// What `sandbox up` makes without any file, variable or flag.
+    /// What `sandbox up` makes without any file, variable or flag, on a machine whose key is of zeros.
     fn default() -> Self {
-        resolve([]).expect("the built-in sandbox.yaml is valid; a test reads it").spec
+        resolve([], &MachineKey::default()).expect("the built-in sandbox.yaml is valid; a test reads it").spec
     }
 }

@@ -2,8 +2,10 @@
 
 use super::*;
 
+const KEY: MachineKey = MachineKey::new([7; MachineKey::LENGTH]);
+
 fn from_file(text: &str) -> Result<Resolved, Vec<Problem>> {
-    resolve([parse(text, "sandbox.yaml").map_err(|problem| vec![problem])?])
+    resolve([parse(text, "sandbox.yaml").map_err(|problem| vec![problem])?], &KEY)
 }
 
 fn complaints(text: &str) -> Vec<String> {
@@ -17,7 +19,7 @@ fn complaints(text: &str) -> Vec<String> {
 
 #[test]
 fn the_built_in_spec_is_the_documented_one() {
-    let Resolved { spec, provenance } = resolve([]).expect("valid");
+    let Resolved { spec, provenance } = resolve([], &KEY).expect("valid");
     assert_eq!(spec.system_namespace(), "103020-flytepoc-dev");
     let namespaces: Vec<_> = spec.workflow_namespaces().into_iter().map(|namespace| namespace.name).collect();
     assert_eq!(
@@ -33,14 +35,15 @@ fn the_built_in_spec_is_the_documented_one() {
     );
     assert_eq!(spec.namespace_template(), "103020-flytepoc-{{ project }}-{{ domain }}");
     assert_eq!(spec.node_image.as_str(), "rancher/k3s:v1.21.2-k3s1");
-    assert!(provenance.values().all(|origin| *origin == Origin::Default), "{provenance:?}");
+    let (secret, others): (Vec<_>, Vec<_>) = provenance.into_iter().partition(|(_, origin)| *origin != Origin::Default);
+    assert_eq!(secret, [("storage.secretKey".to_owned(), Origin::Generated)], "and not {others:?}");
 }
 
 #[test]
 fn every_profile_resolves() {
     for (name, _) in PROFILES {
         let layer = profile(name, &Origin::Flag("--profile".into())).expect(name);
-        resolve([layer]).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+        resolve([layer], &KEY).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
     }
 }
 
@@ -55,7 +58,7 @@ fn later_layers_win_and_every_value_knows_its_origin() {
     let file = parse("env: uat\nports: {minio: 31084}\n", "s.yaml").expect("valid");
     let flags =
         Layer { env: Some(Given { value: "prod".into(), origin: Origin::Flag("--env".into()) }), ..Layer::default() };
-    let Resolved { spec, provenance } = resolve([file, flags]).expect("valid");
+    let Resolved { spec, provenance } = resolve([file, flags], &KEY).expect("valid");
     assert_eq!((spec.env.as_str(), spec.ports.minio, spec.ports.console), ("prod", 31084, 30081));
     assert_eq!(provenance["env"].to_string(), "--env");
     assert_eq!(provenance["ports.minio"].to_string(), "s.yaml:2:16");
@@ -101,14 +104,63 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "images: {minio: \"-v\"}\n",
             "sandbox.yaml:1:17: `images.minio`: `-v` is not an image reference: it starts with a dash",
         ),
-        (
-            "storage: {secretKey: short}\n",
-            "sandbox.yaml:1:22: `storage.secretKey: short`: Minio wants at least 8 characters",
-        ),
+        ("storage: {secretKey: short}\n", "sandbox.yaml:1:22: `storage.secretKey`: Minio wants at least 8 characters"),
         ("env: dev\nenv: uat\n", "sandbox.yaml:2:1: the key `env` stands twice"),
     ] {
         assert_eq!(complaints(text), [expected], "for {text:?}");
     }
+}
+
+#[test]
+fn every_machine_and_every_sandbox_has_a_secret_of_its_own() {
+    let of = |key: u8, name: &str| MachineKey::new([key; MachineKey::LENGTH]).storage_secret(name);
+    assert_eq!(
+        of(7, "flyte").expose(),
+        "88b7295698b56ad2b72651967815b1945a0ee487",
+        "the derivation changed: every sandbox would get another secret"
+    );
+    for other in [of(8, "flyte"), of(7, "flytf"), of(7, ""), of(7, "flyte-2")] {
+        assert_ne!(of(7, "flyte"), other);
+    }
+    assert_eq!(from_file("").expect("valid").spec.storage.secret_key, of(7, "flyte"));
+    assert_eq!(from_file("name: other").expect("valid").spec.storage.secret_key, of(7, "other"));
+}
+
+#[test]
+fn a_secret_that_is_given_is_used_and_never_shown() {
+    let resolved = from_file("storage: {secretKey: hush-hush-hush}\n").expect("valid");
+    assert_eq!(resolved.spec.storage.secret_key.expose(), "hush-hush-hush");
+    assert_eq!(resolved.provenance["storage.secretKey"].to_string(), "sandbox.yaml:1:22");
+    let layer = parse("storage: {secretKey: hush-hush-hush}\n", "s.yaml").expect("valid");
+    let json = serde_json::to_string(&resolved.spec).expect("JSON");
+    for shown in [json, format!("{resolved:?}"), format!("{layer:?}"), format!("{:?}", resolved.spec)] {
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+    for text in
+        ["storage: {secretKey: [hush]}", "storage: {secretKey: hu sh}", "storage: {secretKey: \"hu\\nshhhhhhh\"}"]
+    {
+        assert!(!complaints(text).concat().contains("sh"), "{:?}", complaints(text));
+    }
+    assert!(!format!("{KEY:?}").contains('7'));
+}
+
+#[test]
+fn a_text_is_rid_of_a_secret_in_every_form_that_it_is_written_in() {
+    for secret in ["plain-plain", "it's-quoted", "a\"b\\c-quoted", "tab-#-quoted"] {
+        let value = serde_json::json!({ "a": secret, "b": [format!("{secret} and more")] });
+        for text in [value.to_string(), crate::yaml::emit(&value), secret.to_owned()] {
+            let masked = Secret::new(secret).masked(&text);
+            assert!(!masked.contains("plain") && !masked.contains("quoted"), "{masked}");
+        }
+    }
+    assert_eq!(Secret::default().masked("as it is"), "as it is");
+}
+
+#[test]
+fn the_name_is_had_from_a_spec_with_other_problems() {
+    let layer = |text| parse(text, "s.yaml").expect("readable");
+    assert_eq!(name([layer("name: a\nports: {minio: 0}")]).as_deref(), Ok("a"));
+    assert_eq!(name([layer("name: ../a")]).expect_err("refused").len(), 1);
 }
 
 #[test]

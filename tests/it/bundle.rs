@@ -104,7 +104,8 @@ async fn a_bundle_that_is_no_good_is_refused_before_docker_gets_anything() {
     }
     let failure = unbundle(&docker, &folder.path().join("none"), &run()).await.expect_err("no such file");
     assert_eq!(failure.reason, Reason::Usage);
-    assert_eq!((fake.world().loads, fake.world().images.len()), (0, 0));
+    let world = fake.world();
+    assert_eq!((world.loads, world.images.len()), (0, 0));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! One file per command: what it does with its flags.
 
 pub(super) mod completions;
+pub(super) mod credentials;
+pub(super) mod diagnose;
 pub(super) mod doctor;
 pub(super) mod down;
 pub(super) mod images;

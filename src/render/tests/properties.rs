@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::spec::{Domain, Ports, Storage};
+use crate::spec::{Domain, Ports, Secret, Storage};
 
 /// Ids that YAML 1.1 readers take for something else than text when they are not quoted.
 const TRAPS: [&str; 12] = ["y", "n", "on", "off", "no", "yes", "true", "null", "1e3", "0x1f", "012", "1"];
@@ -36,7 +36,7 @@ prop_compose! {
             projects: projects.into_iter().collect(),
             domains: domains.into_iter().map(domain).collect(),
             ports: Ports { dashboard, ..Spec::default().ports },
-            storage: Storage { bucket, access_key, secret_key },
+            storage: Storage { bucket, access_key, secret_key: Secret::new(secret_key) },
             ..Spec::default()
         }
     }
@@ -159,7 +159,7 @@ proptest! {
         let expected: Vec<&str> = spec.domains.iter().map(|domain| domain.id.as_str()).collect();
         prop_assert_eq!(ids, expected);
         let key = setting(&output, "datacatalog-config", &["storage", "connection", "secret-key"]);
-        prop_assert_eq!(key, Some(Value::from(spec.storage.secret_key.as_str())));
+        prop_assert_eq!(key, Some(Value::from(spec.storage.secret_key.expose())));
         let command = find(&output, "Deployment", "flyteadmin").containers().find(|one| one["name"] == "seed-projects");
         let words: Vec<&str> =
             command.and_then(|one| one["command"].as_array()).into_iter().flatten().filter_map(Value::as_str).collect();

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
             let before = config.get(&["storage", "container"]).and_then(Value::as_str).map(str::to_owned);
             config.set(STORAGE_FILE, &["storage", "container"], storage.bucket.as_str());
             config.set(STORAGE_FILE, &["storage", "connection", "access-key"], storage.access_key.as_str());
-            config.set(STORAGE_FILE, &["storage", "connection", "secret-key"], storage.secret_key.as_str());
+            config.set(STORAGE_FILE, &["storage", "connection", "secret-key"], storage.secret_key.expose());
             if component == Component::Flytepropeller {
                 raw_output(config, before.as_deref(), storage);
                 task_variables(config, storage);
@@ -39,7 +39,7 @@ fn serve_bucket(workload: &mut Object, storage: &Storage) {
         return;
     };
     set_variable(server, "MINIO_ACCESS_KEY", &storage.access_key);
-    set_variable(server, "MINIO_SECRET_KEY", &storage.secret_key);
+    set_variable(server, "MINIO_SECRET_KEY", storage.secret_key.expose());
     let data = data_directory(server);
     let mount = server.get_mut("volumeMounts").and_then(Value::as_array_mut).and_then(|mounts| mounts.first_mut());
     let volume = match mount {
@@ -100,9 +100,11 @@ fn raw_output(config: &mut Config, before: Option<&str>, storage: &Storage) {
 fn task_variables(config: &mut Config, storage: &Storage) {
     let path = ["plugins", "k8s", "default-env-vars"];
     let mut variables = config.get(&path).and_then(Value::as_array).cloned().unwrap_or_default();
-    for (name, value) in
-        [("FLYTE_AWS_ACCESS_KEY_ID", &storage.access_key), ("FLYTE_AWS_SECRET_ACCESS_KEY", &storage.secret_key)]
-    {
+    let keys = [
+        ("FLYTE_AWS_ACCESS_KEY_ID", storage.access_key.as_str()),
+        ("FLYTE_AWS_SECRET_ACCESS_KEY", storage.secret_key.expose()),
+    ];
+    for (name, value) in keys {
         match variables.iter_mut().find(|variable| variable.get(name).is_some()) {
             Some(found) => *found = json!({name: value}),
             None => variables.push(json!({name: value})),

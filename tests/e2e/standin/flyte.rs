@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use flyte_sandbox::spec::Spec;
+use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 
 use super::apiserver::ApiServer;
@@ -44,8 +45,9 @@ impl Port {
 pub(super) fn spec(objects: &[Value]) -> Option<Spec> {
     let inventory = objects
         .iter()
-        .find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "sandbox-inventory")?;
-    serde_json::from_str(inventory["data"]["spec"].as_str()?).ok()
+        .find(|object| object["kind"] == "Secret" && object["metadata"]["name"] == "sandbox-inventory")?;
+    let inventory: Secret = serde_json::from_value(inventory.clone()).ok()?;
+    serde_json::from_slice(&inventory.data?.get("spec")?.0).ok()
 }
 
 pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request: Request) -> Response {

@@ -74,6 +74,9 @@ pub(crate) enum Command {
     Schema(Schema),
     /// Print a shell completion script
     Completions(Completions),
+    /// Write the manual pages to a folder; for packagers
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// Flags that change the spec; each is a key of sandbox.yaml.
@@ -288,6 +291,12 @@ pub(crate) enum SchemaOf {
     Spec,
     /// A line of --output json
     Event,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -28,7 +28,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "lifecycle/", "evidence/"]),
     (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/"]),
     (&["tokio::process", "process::Command"], &["process.rs"]),
-    (&["clap::", "clap_complete", "etcetera", "tracing_subscriber"], &["cli/"]),
+    (&["clap::", "clap_complete", "clap_mangen", "etcetera", "tracing_subscriber"], &["cli/"]),
     (&["std::env::", "tokio::signal", "process::exit", "ExitCode"], &["cli/", "main.rs"]),
     (&["io::stdin", "io::stdout", "io::stderr"], &["cli/"]),
     (&["println!", "eprintln!", "print!(", "dbg!"], &[]),

@@ -8,6 +8,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 NEXTEST_VERSION=0.9.143
 DENY_VERSION=0.20.2
 FUZZ_VERSION=0.13.2
+SBOM_VERSION=0.10.0
 TOOLS=${SANDBOX_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flyte-sandbox/tools}
 export PATH="$TOOLS/bin:$HOME/.cargo/bin:$PATH"
 
@@ -25,6 +26,19 @@ need_cc() {
   have apt-get || die "no C compiler is here; install one"
   note "installing: gcc, from Debian"
   as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev >/dev/null
+}
+
+# need_musl TARGET: Rust's standard library and a C compiler for static binaries; fails where they cannot be had.
+need_musl() {
+  if ! rustc --print target-libdir --target "$1" 2>/dev/null | xargs -r ls >/dev/null 2>&1; then
+    have rustup || return 1
+    note "installing: Rust's standard library for $1, by rustup"
+    rustup --quiet target add "$1" || return 1
+  fi
+  have musl-gcc && return
+  have apt-get || return 1
+  note "installing: musl-tools, from Debian"
+  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq musl-tools >/dev/null
 }
 
 need_cxx() {

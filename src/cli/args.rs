@@ -74,6 +74,9 @@ pub(crate) enum Command {
     Schema(Schema),
     /// Print a shell completion script
     Completions(Completions),
+    /// Write the manual pages to a folder; for packagers
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// Flags that change the spec; each is a key of sandbox.yaml.
@@ -140,6 +143,9 @@ pub(crate) struct Up {
     /// Leave a sandbox that failed as it is, for a look
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Take images that Docker has not from this file; `sandbox images bundle` makes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
     /// Go without the machine's image store
     #[arg(long)]
     pub(crate) no_cache: bool,
@@ -223,6 +229,12 @@ pub(crate) struct Logs {
 pub(crate) enum Images {
     /// Print the images that `up` needs, and whether they are here
     List(Box<ImagesList>),
+    /// Get into Docker what `up` needs and Docker has not
+    Pull(Box<ImagesPull>),
+    /// Write every image that `up` needs to one file, for a machine without a registry
+    Bundle(Box<ImagesBundle>),
+    /// Load into Docker what a bundle has and Docker has not
+    Load(ImagesLoad),
     /// Drop the stores that no sandbox uses
     Prune,
 }
@@ -231,6 +243,32 @@ pub(crate) enum Images {
 pub(crate) struct ImagesList {
     #[command(flatten)]
     pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesPull {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesBundle {
+    /// The file to write, such as images.tar.zst; one that is there is replaced
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) pull: ImagesPull,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesLoad {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -256,6 +294,12 @@ pub(crate) enum SchemaOf {
     Spec,
     /// A line of --output json
     Event,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]

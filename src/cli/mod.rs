@@ -58,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Credentials(args) => commands::credentials::run(&session, args),
         Command::Schema(args) => commands::schema::run(&session, args),
         Command::Completions(args) => commands::completions::run(&session, args),
+        Command::Man(args) => commands::man::run(&session, args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

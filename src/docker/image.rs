@@ -1,8 +1,9 @@
-//! Images: inspect, save, pull.
+//! Images: inspect, save, load, pull.
 
+use std::io;
 use std::time::Duration;
 
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, ImportImageOptionsBuilder};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::time::timeout;
@@ -47,6 +48,21 @@ impl Docker {
     pub fn save(&self, references: &[ImageRef]) -> impl Stream<Item = Result<Bytes, Failure>> + Send + use<> {
         let names: Vec<&str> = references.iter().map(ImageRef::as_str).collect();
         self.client.export_images(&names).map_err(|error| failed("cannot save images out of Docker", &error))
+    }
+
+    /// Gives the daemon an archive as `docker load` does. It unpacks all of it before it takes the first image, so one
+    /// that ends in an error leaves nothing.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker) with the daemon's own words.
+    pub async fn load(
+        &self,
+        archive: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+    ) -> Result<(), Failure> {
+        let options = ImportImageOptionsBuilder::default().quiet(true).build();
+        let said = self.client.import_image(options, bollard::body_try_stream(archive), None);
+        let ended = said.try_for_each(async |_| Ok(())).await;
+        ended.map_err(|error| failed("cannot load images into Docker", &error))
     }
 
     /// Pulls an image, telling `progress` the bytes so far and the bytes in all as far as known.

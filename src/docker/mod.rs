@@ -7,7 +7,7 @@
 //! | `container.rs` | containers: list, inspect, logs, files, start, removal |
 //! | `evidence.rs` | descriptions as they are, the end of a log, what happened |
 //! | `exec.rs` | a command inside a container, with or without input |
-//! | `image.rs` | images: inspect, save, pull |
+//! | `image.rs` | images: inspect, save, load, pull |
 //! | `machine.rs` | a container that is a machine of its own |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |

@@ -4,12 +4,23 @@
 //! |---|---|
 //! | `obtain.rs` | which images Docker has, and pulling those it has not |
 //! | `node.rs` | which images the node has, and importing those it has not |
+//! | `bundle.rs` | all images of a sandbox as one file, and out of it into Docker |
+//! | `layout.rs` | what a bundle is: an OCI image layout in one archive |
+//! | `pack.rs` | what `docker save` writes, made into a bundle |
+//! | `unpack.rs` | a bundle, checked, and made into what `docker load` reads |
+//! | `progress.rs` | bytes counted, until the run is to end |
 //! | `store.rs` | volumes that keep a node's images from one cluster to the next |
 
+mod bundle;
+mod layout;
 mod node;
 mod obtain;
+mod pack;
+mod progress;
 mod store;
+mod unpack;
 
+pub use bundle::{Bundle, Unbundled, bundle, unbundle};
 pub use node::{Loaded, load};
 pub use obtain::{Presence, obtain, resolve};
 pub use store::{Claim, claim, in_use, prune, store_key, stores};

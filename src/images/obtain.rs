@@ -126,7 +126,7 @@ fn unavailable(missing: &[ImageRef], failed: &[Failure]) -> Failure {
     };
     failure
         .hint(format!("with a network: `docker pull {}` shows what is in the way", names[0]))
-        .hint("without one: `docker save` on a machine that has them, `docker load` here")
+        .hint("without one: `sandbox images bundle FILE` on a machine that has them, `sandbox up --bundle FILE` here")
 }
 
 #[cfg(test)]

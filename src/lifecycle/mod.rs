@@ -8,6 +8,7 @@
 //! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `diagnose.rs` | what there is to know about a sandbox in any state |
 //! | `down.rs` | removal |
+//! | `images.rs` | its images, without the sandbox |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
 //! | `status.rs` | what there is, as data |
 //! | `endpoints.rs` | where to go |
@@ -17,16 +18,18 @@ mod diagnose;
 mod down;
 mod endpoints;
 mod ground;
+mod images;
 mod running;
 mod status;
 mod undo;
 mod up;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
+pub use images::{bundle, load, pull};
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};
 pub use up::{doctor, smoke, up};
@@ -60,9 +63,11 @@ impl Host {
 
 /// How to go about an `up`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct Options<'a> {
     /// Leave a sandbox that failed as it is.
     pub keep: bool,
+    /// The file to take images from that Docker has not.
+    pub bundle: Option<&'a Path>,
     /// Use the machine's image store.
     pub store: bool,
     /// Where a workflow is run in the end. A sandbox that is as it should be is only asked to run one in all places.

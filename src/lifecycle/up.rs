@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::Client;
 
 use super::ground::{self, Ground};
+use super::images::load_missing;
 use super::running::Running;
 use super::{Done, Host, Options, converge, endpoints, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
@@ -25,7 +26,7 @@ const SETTLED: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// The first stage's that fails. What the run made is removed then, unless it is to be kept.
-pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result<Done, Failure> {
+pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Result<Done, Failure> {
     let name = &plan.spec.name;
     let state = host.state.sandbox(name);
     let lock = state.lock("up")?;
@@ -66,11 +67,14 @@ pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result
     }
 }
 
-async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options, run: &Run) -> Result<Outcome, Failure> {
+async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options<'_>, run: &Run) -> Result<Outcome, Failure> {
     // What has run a workflow before and has not changed need not do so again.
     let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
     if ground.node == NodeState::Running && is_unchanged(plan, host, ground, again, run).await? {
         return Ok(Outcome::Unchanged);
+    }
+    if let Some(bundle) = options.bundle {
+        load_missing(plan, &ground.docker, bundle, run).await?;
     }
     obtain_node(plan, ground, run).await?;
     let (standing, ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run))?;
@@ -139,7 +143,7 @@ struct Standing {
     before: Option<Inventory>,
 }
 
-async fn stand(plan: &Plan, host: &Host, ground: &Ground, options: Options, run: &Run) -> Result<Standing, Failure> {
+async fn stand(plan: &Plan, host: &Host, ground: &Ground, options: Options<'_>, run: &Run) -> Result<Standing, Failure> {
     let mut shape = plan.cluster.clone();
     let claim = match (&ground.node, options.store) {
         (NodeState::Absent | NodeState::Unstarted, true) => claim_store(plan, host, ground).await?,

@@ -186,7 +186,7 @@ catalogue! {
 
     ImagesMissing "images-missing" IMAGES, 6, retry,
         "Images are neither here nor to be had.",
-        "with a network: `docker pull` shows what is in the way; without one: `docker save` elsewhere, `docker load` here";
+        "with a network: `docker pull` shows what is in the way; without one: `sandbox images bundle FILE` elsewhere, `sandbox up --bundle FILE` here";
     ImageUnknown "image-unknown" IMAGES, 6, no,
         "The registry does not know an image.",
         "look at its name and tag; `--image` names another";
@@ -195,7 +195,7 @@ catalogue! {
         "`--image` names another";
     RegistryUnreachable "registry-unreachable" IMAGES, 6, retry,
         "A registry cannot be reached.",
-        "look at the network, its proxy and its DNS; without one: `docker save` elsewhere, `docker load` here";
+        "look at the network, its proxy and its DNS; without one: `sandbox images bundle FILE` elsewhere, `sandbox up --bundle FILE` here";
     RegistryDenied "registry-denied" IMAGES, 6, no,
         "A registry wants a login, or does not let this user pull.",
         "`docker login` with the registry's name";
@@ -211,6 +211,12 @@ catalogue! {
     ImageImport "image-import" IMAGES, 6, retry,
         "Images did not reach the node.",
         "`sandbox up --no-cache` goes without the machine's image store";
+    BundleInvalid "bundle-invalid" IMAGES, 6, no,
+        "A bundle of images is cut short, was changed, or is none; nothing of it was loaded.",
+        "copy it again, or make it anew where its images are: `sandbox images bundle FILE`";
+    BundleUnwritable "bundle-unwritable" IMAGES, 6, no,
+        "A bundle of images cannot be written.",
+        "it needs a folder that you can write, with room for all its images unpacked, some 0.7 GB";
 
     Apply "apply" APPLY, 8, no,
         "The Kubernetes API refused an object.",

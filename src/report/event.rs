@@ -111,7 +111,7 @@ pub enum Event {
     ImageProgress {
         /// The image, or what the set is for.
         image: String,
-        /// `pull` or `import`.
+        /// `pull`, `import`, `save`, `pack`, `check` or `load`.
         step: String,
         /// Bytes so far.
         bytes: u64,

@@ -37,6 +37,9 @@ fn the_command_reference_is_what_help_says() {
         &["logs"],
         &["images"],
         &["images", "list"],
+        &["images", "pull"],
+        &["images", "bundle"],
+        &["images", "load"],
         &["images", "prune"],
         &["kubeconfig"],
         &["credentials"],
@@ -74,4 +77,43 @@ fn every_exit_code_is_in_the_readme() {
 #[test]
 fn every_reason_is_documented() {
     compare("docs/reasons.md", &flyte_sandbox::reason::page());
+}
+
+/// The commands of `sandbox` that a file tells others to run, from the name on.
+fn told(path: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("there");
+    let lines = text.lines().flat_map(|line| line.split(['`', ';'])).map(str::trim);
+    let commands = lines.filter_map(|line| line.split_once("sandbox ").filter(|(before, _)| {
+        before.is_empty() || before.ends_with([' ', '/'])
+    }));
+    commands.map(|(_, command)| command.to_owned()).collect()
+}
+
+#[test]
+fn what_ci_is_told_to_run_there_is() {
+    let reference = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md")).expect("there");
+    let mut flags = 0;
+    for file in ["docs/ci.md", "action.yml"] {
+        for command in told(file) {
+            for flag in command.split_whitespace().filter(|word| word.starts_with("--")) {
+                let flag = flag.trim_end_matches([')', '.', ',']);
+                assert!(reference.contains(&format!("{flag} ")), "{file} says `sandbox {command}`; there is no {flag}");
+                flags += 1;
+            }
+        }
+    }
+    assert!(flags > 5, "{flags} flags found");
+}
+
+#[test]
+fn the_steps_of_the_action_are_shell() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("action.yml")).expect("there");
+    let action: serde_json::Value = serde_yaml::from_str(&text).expect("YAML");
+    let steps = action["runs"]["steps"].as_array().expect("steps");
+    let scripts: Vec<_> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
+    assert_eq!(scripts.len(), 3);
+    for script in scripts {
+        let checked = Command::new("bash").args(["-n", "-c", script]).status().expect("bash");
+        assert!(checked.success(), "{script}");
+    }
 }

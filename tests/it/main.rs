@@ -2,6 +2,7 @@
 
 mod apply;
 mod architecture;
+mod bundle;
 mod cluster;
 mod credentials;
 mod docker;

@@ -1,18 +1,23 @@
 //! `sandbox images`
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cli::args::{Images, ImagesList, Output};
-use crate::cli::session::{Ended, Session};
+use crate::cli::args::{Images, ImagesBundle, ImagesList, ImagesLoad, ImagesPull, Output};
+use crate::cli::session::{Ended, Session, Telling};
 use crate::failure::Failure;
 use crate::images::{self, Presence};
+use crate::lifecycle;
 use crate::manifest::ImageRef;
 
 pub(in crate::cli) fn run(session: &Session, args: &Images) -> Result<(), Ended> {
     match args {
         Images::List(args) => list(session, args),
+        Images::Pull(args) => pull(session, args),
+        Images::Bundle(args) => bundle(session, args),
+        Images::Load(args) => load(session, args),
         Images::Prune => prune(session),
     }
 }
@@ -57,6 +62,32 @@ fn shown(needed: &[Needed]) -> String {
         let _ = writeln!(text, "{state:6}  {purpose:9}  {image}");
     }
     text
+}
+
+fn pull(session: &Session, args: &ImagesPull) -> Result<(), Ended> {
+    let name = session.spec(&args.spec)?.spec.name;
+    session.narrate_plan(telling("images pull", &name, args.timeout), &args.spec, async |plan, run| {
+        lifecycle::pull(plan, &session.host(), run).await
+    })
+}
+
+fn bundle(session: &Session, args: &ImagesBundle) -> Result<(), Ended> {
+    let ImagesPull { spec, timeout } = &args.pull;
+    let name = session.spec(spec)?.spec.name;
+    session.narrate_plan(telling("images bundle", &name, *timeout), spec, async |plan, run| {
+        lifecycle::bundle(plan, &session.host(), &args.file, run).await
+    })
+}
+
+fn load(session: &Session, args: &ImagesLoad) -> Result<(), Ended> {
+    let name = session.name()?;
+    session.narrate(telling("images load", &name, args.timeout), async |run| {
+        lifecycle::load(&args.file, &session.host(), run).await
+    })
+}
+
+fn telling<'a>(command: &'static str, sandbox: &'a str, timeout: Duration) -> Telling<'a> {
+    Telling { command, sandbox, timeout, junit: None, in_full: false }
 }
 
 fn prune(session: &Session) -> Result<(), Ended> {

@@ -8,6 +8,7 @@ pub(super) mod down;
 pub(super) mod images;
 pub(super) mod kubeconfig;
 pub(super) mod logs;
+pub(super) mod man;
 pub(super) mod plan;
 pub(super) mod render;
 pub(super) mod schema;

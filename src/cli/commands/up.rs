@@ -10,7 +10,8 @@ pub(in crate::cli) fn run(session: &Session, args: &Up) -> Result<(), Ended> {
     let telling =
         Telling { command: "up", sandbox: &name, timeout: args.timeout, junit: args.junit.clone(), in_full: false };
     let executions = if args.full { Executions::All } else { Executions::First };
-    let options = Options { keep: args.keep, store: !args.no_cache, executions };
+    let bundle = args.bundle.as_deref();
+    let options = Options { keep: args.keep, bundle, store: !args.no_cache, executions };
     session
         .narrate_plan(telling, &args.spec, async |plan, run| lifecycle::up(plan, &session.host(), options, run).await)
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `life.rs` | from `up` to `down`, with all that comes between |
 //! | `in_the_way.rs` | what is found before anything is touched |
+//! | `bundle.rs` | images as one file |
 //! | `interrupted.rs` | runs that are stopped, politely and not |
 //! | `together.rs` | two sandboxes, and two runs on one |
 //! | `failing.rs` | k3d, nodes and images that fail |
 //! | `manifests.rs` | manifests of others |
 
+mod bundle;
 mod failing;
 mod in_the_way;
 mod interrupted;
@@ -27,6 +29,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         together::SCENARIOS,
         failing::SCENARIOS,
         manifests::SCENARIOS,
+        bundle::SCENARIOS,
     ]
     .concat()
 }

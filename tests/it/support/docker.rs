@@ -28,7 +28,11 @@ pub(crate) struct World {
     pub(crate) images: BTreeMap<String, String>,
     /// Images that a registry has, ids by canonical reference.
     pub(crate) registry: BTreeMap<String, String>,
-    /// Names of things whose removal is refused.
+    /// What `docker save` writes, whatever it is asked for.
+    pub(crate) saved: Vec<u8>,
+    /// How often something was loaded.
+    pub(crate) loads: usize,
+    /// Names of things whose removal is refused, and `load` where that is.
     pub(crate) stuck: BTreeSet<String>,
     /// Container logs by name.
     pub(crate) logs: BTreeMap<String, String>,
@@ -120,6 +124,8 @@ fn router(world: Shared) -> Router {
         .route("/networks/create", post(create_network))
         .route("/networks/{name}", get(network_named).delete(remove_network))
         .route("/images/create", post(pull))
+        .route("/images/get", get(save))
+        .route("/images/load", post(load))
         .route("/images/{*rest}", get(image))
         .with_state(world)
 }
@@ -333,8 +339,7 @@ async fn pull(State(world): State<Shared>, Query(query): Query<HashMap<String, S
     let Some(id) = world.registry.get(wanted).cloned() else {
         return refuse(StatusCode::NOT_FOUND, &format!("manifest for {wanted} not found"));
     };
-    let short = wanted.trim_start_matches("docker.io/").trim_start_matches("library/").to_owned();
-    world.images.insert(short, id);
+    world.images.insert(familiar(wanted).to_owned(), id);
     let lines = [
         json!({ "status": "Downloading", "id": "layer", "progressDetail": { "current": 5_000_000, "total": 10_000_000 } }),
         json!({ "status": "Pull complete", "id": "layer", "progressDetail": {} }),
@@ -342,9 +347,38 @@ async fn pull(State(world): State<Shared>, Query(query): Query<HashMap<String, S
     lines.map(|line| format!("{line}\n")).concat().into_response()
 }
 
+/// A name as the daemon keeps it.
+fn familiar(name: &str) -> &str {
+    name.trim_start_matches("docker.io/").trim_start_matches("library/")
+}
+
+async fn save(State(world): State<Shared>) -> Vec<u8> {
+    lock(&world).saved.clone()
+}
+
+/// Takes the images that the archive's list names; a request that ends before its body does takes none.
+async fn load(State(world): State<Shared>, archive: axum::body::Bytes) -> Response {
+    let mut world = lock(&world);
+    world.loads += 1;
+    if world.stuck.contains("load") {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "there is no room");
+    }
+    let mut archive = tar::Archive::new(&archive[..]);
+    let mut entries = archive.entries().expect("an archive").map(|entry| entry.expect("an entry"));
+    let list = entries.find(|entry| entry.path_bytes()[..] == *b"manifest.json").expect("a list");
+    let list: Vec<Value> = serde_json::from_reader(list).expect("JSON");
+    for image in list {
+        let id = image["Config"].as_str().expect("a path").replace("blobs/sha256/", "sha256:");
+        let name = image["RepoTags"][0].as_str().expect("a name");
+        world.images.insert(familiar(name).to_owned(), id);
+    }
+    Json(json!({ "stream": "Loaded" })).into_response()
+}
+
 async fn image(State(world): State<Shared>, Path(rest): Path<String>) -> Response {
     let world = lock(&world);
-    match rest.strip_suffix("/json").and_then(|name| world.images.get(name)) {
+    let name = rest.strip_suffix("/json").map(familiar);
+    match name.and_then(|name| world.images.get(name)) {
         Some(id) => Json(json!({ "Id": id, "Size": 1000 })).into_response(),
         None => missing(),
     }

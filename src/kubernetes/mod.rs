@@ -20,6 +20,7 @@ mod logs;
 mod normalise;
 mod request;
 
+pub(crate) use answer::persist;
 pub use apply::apply;
 pub use client::client;
 pub use inventory::{Inventory, find, prune, save};

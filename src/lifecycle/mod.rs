@@ -5,16 +5,24 @@
 //! | `up.rs` | from whatever there is to a proven sandbox |
 //! | `ground.rs` | what it stands on: Docker, k3d, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
+//! | `registration.rs` | admin's list of projects, brought to what the spec says |
+//! | `retire.rs` | the end of workflow namespaces |
+//! | `projects.rs` | projects that come and go while the sandbox runs |
+//! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `undo.rs` | what a failed `up` takes back, and what it keeps for a look |
 //! | `down.rs` | removal |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
 //! | `status.rs` | what there is, as data |
 //! | `endpoints.rs` | where to go |
 
+mod compare;
 mod converge;
 mod down;
 mod endpoints;
 mod ground;
+mod projects;
+mod registration;
+mod retire;
 mod running;
 mod status;
 mod undo;
@@ -23,7 +31,10 @@ mod up;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use compare::compare;
+pub use converge::{foundation, workloads};
 pub use down::down;
+pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};
 pub use up::{doctor, smoke, up};

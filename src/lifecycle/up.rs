@@ -6,7 +6,7 @@ use kube::Client;
 
 use super::ground::{self, Ground};
 use super::running::Running;
-use super::{Done, Host, Options, converge, endpoints, undo};
+use super::{Done, Host, Options, converge, endpoints, registration, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
 use crate::failure::{Failure, Reason};
 use crate::images::{self, Claim, Presence};
@@ -93,6 +93,7 @@ async fn is_unchanged(
         Ok(((), cluster.outcome, summary(plan, ground)))
     })
     .await?;
+    registration::reconcile(&running.client, &plan.spec, run).await?;
     prove(&plan.spec, running.client, SETTLED, executions, run).await?;
     Ok(true)
 }
@@ -177,7 +178,7 @@ async fn images(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> 
     .await
 }
 
-async fn prove(
+pub(super) async fn prove(
     spec: &Spec,
     client: Client,
     budget: Duration,

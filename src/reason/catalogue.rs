@@ -283,6 +283,10 @@ catalogue! {
         "Workloads did not become ready in time, with no clear cause.",
         "a machine that is busy with other things may need longer: `--timeout` gives it more";
 
+    Registration "registration" ROLLOUT, 9, retry,
+        "Admin does not register a project, or archive one.",
+        "`sandbox logs flyteadmin` shows what it says; the same command goes on from what is there";
+
     Smoke "smoke" SMOKE, 10, no,
         "What runs does not behave as Flyte should.",
         "`sandbox smoke` asks again; `sandbox logs` shows what a component says";

@@ -8,6 +8,7 @@ mod docs;
 mod execution;
 mod images;
 mod preflight;
+mod projects;
 mod rollout;
 mod smoke;
 mod support;

@@ -1,6 +1,7 @@
 //! One file per command: what it does with its flags.
 
 pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod credentials;
 pub(super) mod doctor;
 pub(super) mod down;
@@ -8,6 +9,7 @@ pub(super) mod images;
 pub(super) mod kubeconfig;
 pub(super) mod logs;
 pub(super) mod plan;
+pub(super) mod project;
 pub(super) mod render;
 pub(super) mod schema;
 pub(super) mod smoke;

@@ -7,6 +7,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 NEXTEST_VERSION=0.9.143
 DENY_VERSION=0.20.2
+FUZZ_VERSION=0.13.2
 TOOLS=${SANDBOX_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flyte-sandbox/tools}
 export PATH="$TOOLS/bin:$HOME/.cargo/bin:$PATH"
 
@@ -24,6 +25,13 @@ need_cc() {
   have apt-get || die "no C compiler is here; install one"
   note "installing: gcc, from Debian"
   as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev >/dev/null
+}
+
+need_cxx() {
+  have c++ && return
+  have apt-get || die "no C++ compiler is here; install one"
+  note "installing: g++, from Debian"
+  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq g++ >/dev/null
 }
 
 # need_tool CRATE VERSION: a cargo subcommand, built without optimisation, which is faster in all for one run of it.

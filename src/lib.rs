@@ -21,6 +21,7 @@
 //! | [`rollout`] | when a workload is ready, and what it waits for until then | pure reducer, thin wait |
 //! | [`smoke`] | proof that what runs is a Flyte, and that it may do no more than it must | effect |
 //! | [`report`] | one event stream and its views | fold |
+//! | [`evidence`] | what a failure leaves to read, saved before it is undone | reads, writes its own folder |
 //! | [`lifecycle`] | the stages in order: `up`, `down`, `status` | effect |
 //! | [`reason`] | why a run fails: one catalogue, and the words it is recognised by | pure |
 //! | [`cli`] | the only user of argv, environment, streams and exit codes | edge |
@@ -30,6 +31,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod docker;
+pub mod evidence;
 pub mod failure;
 pub mod images;
 pub mod kubernetes;

@@ -1,11 +1,12 @@
-//! Other people's programs: run with an explicit environment, heard line by line, and never outliving us.
+//! Other people's programs: run with an explicit environment, heard line by line, and never outliving us. However much
+//! one writes, what is kept of it is bounded.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::failure::{Failure, Reason};
@@ -13,6 +14,12 @@ use crate::run::Run;
 
 /// Lines of a failed program's output that a failure shows.
 const TAIL: usize = 20;
+/// Lines of each stream that are kept, the newest.
+const KEPT: usize = 1000;
+/// Bytes of a line that are kept, the first.
+const LINE: usize = 4096;
+/// Lines that are told while a program works. One that writes more is still heard, but nobody could read along.
+const TOLD: usize = 5000;
 
 /// A program and the only variables it sees.
 #[derive(Debug, Clone)]
@@ -22,7 +29,7 @@ pub struct Tool {
     reason: Reason,
 }
 
-/// What a program that succeeded wrote.
+/// What a program that succeeded wrote: the newest lines, where it wrote many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     /// Standard output.
@@ -55,14 +62,17 @@ impl Tool {
         &self.program
     }
 
-    /// Runs it to its end, telling `line` everything it writes. Dropping the future kills it and its children.
+    /// Runs it to its end, telling `line` what it writes and keeping that in the run's memory. Dropping the future kills
+    /// it and its children.
     ///
     /// # Errors
     /// When it cannot be started, exits with anything but zero, or does not end before the run's deadline or
     /// cancellation; with the tail of what it wrote.
     pub async fn run(&self, args: &[String], run: &Run, mut line: impl FnMut(&str)) -> Result<Written, Failure> {
         let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let failure = |what: &str| Failure::new(self.reason, format!("{what} `{name} {}`", args.join(" ")));
+        let command = format!("{name} {}", args.join(" "));
+        let failure = |what: &str| Failure::new(self.reason, format!("{what} `{command}`"));
+        run.report.hear(format!("$ {command}"));
         tracing::debug!(program = %self.program.display(), ?args, "start");
         let mut child = Command::new(&self.program)
             .args(args)
@@ -78,7 +88,14 @@ impl Tool {
         let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
         let mut written = Written::default();
         let ended = {
-            let listened = listen(&mut child, &mut written, &mut line);
+            let mut told = 0;
+            let listened = listen(&mut child, &mut written, |said| {
+                run.report.hear(plain(said));
+                told += 1;
+                if told <= TOLD {
+                    line(said);
+                }
+            });
             tokio::select! {
                 biased;
                 () = run.cancel.cancelled() => return Err(Failure::new(Reason::Interrupted, "stopped on request")),
@@ -86,7 +103,6 @@ impl Tool {
                 ended = listened => Some(ended),
             }
         };
-        let tail = |written: &Written| tail(&written.stdout, &written.stderr);
         match ended {
             None => Err(failure("gave up waiting for").because("it did not end in time").evidence(tail(&written))),
             Some(Err(error)) => Err(failure("cannot listen to").caused_by(&error)),
@@ -104,9 +120,9 @@ impl Tool {
     }
 }
 
-async fn listen(child: &mut Child, written: &mut Written, line: &mut impl FnMut(&str)) -> std::io::Result<ExitStatus> {
-    let mut stdout = child.stdout.take().map(lines);
-    let mut stderr = child.stderr.take().map(lines);
+async fn listen(child: &mut Child, written: &mut Written, mut line: impl FnMut(&str)) -> std::io::Result<ExitStatus> {
+    let mut stdout = child.stdout.take().map(Lines::of);
+    let mut stderr = child.stderr.take().map(Lines::of);
     while stdout.is_some() || stderr.is_some() {
         let (said, kept) = tokio::select! {
             said = next(&mut stdout) => (said?, &mut written.stdout),
@@ -115,28 +131,58 @@ async fn listen(child: &mut Child, written: &mut Written, line: &mut impl FnMut(
         if let Some(said) = said {
             tracing::debug!("{said}");
             line(&said);
+            if kept.len() == KEPT {
+                kept.remove(0);
+            }
             kept.push(said);
         }
     }
     child.wait().await
 }
 
-fn lines<R: AsyncRead + Unpin>(stream: R) -> Lines<BufReader<R>> {
-    BufReader::new(stream).lines()
+/// A stream by lines. Of a line without an end only the beginning is kept; what is not UTF-8 is marked as such.
+struct Lines<R> {
+    from: BufReader<R>,
+    line: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    fn of(stream: R) -> Self {
+        Self { from: BufReader::new(stream), line: Vec::new() }
+    }
+
+    /// The next line; none at the end. Nothing is lost when the future is dropped.
+    async fn next(&mut self) -> std::io::Result<Option<String>> {
+        loop {
+            let read = self.from.fill_buf().await?;
+            let end = read.iter().position(|byte| *byte == b'\n');
+            let part = &read[..end.unwrap_or(read.len())];
+            let room = LINE.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            let (used, ended) = (part.len() + usize::from(end.is_some()), end.is_some() || read.is_empty());
+            self.from.consume(used);
+            if ended {
+                let line = String::from_utf8_lossy(&self.line).trim_end_matches('\r').to_owned();
+                let is_last = used == 0;
+                self.line.clear();
+                return Ok(if is_last && line.is_empty() { None } else { Some(line) });
+            }
+        }
+    }
 }
 
 /// The stream's next line; at its end the stream is taken away, and one that was taken away never answers.
-async fn next<R: AsyncRead + Unpin>(stream: &mut Option<Lines<BufReader<R>>>) -> std::io::Result<Option<String>> {
+async fn next<R: AsyncRead + Unpin>(stream: &mut Option<Lines<R>>) -> std::io::Result<Option<String>> {
     let Some(open) = stream else { return std::future::pending().await };
-    let said = open.next_line().await?;
+    let said = open.next().await?;
     if said.is_none() {
         *stream = None;
     }
     Ok(said)
 }
 
-fn tail(stdout: &[String], stderr: &[String]) -> Vec<String> {
-    let all: Vec<String> = stdout.iter().chain(stderr).map(|line| plain(line)).collect();
+fn tail(written: &Written) -> Vec<String> {
+    let all: Vec<String> = written.stdout.iter().chain(&written.stderr).map(|line| plain(line)).collect();
     all[all.len().saturating_sub(TAIL)..].to_vec()
 }
 
@@ -209,6 +255,26 @@ mod tests {
         let args = script("printf '\\033[31mFATA\\033[0m no room\\n' >&2; exit 3");
         let failure = shell(&[]).run(&args, &run(Duration::from_secs(20)), |_| ()).await.expect_err("exit 3");
         assert_eq!(failure.causes, ["exit status: 3", "FATA no room"]);
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_heard_to_its_end_and_its_newest_lines_are_kept() {
+        let run = run(Duration::from_secs(60));
+        let mut told = 0;
+        let args = script("i=0; while [ $i -lt 6000 ]; do echo $i; i=$((i+1)); done");
+        let written = shell(&[]).run(&args, &run, |_| told += 1).await.expect("success");
+        assert_eq!((written.stdout.len(), told), (KEPT, TOLD));
+        assert_eq!(written.stdout.last().map(String::as_str), Some("5999"));
+        let heard = run.report.heard();
+        assert!(heard.len() < 6000 && heard.last().is_some_and(|(_, line)| line == "5999"), "{}", heard.len());
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_or_of_other_bytes_fails_nothing_and_fills_nothing() {
+        let args = script(r"head -c 3000000 /dev/zero | tr '\0' x; printf '\n\377\000b\r\n\nlast'");
+        let written = shell(&[]).run(&args, &run(Duration::from_secs(60)), |_| ()).await.expect("success");
+        let lines: Vec<_> = written.stdout.iter().map(String::as_str).collect();
+        assert_eq!(lines, [&"x".repeat(LINE), "\u{fffd}\0b", "", "last"]);
     }
 
     #[tokio::test]

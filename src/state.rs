@@ -85,7 +85,8 @@ impl StateRoot {
     /// # Errors
     /// [`Reason::StateUnwritable`]: there is none, and none can be kept.
     pub fn machine_key(&self) -> Result<MachineKey, Failure> {
-        let path = self.0.join("key");
+        // A dot is in no sandbox's name, so none has its folder there.
+        let path = self.0.join("machine.key");
         let made = || {
             private_folder(&self.0)?;
             make_key(&path)
@@ -267,7 +268,7 @@ mod tests {
         for folder in [root.path(), state.path()] {
             assert_eq!(mode(folder), 0o700, "{}", folder.display());
         }
-        for file in [state.kubeconfig(), root.path().join("key")] {
+        for file in [state.kubeconfig(), root.path().join("machine.key")] {
             assert_eq!(mode(&file), 0o600, "{}", file.display());
         }
     }
@@ -278,8 +279,8 @@ mod tests {
         let root = StateRoot::new(folder.path().join("state"));
         for before in [None, Some("a key that lost its end")] {
             if let Some(text) = before {
-                fs::write(root.path().join("key"), text).expect("written");
-                fs::write(root.path().join("key.partial"), "of a run that was killed").expect("written");
+                fs::write(root.path().join("machine.key"), text).expect("written");
+                fs::write(root.path().join("machine.partial"), "of a run that was killed").expect("written");
             }
             let keys: Vec<_> = std::thread::scope(|scope| {
                 let runs: Vec<_> = (0..8).map(|_| scope.spawn(|| root.machine_key().expect("a key"))).collect();
@@ -287,7 +288,7 @@ mod tests {
             });
             let kept = root.machine_key().expect("a key");
             assert!(keys.iter().all(|key| *key == kept && *key != MachineKey::default()));
-            assert_eq!(names(root.path()), ["key"]);
+            assert_eq!(names(root.path()), ["machine.key"]);
         }
     }
 

@@ -8,8 +8,9 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_saphyr::Options;
 pub use serde_saphyr::Spanned;
+use serde_saphyr::options::AliasLimits;
+use serde_saphyr::{Budget, Options};
 
 /// YAML that cannot be read, with the place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,8 +56,18 @@ impl From<serde_saphyr::Error> for YamlError {
     }
 }
 
+/// What stands in a text is bounded by the text, which is read up to a limit: ten thousand objects are no mistake.
+fn budget() -> Option<Budget> {
+    serde_saphyr::budget! { max_documents: 50_000, max_nodes: 2_000_000, max_events: 5_000_000, max_merge_keys: 1_000 }
+}
+
+/// What aliases make of a text is not bounded by it; real files repeat little.
+fn alias_limits() -> AliasLimits {
+    serde_saphyr::alias_limits! { max_total_replayed_events: 50_000 }
+}
+
 fn manifest_options() -> Options {
-    serde_saphyr::options! { legacy_octal_numbers: true }
+    serde_saphyr::options! { legacy_octal_numbers: true, budget: budget(), alias_limits: alias_limits() }
 }
 
 /// The documents of a manifest stream; empty ones are left out.
@@ -82,7 +93,8 @@ pub fn document(text: &str) -> Result<Value, YamlError> {
 /// # Errors
 /// As [`documents`], and whatever the type rejects.
 pub fn typed<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
-    Ok(serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })?)
+    let options = serde_saphyr::options! { strict_booleans: true, budget: budget(), alias_limits: alias_limits() };
+    Ok(serde_saphyr::from_str_with_options(text, options)?)
 }
 
 /// Writes a value so that YAML 1.1 and 1.2 readers both get it back.
@@ -147,6 +159,41 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
         }
         document(&text).expect_err("10^12 scalars");
+        typed::<Value>(&text).expect_err("10^12 scalars");
+    }
+
+    #[test]
+    fn merge_key_bombs_are_refused_long_before_they_are_a_wait() {
+        let mut text = "a0: &a0 {k0: 1}\n".to_owned();
+        for level in 1..9 {
+            let previous = vec![format!("*a{}", level - 1); 4].join(", ");
+            text.push_str(&format!("a{level}: &a{level} {{<<: [{previous}], k{level}: *a{}}}\n", level - 1));
+        }
+        let error = document(&text).expect_err("some 4^9 keys");
+        assert!(error.line <= 7, "given up at {error}");
+    }
+
+    #[test]
+    fn ten_thousand_objects_are_read() {
+        let object =
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: {a: b, c: d}\ndata: {e: f}\n---\n";
+        assert_eq!(documents(&object.repeat(10_000)).expect("valid").len(), 10_000);
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_refused() {
+        for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", ""), ("? ", "")] {
+            let text = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+            document(&text).expect_err("deeper than any stack");
+        }
+    }
+
+    #[test]
+    fn numbers_that_json_has_not_are_refused_or_kept() {
+        for text in ["1e999", "-1e999", ".inf", ".nan", "1e99999999999999999999"] {
+            document(text).expect_err("no number in JSON");
+        }
+        assert_eq!(document("18446744073709551615").expect("fits"), json!(u64::MAX));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Smoke(Smoke),
     /// Look for what would stand in the way of `up`
     Doctor(Doctor),
+    /// Save all there is to know about the sandbox, secrets masked
+    Diagnose(Diagnose),
     /// Print what `up` would do
     Plan(Plan),
     /// Print the manifests that `up` would apply
@@ -181,6 +183,15 @@ pub(crate) struct Smoke {
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diagnose {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+    /// Pack it into one file, too: FILE, or the folder's name with .tar.zst
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) archive: Option<Option<PathBuf>>,
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Reason};
 use crate::manifest::{Bundle, Source};
 use crate::spec::{self, Domain, Given, Layer, MachineKey, Origin, Problem, Resolved, Secret, UPSTREAM};
 
-/// The most manifest text that is read: upstream's has 140 KB.
+/// The most text that is read in all, in bytes: upstream's manifests have 140 KB.
 const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// The spec, from all its layers. The machine's key is read, and made, only where a secret is derived from it.
@@ -61,15 +61,17 @@ pub(crate) fn bundle(flags: &SpecFlags) -> Result<Bundle, Failure> {
     let unreadable = |path: &Path, error: std::io::Error| {
         Failure::new(Reason::Usage, "cannot read the manifests").on(path.display()).because(error)
     };
+    let mut left = MANIFEST_LIMIT;
     let mut sources = Vec::new();
     if path.as_os_str() == "-" {
         sources.push(Source {
             name: "standard input".to_owned(),
-            text: read_text(std::io::stdin().lock()).map_err(|error| unreadable(path, error))?,
+            text: read_text(std::io::stdin().lock(), &mut left).map_err(|error| unreadable(path, error))?,
         });
     } else {
         for file in manifest_files(path).map_err(|error| unreadable(path, error))? {
-            let text = fs::File::open(&file).and_then(read_text).map_err(|error| unreadable(&file, error))?;
+            let text = fs::File::open(&file).and_then(|open| read_text(open, &mut left));
+            let text = text.map_err(|error| unreadable(&file, error))?;
             sources.push(Source { name: file.display().to_string(), text });
         }
     }
@@ -77,12 +79,13 @@ pub(crate) fn bundle(flags: &SpecFlags) -> Result<Bundle, Failure> {
         .map_err(|error| Failure::new(Reason::Manifests, "cannot use the manifests").caused_by(&error))
 }
 
-fn read_text(from: impl Read) -> std::io::Result<String> {
+/// Text of what may be `left`, which becomes less by it.
+fn read_text(from: impl Read, left: &mut u64) -> std::io::Result<String> {
     let mut text = String::new();
-    from.take(MANIFEST_LIMIT + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MANIFEST_LIMIT {
-        return Err(std::io::Error::other(format!("it is larger than {} MiB", MANIFEST_LIMIT >> 20)));
-    }
+    from.take(*left + 1).read_to_string(&mut text)?;
+    *left = left
+        .checked_sub(text.len() as u64)
+        .ok_or_else(|| std::io::Error::other(format!("all that is read may have {} MiB", MANIFEST_LIMIT >> 20)))?;
     Ok(text)
 }
 
@@ -94,9 +97,14 @@ fn manifest_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path)? {
         let file = entry?.path();
-        if file.extension().is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json") {
-            files.push(file);
+        if !file.extension().is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json") {
+            continue;
         }
+        // A pipe among files would be waited for without an end.
+        if fs::metadata(&file).is_ok_and(|there| !there.is_file()) {
+            return Err(std::io::Error::other(format!("{} in it is not a file", file.display())));
+        }
+        files.push(file);
     }
     files.sort();
     Ok(files)
@@ -109,7 +117,7 @@ fn spec_file(global: &Global, environment: &Environment) -> Result<Option<(Strin
         None => (environment.here.join("sandbox.yaml"), false),
     };
     let shown = path.strip_prefix(&environment.here).unwrap_or(&path).display().to_string();
-    match fs::read_to_string(&path) {
+    match fs::File::open(&path).and_then(|file| read_text(file, &mut { MANIFEST_LIMIT })) {
         Ok(text) => Ok(Some((shown, text))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(None),
         Err(error) => Err(Failure::new(Reason::Usage, "cannot read the spec").on(shown).because(error)),

@@ -48,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Down(args) => commands::down::run(&session, args),
         Command::Status(args) => commands::status::run(&session, args),
         Command::Smoke(args) => commands::smoke::run(&session, args),
+        Command::Diagnose(args) => commands::diagnose::run(&session, args),
         Command::Doctor(args) => commands::doctor::run(&session, args),
         Command::Plan(args) => commands::plan::run(&session, args),
         Command::Render(args) => commands::render::run(&session, args),

@@ -188,6 +188,7 @@ impl Session {
         let started = Instant::now();
         runtime()?.block_on(async {
             let (report, events) = Reporter::channel();
+            let events = report::with_stalls(events);
             let shown = tokio::spawn(report::drive(events, self.views(telling.junit, telling.in_full)));
             let cancel = CancellationToken::new();
             tokio::spawn(interrupt::watch(cancel.clone(), telling.sandbox.to_owned()));

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::docker::{ContainerState, Docker};
+use crate::docker::{ContainerState, Docker, Inspected};
 use crate::failure::{Failure, Reason};
 use crate::process::{log_message, plain};
 use crate::reason::Speaker;
@@ -14,6 +14,11 @@ const LOOK: Duration = Duration::from_millis(300);
 const LOG_LOOKS: u32 = 3;
 const LOG: usize = 200;
 const EVIDENCE: usize = 15;
+
+/// What a process exits with that SIGKILL ended: the kernel's, for lack of memory, or somebody's `docker kill`.
+const KILLED: i64 = 137;
+/// What a node that somebody stopped ends with: by itself, by SIGTERM, or by SIGKILL when that took too long.
+const STOPPED: &[i64] = &[0, 143, KILLED];
 
 /// Ends only when the node has gone down, with the failure to report. A node that is not there yet is waited for.
 pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
@@ -29,12 +34,12 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                     *baseline.get_or_insert(if seen.state == ContainerState::Running { seen.restarts } else { 0 });
                 let down = matches!(seen.state, ContainerState::Exited | ContainerState::Restarting);
                 if down || seen.restarts > before {
-                    return explain(docker, node, seen.exit_code).await;
+                    return explain(docker, node, &seen).await;
                 }
                 if look.is_multiple_of(LOG_LOOKS) {
                     let log = docker.logs_since(node, LOG, since).await.unwrap_or_default();
                     if log.iter().any(|line| is_fatal(line) || is_usage(line)) {
-                        return describe(node, "k3s has ended", &log);
+                        return describe(Reason::NodeCrash, node, "k3s has ended", &log);
                     }
                 }
             }
@@ -50,18 +55,43 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
 }
 
 /// Why the node went down, from its log.
-pub(super) async fn explain(docker: &Docker, node: &str, exit_code: i64) -> Failure {
+pub(super) async fn explain(docker: &Docker, node: &str, seen: &Inspected) -> Failure {
     let log = docker.logs(node, LOG).await.unwrap_or_default();
-    describe(node, &format!("k3s ended with exit code {exit_code}"), &log)
+    let (reason, what) = ended(seen, &log);
+    describe(reason, node, &what, &log)
 }
 
-fn describe(node: &str, what: &str, log: &[String]) -> Failure {
-    let failure = Failure::new(Reason::NodeCrash, "the node does not stay up")
+/// How a node ended. One that ended by itself is started again by its restart policy; one that stays down was stopped.
+fn ended(seen: &Inspected, log: &[String]) -> (Reason, String) {
+    let stays_down = seen.state == ContainerState::Exited;
+    if seen.out_of_memory || (seen.exit_code == KILLED && !stays_down) {
+        return (Reason::NodeMemory, "the kernel killed it for lack of memory".to_owned());
+    }
+    let complains = log.iter().any(|line| is_fatal(line) || is_usage(line));
+    if stays_down && STOPPED.contains(&seen.exit_code) && !complains {
+        return (Reason::NodeRemoved, format!("somebody stopped it; it ended with exit code {}", seen.exit_code));
+    }
+    (Reason::NodeCrash, format!("k3s ended with exit code {}", seen.exit_code))
+}
+
+/// The failure that a node's log tells.
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "fuzzed from outside"))]
+pub fn describe(reason: Reason, node: &str, what: &str, log: &[String]) -> Failure {
+    let failure = Failure::new(reason, "the node does not stay up")
         .on(format!("container {node}"))
         .because(what)
-        .evidence(relevant(log));
+        .evidence(relevant(log))
+        .hint(format!("`docker logs {node}` shows all that it wrote"));
+    // What a node wrote that something else ended is no cause.
+    if reason != Reason::NodeCrash {
+        return failure.hint(reason.entry().remedy);
+    }
     let failure = cause(log).into_iter().fold(failure, |failure, cause| failure.because(cause));
-    failure.recognised(Speaker::K3s).hint(format!("`docker logs {node}` shows all that it wrote"))
+    let failure = failure.recognised(Speaker::K3s);
+    match failure.reason {
+        Reason::NodeCrash => failure,
+        known => failure.hint(known.entry().remedy),
+    }
 }
 
 /// The line that says why k3s ended: a fatal one, or else an unknown flag, or else its last error.
@@ -124,6 +154,39 @@ mod tests {
         let log =
             log(&["Incorrect Usage. flag provided but not defined: -no-such", "", "USAGE:", "   k3s server [OPTIONS]"]);
         assert_eq!(cause(&log).as_deref(), Some("Incorrect Usage. flag provided but not defined: -no-such"));
+    }
+
+    #[test]
+    fn a_node_that_was_killed_or_stopped_is_told_from_one_that_ended_by_itself() {
+        use ContainerState::{Exited, Restarting};
+        let fatal = r#"time="t" level=fatal msg="no""#;
+        for (state, exit_code, out_of_memory, line, reason) in [
+            (Restarting, 1, false, "", Reason::NodeCrash),
+            (Exited, 1, false, "", Reason::NodeCrash),
+            (Exited, 0, false, fatal, Reason::NodeCrash),
+            (Exited, 1, true, fatal, Reason::NodeMemory),
+            (Restarting, 137, false, "", Reason::NodeMemory),
+            (Exited, 137, true, "", Reason::NodeMemory),
+            (Exited, 137, false, "", Reason::NodeRemoved),
+            (Exited, 0, false, "", Reason::NodeRemoved),
+        ] {
+            let seen = Inspected { state, exit_code, out_of_memory, ..Inspected::default() };
+            assert_eq!(ended(&seen, &log(&[line])).0, reason, "{state:?} {exit_code} {out_of_memory} {line}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_k3s_words_is_the_reason_and_comes_with_its_way_out() {
+        let failure = describe(
+            Reason::NodeCrash,
+            "n",
+            "k3s ended with exit code 1",
+            &log(&[r#"time="t" level=fatal msg="failed to find memory cgroup (v2)""#]),
+        );
+        assert_eq!(failure.reason, Reason::NodeCgroup);
+        assert_eq!(failure.hints.last().map(String::as_str), Some(Reason::NodeCgroup.entry().remedy));
+        let unknown = describe(Reason::NodeCrash, "n", "k3s ended", &log(&[r#"time="t" level=fatal msg="a new one""#]));
+        assert_eq!((unknown.reason, unknown.causes[1].as_str()), (Reason::NodeCrash, "a new one"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::run::Run;
 
 const LOOK: Duration = Duration::from_millis(250);
 const ANSWER: Duration = Duration::from_secs(2);
+/// CoreDNS is ready some ten seconds after the node where its image is there, and waits for nothing else.
 const BUDGET: Duration = Duration::from_secs(120);
 const NAMESPACE: &str = "kube-system";
 
@@ -40,6 +41,7 @@ pub async fn wait_for_dns(cluster: &Cluster, run: &Run) -> Result<(), Failure> {
         if deadline.remaining().is_zero() {
             return Err(Failure::new(Reason::ClusterNotReady, "names do not resolve in the cluster")
                 .on(format!("deployment {NAMESPACE}/coredns"))
+                .because(deadline.over())
                 .because(missing));
         }
         tokio::time::sleep(LOOK).await;

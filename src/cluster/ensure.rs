@@ -1,5 +1,7 @@
 //! From whatever there is to a cluster that is ready.
 
+use std::future::pending;
+
 use super::k3d::K3d;
 use super::node::{NodeState, delete, state};
 use super::plan::{API_PORT, ClusterPlan};
@@ -27,8 +29,8 @@ pub struct Cluster {
 /// into; [`delete`] removes it.
 ///
 /// # Errors
-/// [`Reason::Preflight`] when a cluster of this name is there that is not ours or not as planned;
-/// [`Reason::K3d`], [`Reason::NodeCrash`], [`Reason::ClusterNotReady`], [`Reason::Docker`], [`Reason::Interrupted`].
+/// [`Reason::NameTaken`] when a cluster of this name is there that is not ours, [`Reason::SandboxDiffers`] when it is
+/// not as planned; any of k3d's, of the node's, of the cluster's and of Docker's; [`Reason::Interrupted`].
 pub async fn ensure(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
     let work = async {
         match state(docker, &plan.name).await? {
@@ -45,9 +47,11 @@ pub async fn ensure(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -
                 let kubeconfig = settle(docker, plan, api_port, run).await?;
                 Ok(cluster(plan, kubeconfig, api_port, Outcome::Unchanged))
             }
-            NodeState::Restarting { exit_code, .. } => Err(crash::explain(docker, &plan.node(), exit_code)
-                .await
-                .hint(format!("`sandbox down --name {}` removes it", plan.name))),
+            NodeState::Restarting { .. } => {
+                let node = docker.container(&plan.node()).await?.ok_or_else(|| removed(plan))?;
+                let failure = crash::explain(docker, &plan.node(), &node).await;
+                Err(failure.hint(format!("`sandbox down --name {}` removes it", plan.name)))
+            }
             NodeState::Foreign => {
                 Err(Failure::new(Reason::NameTaken, "a k3d cluster of this name is there, and it is not ours")
                     .on(format!("cluster {}", plan.name))
@@ -74,9 +78,12 @@ async fn create(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Re
     };
     let node = plan.node();
     let made = async {
-        k3d.create(plan, api_port, run).await?;
-        match state(docker, &plan.name).await? {
-            NodeState::Absent => {
+        let created = k3d.create(plan, api_port, run).await;
+        match (created, state(docker, &plan.name).await) {
+            // k3d waits for the node, and so does `ready`, which knows what the node itself waits for.
+            (Err(failure), Ok(NodeState::Running)) if failure.reason == Reason::K3dTimeout => pending().await,
+            (Err(failure), _) | (Ok(()), Err(failure)) => Err(failure),
+            (Ok(()), Ok(NodeState::Absent)) => {
                 Err(Failure::new(Reason::K3dLied, "k3d said that it made the cluster, and there is no node")
                     .on(format!("container {node}")))
             }
@@ -106,8 +113,7 @@ async fn settle(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -
 async fn unchanged(docker: &Docker, plan: &ClusterPlan) -> Result<u16, Failure> {
     let (node, image) = (plan.node(), &plan.node_image);
     let (node, image) = tokio::try_join!(docker.container(&node), docker.image(image))?;
-    let node =
-        node.ok_or_else(|| Failure::new(Reason::NodeRemoved, "the node was removed meanwhile").on(plan.node()))?;
+    let node = node.ok_or_else(|| removed(plan))?;
     let differences = differences(plan, &node, image.map(|image| image.id).as_deref());
     let api_port = node.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
     match (differences.as_slice(), api_port) {
@@ -121,6 +127,10 @@ async fn unchanged(docker: &Docker, plan: &ClusterPlan) -> Result<u16, Failure> 
                 .hint("`--name` chooses another name, so that both can be there"))
         }
     }
+}
+
+fn removed(plan: &ClusterPlan) -> Failure {
+    Failure::new(Reason::NodeRemoved, "the node was removed meanwhile").on(format!("container {}", plan.node()))
 }
 
 fn differences(plan: &ClusterPlan, node: &Inspected, image_id: Option<&str>) -> Vec<String> {
@@ -157,8 +167,6 @@ fn free_port() -> Result<u16, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::cluster::plan::PortMapping;
     use crate::docker::{ContainerState, PublishedPort};
@@ -177,13 +185,9 @@ mod tests {
         let port = |&(host, container): &(u16, u16)| PublishedPort { address: "127.0.0.1".into(), host, container };
         Inspected {
             state: ContainerState::Running,
-            labels: BTreeMap::new(),
-            restarts: 0,
-            exit_code: 0,
-            error: String::new(),
             ports: ports.iter().map(port).collect(),
             image_id: "sha256:1".into(),
-            mounts: BTreeMap::new(),
+            ..Inspected::default()
         }
     }
 

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::dialect::Dialect;
 use super::plan::ClusterPlan;
 use crate::failure::{Failure, Reason};
 use crate::process::{Tool, log_message as message};
+use crate::reason::Speaker;
 use crate::report::Stage;
 use crate::run::Run;
+
+/// A k3d tells its version within milliseconds; one that takes so long is none.
+const VERSION: Duration = Duration::from_secs(5);
 
 /// A k3d version. A development build is taken for the newest of its major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +85,8 @@ impl K3d {
     /// (a kubeconfig it must not share with the user's, temporary files it forgets) go to `scratch`, which must exist.
     ///
     /// # Errors
-    /// [`Reason::K3d`] when there is none, or none that can be used.
+    /// [`Reason::K3dAbsent`] when there is none, [`Reason::K3dUnusable`] when it is none that can be used or it does not
+    /// tell its version within seconds.
     pub async fn find(
         env: &BTreeMap<String, String>,
         docker_host: &str,
@@ -92,8 +98,13 @@ impl K3d {
             Failure::new(Reason::K3dAbsent, "k3d is not installed").because("no `k3d` on the PATH").hint(install)
         })?;
         let env = surroundings(env, docker_host, scratch);
+        let shortly = Run { deadline: run.deadline.at_most(VERSION), ..run.clone() };
+        let asked = Tool::new(&path, env.clone(), Reason::K3dUnusable);
         let written =
-            Tool::new(&path, env.clone(), Reason::K3dUnusable).run(&["version".to_owned()], run, |_| ()).await?;
+            asked.run(&["version".to_owned()], &shortly, |_| ()).await.map_err(|failure| match failure.reason {
+                Reason::K3dUnusable => failure.on(path.display()).hint(install),
+                _ => failure,
+            })?;
         let failure = |cause: String| {
             Failure::new(Reason::K3dUnusable, "this k3d cannot be used").on(path.display()).because(cause).hint(install)
         };
@@ -112,7 +123,7 @@ impl K3d {
     /// Runs `k3d cluster create`. That it succeeded says little: the node is the truth.
     ///
     /// # Errors
-    /// [`Reason::K3d`] with what k3d wrote.
+    /// [`Reason::K3d`] with what k3d wrote, or what that is known to mean; [`Reason::K3dTimeout`] at the run's deadline.
     pub async fn create(&self, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<(), Failure> {
         let mut env = self.env.clone();
         env.extend(self.dialect.create_env(plan));
@@ -134,10 +145,11 @@ impl K3d {
                 if !first.is_empty() {
                     failure.causes = first;
                 }
-                if failure.causes.iter().any(|cause| cause.contains("port is already allocated")) {
-                    failure = failure.hint("`sandbox doctor` names who holds the port, and a free one");
+                if run.deadline.remaining().is_zero() {
+                    failure.reason = Reason::K3dTimeout;
+                    return Err(failure.because(run.deadline.over()));
                 }
-                Err(failure)
+                Err(failure.recognised(Speaker::K3d))
             }
             Err(failure) => Err(failure),
         }

@@ -22,11 +22,14 @@ mod node;
 mod plan;
 mod ready;
 
+#[cfg(fuzzing)]
+pub use crash::describe as describe_crash;
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use ensure::{Cluster, ensure};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};
+pub(crate) use node::belongings;
 pub use node::{NodeState, OWNER_LABEL, Removed, delete, owned, state};
-pub(crate) use plan::node_name;
 pub use plan::{ClusterPlan, PortMapping};
+pub(crate) use plan::{network_name, node_name};

@@ -146,7 +146,9 @@ pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> 
     if left.is_empty() {
         return Ok(found);
     }
-    let failure = Failure::new(Reason::Leftovers, "could not remove all of the sandbox").on(left.names().join(", "));
+    let mut failure =
+        Failure::new(Reason::Leftovers, "could not remove all of the sandbox").on(left.names().join(", "));
+    failure.leftovers = left.names();
     let failure = failures.iter().fold(failure, |failure, why| failure.because(why));
     Err(failure.hint("run `sandbox down` again; `docker inspect` on what is left shows what holds it"))
 }
@@ -157,7 +159,8 @@ async fn is_foreign(docker: &Docker, cluster: &str) -> Result<bool, Failure> {
     Ok(servers.iter().any(|server| server.labels.get(OWNER_LABEL).is_none_or(|owner| owner != cluster)))
 }
 
-async fn belongings(docker: &Docker, cluster: &str) -> Result<Removed, Failure> {
+/// All that carries the label or name of this cluster, whoever made it.
+pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Removed, Failure> {
     let label = format!("{CLUSTER_LABEL}={cluster}");
     let network = network_name(cluster);
     let labels = [label.as_str()];

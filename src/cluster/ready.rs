@@ -1,6 +1,6 @@
 //! What is missing until pods can run: the kubeconfig, the API, the node, its pod network, the default ServiceAccount.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::{ListParams, Patch, PatchParams};
@@ -16,7 +16,10 @@ use crate::run::Run;
 
 const LOOK: Duration = Duration::from_millis(150);
 const ANSWER: Duration = Duration::from_secs(2);
+/// From k3d's start to a node that takes pods: some 20 s on two cores, and ten times that where the disk is slow.
 const BUDGET: Duration = Duration::from_secs(240);
+/// How long an API that has come up may refuse us for good; k3s makes its certificates anew while it starts.
+const GRACE: Duration = Duration::from_secs(20);
 const LOG: usize = 15;
 
 /// Flannel sets this on the node when it has a subnet for it, just before it writes the file that every pod's network
@@ -38,6 +41,8 @@ const STARTING: &str = "sandbox.flyte/starting";
 struct Seen {
     kubeconfig: bool,
     api: bool,
+    /// Why it does not take us, where that is no matter of waiting: the reason and the API's or the connection's words.
+    refused: Option<(Reason, String)>,
     node: Option<NodeSeen>,
     network: bool,
     account: bool,
@@ -56,7 +61,10 @@ impl Seen {
     fn missing(&self) -> Option<String> {
         let node = match &self.node {
             _ if !self.kubeconfig => return Some("k3s: waiting for its kubeconfig".to_owned()),
-            _ if !self.api => return Some("API: waiting for /readyz".to_owned()),
+            _ if !self.api => {
+                let refused = self.refused.as_ref().map(|(_, words)| format!("API: {words}"));
+                return Some(refused.unwrap_or_else(|| "API: waiting for /readyz".to_owned()));
+            }
             None => return Some("node: waiting for it to register".to_owned()),
             Some(node) => node,
         };
@@ -80,11 +88,14 @@ impl Seen {
 /// Waits until pods can run, and says what is missing until then. The result is the kubeconfig.
 ///
 /// # Errors
-/// [`Reason::ClusterNotReady`] at the deadline, with what was still missing and the node's last words.
+/// [`Reason::ClusterNotReady`] at the deadline, with what was still missing and the node's last words, or
+/// [`Reason::K3dTimeout`] when there is no node then; [`Reason::ApiCertificate`] and [`Reason::ApiUnauthorized`] when the
+/// API goes on refusing us.
 pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Failure> {
     let deadline = run.deadline.at_most(BUDGET);
     let (mut seen, mut told) = (Seen::default(), String::new());
     let mut access: Option<(String, Client)> = None;
+    let mut refused_since = None;
     loop {
         if access.is_none()
             && let Some(text) = kubeconfig::read(docker, cluster, api_port).await?
@@ -102,18 +113,27 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
             run.report.progress(Stage::Cluster, &missing);
             told.clone_from(&missing);
         }
+        match &seen.refused {
+            None => refused_since = None,
+            Some((reason, words)) if refused_since.get_or_insert_with(Instant::now).elapsed() >= GRACE => {
+                let failure = Failure::new(*reason, "the Kubernetes API does not take us").because(words);
+                return Err(kubernetes::with_clock(failure.on(format!("cluster {cluster}"))));
+            }
+            Some(_) => {}
+        }
         if deadline.remaining().is_zero() {
+            if let Ok(None) = docker.container(&node_name(cluster)).await {
+                return Err(Failure::new(Reason::K3dTimeout, "k3d made no node in time")
+                    .on(format!("cluster {cluster}"))
+                    .because(deadline.over()));
+            }
             let log = docker.logs(&node_name(cluster), LOG).await.unwrap_or_default();
-            return Err(too_late(&told).on(format!("cluster {cluster}")).evidence(log));
+            let failure = Failure::new(Reason::ClusterNotReady, "the cluster did not become ready in time");
+            let failure = failure.on(format!("cluster {cluster}")).because(deadline.over()).because(&told);
+            return Err(failure.evidence(log));
         }
         tokio::time::sleep(LOOK.min(deadline.remaining())).await;
     }
-}
-
-fn too_late(missing: &str) -> Failure {
-    Failure::new(Reason::ClusterNotReady, "the cluster did not become ready in time")
-        .because(missing)
-        .hint("a machine that is busy with other things may need longer: `--timeout` gives it more")
 }
 
 /// Looks at what has not been seen yet; what has been seen stays so.
@@ -122,7 +142,10 @@ async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) 
     if !seen.api {
         let request = kube::core::Request::new("/readyz").list(&ListParams::default());
         let Ok(request) = request else { return };
-        seen.api = answered(client.request_text(request)).await.is_some();
+        let answer = tokio::time::timeout(ANSWER, client.request_text(request)).await;
+        seen.api = matches!(answer, Ok(Ok(_)));
+        let error = answer.ok().and_then(Result::err);
+        seen.refused = error.and_then(|error| kubernetes::known(&error));
     }
     if !seen.api {
         return;
@@ -196,10 +219,19 @@ mod tests {
         let ready = NodeSeen { ready: true, message: String::new(), subnet: true, held: false };
         let waiting =
             NodeSeen { ready: false, message: "cni plugin not initialized".into(), subnet: false, held: true };
-        let all = Seen { kubeconfig: true, api: true, node: Some(ready.clone()), network: true, account: true };
+        let all = Seen {
+            kubeconfig: true,
+            api: true,
+            refused: None,
+            node: Some(ready.clone()),
+            network: true,
+            account: true,
+        };
+        let refused = Some((Reason::ApiCertificate, "invalid peer certificate: Expired".to_owned()));
         for (seen, missing) in [
             (Seen::default(), Some("k3s: waiting for its kubeconfig")),
             (Seen { api: false, ..all.clone() }, Some("API: waiting for /readyz")),
+            (Seen { api: false, refused, ..all.clone() }, Some("API: invalid peer certificate: Expired")),
             (Seen { node: None, ..all.clone() }, Some("node: waiting for it to register")),
             (Seen { node: Some(waiting), ..all.clone() }, Some("node Ready: cni plugin not initialized")),
             (

@@ -10,12 +10,15 @@ use bollard::query_parameters::{
 };
 use futures::TryStreamExt;
 
-use super::client::{Docker, failed, is_absent, is_settled};
+use super::client::{Docker, failed, flowing, is_absent, is_settled, timely};
 use super::tar::first_file;
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
+
+/// For one file of a container, in bytes: a kubeconfig has 3 KB.
+const ARCHIVE_LIMIT: usize = 1 << 20;
 
 /// What a container is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ContainerState {
     /// Made and never started.
     Created,
@@ -26,6 +29,7 @@ pub enum ContainerState {
     /// Ended.
     Exited,
     /// Frozen, going away or broken.
+    #[default]
     Other,
 }
 
@@ -58,7 +62,7 @@ pub struct Container {
 }
 
 /// A container as inspected.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inspected {
     /// What it is doing.
     pub state: ContainerState,
@@ -68,6 +72,8 @@ pub struct Inspected {
     pub restarts: u64,
     /// What it exited with the last time.
     pub exit_code: i64,
+    /// Whether the kernel killed it for lack of memory the last time.
+    pub out_of_memory: bool,
     /// Why the daemon could not start it; mostly empty.
     pub error: String,
     /// The port bindings it was made with, whether it runs or not.
@@ -86,7 +92,7 @@ impl Docker {
     pub async fn containers(&self, labels: &[&str]) -> Result<Vec<Container>, Failure> {
         let filters = if labels.is_empty() { HashMap::new() } else { HashMap::from([("label", labels.to_vec())]) };
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let listed = self.client.list_containers(Some(options)).await;
+        let listed = timely(self.client.list_containers(Some(options))).await;
         Ok(listed
             .map_err(|error| failed("cannot list containers", &error))?
             .into_iter()
@@ -99,7 +105,7 @@ impl Docker {
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
     pub async fn container(&self, name: &str) -> Result<Option<Inspected>, Failure> {
-        match self.client.inspect_container(name, None::<InspectContainerOptions>).await {
+        match timely(self.client.inspect_container(name, None::<InspectContainerOptions>)).await {
             Ok(found) => Ok(Some(inspected(found))),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failed("cannot inspect a container", &error).on(format!("container {name}"))),
@@ -124,7 +130,7 @@ impl Docker {
         let options =
             LogsOptionsBuilder::default().stdout(true).stderr(true).since(since).tail(&tail.to_string()).build();
         let mut text = Vec::new();
-        let mut stream = std::pin::pin!(self.client.logs(name, Some(options)));
+        let mut stream = std::pin::pin!(flowing(self.client.logs(name, Some(options))));
         while let Some(chunk) = stream
             .try_next()
             .await
@@ -142,9 +148,14 @@ impl Docker {
     pub async fn read_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
         let mut archive = Vec::new();
-        let mut stream = std::pin::pin!(self.client.download_from_container(name, Some(options)));
+        let mut stream = std::pin::pin!(flowing(self.client.download_from_container(name, Some(options))));
         loop {
             match stream.try_next().await {
+                Ok(Some(chunk)) if archive.len() + chunk.len() > ARCHIVE_LIMIT => {
+                    return Err(Failure::new(Reason::Docker, "cannot read a file in a container")
+                        .on(format!("{name}:{path}"))
+                        .because(format!("it is larger than {} MiB", ARCHIVE_LIMIT >> 20)));
+                }
                 Ok(Some(chunk)) => archive.extend_from_slice(&chunk),
                 Ok(None) => return Ok(first_file(&archive).map(<[u8]>::to_vec)),
                 Err(error) if is_absent(&error) => return Ok(None),
@@ -160,7 +171,7 @@ impl Docker {
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
     pub async fn start_container(&self, name: &str) -> Result<(), Failure> {
-        match self.client.start_container(name, None::<StartContainerOptions>).await {
+        match timely(self.client.start_container(name, None::<StartContainerOptions>)).await {
             Err(error) if !is_settled(&error) || is_absent(&error) => {
                 Err(failed("cannot start a container", &error).on(format!("container {name}")))
             }
@@ -174,7 +185,7 @@ impl Docker {
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
     pub async fn remove_container(&self, name: &str) -> Result<(), Failure> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        match self.client.remove_container(name, Some(options)).await {
+        match timely(self.client.remove_container(name, Some(options))).await {
             Err(error) if !is_settled(&error) => {
                 Err(failed("cannot remove a container", &error).on(format!("container {name}")))
             }
@@ -236,6 +247,7 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
         labels: found.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
         restarts: found.restart_count.and_then(|count| count.try_into().ok()).unwrap_or(0),
         exit_code: status.exit_code.unwrap_or(0),
+        out_of_memory: status.oom_killed.unwrap_or(false),
         error: status.error.unwrap_or_default(),
         ports,
         image_id: found.image.unwrap_or_default(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
 
-use super::client::{Docker, failed};
+use super::client::{Docker, failed, timely, within_limit};
 use crate::failure::{Failure, Reason};
 
 /// What a command left behind.
@@ -35,13 +35,19 @@ impl Output {
     }
 }
 
+fn attempt(container: &str, argv: &[&str]) -> String {
+    format!("cannot run `{}` in {container}", argv.join(" "))
+}
+
 impl Docker {
-    /// Runs a command in a running container.
+    /// Runs a short command in a running container.
     ///
     /// # Errors
-    /// [`Reason::Docker`] when it could not be run; a command that ran and failed is an [`Output`].
+    /// [`Reason::Docker`] when it could not be run, [`Reason::DockerSilent`] when it did not end in time; a command that
+    /// ran and failed is an [`Output`].
     pub async fn exec(&self, container: &str, argv: &[&str]) -> Result<Output, Failure> {
-        self.run_exec(container, argv, None::<futures::stream::Empty<Result<Bytes, Failure>>>).await
+        let run = self.run_exec(container, argv, None::<futures::stream::Empty<Result<Bytes, Failure>>>);
+        within_limit(&attempt(container, argv), run).await
     }
 
     /// Runs a command in a running container, feeding it `input` and then the end of file.
@@ -63,7 +69,7 @@ impl Docker {
         argv: &[&str],
         source: Option<impl Stream<Item = Result<Bytes, Failure>> + Send>,
     ) -> Result<Output, Failure> {
-        let what = format!("cannot run `{}` in {container}", argv.join(" "));
+        let what = attempt(container, argv);
         let options = CreateExecOptions {
             cmd: Some(argv.to_vec()),
             attach_stdin: Some(source.is_some()),
@@ -71,8 +77,8 @@ impl Docker {
             attach_stderr: Some(true),
             ..CreateExecOptions::default()
         };
-        let exec = self.client.create_exec(container, options).await.map_err(|error| failed(&what, &error))?;
-        let started = self.client.start_exec(&exec.id, None::<StartExecOptions>).await;
+        let exec = timely(self.client.create_exec(container, options)).await.map_err(|error| failed(&what, &error))?;
+        let started = timely(self.client.start_exec(&exec.id, None::<StartExecOptions>)).await;
         let StartExecResults::Attached { mut output, input } = started.map_err(|error| failed(&what, &error))? else {
             return Err(Failure::new(Reason::Docker, what).because("the daemon did not attach to the command"));
         };
@@ -112,7 +118,7 @@ impl Docker {
                 tokio::try_join!(read, write)?;
             }
         }
-        let done = self.client.inspect_exec(&exec.id).await.map_err(|error| failed(&what, &error))?;
+        let done = timely(self.client.inspect_exec(&exec.id)).await.map_err(|error| failed(&what, &error))?;
         Ok(Output {
             code: done.exit_code.unwrap_or(-1),
             stdout: String::from_utf8_lossy(&stdout).into_owned(),

@@ -1,13 +1,19 @@
 //! Images: inspect, save, pull.
 
+use std::time::Duration;
+
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
+use tokio::time::timeout;
 
-use super::client::{Docker, failed, is_absent};
+use super::client::{Docker, failed, is_absent, timely};
 use super::pull::{PullEvent, PullState};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::manifest::ImageRef;
+
+/// How long a pull may say nothing at all: the daemon tells of every half megabyte, and of every pause it makes.
+const STALL: Duration = Duration::from_secs(60);
 
 /// An image the daemon has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +30,9 @@ impl Docker {
     /// The image of this name, if the daemon has it.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    /// [`Reason::Docker`].
     pub async fn image(&self, reference: &ImageRef) -> Result<Option<Image>, Failure> {
-        match self.client.inspect_image(reference.as_str()).await {
+        match timely(self.client.inspect_image(reference.as_str())).await {
             Ok(found) => Ok(Some(Image {
                 reference: reference.clone(),
                 id: found.id.unwrap_or_default(),
@@ -46,21 +52,25 @@ impl Docker {
     /// Pulls an image, telling `progress` the bytes so far and the bytes in all as far as known.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker) with the registry's or the daemon's own words.
+    /// [`Reason::Docker`] with the registry's or the daemon's own words; [`Reason::PullTimeout`] when for a minute nothing
+    /// comes.
     pub async fn pull(&self, reference: &ImageRef, mut progress: impl FnMut(u64, Option<u64>)) -> Result<(), Failure> {
         // Without a tag the daemon would pull every tag there is.
         let wanted = reference.canonical();
         let options = CreateImageOptionsBuilder::default().from_image(&wanted).build();
         let mut stream = std::pin::pin!(self.client.create_image(Some(options), None, None));
         let mut state = PullState::default();
-        while let Some(said) = stream.next().await {
+        loop {
+            let said = timeout(STALL, stream.next()).await.map_err(|_| {
+                let failure =
+                    Failure::new(Reason::PullTimeout, "cannot pull an image").on(format!("image {reference}"));
+                failure.because(format!("nothing came for {} s", STALL.as_secs()))
+            })?;
+            let Some(said) = said else { return Ok(()) };
             let said = said.map_err(|error| failed("cannot pull an image", &error).on(format!("image {reference}")))?;
-            let (Some(layer), Some(detail)) = (said.id, said.progress_detail) else { continue };
-            let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-            let Some(current) = number(detail.current) else { continue };
-            state.fold(PullEvent { layer, current, total: number(detail.total) });
+            let Some(event) = PullEvent::read(said) else { continue };
+            state.fold(event);
             progress(state.bytes(), state.total());
         }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! | `endpoint.rs` | which daemon: `DOCKER_HOST`, contexts, sockets |
 //! | `client.rs` | the connection, and what the daemon says about itself |
 //! | `container.rs` | containers: list, inspect, logs, files, start, removal |
+//! | `evidence.rs` | descriptions as they are, the end of a log, what happened |
 //! | `exec.rs` | a command inside a container, with or without input |
 //! | `image.rs` | images: inspect, save, pull |
 //! | `pull.rs` | a pull's progress, layer by layer |
@@ -14,6 +15,7 @@
 mod client;
 mod container;
 mod endpoint;
+mod evidence;
 mod exec;
 mod image;
 mod pull;

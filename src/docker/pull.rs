@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bollard::models::CreateImageInfo;
+
 /// What a pull says about one layer. Status words differ between engines and are never looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullEvent {
@@ -11,6 +13,22 @@ pub struct PullEvent {
     pub current: u64,
     /// Bytes in all, where known.
     pub total: Option<u64>,
+}
+
+impl PullEvent {
+    /// Nothing where a line is not about a layer's bytes.
+    pub(super) fn read(said: CreateImageInfo) -> Option<Self> {
+        let (layer, detail) = (said.id?, said.progress_detail?);
+        let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+        Some(Self { layer, current: number(detail.current)?, total: number(detail.total) })
+    }
+
+    /// A line of the daemon's answer, as it comes.
+    #[cfg(fuzzing)]
+    #[must_use]
+    pub fn of_line(line: &[u8]) -> Option<Self> {
+        Self::read(serde_json::from_slice(line).ok()?)
+    }
 }
 
 /// How far a pull is.
@@ -30,14 +48,14 @@ impl PullState {
     /// Bytes so far, over all layers.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.layers.values().map(|(bytes, _)| bytes).sum()
+        self.layers.values().fold(0, |sum, (bytes, _)| sum.saturating_add(*bytes))
     }
 
     /// Bytes in all, as far as the layers have said.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         let known: Vec<u64> = self.layers.values().filter_map(|(_, total)| *total).collect();
-        (!known.is_empty()).then(|| known.iter().sum())
+        known.into_iter().reduce(u64::saturating_add)
     }
 }
 
@@ -63,6 +81,15 @@ mod tests {
         let mut state = PullState::default();
         state.fold(event("a", 5, None));
         assert_eq!(state.total(), None);
+    }
+
+    #[test]
+    fn sizes_that_no_image_has_do_not_overflow() {
+        let mut state = PullState::default();
+        for layer in ["a", "b", "c"] {
+            state.fold(event(layer, u64::MAX, Some(u64::MAX)));
+        }
+        assert_eq!((state.bytes(), state.total()), (u64::MAX, Some(u64::MAX)));
     }
 
     proptest::proptest! {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
-use super::client::{Docker, failed, is_absent};
+use super::client::{Docker, failed, is_absent, timely};
 use crate::failure::Failure;
 
 /// A named volume.
@@ -40,7 +40,7 @@ impl Docker {
     pub async fn volumes(&self, label: &str) -> Result<Vec<Volume>, Failure> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
-        let listed = self.client.list_volumes(Some(options)).await;
+        let listed = timely(self.client.list_volumes(Some(options))).await;
         let listed = listed.map_err(|error| failed("cannot list volumes", &error))?.volumes.unwrap_or_default();
         let volume = |volume: bollard::models::Volume| Volume {
             name: volume.name,
@@ -59,8 +59,7 @@ impl Docker {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let request =
             VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..VolumeCreateRequest::default() };
-        self.client
-            .create_volume(request)
+        timely(self.client.create_volume(request))
             .await
             .map_err(|error| failed("cannot make a volume", &error).on(format!("volume {name}")))?;
         Ok(())
@@ -71,7 +70,7 @@ impl Docker {
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when a container uses it.
     pub async fn remove_volume(&self, name: &str) -> Result<(), Failure> {
-        match self.client.remove_volume(name, None::<RemoveVolumeOptions>).await {
+        match timely(self.client.remove_volume(name, None::<RemoveVolumeOptions>)).await {
             Err(error) if !is_absent(&error) => {
                 Err(failed("cannot remove a volume", &error).on(format!("volume {name}")))
             }
@@ -86,7 +85,7 @@ impl Docker {
     pub async fn networks(&self, name: &str) -> Result<Vec<Network>, Failure> {
         let filters = HashMap::from([("name", vec![name])]);
         let options = bollard::query_parameters::ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let listed = self.client.list_networks(Some(options)).await;
+        let listed = timely(self.client.list_networks(Some(options))).await;
         let listed = listed.map_err(|error| failed("cannot list networks", &error))?;
         let network = |network: bollard::models::Network| Network {
             name: network.name.unwrap_or_default(),
@@ -102,7 +101,7 @@ impl Docker {
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when a container is attached to it.
     pub async fn remove_network(&self, network: &str) -> Result<(), Failure> {
-        match self.client.remove_network(network).await {
+        match timely(self.client.remove_network(network)).await {
             Err(error) if !is_absent(&error) => {
                 Err(failed("cannot remove a network", &error).on(format!("network {network}")))
             }

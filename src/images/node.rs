@@ -13,11 +13,14 @@ use serde_json::Value;
 use crate::docker::{Docker, Image};
 use crate::failure::{Failure, Reason};
 use crate::manifest::ImageRef;
+use crate::reason::Speaker;
 use crate::report::{Event, Stage};
 use crate::run::{Deadline, Run};
 
 const LOOK: Duration = Duration::from_millis(300);
 const CONTAINERD: Duration = Duration::from_secs(120);
+/// For one import: the default set takes some ten seconds, and unpacks for a while after the last byte came.
+const BUDGET: Duration = Duration::from_secs(300);
 const STEP: u64 = 8 << 20;
 /// A node imports twice at most: what is still missing then will not come.
 const TRIES: usize = 2;
@@ -60,7 +63,8 @@ pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> R
         }
         let names: Vec<&str> = left.iter().map(|image| image.reference.as_str()).collect();
         let failure = Failure::new(Reason::ImageImport, "images did not reach the node").on(names.join(", "));
-        Err(failure.because(complaint.unwrap_or_else(|| "the import said that it succeeded".to_owned())))
+        let failure = failure.because(complaint.unwrap_or_else(|| "the import said that it succeeded".to_owned()));
+        Err(failure.recognised(Speaker::K3s))
     };
     run.unless_cancelled(work).await
 }
@@ -86,8 +90,9 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
     });
     let argv = ["ctr", "-n", "k8s.io", "images", "import", "-"];
     let imported = docker.exec_with_input(node, &argv, archive);
-    let output = tokio::time::timeout(run.deadline.remaining(), imported).await.map_err(|_| {
-        Failure::new(Reason::ImageImport, "gave up importing images").on(&label).because("it did not end in time")
+    let deadline = run.deadline.at_most(BUDGET);
+    let output = tokio::time::timeout(deadline.remaining(), imported).await.map_err(|_| {
+        Failure::new(Reason::ImageImport, "gave up importing images").on(&label).because(deadline.over())
     })??;
     let complaint = (!output.success()).then(|| output.complaint().to_owned());
     Ok((bytes, complaint))
@@ -104,8 +109,12 @@ async fn inventory(docker: &Docker, node: &str, run: &Run) -> Result<BTreeMap<St
                 None => "its list of images cannot be read".to_owned(),
             },
             Ok(output) => output.complaint().to_owned(),
-            // Until k3d has made and started the container there is nothing to run a command in.
-            Err(failure) => failure.to_string(),
+            // Until k3d has made and started the container there is nothing to run a command in; that Docker is gone is
+            // another matter.
+            Err(failure) => {
+                docker.container(node).await?;
+                failure.to_string()
+            }
         };
         if !told {
             run.report.progress(Stage::Images, "waiting for the node's containerd");
@@ -114,6 +123,7 @@ async fn inventory(docker: &Docker, node: &str, run: &Run) -> Result<BTreeMap<St
         if deadline.remaining().is_zero() {
             return Err(Failure::new(Reason::ImageImport, "the node's containerd does not answer")
                 .on(format!("container {node}"))
+                .because(deadline.over())
                 .because(why));
         }
         tokio::time::sleep(LOOK).await;

@@ -1,14 +1,19 @@
 //! Which images Docker has, and pulling those it has not.
 
+use std::time::Duration;
+
 use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 
 use crate::docker::{Docker, Image};
 use crate::failure::{Failure, Reason};
 use crate::manifest::ImageRef;
+use crate::reason::Speaker;
 use crate::report::{Event, Stage};
-use crate::run::Run;
+use crate::run::{Deadline, Run};
 
+/// For all pulls: a line of 8 Mbit/s carries the some 370 MB of the default set in six minutes.
+const BUDGET: Duration = Duration::from_secs(600);
 /// Pulls at a time; Docker itself downloads three layers of each at a time.
 const PULLS: usize = 3;
 /// Bytes between two events of one pull.
@@ -38,8 +43,10 @@ pub async fn resolve(docker: &Docker, references: &[ImageRef]) -> Result<Vec<Pre
 /// All of these images, in the given order; those that Docker has not are pulled.
 ///
 /// # Errors
-/// [`Reason::ImagesMissing`] naming every image that could not be pulled; [`Reason::Docker`]; [`Reason::Interrupted`].
+/// Names every image that could not be pulled, with the reason that is all of theirs, or [`Reason::ImagesMissing`] where
+/// they have different ones; [`Reason::Docker`]; [`Reason::Interrupted`].
 pub async fn obtain(docker: &Docker, references: &[ImageRef], run: &Run) -> Result<Vec<Image>, Failure> {
+    let deadline = run.deadline.at_most(BUDGET);
     let work = async {
         let found = resolve(docker, references).await?;
         let absent: Vec<ImageRef> = found
@@ -52,7 +59,8 @@ pub async fn obtain(docker: &Docker, references: &[ImageRef], run: &Run) -> Resu
         if !absent.is_empty() {
             run.report.progress(Stage::Images, format!("pull {} of {} images", absent.len(), references.len()));
         }
-        let pulls = stream::iter(&absent).map(|reference| pull(docker, reference, run)).buffer_unordered(PULLS);
+        let pulls =
+            stream::iter(&absent).map(|reference| pull(docker, reference, deadline, run)).buffer_unordered(PULLS);
         let failed: Vec<Failure> = pulls.filter_map(async |pulled| pulled.err()).collect().await;
         let images = resolve(docker, references).await?.into_iter().map(|presence| match presence {
             Presence::Present(image) => Ok(image),
@@ -68,7 +76,7 @@ pub async fn obtain(docker: &Docker, references: &[ImageRef], run: &Run) -> Resu
     run.unless_cancelled(work).await
 }
 
-async fn pull(docker: &Docker, reference: &ImageRef, run: &Run) -> Result<(), Failure> {
+async fn pull(docker: &Docker, reference: &ImageRef, deadline: Deadline, run: &Run) -> Result<(), Failure> {
     let mut told = 0;
     let pulled = docker.pull(reference, |bytes, total| {
         if bytes >= told + STEP {
@@ -77,12 +85,25 @@ async fn pull(docker: &Docker, reference: &ImageRef, run: &Run) -> Result<(), Fa
             run.report.emit(Event::ImageProgress { image, step, bytes, total });
         }
     });
-    let pulled = tokio::time::timeout(run.deadline.remaining(), pulled).await;
-    pulled.unwrap_or_else(|_| {
-        Err(Failure::new(Reason::Docker, "cannot pull an image")
+    match tokio::time::timeout(deadline.remaining(), pulled).await {
+        // The daemon hands on what the registry said.
+        Ok(Err(failure)) if failure.reason == Reason::Docker => Err(failure.recognised(Speaker::Registry)),
+        Ok(pulled) => pulled,
+        Err(_) => Err(Failure::new(Reason::PullTimeout, "cannot pull an image")
             .on(format!("image {reference}"))
-            .because("it took too long"))
-    })
+            .because(deadline.over())),
+    }
+}
+
+/// What all have in common, where they have; an image that the daemon just refused is one that is not to be had.
+fn common(failed: &[Failure]) -> Reason {
+    match failed.split_first() {
+        Some((first, others)) if others.iter().all(|other| other.reason == first.reason) => match first.reason {
+            Reason::Docker => Reason::ImagesMissing,
+            reason => reason,
+        },
+        _ => Reason::ImagesMissing,
+    }
 }
 
 fn unavailable(missing: &[ImageRef], failed: &[Failure]) -> Failure {
@@ -91,15 +112,19 @@ fn unavailable(missing: &[ImageRef], failed: &[Failure]) -> Failure {
         [_] => "an image is neither here nor to be had".to_owned(),
         names => format!("{} images are neither here nor to be had", names.len()),
     };
-    let failure = Failure::new(Reason::ImagesMissing, what).on(names.join(", "));
+    let failure = Failure::new(common(failed), what).on(names.join(", "));
     let why = failed.iter().map(|failure| {
         let image = failure.object.as_deref().unwrap_or_default();
         format!("{image}: {}", failure.causes.join(": "))
     });
     let last = failed.last().and_then(|failure| failure.causes.last().cloned());
     let failure = last.into_iter().fold(failure, |failure, cause| failure.because(cause));
+    let failure = failure.evidence(why);
+    let failure = match failure.reason {
+        Reason::ImagesMissing => failure,
+        reason => failure.hint(reason.entry().remedy),
+    };
     failure
-        .evidence(why)
         .hint(format!("with a network: `docker pull {}` shows what is in the way", names[0]))
         .hint("without one: `docker save` on a machine that has them, `docker load` here")
 }
@@ -107,6 +132,23 @@ fn unavailable(missing: &[ImageRef], failed: &[Failure]) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_that_all_failed_pulls_have_is_the_failures() {
+        let missing = ["a:1", "b:2"].map(|text| text.parse::<ImageRef>().expect(text));
+        for (reasons, common) in [
+            (vec![Reason::ImageUnknown, Reason::ImageUnknown], Reason::ImageUnknown),
+            (vec![Reason::ImageUnknown, Reason::RegistryDenied], Reason::ImagesMissing),
+            (vec![Reason::Docker, Reason::Docker], Reason::ImagesMissing),
+            (vec![], Reason::ImagesMissing),
+        ] {
+            let failed: Vec<Failure> = reasons.iter().map(|reason| Failure::new(*reason, "no").because("w")).collect();
+            let failure = unavailable(&missing, &failed);
+            assert_eq!(failure.reason, common, "{reasons:?}");
+            let remedy = common.entry().remedy;
+            assert!(common == Reason::ImagesMissing || failure.hints.contains(&remedy.to_owned()), "{failure:?}");
+        }
+    }
 
     #[test]
     fn one_failure_names_every_missing_image() {

@@ -1,7 +1,7 @@
 //! What an error of the API means: try again, or never.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kube::Error;
 use kube::core::Status;
@@ -15,6 +15,8 @@ use crate::run::{Deadline, Run};
 const ONE_ANSWER: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Longer than this nobody waits because an API asks for it.
+const LONGEST_ASKED: Duration = Duration::from_secs(10);
 
 /// What to do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,38 +37,73 @@ pub(crate) struct Refusal {
     pub(crate) verdict: Verdict,
     /// The API's own words, or the connection's.
     pub(crate) words: String,
-    code: u16,
+    /// Why, as far as the answer tells.
+    pub(crate) reason: Reason,
+    /// The pause that the API asks for.
+    pause: Duration,
 }
 
 impl Refusal {
     pub(crate) fn of(error: &Error) -> Self {
-        let code = if let Error::Api(status) = error { status.code } else { 0 };
-        Self { verdict: verdict(error), words: words(error), code }
+        let asked = if let Error::Api(status) = error { status.details.as_ref() } else { None };
+        let pause = asked.map_or(0, |details| details.retry_after_seconds);
+        let pause = Duration::from_secs(pause.into()).min(LONGEST_ASKED);
+        Self { verdict: verdict(error), words: words(error), reason: reason(error), pause }
     }
 
     fn silence(waited: Duration) -> Self {
         let words = format!("no answer within {}", humantime::format_duration(Duration::from_secs(waited.as_secs())));
-        Self { verdict: Verdict::Transient, words, code: 0 }
+        Self { verdict: Verdict::Transient, words, reason: Reason::ApiUnavailable, pause: Duration::ZERO }
     }
 
-    /// As a failure of `what`, with the next step that fits the answer.
+    /// As a failure of `what`.
     pub(crate) fn failure(self, what: &str, object: impl std::fmt::Display) -> Failure {
-        let failure = Failure::new(Reason::Apply, what).on(object);
+        let failure = Failure::new(self.reason, what).on(object);
         let failure = match self.verdict {
-            Verdict::Transient => failure.because("the API did not take it before the deadline"),
+            Verdict::Transient => failure.because("the API did not take it before the run's deadline (`--timeout`)"),
             _ => failure,
         };
-        let hint = match (self.verdict, self.code) {
-            (Verdict::Transient, _) => "`sandbox status` tells whether the node is up; a longer `--timeout` may help",
-            (Verdict::Missing, _) => {
-                "its namespace, or the CustomResourceDefinition of its kind, must be part of the manifests"
-            }
-            (Verdict::Immutable, _) => "delete the object, or start anew with `sandbox down` and `sandbox up`",
-            (_, 403) => "the kubeconfig's user may not do this: `sandbox kubeconfig` shows which one is used",
-            (_, 401) => "the cluster does not know this kubeconfig: `sandbox down` and `sandbox up` make a new one",
-            _ => "`sandbox render --explain` shows where this object's fields come from",
-        };
-        failure.because(self.words).hint(hint)
+        with_clock(failure.because(self.words))
+    }
+}
+
+/// A failure for a certificate's sake also tells what this machine takes for now.
+pub(crate) fn with_clock(failure: Failure) -> Failure {
+    if failure.reason != Reason::ApiCertificate {
+        return failure;
+    }
+    let now = humantime::format_rfc3339_seconds(SystemTime::now());
+    let remedy = failure.reason.entry().remedy;
+    failure.hint(format!("this machine's clock says {now}: if that is wrong, set it")).hint(remedy)
+}
+
+/// What an answer tells wherever it is given, if it is no matter of waiting: the reason, and the words.
+pub(crate) fn known(error: &Error) -> Option<(Reason, String)> {
+    let reason = reason(error);
+    matches!(reason, Reason::ApiCertificate | Reason::ApiUnauthorized).then(|| (reason, words(error)))
+}
+
+/// A failure of the API to tell what is asked of it, with the reason where the answer has one of its own.
+pub(crate) fn unanswered(error: &Error, otherwise: Reason, what: &str) -> Failure {
+    let (reason, words) = known(error).unwrap_or_else(|| (otherwise, words(error)));
+    with_clock(Failure::new(reason, what).because(words))
+}
+
+fn reason(error: &Error) -> Reason {
+    let words = words(error).to_lowercase();
+    let says = |text: &str| words.contains(text);
+    let code = if let Error::Api(status) = error { status.code } else { 0 };
+    match (verdict(error), code) {
+        (_, 401) => Reason::ApiUnauthorized,
+        (_, code) if code > 0 && says("webhook") => Reason::ApplyWebhook,
+        (_, 403 | 409) if says("terminated") || says("being deleted") => Reason::NamespaceTerminating,
+        (_, 403) if !says("quota") => Reason::ApplyForbidden,
+        (_, 409) => Reason::ApplyConflict,
+        (Verdict::Immutable, _) => Reason::ApplyImmutable,
+        (Verdict::Missing, _) => Reason::KindUnknown,
+        (Verdict::Transient, _) => Reason::ApiUnavailable,
+        (Verdict::Refused, 0) if says("certificate") => Reason::ApiCertificate,
+        (Verdict::Refused, _) => Reason::Apply,
     }
 }
 
@@ -139,38 +176,75 @@ where
             return Err(refusal);
         }
         run.report.progress(Stage::Apply, format!("{object}: {}; trying again", refusal.words));
-        sleep(pause).await;
+        sleep(pause.max(refusal.pause).min(until.remaining())).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn answered(code: u16, message: &str) -> Verdict {
-        verdict(&Error::Api(Status::failure(message, "").with_code(code).boxed()))
+    fn answered(code: u16, message: &str) -> Refusal {
+        Refusal::of(&Error::Api(Status::failure(message, "").with_code(code).boxed()))
     }
 
     #[test]
-    fn every_answer_is_tried_again_or_not() {
-        for (code, message, wanted) in [
-            (503, "the server is currently unable to handle the request", Verdict::Transient),
-            (429, "too many requests", Verdict::Transient),
-            (500, "failed calling webhook \"x\"", Verdict::Transient),
-            (500, "etcdserver: leader changed", Verdict::Transient),
-            (500, "failed to create typed patch object: .spec.ports: key missing", Verdict::Refused),
-            (403, "unable to create new content in namespace a because it is being terminated", Verdict::Transient),
-            (403, "user may not", Verdict::Refused),
-            (404, "the server could not find the requested resource", Verdict::Missing),
-            (404, "namespaces \"a\" not found", Verdict::Missing),
-            (409, "the object has been modified", Verdict::Transient),
-            (422, "spec.selector: Invalid value: {}: field is immutable", Verdict::Immutable),
-            (422, "roleRef: Invalid value: {}: cannot change roleRef", Verdict::Immutable),
-            (422, "spec.replicas: Invalid value: -1", Verdict::Refused),
-            (401, "Unauthorized", Verdict::Refused),
+    fn every_answer_is_tried_again_or_not_and_tells_why() {
+        use Verdict::{Immutable, Missing, Refused, Transient};
+        for (code, message, verdict, reason) in [
+            (503, "the server is currently unable to handle the request", Transient, Reason::ApiUnavailable),
+            (429, "too many requests", Transient, Reason::ApiUnavailable),
+            (500, "failed calling webhook \"x\"", Transient, Reason::ApplyWebhook),
+            (400, "admission webhook \"x\" denied the request: no", Refused, Reason::ApplyWebhook),
+            (403, "admission webhook \"x\" denied the request: no", Refused, Reason::ApplyWebhook),
+            (500, "etcdserver: leader changed", Transient, Reason::ApiUnavailable),
+            (500, "failed to create typed patch object: .spec.ports: key missing", Refused, Reason::Apply),
+            (
+                403,
+                "unable to create new content in namespace a because it is being terminated",
+                Transient,
+                Reason::NamespaceTerminating,
+            ),
+            (403, "user may not", Refused, Reason::ApplyForbidden),
+            (403, "pods \"a\" is forbidden: exceeded quota: q", Refused, Reason::Apply),
+            (404, "the server could not find the requested resource", Missing, Reason::KindUnknown),
+            (404, "namespaces \"a\" not found", Missing, Reason::KindUnknown),
+            (409, "the object has been modified", Transient, Reason::ApplyConflict),
+            (409, "object is being deleted: namespaces \"a\" already exists", Transient, Reason::NamespaceTerminating),
+            (422, "spec.selector: Invalid value: {}: field is immutable", Immutable, Reason::ApplyImmutable),
+            (422, "roleRef: Invalid value: {}: cannot change roleRef", Immutable, Reason::ApplyImmutable),
+            (422, "spec.replicas: Invalid value: -1", Refused, Reason::Apply),
+            (401, "Unauthorized", Refused, Reason::ApiUnauthorized),
         ] {
-            assert_eq!(answered(code, message), wanted, "{code} {message}");
+            let refusal = answered(code, message);
+            assert_eq!((refusal.verdict, refusal.reason), (verdict, reason), "{code} {message}");
+            let failure = refusal.failure("no", "configmap a");
+            assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (reason, Some(message)));
+        }
+    }
+
+    #[test]
+    fn a_pause_that_the_api_asks_for_is_kept_up_to_a_limit() {
+        for (asked, kept) in [(0, 0), (3, 3), (600, 10)] {
+            let details = json!({"retryAfterSeconds": asked});
+            let status = json!({"status": "Failure", "message": "m", "code": 429, "reason": "", "details": details});
+            let status: Status = serde_json::from_value(status).expect("a status");
+            assert_eq!(Refusal::of(&Error::Api(status.boxed())).pause, Duration::from_secs(kept), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_certificate_comes_with_this_machines_clock() {
+        for words in ["invalid peer certificate: UnknownIssuer", "invalid peer certificate: Expired"] {
+            let failure = Refusal::of(&Error::Service(words.into())).failure("no", "configmap a");
+            assert_eq!(
+                (failure.reason, failure.causes.last().map(String::as_str)),
+                (Reason::ApiCertificate, Some(words))
+            );
+            assert!(failure.hints[0].starts_with("this machine's clock says 20"), "{:?}", failure.hints);
         }
     }
 

@@ -25,8 +25,8 @@ type Before = BTreeMap<ObjectRef, ObjectMeta>;
 /// order in which it was done.
 ///
 /// # Errors
-/// [`Reason::Apply`](crate::failure::Reason::Apply) with the object, the API's words and a next step, when an object is
-/// refused or is not taken before the run's deadline.
+/// With the object and the API's words, when an object is refused or is not taken before the run's deadline; the reason
+/// is what the API's answer tells, [`Reason::Apply`](crate::failure::Reason::Apply) where it tells nothing special.
 pub async fn apply(client: &Client, objects: &[Object], run: &Run) -> Result<Vec<(ObjectRef, Change)>, Failure> {
     run.unless_cancelled(in_order(client, objects, run)).await
 }

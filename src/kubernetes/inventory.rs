@@ -13,7 +13,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::answer::{Refusal, Verdict, persist};
+use super::answer::{Refusal, Verdict, persist, unanswered};
 use super::apply::AT_ONCE;
 use super::{MANAGED_BY, MANAGER, request, resolve};
 use crate::failure::{Failure, Reason};
@@ -49,15 +49,17 @@ fn place(namespace: &str) -> ObjectRef {
 /// The cluster's inventory, in whichever namespace it is: the spec may have named another one then. One request.
 ///
 /// # Errors
-/// [`Reason::Apply`] when the API does not answer, or the inventory cannot be read.
+/// [`Reason::ApiUnavailable`] when the API does not answer, or what else it answers; [`Reason::Apply`] when the inventory
+/// cannot be read.
 pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
     let what = "cannot read what was applied before";
     let everywhere: Api<Secret> = Api::all(client.clone());
     let named = ListParams::default().fields(&format!("metadata.name={NAME}"));
     let answer = timeout(ONE_ANSWER, everywhere.list(&named)).await;
     let unread = || Failure::new(Reason::Apply, what).on(format!("secret {NAME}"));
-    let found = answer.map_err(|_| unread().because("the API does not answer"))?;
-    let found = found.map_err(|error| unread().caused_by(&error))?;
+    let silent = || Failure { reason: Reason::ApiUnavailable, ..unread() }.because("the API does not answer");
+    let found = answer.map_err(|_| silent())?;
+    let found = found.map_err(|error| unanswered(&error, Reason::ApiUnavailable, what).on(format!("secret {NAME}")))?;
     let own = found.items.into_iter().find(|secret| secret.metadata.name.as_deref() == Some(NAME));
     let Some(data) = own.and_then(|secret| secret.data) else { return Ok(None) };
     let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(&bytes.0)).unwrap_or_default();
@@ -102,7 +104,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
 /// objects that carry our label are touched; the others are told of. Returns what was deleted.
 ///
 /// # Errors
-/// [`Reason::Apply`] with the object, when the API refuses to delete it.
+/// As [`apply`](super::apply()), with the object, when the API refuses to delete it.
 pub async fn prune(
     client: &Client,
     previous: &Inventory,

@@ -1,13 +1,19 @@
 //! The logs of a workload's pods.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt};
+use tokio::time::timeout;
 
+use super::answer::unanswered;
 use crate::failure::{Failure, Reason};
+
+const SILENT: &str = "the sandbox's Kubernetes API does not answer";
+const ONE_ANSWER: Duration = Duration::from_secs(10);
 
 /// The names of the Deployments in a namespace, in order.
 ///
@@ -15,7 +21,7 @@ use crate::failure::{Failure, Reason};
 /// [`Reason::ClusterNotReady`] when the API does not answer.
 pub async fn workloads(client: &Client, namespace: &str) -> Result<BTreeSet<String>, Failure> {
     let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-    let found = api.list(&ListParams::default()).await.map_err(|error| unanswered(&error))?;
+    let found = answered(api.list(&ListParams::default())).await?;
     Ok(found.items.iter().map(ResourceExt::name_any).collect())
 }
 
@@ -26,7 +32,7 @@ pub async fn workloads(client: &Client, namespace: &str) -> Result<BTreeSet<Stri
 /// [`Reason::NotFound`] when the Deployment has no pods; [`Reason::ClusterNotReady`] when the API does not answer.
 pub async fn logs(client: &Client, namespace: &str, workload: &str, tail: i64) -> Result<String, Failure> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let found = api.list(&ListParams::default()).await.map_err(|error| unanswered(&error))?;
+    let found = answered(api.list(&ListParams::default())).await?;
     // A Deployment's pods are called <deployment>-<template hash>-<suffix>.
     let own = |pod: &&Pod| {
         let name = pod.name_any();
@@ -47,7 +53,9 @@ pub async fn logs(client: &Client, namespace: &str, workload: &str, tail: i64) -
     for (pod, container) in &sources {
         let params = LogParams { container: Some(container.clone()), tail_lines: Some(tail), ..LogParams::default() };
         // A container that has not started has no log; the others' are still worth reading.
-        let log = api.logs(pod, &params).await.unwrap_or_else(|error| format!("({error})\n"));
+        let log = answered(api.logs(pod, &params))
+            .await
+            .unwrap_or_else(|failure| format!("({})\n", failure.causes.join(": ")));
         if sources.len() > 1 {
             text.push_str(&format!("==> {pod} {container}\n"));
         }
@@ -56,6 +64,10 @@ pub async fn logs(client: &Client, namespace: &str, workload: &str, tail: i64) -
     Ok(text)
 }
 
-fn unanswered(error: &kube::Error) -> Failure {
-    Failure::new(Reason::ClusterNotReady, "the sandbox's Kubernetes API does not answer").caused_by(error)
+async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    match timeout(ONE_ANSWER, request).await {
+        Ok(answer) => answer.map_err(|error| unanswered(&error, Reason::ClusterNotReady, SILENT)),
+        Err(_) => Err(Failure::new(Reason::ClusterNotReady, SILENT)
+            .because(format!("no answer within {} s", ONE_ANSWER.as_secs()))),
+    }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures::TryFutureExt;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::metadata::PartialObjectMeta;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::answer::{Refusal, Verdict, persist};
 use super::normalise::normalise;
@@ -20,6 +21,8 @@ use crate::run::Run;
 /// How long a kind that a CustomResourceDefinition has just brought, or a namespace, may take to be there.
 const PATIENCE: Duration = Duration::from_secs(30);
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(60);
+/// For one more look at what is told in a failure.
+const LOOK: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Kinds whose immutable fields are changed by deleting the object and creating it again, without loss.
@@ -56,8 +59,30 @@ pub(crate) async fn put(
             patch(&api, &reference, &body, run).await.map_err(failed)?;
             Ok(Change::Changed)
         }
-        _ => Err(failed(refusal)),
+        _ => {
+            let holds = match refusal.reason {
+                Reason::NamespaceTerminating => what_holds(client, &reference).await,
+                _ => Vec::new(),
+            };
+            Err(failed(refusal).evidence(holds))
+        }
     }
+}
+
+/// What keeps a namespace that is being removed from going away: its finalizers, and what its conditions say.
+async fn what_holds(client: &Client, reference: &ObjectRef) -> Vec<String> {
+    let name = reference.namespace.as_ref().unwrap_or(&reference.name);
+    let api: Api<Namespace> = Api::all(client.clone());
+    let Ok(Ok(namespace)) = timeout(LOOK, api.get(name)).await else { return Vec::new() };
+    let own = namespace.metadata.finalizers.unwrap_or_default();
+    let kubernetes = namespace.spec.and_then(|spec| spec.finalizers).unwrap_or_default();
+    let finalizers =
+        own.into_iter().chain(kubernetes).map(|finalizer| format!("namespace {name}: finalizer {finalizer}"));
+    let conditions = namespace.status.and_then(|status| status.conditions).unwrap_or_default().into_iter();
+    let said = conditions
+        .filter(|condition| condition.status == "True")
+        .map(|condition| format!("namespace {name}: {}: {}", condition.type_, condition.message.unwrap_or_default()));
+    finalizers.chain(said).collect()
 }
 
 async fn patch(
@@ -101,7 +126,7 @@ async fn remove(api: &Api<DynamicObject>, reference: &ObjectRef, seen: &ObjectMe
             return Ok(());
         }
         if run.deadline.remaining().is_zero() {
-            let failure = Failure::new(Reason::Apply, what).on(reference);
+            let failure = Failure::new(Reason::ApplyConflict, what).on(reference).because(run.deadline.over());
             return Err(failure.because("it is being deleted, and something holds it (a finalizer)"));
         }
         sleep(POLL).await;
@@ -141,7 +166,7 @@ pub(crate) async fn established(client: &Client, reference: &ObjectRef, run: &Ru
         let refused = conditions.iter().find(|condition| condition["status"] == "False");
         let said = refused.and_then(|condition| condition["message"].as_str()).unwrap_or("not established yet");
         if deadline.remaining().is_zero() {
-            return Err(Failure::new(Reason::Apply, what).on(reference).because(said));
+            return Err(Failure::new(Reason::KindUnknown, what).on(reference).because(deadline.over()).because(said));
         }
         run.report.progress(Stage::Apply, format!("{reference}: {said}"));
         sleep(POLL).await;

@@ -9,7 +9,8 @@
 //! | `retire.rs` | the end of workflow namespaces |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
-//! | `undo.rs` | what a failed `up` takes back, and what it keeps for a look |
+//! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
+//! | `diagnose.rs` | what there is to know about a sandbox in any state |
 //! | `down.rs` | removal |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
 //! | `status.rs` | what there is, as data |
@@ -17,6 +18,7 @@
 
 mod compare;
 mod converge;
+mod diagnose;
 mod down;
 mod endpoints;
 mod ground;
@@ -33,6 +35,7 @@ use std::path::PathBuf;
 
 pub use compare::compare;
 pub use converge::{foundation, workloads};
+pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use running::Running;

@@ -1,43 +1,104 @@
-//! What a failed `up` takes back, and what it keeps for a look.
+//! What a failed `up` leaves to read, and what it takes back.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{self, Removed};
+use super::ground::Ground;
+use super::{Host, diagnose};
+use crate::cluster::{self, NodeState, Removed};
 use crate::docker::Docker;
+use crate::evidence::{self, Subject};
 use crate::failure::{Failure, Reason};
+use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
-use crate::state::StateRoot;
 
-/// Lines of the node's log that are kept.
-const LOG: usize = 2000;
 /// How long nothing must have come for the daemon to be taken for done.
 const SETTLED: Duration = Duration::from_millis(600);
 const LOOK: Duration = Duration::from_millis(100);
 /// For the whole undoing: the user may have asked to stop.
 const BUDGET: Duration = Duration::from_secs(60);
 
-/// Removes the cluster that the run made, and keeps its node's log where something failed. The failure stays the run's
-/// own; what could not be kept or removed is told after it.
-pub(super) async fn undo(mut failure: Failure, name: &str, docker: &Docker, root: &StateRoot, run: &Run) -> Failure {
+/// Saves all there is to know about a sandbox whose `up` failed, and removes nothing. An `up` that was stopped on request
+/// explains itself. An interrupt ends the saving; that it did not work is told, and the failure stays the run's own.
+pub(super) async fn save_evidence(
+    mut failure: Failure,
+    plan: &Plan,
+    ground: &Ground,
+    host: &Host,
+    run: &Run,
+) -> Failure {
+    if failure.reason == Reason::Interrupted {
+        return failure;
+    }
+    // The run's own time may be over: that may be what failed.
+    let run = Run { deadline: Deadline::after(evidence::BUDGET), ..run.clone() };
+    let name = &plan.spec.name;
+    let saved: Result<PathBuf, Failure> = run
+        .stage(Stage::Evidence, async {
+            // One that was there before may have secrets that the plan no longer has.
+            let was_there = matches!(ground.node, NodeState::Running | NodeState::Stopped);
+            let secrets = if was_there { diagnose::secrets(name, host).await } else { Vec::new() };
+            let subject = Subject {
+                name,
+                why: Err(&failure),
+                plan: Ok(plan),
+                docker: Ok(&ground.docker),
+                k3d: Ok(ground.k3d.version.to_string()),
+                secrets,
+                since: run.report.began(),
+            };
+            let folder = evidence::collect(&subject, &host.state, &run).await?;
+            let summary = format!("saved in {}", folder.display());
+            Ok((folder, Outcome::Passed, summary))
+        })
+        .await;
+    match saved {
+        Ok(folder) => failure.folder = Some(folder.display().to_string()),
+        Err(unsaved) => run.report.warn(unsaved.to_string()),
+    }
+    failure
+}
+
+/// Removes the cluster that the run made, and looks whether it is gone. Reason and causes stay those of the first
+/// failure; what could not be removed is told beside them.
+pub(super) async fn undo(mut failure: Failure, name: &str, docker: &Docker, run: &Run) -> Failure {
     if failure.reason != Reason::Interrupted {
-        failure = keep_log(failure, name, docker, root, run).await;
-        failure = failure.hint("`--keep` leaves a sandbox that failed as it is");
+        failure = also(failure, "`--keep` leaves a sandbox that failed as it is");
     }
     let run = Run { deadline: Deadline::after(BUDGET), cancel: CancellationToken::new(), ..run.clone() };
     let removed = run.stage(Stage::Down, async {
-        let removed = remove(docker, name).await?;
+        let removed = tokio::time::timeout(BUDGET, remove(docker, name)).await;
+        let removed = removed.unwrap_or_else(|_| {
+            Err(Failure::new(Reason::Docker, "could not remove the sandbox")
+                .because(format!("Docker did not end within {} s", BUDGET.as_secs())))
+        })?;
         let summary = format!("undone: {removed}");
         Ok(((), Outcome::Passed, summary))
     });
     match removed.await {
         Ok(()) => failure,
-        // A failed start can be told by its own exit code; that something is left behind must be, too.
-        Err(left) if failure.reason == Reason::Interrupted => left,
-        Err(left) => failure.evidence([left.to_string()]).hint(format!("`sandbox down --name {name}` tries again")),
+        Err(left) => {
+            failure = also(failure, format!("`sandbox down --name {name}` tries again")).evidence([left.to_string()]);
+            failure.leftovers = match left.leftovers {
+                // Where Docker does not answer, nobody knows.
+                unknown if unknown.is_empty() => vec![format!("what Docker has of sandbox {name}")],
+                left => left,
+            };
+            failure
+        }
     }
+}
+
+/// Something to do besides what the failure, or else its reason, says.
+pub(super) fn also(mut failure: Failure, hint: impl Into<String>) -> Failure {
+    if failure.hints.is_empty() {
+        let remedy = failure.reason.entry().remedy;
+        failure = failure.hint(remedy);
+    }
+    failure.hint(hint)
 }
 
 /// Removes what there is, until nothing new has come for a while: the last request of a k3d that was stopped may still
@@ -54,19 +115,4 @@ async fn remove(docker: &Docker, name: &str) -> Result<Removed, Failure> {
         }
     }
     Ok(removed)
-}
-
-async fn keep_log(failure: Failure, name: &str, docker: &Docker, root: &StateRoot, run: &Run) -> Failure {
-    let Ok(lines) = docker.logs(&cluster::node_name(name), LOG).await else { return failure };
-    if lines.is_empty() {
-        return failure;
-    }
-    let log = root.path().join("failures").join(name).join("node.log");
-    match root.sandbox(name).write(&log, &lines.join("\n")) {
-        Ok(()) => failure.hint(format!("the node's log is kept in {}", log.display())),
-        Err(unwritten) => {
-            run.report.warn(unwritten.to_string());
-            failure
-        }
-    }
 }

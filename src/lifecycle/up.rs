@@ -8,7 +8,7 @@ use super::ground::{self, Ground};
 use super::running::Running;
 use super::{Done, Host, Options, converge, endpoints, registration, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::images::{self, Claim, Presence};
 use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
@@ -42,14 +42,20 @@ pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result
     let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
     let done = bring(plan, host, &ground, options, run).await;
     match done {
-        Err(failure) if made_here && !options.keep => {
-            let failure = undo::undo(failure, name, &ground.docker, &host.state, run).await;
-            if failure.reason != Reason::Leftovers {
-                state.remove(&lock)?;
+        Err(failure) => {
+            let failure = undo::save_evidence(failure, plan, &ground, host, run).await;
+            if !made_here || options.keep {
+                return Err(undo::also(failure, format!("`sandbox down --name {name}` removes the sandbox")));
+            }
+            let mut failure = undo::undo(failure, name, &ground.docker, run).await;
+            if failure.leftovers.is_empty()
+                && let Err(left) = state.remove(&lock)
+            {
+                failure.leftovers.push(state.path().display().to_string());
+                failure = failure.evidence([left.to_string()]);
             }
             Err(failure)
         }
-        Err(failure) => Err(failure.hint(format!("`sandbox down --name {name}` removes the sandbox"))),
         Ok(outcome) => {
             run.report.emit(endpoints::ready(&plan.spec, &state));
             let summary = match outcome {

@@ -80,11 +80,32 @@ impl FromStr for ImageRef {
         if name.split('/').skip(1).any(|part| part.chars().any(|c| c.is_ascii_uppercase())) {
             return Err(error("repository names are lower case"));
         }
-        if suffix == ":" || suffix.ends_with('@') || suffix.starts_with(":@") {
+        // So that no part is `..`, which in the path of a request would lead elsewhere.
+        let framed = |part: &str| [part.chars().next(), part.chars().last()].into_iter().flatten().all(is_word);
+        if !name.split('/').all(framed) {
+            return Err(error("a part of its name starts or ends with a punctuation mark"));
+        }
+        let (tag, digest) = match suffix.split_once('@') {
+            Some((tag, digest)) => (tag, Some(digest)),
+            None => (suffix, None),
+        };
+        if tag == ":" || digest == Some("") {
             return Err(error("its tag or digest is empty"));
+        }
+        let plain = |tag: &str| tag.starts_with(|c| is_word(c) || c == '_') && !tag.contains(':');
+        if tag.strip_prefix(':').is_some_and(|tag| !plain(tag)) {
+            return Err(error("its tag is none"));
+        }
+        let hex = |hex: &str| hex.len() >= 32 && hex.chars().all(|c| c.is_ascii_hexdigit());
+        if digest.is_some_and(|digest| !digest.split_once(':').is_some_and(|(by, sum)| framed(by) && hex(sum))) {
+            return Err(error("its digest is none"));
         }
         Ok(image)
     }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric()
 }
 
 impl TryFrom<String> for ImageRef {
@@ -118,6 +139,10 @@ mod tests {
             ("minio/minio:R", "docker.io/minio/minio:R"),
             ("docker.io/redocly/redoc", "docker.io/redocly/redoc:latest"),
             ("localhost:5000/a:b", "localhost:5000/a:b"),
+            (
+                "a:_b@sha256:0123456789abcdef0123456789abcdef",
+                "docker.io/library/a:_b@sha256:0123456789abcdef0123456789abcdef",
+            ),
             ("cr.flyte.org/flyteorg/flyteadmin:v0.6.13", "cr.flyte.org/flyteorg/flyteadmin:v0.6.13"),
         ] {
             assert_eq!(written.parse::<ImageRef>().expect(written).canonical(), canonical);
@@ -126,7 +151,10 @@ mod tests {
 
     #[test]
     fn rejects_what_docker_would_reject() {
-        for text in ["", "-v", "a b", "a//b", "a:", "x/A:b", "a@", "a:@sha256:0"] {
+        let wrong =
+            ["", "-v", "a b", "a//b", "a:", "x/A:b", "a@", "a:@sha256:0", "a@sha256:0", "a:b:c", "a:-b", "a:.b"];
+        let elsewhere = ["../containers/x", "a/../b", "./a", "a/.", "a/b-", "_/a", "a@server:0"];
+        for text in wrong.into_iter().chain(elsewhere) {
             assert!(text.parse::<ImageRef>().is_err(), "{text:?} was accepted");
         }
     }

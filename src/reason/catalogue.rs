@@ -287,9 +287,6 @@ catalogue! {
         "Admin does not register a project, or archive one.",
         "`sandbox logs flyteadmin` shows what it says; the same command goes on from what is there";
 
-    Smoke "smoke" SMOKE, 10, no,
-        "What runs does not behave as Flyte should.",
-        "`sandbox smoke` asks again; `sandbox logs` shows what a component says";
     AdminFailing "admin-failing" SMOKE, 10, no,
         "flyteadmin does not answer through the gateway, or not as it should.",
         "`sandbox logs flyteadmin` and `sandbox logs gateway` show what they say";

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `event.rs` | the events |
 //! | `reporter.rs` | the handle that stages speak through |
+//! | `stall.rs` | a warning when a stage says nothing new for a while |
 //! | `view.rs` | what a view is, and the loop that shows every event to all of them |
 //! | `story.rs` | events as things to tell a person, by verbosity: the fold both human views share |
 //! | `finale.rs` | the last lines: where to go, or what failed with the first cause last |
@@ -25,6 +26,7 @@ mod plain;
 mod reporter;
 #[cfg(test)]
 mod samples;
+mod stall;
 mod story;
 mod view;
 mod words;
@@ -36,6 +38,7 @@ pub use junit::Junit;
 pub use live::Live;
 pub use plain::Plain;
 pub use reporter::{Reporter, StageTimer};
+pub use stall::with_stalls;
 pub use story::Verbosity;
 pub use view::{View, drive};
 

@@ -1,27 +1,47 @@
-//! The handle that stages speak through.
+//! The handle that stages speak through, and what it remembers of them: a failure is explained by what came before it.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::mem::discriminant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
 use super::event::{Event, Outcome};
 use crate::stage::Stage;
 
-/// Cheap to clone; every clone speaks into the same stream.
+/// Events that are remembered, the newest.
+const EVENTS: usize = 4000;
+/// Lines of other programs that are remembered, the newest.
+const LINES: usize = 4000;
+
+/// Cheap to clone; every clone speaks into the same stream and has the same memory.
 #[derive(Debug, Clone)]
-pub struct Reporter(mpsc::UnboundedSender<Event>);
+pub struct Reporter {
+    events: mpsc::UnboundedSender<Event>,
+    memory: Arc<Mutex<Memory>>,
+    began: (Instant, SystemTime),
+}
+
+/// What was said and heard, with the time since the reporter was made.
+#[derive(Debug, Default)]
+struct Memory {
+    said: VecDeque<(Duration, Event)>,
+    heard: VecDeque<(Duration, String)>,
+}
 
 impl Reporter {
     /// A reporter and the stream it feeds.
     #[must_use]
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        let (events, receiver) = mpsc::unbounded_channel();
+        (Self { events, memory: Arc::default(), began: (Instant::now(), SystemTime::now()) }, receiver)
     }
 
     /// Says something. Nobody listening is not an error: the work goes on.
     pub fn emit(&self, event: Event) {
-        let _ = self.0.send(event);
+        self.memory().say(self.began.0.elapsed(), &event);
+        let _ = self.events.send(event);
     }
 
     /// Replaces the stage's note on a live display.
@@ -34,12 +54,76 @@ impl Reporter {
         self.emit(Event::Warning { message: message.into() });
     }
 
+    /// Remembers a line that another program wrote.
+    pub fn hear(&self, line: impl Into<String>) {
+        let at = self.began.0.elapsed();
+        push(&mut self.memory().heard, LINES, (at, line.into()));
+    }
+
+    /// What was said, oldest first: of what is said again and again about the same thing only changes, and of bytes on
+    /// their way only the newest count. Where very much was said, its end.
+    #[must_use]
+    pub fn history(&self) -> Vec<(Duration, Event)> {
+        self.memory().said.iter().cloned().collect()
+    }
+
+    /// What other programs wrote, oldest first. Where one wrote very much, its end.
+    #[must_use]
+    pub fn heard(&self) -> Vec<(Duration, String)> {
+        self.memory().heard.iter().cloned().collect()
+    }
+
+    /// When the reporter was made, which is when the run began.
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        self.began.1
+    }
+
     /// Says that a stage began; the timer says that it ended.
     #[must_use]
     pub fn stage(&self, stage: Stage) -> StageTimer {
         self.emit(Event::StageStarted { stage });
         StageTimer { report: self.clone(), stage, started: Instant::now() }
     }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn say(&mut self, at: Duration, event: &Event) {
+        let comes_again = same_subject(event, event);
+        let before = if comes_again { self.said.iter().rposition(|(_, said)| same_subject(said, event)) } else { None };
+        match (event, before) {
+            (Event::ImageProgress { .. }, Some(before)) => drop(self.said.remove(before)),
+            (Event::Progress { .. } | Event::RolloutProgress { .. }, Some(before)) if self.said[before].1 == *event => {
+                return;
+            }
+            _ => {}
+        }
+        push(&mut self.said, EVENTS, (at, event.clone()));
+    }
+}
+
+/// Whether the later of two events takes the place of the earlier.
+fn same_subject(one: &Event, other: &Event) -> bool {
+    match (one, other) {
+        (Event::Progress { stage: one, .. }, Event::Progress { stage: other, .. }) => one == other,
+        (
+            Event::ImageProgress { image: one, step: of_one, .. },
+            Event::ImageProgress { image: other, step: of_other, .. },
+        ) => (one, of_one) == (other, of_other),
+        (Event::RolloutProgress { .. }, _) => discriminant(one) == discriminant(other),
+        _ => false,
+    }
+}
+
+fn push<T>(ring: &mut VecDeque<T>, limit: usize, new: T) {
+    if ring.len() == limit {
+        ring.pop_front();
+    }
+    ring.push_back(new);
 }
 
 /// A stage under way.
@@ -59,5 +143,56 @@ impl StageTimer {
             summary: summary.into(),
             millis: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pulled(image: &str, bytes: u64) -> Event {
+        Event::ImageProgress { image: image.to_owned(), step: "pull".to_owned(), bytes, total: None }
+    }
+
+    #[test]
+    fn what_is_said_again_is_remembered_once_and_nothing_else_is_lost() {
+        let (report, _events) = Reporter::channel();
+        report.warn("a");
+        report.progress(Stage::Cluster, "one");
+        report.emit(pulled("x", 1));
+        report.progress(Stage::Images, "one");
+        report.progress(Stage::Cluster, "one");
+        report.emit(pulled("x", 2));
+        report.emit(pulled("y", 1));
+        report.progress(Stage::Cluster, "two");
+        report.warn("a");
+        let note = |stage, note: &str| Event::Progress { stage, note: note.to_owned() };
+        let warning = Event::Warning { message: "a".to_owned() };
+        let said: Vec<_> = report.history().into_iter().map(|(_, event)| event).collect();
+        assert_eq!(
+            said,
+            [
+                warning.clone(),
+                note(Stage::Cluster, "one"),
+                note(Stage::Images, "one"),
+                pulled("x", 2),
+                pulled("y", 1),
+                note(Stage::Cluster, "two"),
+                warning
+            ]
+        );
+    }
+
+    #[test]
+    fn memory_has_an_end() {
+        let (report, _events) = Reporter::channel();
+        for number in 0..EVENTS + 3 {
+            report.warn(number.to_string());
+            report.hear(number.to_string());
+        }
+        let (said, heard) = (report.history(), report.heard());
+        assert_eq!((said.len(), heard.len()), (EVENTS, LINES));
+        assert_eq!(said[0].1, Event::Warning { message: "3".to_owned() });
+        assert_eq!(heard[0].1, "3");
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn failure() -> Vec<(u64, Event)> {
         detail: "GET http://127.0.0.1:30081/api/v1/projects: HTTP 503".to_owned(),
         millis: 45_000,
     };
-    let failure = Failure::new(Reason::Smoke, "1 of 16 smoke checks failed")
+    let failure = Failure::new(Reason::AdminFailing, "1 of 16 smoke checks failed")
         .on("check A2 admin lists the projects and domains")
         .because("GET http://127.0.0.1:30081/api/v1/projects")
         .because("HTTP 503 Service Unavailable, not 200")

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::status::{Cause, Culprit, Status};
 use crate::failure::{Failure, Reason};
 use crate::manifest::ObjectRef;
+use crate::reason::{Speaker, recognise};
 
 const LOG_LINES: i64 = 20;
 const LOGS_WITHIN: Duration = Duration::from_secs(5);
@@ -28,41 +29,34 @@ pub(super) fn first<'j>(judged: &'j [(&ObjectRef, Status)]) -> Option<(&'j Objec
     status.cause().map(|cause| (*object, cause))
 }
 
-/// Sandboxes side by side use up the default of 128 inotify instances a user.
-const MORE_INOTIFY: &str = "`sudo sysctl -w fs.inotify.max_user_instances=512` lets more sandboxes run side by side";
-
 /// A failure on an object, with what its container and Kubernetes say about it.
-pub(super) async fn failure(
-    client: &Client,
-    reason: Reason,
-    what: String,
-    object: &ObjectRef,
-    cause: &Cause,
-) -> Failure {
-    let mut failure = Failure::new(reason, what).on(object).because(&cause.reason);
+pub(super) async fn failure(client: &Client, failure: Failure, object: &ObjectRef, cause: &Cause) -> Failure {
+    let mut failure = Failure { reason: cause.reason, ..failure }.on(object).because(&cause.line);
     if let Some(culprit) = &cause.culprit {
         let lines = log(client, culprit).await;
+        failure.reason = sharpened(cause.reason, &lines);
         failure = failure.evidence(lines.iter().map(|line| format!("log: {line}")));
         // What a container that ended said last is nearer to the first cause than that it ended.
         if let Some(last) = lines.iter().rev().find(|line| culprit.previous && !line.trim().is_empty()) {
             failure = failure.because(format!("its last words: {}", last.trim()));
-            if last.contains("too many open files") {
-                failure = failure.hint(MORE_INOTIFY);
-            }
         }
     }
     let failure = failure.evidence(cause.evidence.iter().map(|line| format!("event: {line}")));
-    let says = |text: &str| cause.reason.contains(text);
-    match () {
-        () if says("Image") => {
-            failure.hint("`sandbox images list` shows which images are here; `--image` names another")
+    let remedy = failure.reason.entry().remedy;
+    let failure = failure.hint(remedy);
+    match cause.culprit {
+        Some(_) if !remedy.contains("sandbox logs") => {
+            failure.hint(format!("`sandbox logs {}` shows the whole log", object.name))
         }
-        () if says("Insufficient") => {
-            failure.hint("the node is too small: stop something else on it, or give Docker more memory and processors")
-        }
-        () if cause.culprit.is_some() => failure.hint(format!("`sandbox logs {}` shows the whole log", object.name)),
-        () => failure,
+        _ => failure,
     }
+}
+
+/// What a container that started was held up by, as far as its own words tell, newest first.
+fn sharpened(reason: Reason, lines: &[String]) -> Reason {
+    let spoke = matches!(reason, Reason::PodCrash | Reason::PodInit | Reason::PodProbe);
+    let known = || lines.iter().rev().find_map(|line| recognise(Speaker::Component, line));
+    spoke.then(known).flatten().unwrap_or(reason)
 }
 
 /// The end of a container's log, of the run that tells more, oldest line first. Nothing where there is none.
@@ -82,11 +76,21 @@ async fn log(client: &Client, culprit: &Culprit) -> Vec<String> {
     Vec::new()
 }
 
-/// The innermost cause of an error.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_containers_last_words_sharpen_why_it_ended_and_nothing_else() {
+        let refused = "dial tcp 10.43.0.7:5432: connect: connection refused";
+        for (reason, line, wanted) in [
+            (Reason::PodCrash, refused, Reason::DatabaseRefused),
+            (Reason::PodInit, refused, Reason::DatabaseRefused),
+            (Reason::PodProbe, "InvalidAccessKeyId: The Access Key Id you provided", Reason::StorageRefused),
+            (Reason::PodCrash, "panic: something else", Reason::PodCrash),
+            (Reason::PodMemory, refused, Reason::PodMemory),
+        ] {
+            assert_eq!(sharpened(reason, &[line.to_owned(), "goroutine 1 [running]:".to_owned()]), wanted, "{line}");
+        }
     }
-    innermost.to_string()
 }

@@ -17,5 +17,5 @@ mod status;
 mod wait;
 
 pub(crate) use pods::status as pod_status;
-pub use status::{Cause, Culprit, Neighbours, Status, status};
+pub use status::{Cause, Culprit, End, Neighbours, Status, status};
 pub use wait::{ready_now, wait};

@@ -7,7 +7,8 @@ use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 
-use super::status::{Culprit, Neighbours, Status, status};
+use super::pods::HOPELESS_RESTARTS;
+use super::status::{Culprit, End, Neighbours, Status, status};
 use crate::manifest::ObjectRef;
 use crate::report::Waiting;
 
@@ -58,6 +59,8 @@ pub(super) struct Picture {
     tables: BTreeMap<Place, Table>,
     /// Since when each target has hung on the same failing thing.
     failing: BTreeMap<ObjectRef, (Option<Culprit>, Instant)>,
+    /// How each target's container has ended, the last times.
+    ends: BTreeMap<ObjectRef, Vec<End>>,
 }
 
 impl Picture {
@@ -97,6 +100,7 @@ impl Picture {
     pub(super) fn judge<'t>(&mut self, targets: &'t [ObjectRef], now: Instant) -> Vec<(&'t ObjectRef, Status)> {
         let judged: Vec<_> = targets.iter().map(|target| (target, self.status(target))).collect();
         let judge = |(target, status): (&'t ObjectRef, Status)| {
+            let status = self.unless_it_varies(target, status);
             let Status::Failing(cause, _) = &status else {
                 self.failing.remove(target);
                 return (target, status);
@@ -110,6 +114,23 @@ impl Picture {
             (target, status.after(lasted))
         };
         judged.into_iter().map(judge).collect()
+    }
+
+    /// A container that ends in another way than the times before may get over it: its database was not there, and now
+    /// its schema is not.
+    fn unless_it_varies(&mut self, target: &ObjectRef, status: Status) -> Status {
+        let Some(end) = status.cause().and_then(|cause| cause.end.clone()) else { return status };
+        let ends = self.ends.entry(target.clone()).or_default();
+        if ends.last() != Some(&end) {
+            ends.push(end);
+        }
+        let many = usize::try_from(HOPELESS_RESTARTS).unwrap_or(usize::MAX);
+        ends.drain(..ends.len().saturating_sub(many));
+        let varies = ends.windows(2).any(|pair| pair[0].how != pair[1].how);
+        match status {
+            Status::Stuck(cause) if varies => Status::Waiting(cause),
+            status => status,
+        }
     }
 
     fn status(&self, target: &ObjectRef) -> Status {
@@ -132,7 +153,7 @@ pub(super) fn waiting(judged: &[(&ObjectRef, Status)]) -> Vec<Waiting> {
     let waiting = |(target, status): &(&ObjectRef, Status)| {
         let cause = status.cause()?;
         let object = format!("{}/{}", target.kind.to_lowercase(), target.name);
-        Some(Waiting { object, reason: cause.reason.clone() })
+        Some(Waiting { object, reason: cause.line.clone() })
     };
     judged.iter().filter_map(waiting).collect()
 }
@@ -200,12 +221,35 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_loop_is_stuck_when_it_ended_three_times_in_the_same_way() {
+        let targets = [target("Deployment")];
+        for (codes, gravity) in [
+            (vec![(3, 1)], 3),
+            (vec![(1, 1), (2, 1), (3, 1)], 3),
+            (vec![(1, 1), (2, 1), (3, 2)], 1),
+            (vec![(2, 1), (3, 2), (4, 2)], 1),
+            (vec![(2, 1), (3, 2), (4, 2), (4, 2), (5, 2)], 3),
+        ] {
+            let mut picture = picture("CrashLoopBackOff");
+            let mut last = 0;
+            for &(restarts, code) in &codes {
+                let pod = json!({"metadata": {"name": "d-1", "labels": {"app": "d"}}, "status": {"containerStatuses": [
+                    {"name": "c", "restartCount": restarts, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                        "lastState": {"terminated": {"exitCode": code, "reason": "Error"}}}]}});
+                picture.take_all(&Place::of(&target("Pod")), vec![object(pod)]);
+                last = picture.judge(&targets, Instant::now())[0].1.gravity();
+            }
+            assert_eq!(last, gravity, "{codes:?}");
+        }
+    }
+
+    #[test]
     fn a_new_listing_forgets_what_is_no_longer_there() {
         let place = Place::of(&target("Deployment"));
         let mut picture = picture("ErrImagePull");
         picture.take(&place, Event::Init);
-        assert_ne!(picture.status(&target("Deployment")).cause().expect("waits").reason, "not there yet");
+        assert_ne!(picture.status(&target("Deployment")).cause().expect("waits").line, "not there yet");
         picture.take(&place, Event::InitDone);
-        assert_eq!(picture.status(&target("Deployment")).cause().expect("waits").reason, "not there yet");
+        assert_eq!(picture.status(&target("Deployment")).cause().expect("waits").line, "not there yet");
     }
 }

@@ -5,24 +5,34 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::happenings::{about, count, last, list, one_line, tail, text};
-use super::status::{Cause, Culprit, Neighbours, Status};
+use super::status::{Cause, Culprit, End, Neighbours, Status};
+use crate::failure::Reason;
 
 /// How long an error that the kubelet itself tries again may last before it is taken as hopeless: two attempts.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long a pod may find no place: terminating pods give theirs back within their 30 s of grace.
 const UNSCHEDULABLE_GRACE: Duration = Duration::from_secs(60);
-/// A container that ended in error this often will end so again.
-const HOPELESS_RESTARTS: u64 = 3;
+/// A container that ended in error this often, and always in the same way, will end so again.
+pub(super) const HOPELESS_RESTARTS: u64 = 3;
 
-/// Reasons of a waiting container that do not pass by themselves.
-const CANNOT_START: &[&str] = &[
-    "ErrImagePull",
-    "ErrImageNeverPull",
-    "ImageInspectError",
-    "RegistryUnavailable",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
+/// What a waiting container says that does not pass by itself, and what it is.
+const CANNOT_START: &[(&str, Reason)] = &[
+    ("ErrImagePull", Reason::PodImage),
+    ("ErrImageNeverPull", Reason::PodImage),
+    ("ImageInspectError", Reason::PodImage),
+    ("RegistryUnavailable", Reason::PodImage),
+    ("CreateContainerConfigError", Reason::PodConfig),
+    ("CreateContainerError", Reason::PodCreate),
+    ("RunContainerError", Reason::PodCreate),
+];
+
+/// What happens before a container starts that an event tells better than its state does, and what it is, should it
+/// last.
+const BEFORE: &[(&str, Reason)] = &[
+    ("FailedMount", Reason::PodMount),
+    ("FailedAttachVolume", Reason::PodMount),
+    ("FailedCreatePodSandBox", Reason::PodCreate),
+    ("Pulling", Reason::RolloutTimeout),
 ];
 
 fn owned_by(object: &Value, owner: &Value) -> bool {
@@ -80,18 +90,17 @@ pub(super) fn newest<'a>(workload: &Value, around: &Neighbours<'a>) -> Vec<&'a V
 /// What holds a pod back; [`Status::Ready`] when nothing does.
 pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     let events = about(&around.events, pod);
-    let cause = |reason: String, culprit: Option<Culprit>| Cause {
-        reason: one_line(&reason),
-        culprit,
-        evidence: tail(&events),
-    };
+    let cause =
+        |reason: Reason, line: &str| Cause { reason, evidence: tail(&events), ..Cause::passing(one_line(line)) };
     if text(pod, "/status/phase") == Some("Succeeded") {
         return Status::Ready;
     }
     if let Some(unscheduled) = condition(pod, "PodScheduled").filter(|condition| condition["status"] == "False") {
-        let cause = cause(format!("no node takes its pod: {}", said(unscheduled)), None);
+        let said = said(unscheduled);
         // Taints of a young node go away; what it lacks in cpu, memory or volumes does not come.
-        let hopeless = cause.reason.contains("Insufficient") || cause.reason.contains("affinity");
+        let hopeless = said.contains("Insufficient") || said.contains("affinity");
+        let reason = if hopeless { Reason::PodUnschedulable } else { Reason::RolloutTimeout };
+        let cause = cause(reason, &format!("no node takes its pod: {said}"));
         return if hopeless { Status::Failing(cause, UNSCHEDULABLE_GRACE) } else { Status::Waiting(cause) };
     }
     for (pointer, kind) in
@@ -99,7 +108,7 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     {
         for container in list(pod, pointer) {
             let held = container_status(container, kind == "init container", &events);
-            let Some((reason, hope)) = held else { continue };
+            let Some(Held { reason, line, hope, end }) = held else { continue };
             let name = text(container, "/name").unwrap_or("?");
             let culprit = Culprit {
                 namespace: text(pod, "/metadata/namespace").unwrap_or_default().to_owned(),
@@ -107,7 +116,8 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
                 container: name.to_owned(),
                 previous: container.pointer("/state/waiting").is_some() && count(container, "/restartCount") > 0,
             };
-            let cause = cause(format!("{kind} {name}: {reason}"), Some(culprit));
+            let cause = cause(reason, &format!("{kind} {name}: {line}"));
+            let cause = Cause { culprit: Some(culprit), end, ..cause };
             return match hope {
                 Hope::Some => Status::Waiting(cause),
                 Hope::Brief => Status::Failing(cause, GRACE),
@@ -119,10 +129,26 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
         (Some(ready), _) if ready["status"] == "True" => Status::Ready,
         (_, Some("Failed")) => {
             let said = text(pod, "/status/message").or_else(|| text(pod, "/status/reason")).unwrap_or("it failed");
-            Status::Failing(cause(format!("its pod failed: {said}"), None), GRACE)
+            let evicted = text(pod, "/status/reason") == Some("Evicted");
+            let reason = if evicted { Reason::PodEvicted } else { Reason::WorkloadStuck };
+            Status::Failing(cause(reason, &format!("its pod failed: {said}")), GRACE)
         }
-        (Some(ready), _) if !said(ready).is_empty() => Status::Waiting(cause(said(ready).to_owned(), None)),
-        _ => Status::Waiting(cause("its pod starts".to_owned(), None)),
+        (Some(ready), _) if !said(ready).is_empty() => Status::Waiting(cause(Reason::RolloutTimeout, said(ready))),
+        _ => Status::Waiting(cause(Reason::RolloutTimeout, "its pod starts")),
+    }
+}
+
+/// What holds a container back.
+struct Held {
+    reason: Reason,
+    line: String,
+    hope: Hope,
+    end: Option<End>,
+}
+
+impl Held {
+    fn new(reason: Reason, line: String, hope: Hope) -> Self {
+        Self { reason, line, hope, end: None }
     }
 }
 
@@ -132,29 +158,26 @@ enum Hope {
     None,
 }
 
-fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<(String, Hope)> {
-    let restarts = count(container, "/restartCount");
+fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<Held> {
     if let Some(waiting) = container.pointer("/state/waiting") {
         let reason = text(waiting, "/reason").unwrap_or("waiting");
         let message = text(waiting, "/message").filter(|message| !message.is_empty());
         let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+        if let Some((_, known)) = CANNOT_START.iter().find(|(word, _)| *word == reason) {
+            return Some(Held::new(*known, format!("{reason}{message}"), Hope::Brief));
+        }
         return Some(match reason {
-            "InvalidImageName" => (format!("{reason}{message}"), Hope::None),
-            "CrashLoopBackOff" => (ended(container.pointer("/lastState/terminated"), reason, restarts), hope(restarts)),
+            "InvalidImageName" => Held::new(Reason::PodImageName, format!("{reason}{message}"), Hope::None),
+            "CrashLoopBackOff" => ended(container, container.pointer("/lastState/terminated"), reason, init),
             // The back-off itself does not say why; the pull before it did.
             "ImagePullBackOff" => {
                 let failed = |said: &&str| said.starts_with("Failed to pull image");
                 let why = last(events, &["Failed"], failed).map(|said| format!(": {said}")).unwrap_or(message);
-                (format!("{reason}{why}"), Hope::Brief)
+                Held::new(Reason::PodImage, format!("{reason}{why}"), Hope::Brief)
             }
-            _ if CANNOT_START.contains(&reason) => (format!("{reason}{message}"), Hope::Brief),
             // The pod's turn is elsewhere: an init container before this one, or the sandbox and its volumes.
             "PodInitializing" if !init => return None,
-            _ => {
-                const BEFORE: &[&str] = &["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "Pulling"];
-                let happening = last(events, BEFORE, |_| true).map(|said| format!(": {said}")).unwrap_or(message);
-                (format!("{reason}{happening}"), Hope::Some)
-            }
+            _ => before_it_starts(reason, &message, events),
         });
     }
     if let Some(terminated) = container.pointer("/state/terminated") {
@@ -162,37 +185,59 @@ fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<
             return None;
         }
         let exited = text(terminated, "/reason").unwrap_or("ended");
-        return Some((ended(Some(terminated), exited, restarts), hope(restarts)));
+        return Some(ended(container, Some(terminated), exited, init));
     }
     if init {
-        return container.pointer("/state/running").map(|_| ("runs".to_owned(), Hope::Some));
+        let runs = container.pointer("/state/running");
+        return runs.map(|_| Held::new(Reason::RolloutTimeout, "runs".to_owned(), Hope::Some));
     }
     if container["ready"] == true {
         return None;
     }
     container.pointer("/state/running")?;
     let unhealthy = last(events, &["Unhealthy"], |_| true).map(|said| format!(": {said}")).unwrap_or_default();
-    Some((format!("runs, not ready yet{unhealthy}"), Hope::Some))
+    Some(Held::new(Reason::PodProbe, format!("runs, not ready yet{unhealthy}"), Hope::Some))
 }
 
-fn hope(restarts: u64) -> Hope {
-    if restarts >= HOPELESS_RESTARTS { Hope::None } else { Hope::Some }
+fn before_it_starts(state: &str, message: &str, events: &[&Value]) -> Held {
+    let words: Vec<&str> = BEFORE.iter().map(|(word, _)| *word).collect();
+    let newest = events.iter().rev().find_map(|event| {
+        let (_, reason) = BEFORE.iter().find(|(word, _)| text(event, "/reason") == Some(word))?;
+        Some(*reason)
+    });
+    let reason = newest.unwrap_or(Reason::RolloutTimeout);
+    let said = last(events, &words, |_| true);
+    // Configuration is applied before what mounts it: what is not found will not come.
+    let hopeless = reason == Reason::PodMount && said.is_some_and(|said| said.contains("not found"));
+    let said = said.map(|said| format!(": {said}")).unwrap_or_else(|| message.to_owned());
+    Held::new(reason, format!("{state}{said}"), if hopeless { Hope::Brief } else { Hope::Some })
 }
 
-fn ended(terminated: Option<&Value>, reason: &str, restarts: u64) -> String {
-    let mut line = reason.to_owned();
-    if let Some(terminated) = terminated {
-        let why = text(terminated, "/reason").filter(|why| !["Error", "Completed", reason].contains(why));
-        line += &why.map(|why| format!(", {why}")).unwrap_or_default();
-        line += &format!(", exit code {}", terminated["exitCode"]);
-    }
-    line += &match restarts {
-        0 => String::new(),
-        1 => ", 1 restart".to_owned(),
-        more => format!(", {more} restarts"),
+/// A container that ended, whether it is about to be started again or not.
+fn ended(container: &Value, terminated: Option<&Value>, state: &str, init: bool) -> Held {
+    let restarts = count(container, "/restartCount");
+    let part = |pointer: &str| terminated.and_then(|terminated| text(terminated, pointer));
+    let reason = match part("/reason") {
+        Some("OOMKilled") => Reason::PodMemory,
+        Some("StartError" | "ContainerCannotRun") => Reason::PodCreate,
+        _ if init => Reason::PodInit,
+        _ => Reason::PodCrash,
     };
-    let message = terminated.and_then(|terminated| text(terminated, "/message")).filter(|message| !message.is_empty());
-    line + &message.map(|message| format!(": {message}")).unwrap_or_default()
+    let code = terminated.map(|terminated| format!("exit code {}", terminated["exitCode"]));
+    let why = part("/reason").filter(|why| !["Error", "Completed"].contains(why)).map(str::to_owned);
+    let how: Vec<String> = why.into_iter().chain(code).collect();
+    let counted = match restarts {
+        0 => None,
+        1 => Some("1 restart".to_owned()),
+        more => Some(format!("{more} restarts")),
+    };
+    let told = how.iter().filter(|part| *part != state).cloned().chain(counted);
+    let mut line = std::iter::once(state.to_owned()).chain(told).collect::<Vec<_>>().join(", ");
+    if let Some(message) = part("/message").filter(|message| !message.is_empty()) {
+        line += &format!(": {message}");
+    }
+    let hope = if restarts >= HOPELESS_RESTARTS { Hope::None } else { Hope::Some };
+    Held { reason, line, hope, end: Some(End { restarts, how: how.join(", ") }) }
 }
 
 pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {

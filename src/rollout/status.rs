@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::happenings::{about, count, last, one_line, tail, text};
 use super::pods::{self, condition, said};
+use crate::failure::Reason;
 
 /// What surrounds workloads in their namespace, as far as it was looked at.
 #[derive(Debug, Clone, Default)]
@@ -34,12 +35,33 @@ pub struct Culprit {
 /// What a workload waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
+    /// What that is, should it last.
+    pub reason: Reason,
     /// One line, such as `init container run-migrations: CrashLoopBackOff, exit code 1, 3 restarts`.
-    pub reason: String,
+    pub line: String,
     /// The container it hangs on, if it is one.
     pub culprit: Option<Culprit>,
     /// Kubernetes' last events about it, oldest first.
     pub evidence: Vec<String>,
+    /// How that container ended the last time, if it did and Kubernetes starts it again.
+    pub end: Option<End>,
+}
+
+/// An end of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// How often it had been started again.
+    pub restarts: u64,
+    /// Such as `OOMKilled, exit code 137`.
+    pub how: String,
+}
+
+impl Cause {
+    /// What may pass by itself, with no container to look at.
+    #[must_use]
+    pub fn passing(line: impl Into<String>) -> Self {
+        Self { reason: Reason::RolloutTimeout, line: line.into(), culprit: None, evidence: Vec::new(), end: None }
+    }
 }
 
 /// How far a workload is.
@@ -84,8 +106,8 @@ impl Status {
         }
     }
 
-    fn waiting(reason: impl Into<String>) -> Self {
-        Self::Waiting(Cause { reason: reason.into(), culprit: None, evidence: Vec::new() })
+    fn waiting(line: impl Into<String>) -> Self {
+        Self::Waiting(Cause::passing(line))
     }
 }
 
@@ -127,10 +149,13 @@ fn blame(workload: &Value, around: &Neighbours<'_>, short: &str, gave_up: Option
     };
     match (found, gave_up) {
         (Status::Waiting(mut cause) | Status::Failing(mut cause, _) | Status::Stuck(mut cause), Some(condition)) => {
-            if cause.reason == short {
-                cause.reason = one_line(said(condition));
+            if cause.line == short {
+                cause.line = one_line(said(condition));
             }
-            Status::Stuck(cause)
+            if cause.reason == Reason::RolloutTimeout {
+                cause.reason = Reason::WorkloadStuck;
+            }
+            Status::Stuck(Cause { end: None, ..cause })
         }
         (found, _) => found,
     }
@@ -146,7 +171,8 @@ fn controller(workload: &Value, around: &Neighbours<'_>, short: &str) -> Status 
     match failure.or_else(|| last(&events, &["FailedCreate"], |_| true)) {
         Some(said) => {
             let evidence = tail(&events);
-            Status::Failing(Cause { reason: format!("no pod: {}", one_line(said)), culprit: None, evidence }, GRACE)
+            let cause = Cause::passing(format!("no pod: {}", one_line(said)));
+            Status::Failing(Cause { reason: Reason::WorkloadStuck, evidence, ..cause }, GRACE)
         }
         None => Status::waiting(short),
     }

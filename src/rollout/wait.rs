@@ -12,11 +12,11 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::explain::{self, innermost};
+use super::explain;
 use super::picture::{Picture, Place, waiting};
 use super::status::Status;
 use crate::failure::{Failure, Reason};
-use crate::kubernetes::resolve;
+use crate::kubernetes::{resolve, unanswered};
 use crate::manifest::ObjectRef;
 use crate::report::{Event, Stage, Waiting};
 use crate::run::Run;
@@ -24,6 +24,16 @@ use crate::run::Run;
 /// How often passing time is looked at; what happens in the cluster comes by itself.
 const TICK: Duration = Duration::from_millis(250);
 const ONE_ANSWER: Duration = Duration::from_secs(10);
+const UNSEEN: &str = "cannot look at the workloads";
+
+/// The innermost cause of an error.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
 
 /// The pause after an error of a watch. It does not grow: a fresh start of a watch counts as success, so it would not.
 struct Pause;
@@ -47,8 +57,9 @@ type Seen = (Place, Result<watcher::Event<DynamicObject>, watcher::Error>);
 /// changes.
 ///
 /// # Errors
-/// [`Reason::WorkloadStuck`] as soon as waiting is of no use, [`Reason::RolloutTimeout`] after `budget` or at the run's
-/// deadline, both with the first cause, the end of the log and the last events; [`Reason::Interrupted`].
+/// As soon as waiting is of no use, and after `budget` or at the run's deadline, both with the first cause, the end of the
+/// log and the last events. The reason is that of the first workload that cannot start, [`Reason::RolloutTimeout`] where
+/// none is known. [`Reason::Interrupted`].
 pub async fn wait(client: &Client, targets: &[ObjectRef], run: &Run, budget: Duration) -> Result<(), Failure> {
     run.unless_cancelled(watch(client, targets, run, budget)).await
 }
@@ -59,9 +70,9 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
     }
     let (started, deadline) = (Instant::now(), run.deadline.at_most(budget));
     let Ok(opened) = timeout(deadline.remaining(), open(client, targets)).await else {
-        return Err(
-            Failure::new(Reason::RolloutTimeout, "cannot watch the workloads").because("the API does not answer")
-        );
+        return Err(Failure::new(Reason::ApiUnavailable, "cannot watch the workloads")
+            .because(deadline.over())
+            .because("the API does not answer"));
     };
     let mut seen = select_all(opened?);
     let mut tick = interval(TICK);
@@ -82,7 +93,8 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
         let late = deadline.remaining().is_zero();
         if !picture.is_complete(targets) {
             if late {
-                let failure = Failure::new(Reason::RolloutTimeout, "cannot watch the workloads");
+                let failure =
+                    Failure::new(Reason::ApiUnavailable, "cannot watch the workloads").because(deadline.over());
                 let cause = trouble.unwrap_or_else(|| "the API does not answer".to_owned());
                 return Err(failure.because(cause).hint("`sandbox status` tells whether the node is up"));
             }
@@ -95,17 +107,17 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
             return Ok(());
         }
         let stuck = judged.iter().any(|(_, status)| matches!(status, Status::Stuck(_)));
-        let (reason, what) = if stuck {
-            (Reason::WorkloadStuck, "a workload cannot start".to_owned())
+        let failure = if stuck {
+            Failure::new(Reason::WorkloadStuck, "a workload cannot start")
         } else if late {
             let after = humantime::format_duration(Duration::from_secs(started.elapsed().as_secs()));
             let what = format!("{} of {} workloads are not ready after {after}", waiting.len(), targets.len());
-            (Reason::RolloutTimeout, what)
+            Failure::new(Reason::RolloutTimeout, what).because(deadline.over())
         } else {
             continue;
         };
         let Some((object, cause)) = explain::first(&judged) else { continue };
-        return Err(explain::failure(client, reason, what, object, cause).await);
+        return Err(explain::failure(client, failure, object, cause).await);
     }
 }
 
@@ -123,9 +135,7 @@ async fn open(client: &Client, targets: &[ObjectRef]) -> Result<Vec<BoxStream<'s
 async fn endpoint(client: &Client, place: &Place) -> Result<kube::Api<DynamicObject>, Failure> {
     let Place { api_version, kind, namespace } = place.clone();
     let object = ObjectRef { api_version, kind, namespace, name: "*".to_owned() };
-    let failed = |error: kube::Error| {
-        Failure::new(Reason::ClusterNotReady, "cannot look at the workloads").on(&object).because(innermost(&error))
-    };
+    let failed = |error: kube::Error| unanswered(&error, Reason::ClusterNotReady, UNSEEN).on(&object);
     Ok(resolve(client, &object).await.map_err(failed)?.endpoint(client, place.namespace.as_deref()))
 }
 
@@ -172,12 +182,12 @@ pub async fn ready_now(client: &Client, targets: &[ObjectRef]) -> Result<Vec<Wai
 
 async fn list(client: &Client, places: BTreeSet<Place>, picture: &mut Picture) -> Result<(), Failure> {
     let listings = try_join_all(places.into_iter().map(async |place| {
-        let failed = || Failure::new(Reason::ClusterNotReady, "cannot look at the workloads");
         let listing = async {
             let api = endpoint(client, &place).await?;
-            api.list(&ListParams::default()).await.map_err(|error| failed().because(innermost(&error)))
+            api.list(&ListParams::default()).await.map_err(|error| unanswered(&error, Reason::ClusterNotReady, UNSEEN))
         };
-        let listed = timeout(ONE_ANSWER, listing).await.map_err(|_| failed().because("the API does not answer"))?;
+        let silent = || Failure::new(Reason::ClusterNotReady, UNSEEN).because("the API does not answer");
+        let listed = timeout(ONE_ANSWER, listing).await.map_err(|_| silent())?;
         listed.map(|listed| (place, listed.items))
     }))
     .await?;

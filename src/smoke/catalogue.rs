@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::failure::Reason;
+
 /// A check's stable identifier: the component's letter and a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the catalogue documents each")]
@@ -42,10 +44,12 @@ pub struct Check {
     pub title: &'static str,
     /// What a pass proves.
     pub proves: &'static str,
+    /// What a run fails for that it does not pass in.
+    pub reason: Reason,
 }
 
-const fn check(id: Id, title: &'static str, proves: &'static str) -> Check {
-    Check { id, title, proves }
+const fn check(id: Id, reason: Reason, title: &'static str, proves: &'static str) -> Check {
+    Check { id, title, proves, reason }
 }
 
 /// What is asked of the whole, in the order in which a failing check is likely to be the cause of those after it within
@@ -53,65 +57,87 @@ const fn check(id: Id, title: &'static str, proves: &'static str) -> Check {
 pub const CATALOGUE: [Check; 16] = [
     check(
         Id::A1,
+        Reason::AdminFailing,
         "admin answers through the gateway",
         "the console port is published, the gateway routes /healthcheck, and flyteadmin's process serves HTTP",
     ),
     check(
         Id::A2,
+        Reason::AdminFailing,
         "admin lists the projects and domains",
         "flyteadmin reads its database, every configured project is registered, the domains are exactly the configured",
     ),
-    check(Id::C1, "console answers", "the gateway routes /console and the console's server is up"),
+    check(
+        Id::C1,
+        Reason::ConsoleFailing,
+        "console answers",
+        "the gateway routes /console and the console's server is up",
+    ),
     check(
         Id::C2,
+        Reason::ConsoleFailing,
         "console loads and reaches admin",
         "the page is the console's, its script is served, and the request it makes for the projects is answered",
     ),
-    check(Id::M1, "Minio is healthy", "the Minio port is published and its storage is online"),
-    check(Id::M2, "Minio's browser loads", "the object browser is on"),
+    check(Id::M1, Reason::StorageFailing, "Minio is healthy", "the Minio port is published and its storage is online"),
+    check(Id::M2, Reason::StorageFailing, "Minio's browser loads", "the object browser is on"),
     check(
         Id::M3,
+        Reason::StorageFailing,
         "Minio keeps an object in the bucket",
         "the bucket exists, and the credentials can write, read and delete an object",
     ),
     check(
         Id::D1,
+        Reason::DashboardFailing,
         "dashboard loads without a login",
         "the dashboard port is published and log links open without a login page",
     ),
     check(
         Id::D2,
+        Reason::DashboardFailing,
         "dashboard sees the pods of every workflow namespace",
         "task logs can be opened in every project and domain",
     ),
     check(
         Id::D3,
+        Reason::PermissionExcess,
         "dashboard sees nothing else",
         "pods of kube-system and secrets of the system namespace are refused to it",
     ),
     check(
         Id::K1,
+        Reason::DatacatalogFailing,
         "datacatalog answers",
         "datacatalog has migrated its database and its Service points at its HTTP port",
     ),
     check(
         Id::P1,
+        Reason::PropellerFailing,
         "every propeller has workers",
         "each propeller is leader, has read its namespace, and has started its workers",
     ),
-    check(Id::P2, "every propeller leads its own namespace", "each propeller holds its own lock, and no two share one"),
+    check(
+        Id::P2,
+        Reason::PropellerFailing,
+        "every propeller leads its own namespace",
+        "each propeller holds its own lock, and no two share one",
+    ),
     check(
         Id::R1,
+        Reason::PermissionMissing,
         "what must be allowed is allowed",
         "every ServiceAccount has the verbs that its component uses, in every namespace it works in",
     ),
     check(
         Id::R2,
+        Reason::PermissionExcess,
         "what must be denied is denied",
         "no ServiceAccount reads secrets, crosses into another project, or sees the cluster",
     ),
     check(
         Id::R3,
+        Reason::PermissionExcess,
         "nothing is granted cluster-wide",
         "no ClusterRole or ClusterRoleBinding is ours or names a ServiceAccount of ours",
     ),
@@ -121,15 +147,22 @@ pub const CATALOGUE: [Check; 16] = [
 pub const EXECUTION: [Check; 3] = [
     check(
         Id::A3,
+        Reason::WorkflowFailed,
         "a workflow is registered and read back",
         "flyteadmin compiles a workflow, writes it to the object store and reads it from there",
     ),
     check(
         Id::A5,
+        Reason::WorkflowFailed,
         "an execution of it succeeds",
         "flyteadmin makes a FlyteWorkflow in the workflow namespace, its propeller runs a pod there and tells flyteadmin",
     ),
-    check(Id::D4, "its log opens by admin's link", "the link leads to the dashboard, which shows what the task wrote"),
+    check(
+        Id::D4,
+        Reason::WorkflowFailed,
+        "its log opens by admin's link",
+        "the link leads to the dashboard, which shows what the task wrote",
+    ),
 ];
 
 #[cfg(test)]
@@ -137,8 +170,10 @@ mod tests {
     use super::{CATALOGUE, EXECUTION};
 
     #[test]
-    fn ids_are_distinct_and_in_order() {
+    fn ids_are_distinct_and_in_order_and_every_reason_is_of_this_stage() {
         assert!(CATALOGUE.windows(2).all(|pair| (pair[0].id as u8) < (pair[1].id as u8)));
+        let smoke = |check: &super::Check| check.reason.entry().stage == Some(crate::stage::Stage::Smoke);
+        assert!(CATALOGUE.iter().chain(&EXECUTION).all(smoke));
         assert!(EXECUTION.iter().all(|check| CATALOGUE.iter().all(|other| other.id != check.id)));
     }
 }

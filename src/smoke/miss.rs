@@ -1,5 +1,7 @@
 //! Why a check has not passed yet.
 
+use crate::failure::Reason;
+
 /// What one attempt at a check saw: one line if it passed.
 pub(super) type Sight = Result<String, Miss>;
 
@@ -14,13 +16,16 @@ pub(super) struct Miss {
     pub(super) evidence: Vec<String>,
     /// What to do next.
     pub(super) hints: Vec<String>,
+    /// Why, where what was seen tells it better than the check itself does.
+    pub(super) reason: Option<Reason>,
     /// A clear answer, and the wrong one: not a matter of waiting for something to start.
     pub(super) settled: bool,
 }
 
 impl Miss {
     pub(super) fn new(asked: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { asked: asked.into(), seen: seen.into(), evidence: Vec::new(), hints: Vec::new(), settled: false }
+        let (asked, seen) = (asked.into(), seen.into());
+        Self { asked, seen, evidence: Vec::new(), hints: Vec::new(), reason: None, settled: false }
     }
 
     pub(super) fn evidence(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -30,6 +35,11 @@ impl Miss {
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    pub(super) fn reason(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
         self
     }
 

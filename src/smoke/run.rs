@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// progress, a probe per verdict, end.
 ///
 /// # Errors
-/// [`Reason::Smoke`] with the first failing check on the object, its request and what was seen as causes, everything
+/// The first failing check's reason, with the check on the object, its request and what was seen as causes, everything
 /// seen by failing checks as evidence; [`Reason::Interrupted`].
 pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure> {
     let timer = run.report.stage(Stage::Smoke);
@@ -69,12 +69,13 @@ async fn all_checks(context: &Context<'_>, budget: Duration, run: &Run) -> Resul
     let board = &Board::new(run, "checks", CATALOGUE.len());
     let results = join_all(CATALOGUE.iter().map(|check| until_passed(check, context, board, deadline))).await;
     let (verdicts, misses): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-    let missed = |(check, miss): (&Check, Option<Miss>)| {
-        Some(Missed { id: check.id.to_string(), title: check.title, miss: miss? })
-    };
+    let missed =
+        |(check, miss): (&Check, Option<Miss>)| Some(Missed { id: check.id.to_string(), check: *check, miss: miss? });
     let missed: Vec<_> = CATALOGUE.iter().zip(misses).filter_map(missed).collect();
     let what = format!("{} of {} smoke checks failed", missed.len(), verdicts.len());
-    failure(what, missed).map_or(Ok(verdicts), Err)
+    let late = deadline.remaining().is_zero();
+    let ended_by = late.then(|| deadline.over());
+    failure(what, missed).map_or(Ok(verdicts), |failure| Err(failure.evidence(ended_by)))
 }
 
 async fn until_passed(

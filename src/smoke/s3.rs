@@ -6,6 +6,8 @@ use reqwest::header::USER_AGENT;
 use reqwest::{Method, StatusCode, Url};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
+use crate::failure::Reason;
+
 use super::http::Reply;
 use super::miss::{Miss, Sight};
 use super::target::Context;
@@ -48,7 +50,8 @@ pub(super) async fn keeps_an_object(context: &Context<'_>) -> Sight {
     let head = ask(Method::HEAD, bucket.head_bucket(Some(&keys)).sign(SIGNED_FOR), b"").await?;
     if head.status == StatusCode::NOT_FOUND {
         let hint = "`sandbox up` makes the bucket again; what Flyte wrote to it is gone";
-        return Err(head.miss(format!("bucket {} does not exist", storage.bucket)).hint(hint));
+        let miss = head.miss(format!("bucket {} does not exist", storage.bucket));
+        return Err(miss.reason(Reason::StorageRefused).hint(hint));
     }
     // A refused HEAD has no body to say why, so let the PUT be refused as well.
     if head.status != StatusCode::FORBIDDEN {
@@ -68,12 +71,16 @@ pub(super) async fn keeps_an_object(context: &Context<'_>) -> Sight {
 }
 
 fn granted(reply: Reply, status: StatusCode) -> Result<Reply, Miss> {
-    let hint = if reply.status == status { None } else { explain(&reply.text()) };
-    let reply = reply.expect(status);
-    match hint {
-        Some(hint) => reply.map_err(|miss| miss.hint(hint)),
-        None => reply,
-    }
+    let text = if reply.status == status { String::new() } else { reply.text() };
+    let refused =
+        ["InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"].iter().any(|code| text.contains(code));
+    reply.expect(status).map_err(|miss| {
+        let miss = if refused { miss.reason(Reason::StorageRefused) } else { miss };
+        match explain(&text) {
+            Some(hint) => miss.hint(hint),
+            None => miss,
+        }
+    })
 }
 
 /// What to do about an S3 error document.
@@ -90,7 +97,23 @@ fn explain(body: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::explain;
+    use super::{Reason, Reply, StatusCode, explain, granted};
+
+    #[test]
+    fn wrong_keys_and_a_bucket_that_is_not_there_are_reasons_of_their_own() {
+        let table = [
+            ("InvalidAccessKeyId", Some(Reason::StorageRefused)),
+            ("SignatureDoesNotMatch", Some(Reason::StorageRefused)),
+            ("NoSuchBucket", Some(Reason::StorageRefused)),
+            ("SlowDown", None),
+        ];
+        for (code, reason) in table {
+            let body = format!("<Error><Code>{code}</Code></Error>").into_bytes();
+            let (asked, content_type) = ("PUT http://127.0.0.1/b".to_owned(), "application/xml".to_owned());
+            let reply = Reply { asked, status: StatusCode::FORBIDDEN, content_type, body };
+            assert_eq!(granted(reply, StatusCode::OK).expect_err("refused").reason, reason, "{code}");
+        }
+    }
 
     #[test]
     fn a_skewed_clock_and_wrong_keys_are_explained() {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::report::Outcome;
 
 use super::catalogue::Check;
@@ -48,15 +48,16 @@ impl Verdict {
 pub(super) struct Missed {
     /// Of the verdict.
     pub(super) id: String,
-    pub(super) title: &'static str,
+    pub(super) check: Check,
     pub(super) miss: Miss,
 }
 
 /// The failure that the misses amount to: the first one is the cause, all are evidence.
 pub(super) fn failure(what: String, missed: Vec<Missed>) -> Option<Failure> {
-    let Missed { id, title, miss: first } = missed.first()?;
-    let mut failure =
-        Failure::new(Reason::Smoke, what).on(format!("check {id} {title}")).because(&first.asked).because(&first.seen);
+    let Missed { id, check, miss: first } = missed.first()?;
+    let reason = first.reason.unwrap_or(check.reason);
+    let object = format!("check {id} {}", check.title);
+    let mut failure = Failure::new(reason, what).on(object).because(&first.asked).because(&first.seen);
     for Missed { id, miss, .. } in missed {
         failure = failure.evidence([format!("{id} {}", miss.line())]);
         failure = failure.evidence(miss.evidence.iter().map(|line| format!("{id} {line}")));
@@ -72,25 +73,39 @@ pub(super) fn failure(what: String, missed: Vec<Missed>) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::{Miss, Missed, failure};
+    use crate::failure::Reason;
+    use crate::smoke::catalogue::CATALOGUE;
 
-    fn missed(id: &str, title: &'static str, miss: Miss) -> Missed {
-        Missed { id: id.to_owned(), title, miss }
+    fn missed(id: &str, miss: Miss) -> Missed {
+        let check = *CATALOGUE.iter().find(|check| check.id.to_string() == id).expect("a check");
+        Missed { id: id.to_owned(), check, miss }
+    }
+
+    #[test]
+    fn the_reason_is_the_first_checks_or_what_it_saw() {
+        for (first, second, reason) in [
+            (missed("A1", Miss::new("a", "b")), missed("C2", Miss::new("a", "b")), Reason::AdminFailing),
+            (missed("C2", Miss::new("a", "b")), missed("M3", Miss::new("a", "b")), Reason::ConsoleFailing),
+            (
+                missed("M3", Miss::new("a", "b").reason(Reason::StorageRefused)),
+                missed("R1", Miss::new("a", "b")),
+                Reason::StorageRefused,
+            ),
+        ] {
+            assert_eq!(failure(String::new(), vec![first, second]).expect("a failure").reason, reason);
+        }
     }
 
     #[test]
     fn the_first_miss_is_the_cause_and_all_are_evidence() {
         let misses = vec![
-            missed(
-                "A2",
-                "admin lists the projects",
-                Miss::new("GET /api", "HTTP 503").evidence(["no healthy upstream"]).hint("wait"),
-            ),
-            missed("C2", "console loads", Miss::new("GET /console", "HTTP 404").hint("wait")),
+            missed("A2", Miss::new("GET /api", "HTTP 503").evidence(["no healthy upstream"]).hint("wait")),
+            missed("C2", Miss::new("GET /console", "HTTP 404").hint("wait")),
         ];
         let failure = failure("2 of 16 smoke checks failed".to_owned(), misses).expect("misses are a failure");
         assert_eq!(
             failure.to_string(),
-            "2 of 16 smoke checks failed (check A2 admin lists the projects): GET /api: HTTP 503"
+            "2 of 16 smoke checks failed (check A2 admin lists the projects and domains): GET /api: HTTP 503"
         );
         assert_eq!(failure.evidence, ["A2 GET /api: HTTP 503", "A2 no healthy upstream", "C2 GET /console: HTTP 404"]);
         assert_eq!(failure.hints[0], "wait");

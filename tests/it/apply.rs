@@ -131,7 +131,66 @@ async fn an_api_that_keeps_stumbling_ends_at_the_deadline_with_its_words() {
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(1);
     let failure = apply(&client, &[config("a", "1")], &run).await.expect_err("never taken");
-    assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (Reason::Apply, Some("not yet")));
+    assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (Reason::ApiUnavailable, Some("not yet")));
+}
+
+#[tokio::test]
+async fn what_the_answer_tells_is_the_reason() {
+    const LEAVING: &str = "unable to create new content in namespace n because it is being terminated";
+    for (code, words, seconds, reason) in [
+        (401, "Unauthorized", 10, Reason::ApiUnauthorized),
+        (403, "User \"x\" cannot patch resource \"configmaps\"", 10, Reason::ApplyForbidden),
+        (400, "admission webhook \"x.example\" denied the request: no", 10, Reason::ApplyWebhook),
+        (500, "failed calling webhook \"x.example\": connection refused", 1, Reason::ApplyWebhook),
+        (409, "the object has been modified", 1, Reason::ApplyConflict),
+        (429, "too many requests", 1, Reason::ApiUnavailable),
+        (403, LEAVING, 1, Reason::NamespaceTerminating),
+    ] {
+        let server = ApiServer::start(33).await;
+        server.fail("PATCH", usize::MAX, Fault::Answer(code, words));
+        let client = client(&server.kubeconfig()).expect("a client");
+        let (run, _events) = run(seconds);
+        let failure = apply(&client, &[config("a", "1")], &run).await.expect_err("never taken");
+        let words = Some(words.to_owned());
+        assert_eq!((failure.reason, failure.causes.last()), (reason, words.as_ref()), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_does_not_go_away_is_told_with_what_holds_it() {
+    let server = ApiServer::start(33).await;
+    server.put(json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "n", "finalizers": ["example.com/mine"], "deletionTimestamp": "2021-06-01T00:00:00Z"},
+        "status": {"phase": "Terminating", "conditions": [{"type": "NamespaceFinalizersRemaining", "status": "True",
+            "reason": "SomeFinalizersRemain", "lastTransitionTime": "2021-06-01T00:00:00Z",
+            "message": "Some content in the namespace has finalizers remaining"}]}}));
+    let words =
+        "configmaps \"a\" is forbidden: unable to create new content in namespace n because it is being terminated";
+    server.fail("PATCH", usize::MAX, Fault::Answer(403, words));
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(1);
+    let mut inside = config("a", "1");
+    inside.set(&["metadata", "namespace"], "n");
+    let failure = apply(&client, &[inside], &run).await.expect_err("never taken");
+    assert_eq!(failure.reason, Reason::NamespaceTerminating);
+    assert_eq!(
+        failure.evidence,
+        [
+            "namespace n: finalizer example.com/mine",
+            "namespace n: NamespaceFinalizersRemaining: Some content in the namespace has finalizers remaining",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_aggregated_api_that_is_down_is_not_asked_for_what_others_serve() {
+    let server = ApiServer::start(33).await;
+    server.fail("GET /apis/metrics.k8s.io", usize::MAX, Fault::Answer(503, "no metrics"));
+    let client = client(&server.kubeconfig()).expect("a client");
+    let (run, _events) = run(10);
+    apply(&client, &[config("a", "1"), deployment("x")], &run).await.expect("applied");
+    let asked = server.requests();
+    assert!(asked.iter().all(|asked| asked.contains("/configmaps") || asked.contains("/apps/v1/")), "{asked:?}");
 }
 
 #[tokio::test]
@@ -144,7 +203,7 @@ async fn a_refusal_names_the_object_the_words_and_a_next_step() {
     assert_eq!(failure.reason, Reason::Apply);
     assert_eq!(failure.object.as_deref(), Some("configmap default/a"));
     assert_eq!(failure.causes, ["data: Invalid value"]);
-    assert!(!failure.hints.is_empty());
+    assert_eq!(failure.next_steps(), [Reason::Apply.entry().remedy]);
 }
 
 #[tokio::test]

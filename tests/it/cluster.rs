@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use flyte_sandbox::cluster::{ClusterPlan, K3d, NodeState, delete, ensure, owned, state};
 use flyte_sandbox::failure::Reason;
+use flyte_sandbox::run::{Deadline, Run};
 use serde_json::json;
 
 use crate::support::docker::{FakeDocker, World, node, run, volume};
@@ -130,6 +132,41 @@ async fn a_k3d_that_fails_is_told_with_its_own_error_after_leftovers_were_cleare
     assert!(fake.world().networks.is_empty());
     let env = std::fs::read_to_string(dir.path().join("env")).expect("env");
     assert!(env.contains(&format!("DOCKER_HOST={}", fake.host)) && !env.contains("K3D_TOKEN"), "{env}");
+}
+
+#[tokio::test]
+async fn a_k3d_whose_words_are_known_is_told_by_what_they_mean() {
+    const BIND: &str = "driver failed programming external connectivity on endpoint k3d-x-server-0 (55a2): Bind for 127.0.0.1:30081 failed: port is already allocated";
+    const POOL: &str =
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network";
+    for (words, reason) in
+        [(BIND, Reason::PortTaken), (POOL, Reason::SubnetsExhausted), ("something nobody has seen", Reason::K3d)]
+    {
+        let fake = FakeDocker::start(World::default()).await;
+        let dir = fake_k3d(&format!(r#"echo 'time="t" level=error msg="Failed Cluster Start: {words}"' >&2; exit 1"#));
+        let k3d = find(dir.path(), &fake.host).await;
+        let failure = ensure(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("k3d failed");
+        assert_eq!((failure.reason, failure.causes), (reason, vec![format!("Failed Cluster Start: {words}")]));
+    }
+}
+
+#[tokio::test]
+async fn a_k3d_that_does_not_end_is_given_up_and_so_is_one_that_does_not_tell_its_version() {
+    let fake = FakeDocker::start(World::default()).await;
+    let dir = fake_k3d("sleep 60");
+    let k3d = find(dir.path(), &fake.host).await;
+    let soon = Run { deadline: Deadline::after(Duration::from_secs(1)), ..run() };
+    let failure = ensure(&fake.connect().await, &k3d, &plan(), &soon).await.expect_err("it hangs");
+    assert_eq!(failure.reason, Reason::K3dTimeout);
+    assert_eq!(failure.causes.last().map(String::as_str), Some("the run's 1s are over (`--timeout`)"));
+
+    std::fs::write(dir.path().join("k3d"), "#!/bin/sh\nsleep 60\n").expect("write");
+    let env = BTreeMap::from([("PATH".to_owned(), format!("{}:/usr/bin:/bin", dir.path().display()))]);
+    let failure = K3d::find(&env, &fake.host, dir.path(), &run()).await.expect_err("no version");
+    assert_eq!(
+        (failure.reason, failure.object),
+        (Reason::K3dUnusable, Some(dir.path().join("k3d").display().to_string()))
+    );
 }
 
 #[tokio::test]

@@ -40,8 +40,8 @@ fn a_sandbox_keeps_its_secret_as_long_as_the_machine_keeps_its_key() {
     assert_eq!(first.len(), 40);
     assert_eq!(secret(&state, &[]), first);
     assert_ne!(secret(&state, &["--name", "other"]), first);
-    assert_eq!(fs::read(state.join("key")).expect("kept").len(), 32);
-    fs::remove_file(state.join("key")).expect("lost");
+    assert_eq!(fs::read(state.join("machine.key")).expect("kept").len(), 32);
+    fs::remove_file(state.join("machine.key")).expect("lost");
     assert_ne!(secret(&state, &[]), first);
 }
 

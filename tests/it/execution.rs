@@ -106,7 +106,7 @@ async fn admin_is_named_where_it_refuses() {
     let flyte = FakeFlyte::start().await;
     flyte.break_path("/api/v1/launch_plans", EVER, 400, r#"{"error":"invalid value for workflow_id","code":3}"#);
     let failure = failing(&flyte).await;
-    assert_eq!(failure.reason, Reason::Smoke);
+    assert_eq!(failure.reason, Reason::WorkflowFailed);
     assert_eq!(failure.what, "1 of 1 workflows did not run as they should");
     assert_eq!(failure.object.as_deref(), Some("check A5 x/d-dev an execution of it succeeds"));
     assert_eq!(failure.causes[1], "admin: HTTP 400 Bad Request: invalid value for workflow_id");

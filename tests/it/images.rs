@@ -40,7 +40,7 @@ async fn only_what_docker_has_not_is_pulled_and_the_order_stays() {
 async fn all_images_that_are_not_to_be_had_are_named_in_one_failure() {
     let fake = FakeDocker::start(World::default()).await;
     let failure = obtain(&fake.connect().await, &images(&["a:1", "x/b:2"]), &run()).await.expect_err("neither");
-    assert_eq!((failure.reason, failure.object.as_deref()), (Reason::ImagesMissing, Some("a:1, x/b:2")));
+    assert_eq!((failure.reason, failure.object.as_deref()), (Reason::ImageUnknown, Some("a:1, x/b:2")));
     assert_eq!(failure.evidence.len(), 2);
 }
 

@@ -93,10 +93,10 @@ async fn an_image_that_cannot_be_had_is_named_with_its_container() {
     let state = json!({"waiting": {"reason": "InvalidImageName", "message": "couldn't parse image \"A:b:c\""}});
     put(&server, "a", 0, Some(json!({"name": "main", "state": state})));
     let failure = wait(&client, &[target("a")], &run().0, LONG).await.expect_err("stuck");
-    assert_eq!(failure.reason, Reason::WorkloadStuck);
+    assert_eq!(failure.reason, Reason::PodImageName);
     assert_eq!(failure.object.as_deref(), Some("deployment default/a"));
     assert_eq!(failure.causes, ["container main: InvalidImageName: couldn't parse image \"A:b:c\""]);
-    assert!(failure.hints[0].contains("sandbox images"));
+    assert!(failure.hints[0].contains("--image"));
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_crash_loop_comes_with_the_log_of_the_run_that_crashed() {
     server.put(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
         "involvedObject": {"name": "a-1-a"}, "reason": "BackOff", "message": "Back-off restarting", "count": 4}));
     let failure = wait(&client, &[target("a")], &run().0, LONG).await.expect_err("stuck");
-    assert_eq!(failure.reason, Reason::WorkloadStuck);
+    assert_eq!(failure.reason, Reason::PodCrash);
     assert_eq!(
         failure.causes,
         ["container main: CrashLoopBackOff, exit code 7, 3 restarts", "its last words: panic: no database"]
@@ -125,10 +125,10 @@ async fn the_deadline_names_the_first_that_fails_not_the_one_that_waits_for_it()
     put(&server, "third", 0, Some(crash_loop(2)));
     let targets = ["first", "second", "third"].map(target);
     let failure = wait(&client, &targets, &run().0, SHORT).await.expect_err("not ready");
-    assert_eq!(failure.reason, Reason::RolloutTimeout);
+    assert_eq!(failure.reason, Reason::PodImage);
     assert!(failure.what.starts_with("3 of 3 workloads are not ready"), "{}", failure.what);
     assert_eq!(failure.object.as_deref(), Some("deployment default/second"));
-    assert_eq!(failure.causes, ["container main: ErrImagePull"]);
+    assert_eq!(failure.causes, ["the 500ms for this are over", "container main: ErrImagePull"]);
 }
 
 #[tokio::test]
@@ -137,9 +137,30 @@ async fn an_object_that_never_comes_is_named_at_the_deadline() {
     let client = client(&server.kubeconfig()).expect("a client");
     let failure = wait(&client, &[target("a")], &run().0, SHORT).await.expect_err("not there");
     assert_eq!(
-        (failure.object.as_deref(), failure.causes[0].as_str()),
-        (Some("deployment default/a"), "not there yet")
+        (failure.reason, failure.object.as_deref(), failure.causes.last().map(String::as_str)),
+        (Reason::RolloutTimeout, Some("deployment default/a"), Some("not there yet"))
     );
+}
+
+#[tokio::test]
+async fn a_component_that_the_database_refused_is_told_as_that() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    put(&server, "a", 0, Some(crash_loop(3)));
+    server.log("a-1-a", "main", true, "starting\npq: password authentication failed for user \"postgres\"\n");
+    let failure = wait(&client, &[target("a")], &run().0, LONG).await.expect_err("stuck");
+    assert_eq!(failure.reason, Reason::DatabaseRefused);
+    assert_eq!(failure.hints[0], Reason::DatabaseRefused.entry().remedy);
+}
+
+#[tokio::test]
+async fn a_container_that_runs_and_is_never_ready_ends_at_the_deadline_for_its_probe() {
+    let server = ApiServer::start(33).await;
+    let client = client(&server.kubeconfig()).expect("a client");
+    put(&server, "a", 0, Some(json!({"name": "main", "ready": false, "state": {"running": {}}})));
+    let failure = wait(&client, &[target("a")], &run().0, SHORT).await.expect_err("never ready");
+    assert_eq!(failure.reason, Reason::PodProbe);
+    assert_eq!(failure.causes[1], "container main: runs, not ready yet");
 }
 
 #[tokio::test]

@@ -78,12 +78,13 @@ async fn a_failing_check_is_the_failure_with_what_was_seen() {
     let flyte = FakeFlyte::start().await;
     flyte.break_path("/api/v1/projects", EVER, 503, "no healthy\nupstream");
     let failure = failing(&flyte).await;
-    assert_eq!((failure.reason, failure.what.as_str()), (Reason::Smoke, "2 of 16 smoke checks failed"));
+    assert_eq!((failure.reason, failure.what.as_str()), (Reason::AdminFailing, "2 of 16 smoke checks failed"));
     assert_eq!(failure.object.as_deref(), Some("check A2 admin lists the projects and domains"));
     let url = format!("http://127.0.0.1:{}/api/v1/projects", flyte.spec.ports.console);
     assert_eq!(failure.causes, [format!("GET {url}"), "HTTP 503 Service Unavailable, not 200".to_owned()]);
     assert!(failure.evidence.contains(&"A2 no healthy upstream".to_owned()), "{:?}", failure.evidence);
     assert!(failure.evidence.iter().any(|line| line.starts_with("C2 GET")), "{:?}", failure.evidence);
+    assert!(failure.evidence.last().is_some_and(|line| line.ends_with("for this are over")), "{:?}", failure.evidence);
 }
 
 #[tokio::test]
@@ -91,6 +92,7 @@ async fn a_permission_too_many_is_named() {
     let flyte = FakeFlyte::start().await;
     flyte.grant("flytepropeller-x watch pods");
     let failure = failing(&flyte).await;
+    assert_eq!(failure.reason, Reason::PermissionExcess);
     assert_eq!(failure.object.as_deref(), Some("check R2 what must be denied is denied"));
     assert_eq!(failure.causes[0], "may flytepropeller-x watch pods in 103020-flytepoc-y-d-dev");
     assert!(failure.causes[1].starts_with("allowed, must be denied (3 of "), "{}", failure.causes[1]);
@@ -140,6 +142,7 @@ async fn a_missing_bucket_is_named() {
     flyte.break_path("/my-s3-bucket", EVER, 404, "");
     flyte.break_path("/my-s3-bucket/", EVER, 404, "");
     let failure = failing(&flyte).await;
+    assert_eq!(failure.reason, Reason::StorageRefused);
     assert_eq!(failure.causes[1], "bucket my-s3-bucket does not exist");
 }
 

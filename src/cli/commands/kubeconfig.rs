@@ -41,3 +41,35 @@ fn merge_into(file: &Path, kubeconfig: &str) -> Result<(), Failure> {
     let merged = cluster::merge_kubeconfig(&theirs, kubeconfig).map_err(|error| failed(&error))?;
     write_whole(file, &merged).map_err(|error| failed(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &str = "{clusters: [{name: k3d-flyte}], users: [], contexts: [], current-context: k3d-flyte}";
+
+    #[test]
+    fn a_merge_that_fails_leaves_the_users_file_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config");
+        for theirs in ["clusters: [", "a: &a [*a]", "a: 1\na: 2\n"] {
+            fs::write(&file, theirs).expect("written");
+            let failure = merge_into(&file, OURS).expect_err("not YAML");
+            assert_eq!(failure.object, Some(file.display().to_string()));
+            assert_eq!(fs::read_to_string(&file).expect("there"), theirs);
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_merged_into() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for path in [folder.path(), Path::new("/dev/zero"), Path::new("/dev/stdin")] {
+            merge_into(path, OURS).expect_err("no file");
+        }
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        std::os::unix::fs::symlink(&one, &other).expect("linked");
+        std::os::unix::fs::symlink(&other, &one).expect("linked");
+        merge_into(&one, OURS).expect_err("a circle of links");
+    }
+}

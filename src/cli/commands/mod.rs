@@ -3,6 +3,7 @@
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod credentials;
+pub(super) mod diagnose;
 pub(super) mod doctor;
 pub(super) mod down;
 pub(super) mod images;

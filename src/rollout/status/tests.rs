@@ -44,7 +44,7 @@ fn judge(workload: &Value, pods: &[Value], events: &[Value]) -> Status {
 }
 
 fn told(status: &Status) -> (u8, &str) {
-    (status.gravity(), status.cause().map_or("", |cause| cause.reason.as_str()))
+    (status.gravity(), status.cause().map_or("", |cause| cause.line.as_str()))
 }
 
 #[test]
@@ -103,30 +103,99 @@ fn workloads_are_ready_by_their_own_counts() {
 
 #[test]
 fn each_way_to_be_held_up_is_told_as_what_it_is() {
-    let restarted = |restarts: u64| {
+    let restarted = |restarts: u64, why: &str| {
         containers(json!({"name": "c", "restartCount": restarts, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-            "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}))
+            "lastState": {"terminated": {"exitCode": 137, "reason": why}}}))
     };
     let unscheduled = |message: &str| json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "message": message}]});
-    let init = json!({"initContainerStatuses": [
-            {"name": "done", "state": {"terminated": {"exitCode": 0}}},
-            {"name": "migrate", "state": {"running": {}}}],
-        "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "PodInitializing"}}}]});
+    let init = |state: Value| {
+        json!({"initContainerStatuses": [
+                {"name": "done", "state": {"terminated": {"exitCode": 0}}},
+                {"name": "migrate", "restartCount": 3, "state": state}],
+            "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "PodInitializing"}}}]})
+    };
+    let crashing = json!({"waiting": {"reason": "CrashLoopBackOff"}});
     let unready = containers(json!({"name": "c", "ready": false, "state": {"running": {}}}));
-    for (status, gravity, reason) in [
-        (waiting("ImagePullBackOff", "Back-off"), 2, "container c: ImagePullBackOff: Back-off"),
-        (waiting("CreateContainerConfigError", "no secret"), 2, "container c: CreateContainerConfigError: no secret"),
-        (waiting("InvalidImageName", "bad"), 3, "container c: InvalidImageName: bad"),
-        (waiting("ContainerCreating", ""), 1, "container c: ContainerCreating"),
-        (restarted(1), 1, "container c: CrashLoopBackOff, OOMKilled, exit code 137, 1 restart"),
-        (restarted(3), 3, "container c: CrashLoopBackOff, OOMKilled, exit code 137, 3 restarts"),
-        (init, 1, "init container migrate: runs"),
-        (unready, 1, "container c: runs, not ready yet"),
-        (unscheduled("0/1 nodes: Insufficient cpu"), 2, "no node takes its pod: 0/1 nodes: Insufficient cpu"),
-        (unscheduled("node had taint not-ready"), 1, "no node takes its pod: node had taint not-ready"),
+    let failed = |reason: &str, message: &str| json!({"phase": "Failed", "reason": reason, "message": message});
+    let ended = containers(json!({"name": "c", "restartCount": 1,
+        "state": {"terminated": {"exitCode": 1, "reason": "StartError", "message": "no such file"}}}));
+    let taint = "node had taint not-ready";
+    let too_small = "0/1 nodes: Insufficient memory";
+    for (status, gravity, line, reason) in [
+        (
+            waiting("ErrImagePull", "manifest unknown"),
+            2,
+            "container c: ErrImagePull: manifest unknown",
+            Reason::PodImage,
+        ),
+        (waiting("ImagePullBackOff", "Back-off"), 2, "container c: ImagePullBackOff: Back-off", Reason::PodImage),
+        (waiting("ErrImageNeverPull", "absent"), 2, "container c: ErrImageNeverPull: absent", Reason::PodImage),
+        (
+            waiting("CreateContainerConfigError", "no secret"),
+            2,
+            "container c: CreateContainerConfigError: no secret",
+            Reason::PodConfig,
+        ),
+        (waiting("CreateContainerError", "mount"), 2, "container c: CreateContainerError: mount", Reason::PodCreate),
+        (waiting("RunContainerError", "exec"), 2, "container c: RunContainerError: exec", Reason::PodCreate),
+        (ended, 1, "container c: StartError, exit code 1, 1 restart: no such file", Reason::PodCreate),
+        (waiting("InvalidImageName", "bad"), 3, "container c: InvalidImageName: bad", Reason::PodImageName),
+        (waiting("ContainerCreating", ""), 1, "container c: ContainerCreating", Reason::RolloutTimeout),
+        (
+            restarted(1, "OOMKilled"),
+            1,
+            "container c: CrashLoopBackOff, OOMKilled, exit code 137, 1 restart",
+            Reason::PodMemory,
+        ),
+        (
+            restarted(3, "OOMKilled"),
+            3,
+            "container c: CrashLoopBackOff, OOMKilled, exit code 137, 3 restarts",
+            Reason::PodMemory,
+        ),
+        (restarted(2, "Error"), 1, "container c: CrashLoopBackOff, exit code 137, 2 restarts", Reason::PodCrash),
+        (restarted(3, "Error"), 3, "container c: CrashLoopBackOff, exit code 137, 3 restarts", Reason::PodCrash),
+        (init(json!({"running": {}})), 1, "init container migrate: runs", Reason::RolloutTimeout),
+        (init(crashing), 3, "init container migrate: CrashLoopBackOff, 3 restarts", Reason::PodInit),
+        (unready, 1, "container c: runs, not ready yet", Reason::PodProbe),
+        (unscheduled(too_small), 2, "no node takes its pod: 0/1 nodes: Insufficient memory", Reason::PodUnschedulable),
+        (unscheduled(taint), 1, "no node takes its pod: node had taint not-ready", Reason::RolloutTimeout),
+        (
+            failed("Evicted", "The node was low on resource: memory."),
+            2,
+            "its pod failed: The node was low on resource: memory.",
+            Reason::PodEvicted,
+        ),
+        (failed("UnexpectedAdmissionError", "x"), 2, "its pod failed: x", Reason::WorkloadStuck),
     ] {
         let judged = judge(&starting(), &[pod("2", status)], &[]);
-        assert_eq!(told(&judged), (gravity, reason));
+        assert_eq!(told(&judged), (gravity, line));
+        assert_eq!(judged.cause().map(|cause| cause.reason), Some(reason), "{line}");
+    }
+}
+
+#[test]
+fn what_is_hopeless_ends_after_its_grace_and_no_sooner() {
+    let unscheduled = json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "message": "Insufficient memory"}]});
+    for (status, events, grace) in [
+        (waiting("ErrImagePull", "manifest unknown"), vec![], Some(20)),
+        (waiting("CreateContainerConfigError", "secret \"s\" not found"), vec![], Some(20)),
+        (unscheduled, vec![], Some(60)),
+        (waiting("ContainerCreating", ""), vec![("FailedMount", "configmap \"c\" not found")], Some(20)),
+        (waiting("ContainerCreating", ""), vec![("FailedMount", "timed out")], None),
+        (waiting("ContainerCreating", ""), vec![], None),
+    ] {
+        let events: Vec<Value> = events
+            .into_iter()
+            .map(|(reason, said)| json!({"involvedObject": {"name": "p2"}, "reason": reason, "message": said}))
+            .collect();
+        let judged = judge(&starting(), &[pod("2", status)], &events);
+        let after = |seconds| judged.clone().after(Duration::from_secs(seconds)).gravity();
+        match grace {
+            Some(grace) => assert_eq!((after(grace - 1), after(grace)), (2, 3), "{judged:?}"),
+            None => assert_eq!(after(u64::MAX), 1, "{judged:?}"),
+        }
     }
 }
 
@@ -147,7 +216,7 @@ fn events_tell_what_a_container_state_does_not() {
         event("FailedMount", "secret \"s\" not found", "2021-06-01T00:00:01Z"),
     ];
     let creating = judge(&starting(), &[pod("2", waiting("ContainerCreating", ""))], &events);
-    assert_eq!(told(&creating), (1, "container c: ContainerCreating: secret \"s\" not found"));
+    assert_eq!(told(&creating), (2, "container c: ContainerCreating: secret \"s\" not found"));
     assert_eq!(
         creating.cause().expect("waits").evidence,
         ["FailedMount: secret \"s\" not found", "Unhealthy: Readiness probe failed: 503"]
@@ -200,7 +269,7 @@ fn a_controller_that_is_refused_a_pod_is_heard() {
 
 #[test]
 fn what_fails_is_stuck_after_its_grace_and_what_waits_never_is() {
-    let cause = Cause { reason: "r".to_owned(), culprit: None, evidence: vec![] };
+    let cause = Cause::passing("r");
     let failing = Status::Failing(cause.clone(), Duration::from_secs(20));
     assert_eq!(failing.clone().after(Duration::from_secs(19)), failing);
     assert_eq!(failing.after(Duration::from_secs(20)), Status::Stuck(cause.clone()));

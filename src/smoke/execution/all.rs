@@ -27,7 +27,7 @@ const BUDGET: Duration = Duration::from_secs(120);
 /// Runs a workflow in each of the namespaces, and removes what that made.
 ///
 /// # Errors
-/// [`Reason::Smoke`] with the first pair's miss as cause and everything seen as evidence; [`Reason::Interrupted`].
+/// [`Reason::WorkflowFailed`] with the first pair's miss as cause and everything seen as evidence; [`Reason::Interrupted`].
 pub(in crate::smoke) async fn run(
     context: &Context<'_>,
     namespaces: Vec<WorkflowNamespace>,
@@ -36,7 +36,8 @@ pub(in crate::smoke) async fn run(
     let name = fresh_name();
     let image = run.unless_cancelled(async { Ok(task_image(context).await) }).await?;
     let image = image.map_err(|miss| {
-        Failure::new(Reason::Smoke, "there is no image for a workflow to run in").because(miss.asked).because(miss.seen)
+        let failure = Failure::new(Reason::WorkflowFailed, "there is no image for a workflow to run in");
+        failure.because(miss.asked).because(miss.seen)
     })?;
     let trial = |at| Trial { at, name: name.clone(), image: image.clone() };
     let trials: Vec<Trial> = namespaces.into_iter().map(trial).collect();

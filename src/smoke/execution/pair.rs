@@ -74,6 +74,6 @@ impl Pair<'_> {
         self.board.done(&self.trial.pair(), &verdict);
         let id = verdict.id();
         self.verdicts.push(verdict);
-        sight.map(|_| ()).map_err(|miss| Missed { id, title: check.title, miss })
+        sight.map(|_| ()).map_err(|miss| Missed { id, check, miss })
     }
 }

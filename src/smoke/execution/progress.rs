@@ -90,7 +90,7 @@ impl Picture {
             Ok(())
         };
         self.trouble = looked.await.err();
-        let reason = self.pod.as_ref().and_then(|seen| seen.status.cause()).map(|cause| cause.reason.clone());
+        let reason = self.pod.as_ref().and_then(|seen| seen.status.cause()).map(|cause| cause.line.clone());
         match (&self.hangs, reason) {
             (Some((before, _)), Some(now)) if *before == now => {}
             (_, now) => self.hangs = now.map(|reason| (reason, Instant::now())),
@@ -131,13 +131,13 @@ impl Picture {
         match self.pod.as_ref().map(|seen| seen.status.cause()) {
             None => format!("{phase}, no pod"),
             Some(None) => format!("{phase}, its pod is done"),
-            Some(Some(cause)) => format!("{phase}, its pod's {}", cause.reason),
+            Some(Some(cause)) => format!("{phase}, its pod's {}", cause.line),
         }
     }
 
     fn of_pod(&self) -> Culprit {
         let cause = self.pod.as_ref().and_then(|seen| seen.status.cause());
-        cause.map_or(Culprit::Pod, |cause| Culprit::of_words(&cause.reason, Culprit::Pod))
+        cause.map_or(Culprit::Pod, |cause| Culprit::of_words(&cause.line, Culprit::Pod))
     }
 
     fn evidence(&self, miss: Miss) -> Miss {
@@ -162,8 +162,8 @@ mod tests {
         Picture { execution, pod, hangs: None, trouble: None }
     }
 
-    fn cause(reason: &str) -> Cause {
-        Cause { reason: reason.to_owned(), culprit: None, evidence: Vec::new() }
+    fn cause(line: &str) -> Cause {
+        Cause::passing(line)
     }
 
     fn failed(culprit: Culprit, seen: &str) -> Judgement {

@@ -1,9 +1,14 @@
-//! k3d, nodes and images that fail.
+//! k3d, nodes and images that fail, and what is left to read of it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::Scenario;
 use crate::standin::Failing;
+use crate::support::docker::docker;
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::Ran;
 use crate::support::sandbox::Sandbox;
@@ -13,12 +18,40 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_k3d_that_makes_nothing_and_says_that_it_did_is_not_believed", k3d_lies),
     ("a_node_that_does_not_stay_up_is_told_by_its_own_last_words", node_crashes),
     ("images_that_cannot_be_had_are_all_named_at_once", images_missing),
+    ("a_sandbox_can_be_diagnosed_in_every_state", diagnosed),
 ];
 
 fn standin(name: &str, failing: Failing) -> Sandbox {
     let sandbox = Sandbox::new(name, &Ground::find(Wish::StandIn, Major::Five));
     sandbox.play(failing);
     sandbox
+}
+
+/// Gives the sandbox a secret that can be looked for.
+fn with_a_secret(sandbox: &Sandbox) -> &'static str {
+    let mut spec = std::fs::OpenOptions::new().append(true).open(sandbox.path("sandbox.yaml")).expect("a file");
+    writeln!(spec, "storage: {{secretKey: never-to-be-seen}}").expect("written");
+    "never-to-be-seen"
+}
+
+/// Every file of a folder, by its path in it; none has the secret in it.
+#[track_caller]
+fn evidence(folder: &Path, secret: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(within) = open.pop() {
+        for entry in std::fs::read_dir(&within).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                open.push(entry.path());
+                continue;
+            }
+            let text = std::fs::read_to_string(entry.path()).expect("text");
+            let path = entry.path().strip_prefix(folder).expect("within").display().to_string();
+            assert!(!text.contains(secret), "{path} has a secret in it");
+            found.insert(path, text);
+        }
+    }
+    found
 }
 
 fn causes(failure: &Value) -> Vec<&str> {
@@ -51,16 +84,38 @@ fn k3d_lies() {
 
 fn node_crashes() {
     let sandbox = standin("crash", Failing::Crash);
+    let secret = with_a_secret(&sandbox);
     let ran = hinted(sandbox.up(&[]).exits(5));
     let failure = ran.failure();
     assert_eq!(failure["reason"], "node-crash");
     let cause = "starting kubernetes: preparing server: no room for a datastore";
     assert_eq!(causes(&failure).last(), Some(&cause), "{failure}");
     sandbox.assert_gone();
-    let log = sandbox.path(&format!("state/failures/{}/node.log", sandbox.name));
-    assert!(std::fs::read_to_string(&log).is_ok_and(|log| log.contains(cause)), "the node's log is not kept");
+    let folder = Path::new(failure["folder"].as_str().expect("a folder"));
+    assert!(folder.starts_with(sandbox.path(&format!("state/failures/{}", sandbox.name))), "{}", folder.display());
+    let files = evidence(folder, secret);
+    assert!(files["index.md"].starts_with(&format!("# {cause}\n")), "{}", files["index.md"]);
+    assert!(files["node.log"].contains(cause), "{}", files["node.log"]);
+    assert!(files["k3d.log"].contains("Creating node"), "{}", files["k3d.log"]);
+    assert!(files["docker/events.ndjson"].contains("\"die\""), "{}", files["docker/events.ndjson"]);
+    let network = format!("docker/network-k3d-{}.json", sandbox.name);
+    let container = format!("docker/container-{}.json", sandbox.node());
+    let others = [
+        "failure.json",
+        "run.ndjson",
+        "plan.json",
+        "manifests.yaml",
+        "versions.json",
+        "docker/daemon.json",
+        &network,
+        &container,
+    ];
+    for name in others {
+        assert!(files.contains_key(name), "{name} is not among {:?}", files.keys());
+    }
+    assert!(files["index.md"].contains("* all that Kubernetes knows"), "{}", files["index.md"]);
 
-    sandbox.run(&["up", "--keep", "--no-cache"]).exits(5).says(cause);
+    sandbox.run(&["up", "--keep", "--no-cache"]).exits(5).says(cause).says("evidence: ");
     sandbox.run(&["status"]).exits(5).says("is broken");
     // Between two of its lives the node looks like one that runs; then it is its next end that tells.
     let again = sandbox.run(&["up", "--no-cache"]);
@@ -79,4 +134,36 @@ fn images_missing() {
     let object = failure["object"].as_str().unwrap_or_default();
     assert!(object.contains(one) && object.contains(other), "{failure}");
     sandbox.assert_gone();
+}
+
+fn diagnosed() {
+    let sandbox = standin("diagnose", Failing::No);
+    let secret = with_a_secret(&sandbox);
+    let folder = |ran: Ran| {
+        let told: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        (Path::new(told["folder"].as_str().expect("a folder")).to_owned(), told["fresh"] == true)
+    };
+    let json = ["diagnose", "--output", "json"];
+    sandbox.run(&json).exits(13);
+    sandbox.up(&[]).exits(0).events();
+    let (well, fresh) = folder(sandbox.run(&json).exits(0));
+    let files = evidence(&well, secret);
+    assert!(fresh && files["index.md"].starts_with("# the sandbox runs\n"), "{}", files["index.md"]);
+    for name in ["pods.txt", "kubernetes/nodes.json", "kubernetes/version.json", "node.log", "manifests.yaml"] {
+        assert!(files.contains_key(name), "{name} is not among {:?}", files.keys());
+    }
+
+    docker(&["stop", &sandbox.node()]);
+    let packed = sandbox.run(&["diagnose", "--archive"]).exits(0);
+    let archive = Path::new(packed.out.trim());
+    assert!(archive.is_file() && packed.out.trim().ends_with("Z.tar.zst"), "{packed:?}");
+    let stopped = archive.with_extension("").with_extension("");
+    assert!(evidence(&stopped, secret)["index.md"].starts_with("# the sandbox is stopped\n"));
+
+    sandbox.run(&["down"]).exits(0);
+    sandbox.assert_gone();
+    let (earlier, fresh) = folder(sandbox.run(&json).exits(0).says("there is no sandbox"));
+    assert!(!fresh && earlier == stopped, "{} is not {}", earlier.display(), stopped.display());
+    sandbox.run(&["diagnose", "--archive", "sent.tar.zst"]).exits(0).says("sent.tar.zst");
+    assert!(sandbox.path("sent.tar.zst").is_file(), "it is not where it was asked to be");
 }

@@ -24,6 +24,7 @@ fn interrupted() {
     assert_eq!(ran.failure()["reason"], "interrupted");
     ran.says("undone: ");
     sandbox.assert_gone();
+    assert!(!sandbox.path("state/failures").exists(), "there is nothing to explain");
 }
 
 fn hanging() {

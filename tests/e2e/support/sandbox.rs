@@ -143,9 +143,9 @@ impl Sandbox {
         self.assert_others_untouched();
         let left = std::fs::read_dir(self.path("state")).expect("the state folder").flatten();
         let left = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        // Locks of the image stores and the key belong to the machine; the log of a failed node is kept for the user.
+        // Locks of the image stores and the key belong to the machine; the evidence of failures is kept for the user.
         let left: Vec<_> = left
-            .filter(|name| !name.starts_with("sandbox-store-") && !["failures", "key"].contains(&name.as_str()))
+            .filter(|name| !name.starts_with("sandbox-store-") && !["failures", "machine.key"].contains(&name.as_str()))
             .collect();
         assert_eq!(left, Vec::<String>::new(), "left in the state folder");
         assert!(

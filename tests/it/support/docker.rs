@@ -32,6 +32,12 @@ pub(crate) struct World {
     pub(crate) stuck: BTreeSet<String>,
     /// Container logs by name.
     pub(crate) logs: BTreeMap<String, String>,
+    /// Files in containers, by `container:path`.
+    pub(crate) files: BTreeMap<String, String>,
+    /// What `GET /events` has.
+    pub(crate) events: Vec<Value>,
+    /// Whether `GET /events` never answers.
+    pub(crate) events_hang: bool,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -98,12 +104,14 @@ fn router(world: Shared) -> Router {
         .route("/containers/json", get(containers))
         .route("/containers/{name}/json", get(container))
         .route("/containers/{name}/logs", get(logs))
+        .route("/containers/{name}/archive", get(file))
+        .route("/events", get(events))
         .route("/containers/{name}", delete(remove_container))
         .route("/volumes", get(volumes))
         .route("/volumes/create", post(create_volume))
-        .route("/volumes/{name}", delete(remove_volume))
+        .route("/volumes/{name}", get(volume_named).delete(remove_volume))
         .route("/networks", get(networks))
-        .route("/networks/{name}", delete(remove_network))
+        .route("/networks/{name}", get(network_named).delete(remove_network))
         .route("/images/create", post(pull))
         .route("/images/{*rest}", get(image))
         .with_state(world)
@@ -156,19 +164,44 @@ async fn container(State(world): State<Shared>, Path(name): Path<String>) -> Res
     Json(json!({
         "Id": found["Id"], "Name": found["Names"][0], "RestartCount": 0, "Image": "sha256:node",
         "State": { "Status": found["State"], "ExitCode": 1 },
-        "Config": { "Labels": found["Labels"] },
+        "Config": { "Labels": found["Labels"], "Env": found["Env"] },
         "HostConfig": { "PortBindings": bindings.collect::<serde_json::Map<_, _>>() },
     }))
     .into_response()
 }
 
 /// Frames a log as the daemon does: stream number, three zeros, length, bytes.
-async fn logs(State(world): State<Shared>, Path(name): Path<String>) -> Vec<u8> {
-    let text = lock(&world).logs.get(&name).cloned().unwrap_or_default();
+async fn logs(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    let world = lock(&world);
+    if !world.containers.iter().any(|container| is_named(container, &name)) {
+        return missing();
+    }
+    let text = world.logs.get(&name).cloned().unwrap_or_default();
     let mut framed = vec![1, 0, 0, 0];
     framed.extend(u32::try_from(text.len()).expect("a short log").to_be_bytes());
     framed.extend(text.bytes());
-    framed
+    framed.into_response()
+}
+
+/// A file as the daemon sends it: in a tar.
+async fn file(
+    State(world): State<Shared>,
+    Path(name): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let Some(text) = lock(&world).files.get(&format!("{name}:{}", query["path"])).cloned() else { return missing() };
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, "file", text.as_bytes()).expect("a tar");
+    archive.into_inner().expect("a tar").into_response()
+}
+
+async fn events(State(world): State<Shared>) -> String {
+    if lock(&world).events_hang {
+        return std::future::pending().await;
+    }
+    lock(&world).events.iter().map(|event| format!("{event}\n")).collect()
 }
 
 async fn remove_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
@@ -192,6 +225,19 @@ pub(crate) fn volume(name: &str, labels: Value, created: &str) -> Value {
         "Name": name, "Labels": labels, "CreatedAt": created, "Driver": "local", "Mountpoint": "/v", "Options": {},
         "Scope": "local",
     })
+}
+
+async fn volume_named(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    named(&lock(&world).volumes, &name)
+}
+
+async fn network_named(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    named(&lock(&world).networks, &name)
+}
+
+fn named(among: &[Value], name: &str) -> Response {
+    let found = among.iter().find(|object| object["Name"] == name);
+    found.map_or_else(missing, |object| Json(object.clone()).into_response())
 }
 
 async fn remove_volume(State(world): State<Shared>, Path(name): Path<String>) -> Response {

@@ -1,0 +1,125 @@
+//! From a sandbox in any state to a folder.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value};
+
+use super::folder::Folder;
+use super::index::{Index, Row};
+use super::mask::Mask;
+use super::source::{File, Found, Missing};
+use super::{docker, kubernetes, told};
+use crate::docker::Docker;
+use crate::failure::{Failure, Reason};
+use crate::plan::Plan;
+use crate::report::Event;
+use crate::run::{Deadline, Run};
+use crate::state::StateRoot;
+
+/// For all of it. What has not answered by then is noted as missing.
+pub const BUDGET: Duration = Duration::from_secs(20);
+
+/// What the evidence is about. What is not there says why.
+#[derive(Debug, Clone)]
+pub struct Subject<'a> {
+    /// The sandbox's name.
+    pub name: &'a str,
+    /// Why the run failed; where none did, what the sandbox is doing.
+    pub why: Result<&'a str, &'a Failure>,
+    /// What it was to be.
+    pub plan: Result<&'a Plan, &'a Failure>,
+    /// The daemon that it is on.
+    pub docker: Result<&'a Docker, &'a Failure>,
+    /// The version of the k3d that made it.
+    pub k3d: Result<String, &'a Failure>,
+    /// Its secrets, besides those in the plan.
+    pub secrets: Vec<String>,
+    /// From when on events matter.
+    pub since: SystemTime,
+}
+
+/// Collects all there is to know into a new folder, and says where that is. Whatever is broken, that is noted and the
+/// rest is collected; nothing is changed but the folder.
+///
+/// # Errors
+/// [`Reason::StateUnwritable`] when there cannot be a folder.
+pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Result<PathBuf, Failure> {
+    let now = SystemTime::now();
+    let unwritable = |error: &dyn std::fmt::Display| {
+        Failure::new(Reason::StateUnwritable, "cannot keep the evidence").on(root.path().display()).because(error)
+    };
+    let deadline = run.deadline.at_most(BUDGET);
+    // What has been said until here: what follows is about the evidence itself.
+    let (history, heard) = (run.report.history(), run.report.heard());
+    let found = all(subject, told(subject, &history, &heard), deadline).await;
+    let mut secrets = subject.secrets.clone();
+    secrets.extend(subject.plan.ok().map(|plan| plan.spec.storage.secret_key.expose().to_owned()));
+    let mask = Mask::new(secrets);
+    let versions = versions(subject, &found.files);
+    let shown: Map<_, _> = versions.iter().map(|(of, version)| ((*of).to_owned(), version.as_str().into())).collect();
+    let shown = Found::file("versions.json", "versions of all that had a part in it", Value::Object(shown));
+    let Found { files, mut missing } = shown.and(found);
+    // Nothing is waited for from here on: what is interrupted leaves no half of a folder.
+    let mut folder = Folder::create(root, subject.name, now).map_err(|error| unwritable(&error))?;
+    let mut rows = Vec::new();
+    for file in files {
+        match folder.keep(&file.path, &file.content.masked(&mask)) {
+            Ok(bytes) => rows.push(Row { path: file.path, what: file.what, bytes }),
+            Err(why) => missing.push(Missing { what: file.what, why }),
+        }
+    }
+    let when = humantime::format_rfc3339_seconds(now).to_string();
+    let index = Index {
+        sandbox: subject.name,
+        when: &when,
+        why: subject.why,
+        versions: &versions,
+        history: &history,
+        files: &rows,
+        missing: &missing,
+    };
+    folder.keep_index(&mask.text(&index.page())).map_err(|error| unwritable(&error))?;
+    Ok(folder.path().to_owned())
+}
+
+/// What this program knows of a run that failed.
+fn told(subject: &Subject<'_>, history: &[(Duration, Event)], heard: &[(Duration, String)]) -> Found {
+    match subject.why {
+        Ok(_) => Found::default(),
+        Err(failure) => told::failure(failure).and(told::run(history)).and(told::heard(heard)),
+    }
+}
+
+/// All sources at once; the folder is filled in this order, as long as there is room.
+async fn all(subject: &Subject<'_>, told: Found, deadline: Deadline) -> Found {
+    let name = subject.name;
+    let others = match subject.docker {
+        Ok(docker) => {
+            let (docker, kubernetes) = tokio::join!(
+                docker::sources(docker, name, subject.since, deadline),
+                kubernetes::sources(docker, name, deadline)
+            );
+            docker.and(kubernetes)
+        }
+        Err(failure) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
+    };
+    told.and(told::plan(subject.plan)).and(others)
+}
+
+/// The versions of all that had a part in it.
+fn versions(subject: &Subject<'_>, files: &[File]) -> Vec<(&'static str, String)> {
+    let said = |path: &str, pointer: &str| {
+        let file = files.iter().find(|file| file.path == path);
+        let value = file.and_then(|file| file.content.at(pointer));
+        value.unwrap_or_else(|| "not known".to_owned())
+    };
+    vec![
+        ("sandbox", env!("CARGO_PKG_VERSION").to_owned()),
+        ("k3d", subject.k3d.clone().unwrap_or_else(|failure| format!("not known: {failure}"))),
+        ("Docker", said("docker/daemon.json", "/version/Version")),
+        ("Kubernetes", said("kubernetes/version.json", "/gitVersion")),
+        ("kernel", said("docker/daemon.json", "/info/KernelVersion")),
+        ("system", said("docker/daemon.json", "/info/OperatingSystem")),
+    ]
+}

@@ -1,0 +1,79 @@
+//! What Docker knows: the node's log, events, descriptions of all that belongs to the sandbox.
+
+use std::time::{Duration, SystemTime};
+
+use futures::future::join_all;
+
+use super::folder::FILE;
+use super::source::{Content, Found, ask};
+use crate::cluster::{self, Removed, network_name, node_name};
+use crate::docker::Docker;
+use crate::run::Deadline;
+
+/// For each request; a daemon that is well answers within milliseconds.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// All of it, from `since` on where time matters.
+pub(super) async fn sources(docker: &Docker, name: &str, since: SystemTime, deadline: Deadline) -> Found {
+    let things = async {
+        let belongings = tokio::time::timeout(deadline.remaining().min(LIMIT), cluster::belongings(docker, name)).await;
+        match belongings {
+            Ok(Ok(belongings)) => describe(docker, &belongings, deadline).await,
+            Ok(Err(failure)) => Found::missing("what Docker has of the sandbox", failure.to_string()),
+            Err(_) => Found::missing("what Docker has of the sandbox", "no answer in time"),
+        }
+    };
+    let node = node_name(name);
+    let (log, events, things, daemon) = tokio::join!(
+        log(docker, &node, "node.log".to_owned(), deadline),
+        events(docker, name, since, deadline),
+        things,
+        daemon(docker, deadline)
+    );
+    log.and(events).and(things).and(daemon)
+}
+
+async fn log(docker: &Docker, container: &str, path: String, deadline: Deadline) -> Found {
+    let what = format!("log of container {container}");
+    let source = async { Ok(Found::file(path, what.clone(), docker.log_end(container, 2 * FILE).await?)) };
+    ask(what.clone(), LIMIT, deadline, source).await
+}
+
+async fn events(docker: &Docker, name: &str, since: SystemTime, deadline: Deadline) -> Found {
+    let network = network_name(name);
+    let what = "Docker events of the sandbox, commands in the node aside (the daemon keeps the last 256 of all)";
+    let source = async {
+        let events = docker.events(since, |attributes| {
+            let of_cluster = attributes.get("k3d.cluster").is_some_and(|cluster| cluster == name);
+            let of_network = attributes.get("name").is_some_and(|name| *name == network);
+            (of_cluster || of_network) && !attributes.contains_key("execID")
+        });
+        Ok(Found::file("docker/events.ndjson", what, Content::Lines(events.await?)))
+    };
+    ask(what, LIMIT, deadline, source).await
+}
+
+async fn daemon(docker: &Docker, deadline: Deadline) -> Found {
+    let what = "what Docker says about itself";
+    let source = async { Ok(Found::file("docker/daemon.json", what, docker.describe().await?)) };
+    ask(what, LIMIT, deadline, source).await
+}
+
+async fn describe(docker: &Docker, belongings: &Removed, deadline: Deadline) -> Found {
+    let described = async |kind: &str, name: &String| {
+        let what = format!("{kind} {name} as Docker describes it");
+        let source = async {
+            let value = match kind {
+                "container" => docker.describe_container(name).await?,
+                "network" => docker.describe_network(name).await?,
+                _ => docker.describe_volume(name).await?,
+            };
+            Ok(Found::file(format!("docker/{kind}-{name}.json"), what.clone(), value))
+        };
+        ask(what.clone(), LIMIT, deadline, source).await
+    };
+    let kinds =
+        [("container", &belongings.containers), ("network", &belongings.networks), ("volume", &belongings.volumes)];
+    let all = kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| (*kind, name)));
+    join_all(all.map(|(kind, name)| described(kind, name))).await.into_iter().collect()
+}

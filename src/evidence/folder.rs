@@ -1,0 +1,253 @@
+//! The folder: where it is, who may read it, how much goes in, which are kept.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::state::StateRoot;
+
+/// Bytes of a file, the last where there are more.
+pub(super) const FILE: usize = 1 << 20;
+/// Bytes of all files.
+const TOTAL: usize = 20 << 20;
+/// Folders of one sandbox that are kept, the newest.
+const KEPT: usize = 5;
+/// For the index, whatever else there is.
+const INDEX: usize = FILE;
+
+/// A folder that is being filled.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    room: usize,
+}
+
+impl Folder {
+    /// A new one for this sandbox, and the oldest of the others gone.
+    pub(super) fn create(root: &StateRoot, sandbox: &str, now: SystemTime) -> io::Result<Self> {
+        let home = home(root, sandbox);
+        make(&home)?;
+        let stamp = stamp(now);
+        let names = std::iter::once(stamp.clone()).chain((2..100).map(|number| format!("{stamp}-{number}")));
+        for name in names {
+            let path = home.join(name);
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {
+                    forget_old(&home);
+                    return Ok(Self { path, room: TOTAL });
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file, readable by its owner only, and says how many bytes it has. Of a long text the end is kept.
+    ///
+    /// # Errors
+    /// Why it is not there: the folder is full, or the file system's own words.
+    pub(super) fn keep(&mut self, path: &str, text: &str) -> Result<usize, String> {
+        let text = end(text, FILE);
+        if text.len() > self.room.saturating_sub(INDEX) {
+            return Err(format!("left out: the folder would have more than {} MiB", TOTAL >> 20));
+        }
+        self.room -= text.len();
+        self.write(path, &text)
+    }
+
+    /// Writes the file that there is always room for.
+    ///
+    /// # Errors
+    /// The file system's own words.
+    pub(super) fn keep_index(&self, text: &str) -> Result<usize, String> {
+        let mut kept = text;
+        if let Some(cut) = text.char_indices().map(|(at, _)| at).find(|at| *at >= INDEX) {
+            kept = &text[..cut];
+        }
+        self.write("index.md", kept)
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<usize, String> {
+        let path = self.path.join(relative(path));
+        let written = path.parent().map_or(Ok(()), make).and_then(|()| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(text.as_bytes())
+        });
+        written.map(|()| text.len()).map_err(|error| error.to_string())
+    }
+}
+
+/// The newest folder of this sandbox, if there is one.
+#[must_use]
+pub fn latest(root: &StateRoot, sandbox: &str) -> Option<PathBuf> {
+    folders(&home(root, sandbox)).pop()
+}
+
+fn home(root: &StateRoot, sandbox: &str) -> PathBuf {
+    root.path().join("failures").join(sandbox)
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// `20261125T101500Z`: sorts as it was made, and every file system takes it.
+fn stamp(now: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "")
+}
+
+/// The folders of a sandbox, oldest first.
+fn folders(home: &Path) -> Vec<PathBuf> {
+    let is_stamp = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.len() >= 16 && name.as_bytes()[..8].iter().all(u8::is_ascii_digit) && name.as_bytes()[8] == b'T'
+    };
+    let entries = fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<_> = entries.filter(|path| path.is_dir() && is_stamp(path)).collect();
+    found.sort();
+    found
+}
+
+fn forget_old(home: &Path) {
+    let folders = folders(home);
+    for old in &folders[..folders.len().saturating_sub(KEPT)] {
+        let _ = fs::remove_dir_all(old);
+        let _ = fs::remove_file(super::archive::beside(old));
+    }
+}
+
+/// A path that cannot leave the folder, whatever its parts are called: names come from clusters.
+fn relative(path: &str) -> PathBuf {
+    let part = |part: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let part: String = part.chars().map(|c| if plain(c) { c } else { '_' }).take(200).collect();
+        if part.starts_with('.') { format!("_{part}") } else { part }
+    };
+    path.split('/').filter(|part| !part.is_empty()).map(part).collect()
+}
+
+/// The end of a text, from the beginning of a line where there is one, and how much is missing before it.
+fn end(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    // Room for the note.
+    let mut from = text.len() - limit.saturating_sub(80);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    if let Some(next) = text[from..].find('\n').filter(|at| *at < limit / 2) {
+        from += next + 1;
+    }
+    format!("… {from} bytes before this are left out\n{}", &text[from..])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn root() -> (tempfile::TempDir, StateRoot) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = StateRoot::new(folder.path().to_owned());
+        (folder, root)
+    }
+
+    /// 2026-11-25T10:15:00Z and some seconds.
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_601_700 + seconds)
+    }
+
+    #[test]
+    fn only_the_owner_may_read_it_and_its_name_is_the_time() {
+        let (_guard, root) = root();
+        let mut folder = Folder::create(&root, "flyte", at(0)).expect("a folder");
+        assert_eq!(folder.path(), root.path().join("failures/flyte/20261125T101500Z"));
+        folder.keep("pods/n/p.log", "a").expect("written");
+        let mode = |path: PathBuf| fs::metadata(path).expect("there").mode() & 0o777;
+        assert_eq!(mode(root.path().join("failures")), 0o700);
+        assert_eq!(mode(folder.path().join("pods/n")), 0o700);
+        assert_eq!(mode(folder.path().join("pods/n/p.log")), 0o600);
+        let again = Folder::create(&root, "flyte", at(0)).expect("another");
+        assert_eq!(again.path(), root.path().join("failures/flyte/20261125T101500Z-2"));
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_what_is_not_ours_stays() {
+        let (_guard, root) = root();
+        let home = root.path().join("failures/flyte");
+        fs::create_dir_all(home.join("mine")).expect("a folder");
+        for second in 0..KEPT as u64 + 2 {
+            let made = Folder::create(&root, "flyte", at(second)).expect("a folder");
+            fs::write(super::super::archive::beside(made.path()), "").expect("an archive");
+        }
+        Folder::create(&root, "other", at(0)).expect("a folder");
+        let mut left: Vec<_> = fs::read_dir(&home)
+            .expect("there")
+            .flatten()
+            .map(|entry| entry.file_name().into_string().expect("text"))
+            .collect();
+        left.sort();
+        assert_eq!(left.len(), 2 * KEPT + 1, "{left:?}");
+        assert_eq!((left[0].as_str(), left[left.len() - 1].as_str()), ("20261125T101502Z", "mine"));
+        assert_eq!(latest(&root, "flyte"), Some(home.join("20261125T101506Z")));
+        assert_eq!(latest(&root, "nobody"), None);
+    }
+
+    #[test]
+    fn a_file_is_bounded_and_so_is_the_folder_and_the_index_is_always_there() {
+        let (_guard, root) = root();
+        let mut folder = Folder::create(&root, "flyte", at(0)).expect("a folder");
+        let long = "0123456789\n".repeat(FILE / 10);
+        let mut refused = 0;
+        for number in 0..2 * TOTAL / FILE {
+            match folder.keep(&format!("{number}.log"), &long) {
+                Ok(bytes) => assert!(bytes <= FILE && bytes > FILE - 200, "{bytes}"),
+                Err(why) => {
+                    assert!(why.contains("20 MiB"), "{why}");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused >= TOTAL / FILE, "{refused}");
+        folder.keep_index(&"é".repeat(INDEX)).expect("room");
+        let files = fs::read_dir(folder.path()).expect("there").flatten();
+        let total: u64 = files.map(|file| file.metadata().expect("there").len()).sum();
+        assert!(total <= TOTAL as u64, "{total}");
+        let kept = fs::read_to_string(folder.path().join("0.log")).expect("text");
+        let (note, rest) = kept.split_once('\n').expect("lines");
+        assert!(note.starts_with("… ") && note.ends_with(" bytes before this are left out"), "{note}");
+        assert!(rest.starts_with("0123456789\n") && rest.ends_with("0123456789\n"));
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_folder() {
+        for (path, safe) in [
+            ("../../etc/passwd", "_../_../etc/passwd"),
+            ("/etc/passwd", "etc/passwd"),
+            ("pods/n/a b:c\n.log", "pods/n/a_b_c_.log"),
+            (".ssh/x", "_.ssh/x"),
+        ] {
+            assert_eq!(relative(path), Path::new(safe), "{path}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_end_of_a_text_is_its_end_and_not_more_than_may_be(text in ".{0,300}", limit in 100_usize..200) {
+            let kept = end(&text, limit);
+            proptest::prop_assert!(kept.len() <= limit.max(text.len().min(limit)));
+            let rest = kept.split_once(" bytes before this are left out\n").map_or(kept.as_str(), |(_, rest)| rest);
+            proptest::prop_assert!(text.ends_with(rest));
+        }
+    }
+}

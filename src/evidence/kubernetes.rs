@@ -1,0 +1,263 @@
+//! What Kubernetes knows: events, the node, every pod and what its containers wrote, in this life and the one before.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use kube::Client;
+use kube::api::{ListParams, LogParams};
+use kube::core::Request;
+use serde_json::Value;
+
+use super::source::{Found, ask};
+use crate::cluster;
+use crate::docker::Docker;
+use crate::failure::{Failure, Reason};
+use crate::kubernetes;
+use crate::run::Deadline;
+
+/// Whether there is an API at all is asked first, so that none costs only this.
+const ANSWER: Duration = Duration::from_secs(3);
+const LIMIT: Duration = Duration::from_secs(5);
+/// Lines from the end of a container's log.
+const LINES: i64 = 3000;
+/// Bytes of those.
+const BYTES: i64 = 2 << 20;
+/// Pods that are looked at; a sandbox has some 20, besides those of its workflows.
+const PODS: u32 = 200;
+/// Logs that are asked for at the same time.
+const AT_ONCE: usize = 8;
+
+/// All of it; without an API one line that says why.
+pub(super) async fn sources(docker: &Docker, name: &str, deadline: Deadline) -> Found {
+    let what = "all that Kubernetes knows: events, pods, their logs";
+    let limit = deadline.remaining().min(ANSWER);
+    let reached = async {
+        let client = kubernetes::client(&cluster::kubeconfig(docker, name).await?)?;
+        let version = get(&client, "/version", None).await?;
+        Ok::<_, Failure>((client, version))
+    };
+    match tokio::time::timeout(limit, reached).await {
+        Ok(Ok((client, version))) => all(&client, version, deadline).await,
+        Ok(Err(failure)) => Found::missing(what, failure.to_string()),
+        Err(_) => Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())),
+    }
+}
+
+async fn all(client: &Client, version: Value, deadline: Deadline) -> Found {
+    let version = Found::file("kubernetes/version.json", "Kubernetes' own version", version);
+    let events = async {
+        let what = "Kubernetes events of all namespaces, oldest first";
+        let source = async {
+            let list = get(client, "/api/v1/events", Some(ListParams::default().limit(2000))).await?;
+            Ok(Found::file("kubernetes/events.txt", what, event_lines(&list["items"])))
+        };
+        ask(what, LIMIT, deadline, source).await
+    };
+    let nodes = async {
+        let what = "the node as Kubernetes describes it";
+        let source = async {
+            let mut list = get(client, "/api/v1/nodes", Some(ListParams::default())).await?;
+            list["items"].as_array_mut().into_iter().flatten().for_each(drop_managed_fields);
+            Ok(Found::file("kubernetes/nodes.json", what, list["items"].take()))
+        };
+        ask(what, LIMIT, deadline, source).await
+    };
+    let (events, nodes, pods) = tokio::join!(events, nodes, pods(client, deadline));
+    version.and(events).and(nodes).and(pods)
+}
+
+async fn pods(client: &Client, deadline: Deadline) -> Found {
+    let what = "pods of all namespaces";
+    let limit = deadline.remaining().min(LIMIT);
+    let asked = get(client, "/api/v1/pods", Some(ListParams::default().limit(PODS)));
+    let mut list = match tokio::time::timeout(limit, asked).await {
+        Ok(Ok(list)) => list,
+        Ok(Err(failure)) => return Found::missing(what, failure.to_string()),
+        Err(_) => return Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())),
+    };
+    let pods = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let overview: String = pods.iter().map(|pod| format!("{}\n", pod_line(pod))).collect();
+    let overview = Found::file("pods.txt", "every pod in a line: what it does, restarts, what it waits for", overview);
+    let wanted: Vec<_> = pods.iter().flat_map(logs).collect();
+    let described = pods.into_iter().map(|mut pod| {
+        drop_managed_fields(&mut pod);
+        let (namespace, name) = (text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name"));
+        let (path, what) =
+            (format!("pods/{namespace}/{name}.json"), format!("pod {namespace}/{name} as Kubernetes describes it"));
+        Found::file(path, what, pod)
+    });
+    let described: Found = described.collect();
+    let logs = stream::iter(wanted).map(|log| read(client, log, deadline)).buffered(AT_ONCE);
+    let logs: Vec<Found> = logs.collect().await;
+    let more = match text(&list, "/metadata/continue") {
+        "" => Found::default(),
+        _ => Found::missing("further pods", format!("there are more than {PODS}")),
+    };
+    overview.and(described).and(logs.into_iter().collect()).and(more)
+}
+
+/// One life of a container.
+struct Log {
+    namespace: String,
+    pod: String,
+    container: String,
+    previous: bool,
+}
+
+/// The logs that a pod's containers have: those that ran, and those that ran before.
+fn logs(pod: &Value) -> Vec<Log> {
+    let statuses = ["initContainerStatuses", "containerStatuses"].map(|key| pod["status"][key].as_array());
+    let log = |status: &Value, previous| Log {
+        namespace: text(pod, "/metadata/namespace").to_owned(),
+        pod: text(pod, "/metadata/name").to_owned(),
+        container: text(status, "/name").to_owned(),
+        previous,
+    };
+    let mut found = Vec::new();
+    for status in statuses.into_iter().flatten().flatten() {
+        let restarted = status["restartCount"].as_u64().unwrap_or(0) > 0;
+        if restarted || !status["lastState"]["terminated"].is_null() {
+            found.push(log(status, true));
+        }
+        if restarted || status["state"]["waiting"].is_null() {
+            found.push(log(status, false));
+        }
+    }
+    found
+}
+
+async fn read(client: &Client, log: Log, deadline: Deadline) -> Found {
+    let Log { namespace, pod, container, previous } = log;
+    let life = if previous { ", in its previous life" } else { "" };
+    let what = format!("log of container {container} of pod {namespace}/{pod}{life}");
+    let source = async {
+        let parameters = LogParams {
+            container: Some(container.clone()),
+            previous,
+            tail_lines: Some(LINES),
+            limit_bytes: Some(BYTES),
+            timestamps: true,
+            ..LogParams::default()
+        };
+        let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods")).logs(&pod, &parameters);
+        let request = request.map_err(|error| unanswered(&error))?;
+        let log = client.request_text(request).await.map_err(|error| unanswered(&error))?;
+        let end = if previous { "previous.log" } else { "log" };
+        Ok(Found::file(format!("pods/{namespace}/{pod}.{container}.{end}"), what.clone(), log))
+    };
+    ask(what.clone(), LIMIT, deadline, source).await
+}
+
+async fn get(client: &Client, path: &str, list: Option<ListParams>) -> Result<Value, Failure> {
+    let request = match list {
+        Some(parameters) => Request::new(path).list(&parameters),
+        None => Request::new("").get(path.trim_start_matches('/'), &kube::api::GetParams::default()),
+    };
+    let request = request.map_err(|error| unanswered(&error))?;
+    client.request(request).await.map_err(|error| unanswered(&error))
+}
+
+fn unanswered(error: &dyn std::error::Error) -> Failure {
+    Failure::new(Reason::ClusterNotReady, "the sandbox's Kubernetes API does not answer").caused_by(error)
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Who set which field is long, and tells nothing here.
+fn drop_managed_fields(object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+}
+
+/// `2026-… Warning BackOff pod flyte/minio-0 (5 times): Back-off restarting failed container`, oldest first.
+fn event_lines(events: &Value) -> String {
+    let mut lines: Vec<_> = events.as_array().into_iter().flatten().map(event_line).collect();
+    lines.sort();
+    lines.concat()
+}
+
+fn event_line(event: &Value) -> String {
+    let times = ["/lastTimestamp", "/eventTime", "/firstTimestamp", "/metadata/creationTimestamp"];
+    let time = times.map(|time| text(event, time)).into_iter().find(|time| !time.is_empty()).unwrap_or("-");
+    let object = &event["involvedObject"];
+    let kind = text(object, "/kind").to_lowercase();
+    let (namespace, name) = (text(object, "/namespace"), text(object, "/name"));
+    let place = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+    let count = event["count"].as_u64().filter(|count| *count > 1);
+    let count = count.map(|count| format!(" ({count} times)")).unwrap_or_default();
+    let message = text(event, "/message").replace('\n', " ");
+    format!("{time} {} {} {kind} {place}{count}: {message}\n", text(event, "/type"), text(event, "/reason"))
+}
+
+/// `flyte/minio-0 Pending, container minio: ImagePullBackOff, 0 restarts`.
+fn pod_line(pod: &Value) -> String {
+    let mut line =
+        format!("{}/{} {}", text(pod, "/metadata/namespace"), text(pod, "/metadata/name"), text(pod, "/status/phase"));
+    if !pod["metadata"]["deletionTimestamp"].is_null() {
+        line.push_str(", being removed");
+    }
+    let statuses = ["initContainerStatuses", "containerStatuses"].map(|key| pod["status"][key].as_array());
+    for status in statuses.into_iter().flatten().flatten() {
+        let state = &status["state"];
+        let ready = status["ready"] == true;
+        let (does, why) = match (&state["waiting"], &state["terminated"]) {
+            (waiting, _) if !waiting.is_null() => ("waits", text(waiting, "/reason")),
+            (_, ended) if !ended.is_null() => ("has ended", text(ended, "/reason")),
+            _ if ready => ("is ready", ""),
+            _ => ("runs, and is not ready", ""),
+        };
+        let _ = write!(line, "; {} {does}", text(status, "/name"));
+        if !why.is_empty() {
+            let _ = write!(line, ": {why}");
+        }
+        let restarts = status["restartCount"].as_u64().unwrap_or(0);
+        if restarts > 0 {
+            let _ = write!(line, ", {restarts} restarts");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_container_that_fell_over_has_two_logs_and_one_that_never_ran_has_none() {
+        let pod = json!({"metadata": {"namespace": "n", "name": "p"}, "status": {
+            "initContainerStatuses": [{"name": "init", "restartCount": 0, "state": {"terminated": {"exitCode": 0}}}],
+            "containerStatuses": [
+                {"name": "loops", "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}},
+                {"name": "waits", "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}},
+            ],
+        }});
+        let found: Vec<_> = logs(&pod).into_iter().map(|log| (log.container, log.previous)).collect();
+        assert_eq!(found, [("init".to_owned(), false), ("loops".to_owned(), true), ("loops".to_owned(), false)]);
+        assert_eq!(
+            pod_line(&pod),
+            "n/p ; init has ended; loops waits: CrashLoopBackOff, 3 restarts; waits waits: ContainerCreating"
+        );
+        assert!(logs(&json!({})).is_empty() && logs(&json!({"status": {"containerStatuses": "x"}})).is_empty());
+    }
+
+    #[test]
+    fn events_are_lines_in_the_order_of_their_time() {
+        let events = json!([
+            {"lastTimestamp": "2026-01-02T00:00:00Z", "type": "Warning", "reason": "BackOff", "count": 5, "message": "a\nb",
+                "involvedObject": {"kind": "Pod", "namespace": "n", "name": "p"}},
+            {"eventTime": "2026-01-01T00:00:00Z", "type": "Normal", "reason": "Starting", "message": "c",
+                "involvedObject": {"kind": "Node", "name": "k"}},
+        ]);
+        assert_eq!(
+            event_lines(&events),
+            "2026-01-01T00:00:00Z Normal Starting node k: c\n2026-01-02T00:00:00Z Warning BackOff pod n/p (5 times): a b\n"
+        );
+        assert_eq!(event_lines(&Value::Null), "");
+    }
+}

@@ -1,0 +1,136 @@
+//! What a source gives, and asking one with a limit.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::mask::Mask;
+use crate::failure::Failure;
+use crate::run::Deadline;
+use crate::yaml;
+
+/// What is in a file, before it is masked: data is masked by its keys, text by its words.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    Text(String),
+    Json(Value),
+    /// JSON, a value a line.
+    Lines(Vec<Value>),
+    /// YAML, a document each.
+    Documents(Vec<Value>),
+}
+
+impl Content {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.trim().is_empty(),
+            Self::Json(value) => value.is_null(),
+            Self::Lines(values) | Self::Documents(values) => values.is_empty(),
+        }
+    }
+
+    /// The text at a place in data.
+    pub(super) fn at(&self, pointer: &str) -> Option<String> {
+        match self {
+            Self::Json(value) => value.pointer(pointer)?.as_str().map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// As it is written: no secret gets by.
+    pub(super) fn masked(self, mask: &Mask) -> String {
+        let text = match self {
+            Self::Text(text) => text,
+            Self::Json(value) => format!("{:#}\n", mask.value(value)),
+            Self::Lines(values) => values.into_iter().map(|value| format!("{}\n", mask.value(value))).collect(),
+            Self::Documents(values) => {
+                let masked: Vec<_> = values.into_iter().map(|value| mask.value(value)).collect();
+                yaml::emit_documents(&masked)
+            }
+        };
+        mask.text(&text)
+    }
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Value> for Content {
+    fn from(value: Value) -> Self {
+        Self::Json(value)
+    }
+}
+
+/// A file to be.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct File {
+    /// Its path in the folder, `/` between its parts.
+    pub(super) path: String,
+    /// What it is, a line.
+    pub(super) what: String,
+    pub(super) content: Content,
+}
+
+/// Something that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// What it would have been.
+    pub(super) what: String,
+    /// Why it is not.
+    pub(super) why: String,
+}
+
+/// All that a source had.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Found {
+    pub(super) files: Vec<File>,
+    pub(super) missing: Vec<Missing>,
+}
+
+impl Found {
+    /// One file. One with nothing in it is as good as none, and says so.
+    pub(super) fn file(path: impl Into<String>, what: impl Into<String>, content: impl Into<Content>) -> Self {
+        let (what, content) = (what.into(), content.into());
+        if content.is_empty() {
+            return Self::missing(what, "there is nothing in it");
+        }
+        Self { files: vec![File { path: path.into(), what, content }], missing: Vec::new() }
+    }
+
+    /// Nothing, and why.
+    pub(super) fn missing(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { files: Vec::new(), missing: vec![Missing { what: what.into(), why: why.into() }] }
+    }
+
+    /// Both, in this order.
+    #[must_use]
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self.missing.extend(other.missing);
+        self
+    }
+}
+
+impl FromIterator<Self> for Found {
+    fn from_iter<I: IntoIterator<Item = Self>>(all: I) -> Self {
+        all.into_iter().fold(Self::default(), Self::and)
+    }
+}
+
+/// What a source gives within its limit and before the deadline.
+pub(super) async fn ask(
+    what: impl Into<String>,
+    limit: Duration,
+    deadline: Deadline,
+    source: impl Future<Output = Result<Found, Failure>>,
+) -> Found {
+    let limit = deadline.remaining().min(limit);
+    match tokio::time::timeout(limit, source).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(failure)) => Found::missing(what, failure.to_string()),
+        Err(_) => Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())),
+    }
+}

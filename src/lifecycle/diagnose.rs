@@ -1,0 +1,91 @@
+//! What there is to know about a sandbox in any state, on demand.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::{Host, Running};
+use crate::cluster::{self, K3d, NodeState};
+use crate::docker::Docker;
+use crate::evidence::{self, Subject};
+use crate::failure::{Failure, Reason};
+use crate::plan::Plan;
+use crate::run::Run;
+
+/// What Docker did this long ago may still explain what is.
+const BEFORE: Duration = Duration::from_secs(60 * 60);
+/// For each thing that is asked before the collecting.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// A folder of evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Whether it was made now; otherwise it is what the last failure left, and the sandbox is no longer there.
+    pub fresh: bool,
+}
+
+/// Saves all there is to know about the sandbox of this name: one that is well, stopped, half made, or on a daemon that
+/// does not answer. Of one that is not there, the evidence of its last failure is found.
+///
+/// # Errors
+/// [`Reason::NotFound`] when there is neither; [`Reason::StateUnwritable`].
+pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, run: &Run) -> Result<Diagnosis, Failure> {
+    let docker = host.docker().await;
+    let state = match &docker {
+        Ok(docker) => {
+            let seen = tokio::time::timeout(ANSWER, state(docker, name)).await;
+            seen.unwrap_or_else(|_| Some("Docker does not answer in time".to_owned()))
+        }
+        Err(failure) => Some(failure.to_string()),
+    };
+    let Some(state) = state else {
+        let earlier = evidence::latest(&host.state, name);
+        return earlier.map(|folder| Diagnosis { folder, fresh: false }).ok_or_else(|| {
+            Failure::new(Reason::NotFound, "there is no such sandbox, and no evidence of an earlier failure")
+                .on(format!("sandbox {name}"))
+                .hint(format!("`sandbox up --name {name}` makes it"))
+        });
+    };
+    let address = docker.as_ref().map_or("", |docker| docker.endpoint().host.as_str());
+    let soon = Run { deadline: run.deadline.at_most(ANSWER), ..run.clone() };
+    let k3d = K3d::find(&host.variables, address, host.state.path(), &soon).await;
+    let subject = Subject {
+        name,
+        why: Ok(&state),
+        plan,
+        docker: docker.as_ref(),
+        k3d: k3d.as_ref().map(|k3d| k3d.version.to_string()),
+        secrets: secrets(name, host).await,
+        since: SystemTime::now() - BEFORE,
+    };
+    let folder = evidence::collect(&subject, &host.state, run).await?;
+    Ok(Diagnosis { folder, fresh: true })
+}
+
+/// What the sandbox is doing; nothing where there is nothing of it.
+async fn state(docker: &Docker, name: &str) -> Option<String> {
+    match cluster::state(docker, name).await {
+        Ok(NodeState::Foreign) => None,
+        Ok(NodeState::Absent) => {
+            let belongings = cluster::belongings(docker, name).await;
+            let nothing = belongings.is_ok_and(|belongings| belongings.is_empty());
+            (!nothing).then(|| "the sandbox is half made: there is no node".to_owned())
+        }
+        Ok(NodeState::Unstarted) => Some("the sandbox is half made: its node never ran".to_owned()),
+        Ok(NodeState::Stopped) => Some("the sandbox is stopped".to_owned()),
+        Ok(NodeState::Running) => Some("the sandbox runs".to_owned()),
+        Ok(NodeState::Restarting { restarts, exit_code }) => {
+            Some(format!("the node does not stay up: {restarts} restarts, exit code {exit_code}"))
+        }
+        Err(failure) => Some(failure.to_string()),
+    }
+}
+
+/// Those of the sandbox as it runs: the spec may say something else by now.
+pub(super) async fn secrets(name: &str, host: &Host) -> Vec<String> {
+    match tokio::time::timeout(ANSWER, Running::find(name, host)).await {
+        Ok(Ok(running)) => vec![running.inventory.spec.storage.secret_key.expose().to_owned()],
+        _ => Vec::new(),
+    }
+}

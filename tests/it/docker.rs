@@ -1,0 +1,157 @@
+//! A Docker that is not there, does not answer, or goes away in the middle.
+
+use std::sync::Arc;
+
+use flyte_sandbox::docker::{Docker, Endpoint, Origin};
+use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::manifest::ImageRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const VERSION: &str = r#"{"ApiVersion":"1.41"}"#;
+
+/// What a daemon does with a request other than that for its version.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    /// It never answers.
+    Hangs,
+    /// It answers half.
+    Breaks,
+    /// It answers half, and goes on for ever.
+    Stalls,
+    /// It answers what is no JSON.
+    Lies,
+    /// It refuses, with these words.
+    Refuses(&'static str),
+}
+
+fn answer(status: &str, length: usize, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+async fn serve(mut stream: TcpStream, then: Then) {
+    let mut request = vec![0; 4096];
+    let read = stream.read(&mut request).await.unwrap_or(0);
+    let request = String::from_utf8_lossy(&request[..read]).into_owned();
+    let version = request.lines().next().is_some_and(|line| line.contains("/version "));
+    let (text, stays) = match then {
+        _ if version => (answer("200 OK", VERSION.len(), VERSION), false),
+        Then::Hangs => (String::new(), true),
+        Then::Breaks => (answer("200 OK", 1000, "[{"), false),
+        Then::Stalls => (answer("200 OK", 1000, "{\"status\":\"Waiting\",\"id\":\"layer\"}\n"), true),
+        Then::Lies => (answer("200 OK", 6, "<html>"), false),
+        Then::Refuses(words) => {
+            let body = format!(r#"{{"message":"{words}"}}"#);
+            (answer("500 Internal Server Error", body.len(), &body), false)
+        }
+    };
+    let _ = stream.write_all(text.as_bytes()).await;
+    if stays {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn at(host: String) -> Endpoint {
+    Endpoint { host, origin: Origin::Variable }
+}
+
+/// A connection to a daemon that tells its version.
+async fn daemon(then: Then) -> Docker {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let host = format!("tcp://{}", listener.local_addr().expect("address"));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, then));
+        }
+    });
+    Docker::connect_to(at(host)).await.expect("it tells its version")
+}
+
+async fn unreached(host: String) -> Failure {
+    Docker::connect_to(at(host)).await.expect_err("no daemon")
+}
+
+#[tokio::test]
+async fn why_a_daemon_is_not_reached_is_told() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let socket = dir.path().join("docker.sock");
+    let host = format!("unix://{}", socket.display());
+    assert_eq!(unreached(host.clone()).await.reason, Reason::DockerAbsent);
+    drop(std::os::unix::net::UnixListener::bind(&socket).expect("bind"));
+    assert_eq!(unreached(host).await.reason, Reason::DockerRefused);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let host = format!("tcp://{}", listener.local_addr().expect("address"));
+    let closing = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(stream);
+        }
+    });
+    assert_eq!(unreached(host.clone()).await.reason, Reason::DockerLost);
+    closing.abort();
+    assert!(closing.await.expect_err("stopped").is_cancelled());
+    assert_eq!(unreached(host).await.reason, Reason::DockerRefused);
+    assert_eq!(unreached("ssh://me@example".to_owned()).await.reason, Reason::Docker);
+}
+
+#[tokio::test]
+async fn a_daemon_that_accepts_and_says_nothing_is_silent() {
+    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.expect("bind"));
+    let host = format!("tcp://{}", listener.local_addr().expect("address"));
+    tokio::time::pause();
+    let failure = unreached(host).await;
+    assert_eq!((failure.reason, failure.causes), (Reason::DockerSilent, vec!["no answer within 2 s".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_daemon_that_hangs_or_dies_in_the_middle_is_not_waited_for() {
+    for (then, reason) in [
+        (Then::Hangs, Reason::DockerSilent),
+        (Then::Breaks, Reason::DockerLost),
+        (Then::Lies, Reason::Docker),
+        (Then::Refuses("something nobody has seen"), Reason::Docker),
+        (Then::Refuses("write /var/lib/docker/tmp/x: no space left on device"), Reason::DiskFull),
+    ] {
+        let docker = daemon(then).await;
+        if matches!(then, Then::Hangs) {
+            tokio::time::pause();
+        }
+        let failure = docker.containers(&[]).await.expect_err("no list");
+        assert_eq!(failure.reason, reason, "{then:?}: {failure}");
+        if let Then::Refuses(words) = then {
+            assert_eq!(failure.causes, [format!("{words} (status 500)")]);
+        }
+        if matches!(then, Then::Hangs) {
+            tokio::time::resume();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_went_away_is_lost_and_not_absent() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let socket = dir.path().join("docker.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).expect("bind");
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut request = vec![0; 4096];
+        let _ = stream.read(&mut request).await;
+        let _ = stream.write_all(answer("200 OK", VERSION.len(), VERSION).as_bytes()).await;
+    });
+    let docker = Docker::connect_to(at(format!("unix://{}", socket.display()))).await.expect("it was there");
+    serving.await.expect("no panic");
+    std::fs::remove_file(&socket).expect("there");
+    assert_eq!(docker.containers(&[]).await.expect_err("gone").reason, Reason::DockerLost);
+}
+
+#[tokio::test]
+async fn a_pull_of_which_nothing_comes_ends_before_the_run_does() {
+    let docker = daemon(Then::Stalls).await;
+    tokio::time::pause();
+    let image: ImageRef = "a:1".parse().expect("a name");
+    let failure = docker.pull(&image, |_, _| ()).await.expect_err("nothing comes");
+    assert_eq!((failure.reason, failure.object.as_deref()), (Reason::PullTimeout, Some("image a:1")));
+    assert_eq!(failure.causes, ["nothing came for 60 s"]);
+}

@@ -15,10 +15,11 @@ pub(in crate::cli) fn run(session: &Session, args: &Config) -> Result<(), Ended>
         Client::Flytekit => flytekit(&spec),
         Client::Flytectl => flytectl(&spec),
     };
-    Ok(match session.output() {
-        Output::Json => session.print_json(&serde_json::json!({ "config": text }))?,
-        Output::Human => session.print(&text)?,
-    })
+    let printed = match session.output() {
+        Output::Json => session.print_json(&serde_json::json!({ "config": text })),
+        Output::Human => session.print(&text),
+    };
+    Ok(printed?)
 }
 
 /// Variables that flytekit reads in every version; the secret is fetched when a shell takes them in, and stands nowhere.
@@ -36,7 +37,7 @@ fn flytekit(spec: &Spec) -> String {
     format!("# eval \"$(sandbox config --client flytekit --name {name})\"\n{}", lines.collect::<String>())
 }
 
-/// Registration needs the first part alone; the second is for `--files` that are uploaded.
+/// Registration needs the first part alone; the second is for code that is uploaded, as fast registration does.
 fn flytectl(spec: &Spec) -> String {
     let Spec { name, ports, storage, .. } = spec;
     format!(

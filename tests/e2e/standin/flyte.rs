@@ -65,7 +65,7 @@ pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap_or_else(|_| Bytes::new());
     // The console asks for bytes, and is given some.
-    let listed = !parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/octet-stream");
+    let listed = parts.headers.get(header::ACCEPT).is_none_or(|accept| accept != "application/octet-stream");
     if matches!(port, Port::Console)
         && listed
         && let Some(answer) = projects(memory, &spec, &parts.method, parts.uri.path(), parts.uri.query(), &body)

@@ -180,8 +180,7 @@ fn open(
     run: &Run,
     step: &'static str,
 ) -> Result<impl FnOnce() -> Result<Source, UnpackError> + Send + use<>, Failure> {
-    let unreadable =
-        |error| Failure::new(Reason::Usage, "cannot read the bundle").on(path.display()).because(error);
+    let unreadable = |error| Failure::new(Reason::Usage, "cannot read the bundle").on(path.display()).because(error);
     let file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     let counted = Counted::new(file, run, &path.display().to_string(), step, size);

@@ -7,7 +7,7 @@ use kube::Client;
 use super::ground::{self, Ground};
 use super::images::load_missing;
 use super::running::Running;
-use super::{Done, Host, Options, converge, endpoints, undo};
+use super::{Done, Host, Options, converge, endpoints, registration, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
 use crate::failure::Failure;
 use crate::images::{self, Claim, Presence};
@@ -117,6 +117,7 @@ async fn is_unchanged(
         Ok(((), cluster.outcome, summary(plan, ground)))
     })
     .await?;
+    registration::reconcile(&running.client, &plan.spec, run).await?;
     prove(&plan.spec, running.client, SETTLED, executions, run).await?;
     Ok(true)
 }
@@ -143,7 +144,13 @@ struct Standing {
     before: Option<Inventory>,
 }
 
-async fn stand(plan: &Plan, host: &Host, ground: &Ground, options: Options<'_>, run: &Run) -> Result<Standing, Failure> {
+async fn stand(
+    plan: &Plan,
+    host: &Host,
+    ground: &Ground,
+    options: Options<'_>,
+    run: &Run,
+) -> Result<Standing, Failure> {
     let mut shape = plan.cluster.clone();
     let claim = match (&ground.node, options.store) {
         (NodeState::Absent | NodeState::Unstarted, true) => claim_store(plan, host, ground).await?,
@@ -204,7 +211,7 @@ async fn images(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> 
     .await
 }
 
-async fn prove(
+pub(super) async fn prove(
     spec: &Spec,
     client: Client,
     budget: Duration,

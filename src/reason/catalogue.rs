@@ -289,6 +289,10 @@ catalogue! {
         "Workloads did not become ready in time, with no clear cause.",
         "a machine that is busy with other things may need longer: `--timeout` gives it more";
 
+    Registration "registration" ROLLOUT, 9, retry,
+        "Admin does not register a project, or archive one.",
+        "`sandbox logs flyteadmin` shows what it says; the same command goes on from what is there";
+
     AdminFailing "admin-failing" SMOKE, 10, no,
         "flyteadmin does not answer through the gateway, or not as it should.",
         "`sandbox logs flyteadmin` and `sandbox logs gateway` show what they say";

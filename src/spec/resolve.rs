@@ -78,6 +78,17 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     if check.problems.is_empty() { Ok(Resolved { spec, provenance: check.provenance }) } else { Err(check.problems) }
 }
 
+/// The spec again, with what `origin` made of its projects checked by the same rules.
+fn with_projects(spec: Spec, projects: Vec<String>, origin: &Origin) -> Result<Spec, Vec<Problem>> {
+    let mut check = Check::default();
+    let given = projects.into_iter().map(|value| Given { value, origin: origin.clone() }).collect();
+    let projects =
+        check.list("projects", Some(given), |project: &String| label(project, LABEL_LIMIT).map(|()| project.clone()));
+    let spec = Spec { projects, ..spec };
+    check.namespaces(&spec);
+    if check.problems.is_empty() { Ok(spec) } else { Err(check.problems) }
+}
+
 /// The sandbox's name alone, for what needs no more: nothing else that the layers have is checked.
 ///
 /// # Errors
@@ -324,6 +335,27 @@ impl Spec {
     #[must_use]
     pub fn kubernetes_minor(&self) -> (u32, u32) {
         kubernetes_version(&self.kubernetes).unwrap_or((1, 21))
+    }
+
+    /// This spec with one project more, which comes last; as it is where it has the project.
+    ///
+    /// # Errors
+    /// What is wrong with the project's name, or with the namespaces that it would bring.
+    pub fn with_project(&self, project: &str, origin: &Origin) -> Result<Self, Vec<Problem>> {
+        if self.projects.iter().any(|known| known == project) {
+            return Ok(self.clone());
+        }
+        let projects = self.projects.iter().cloned().chain([project.to_owned()]).collect();
+        with_projects(self.clone(), projects, origin)
+    }
+
+    /// This spec without a project; as it is where it has none of this name.
+    ///
+    /// # Errors
+    /// It is the only one.
+    pub fn without_project(&self, project: &str, origin: &Origin) -> Result<Self, Vec<Problem>> {
+        let projects = self.projects.iter().filter(|known| *known != project).cloned().collect();
+        with_projects(self.clone(), projects, origin)
     }
 }
 

@@ -198,6 +198,27 @@ fn projects_whose_namespaces_would_collide_are_refused() {
     );
 }
 
+#[test]
+fn a_project_more_keeps_the_rules_that_a_file_keeps() {
+    let origin = Origin::Flag("project add".to_owned());
+    let spec = Spec::default();
+    let complaint = |project: &str| {
+        let problems = spec.with_project(project, &origin).expect_err(project);
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(spec.with_project("z", &origin).expect("valid").projects, ["x", "y", "z"]);
+    assert_eq!(spec.with_project("x", &origin).expect("there"), spec);
+    assert!(complaint("Z").starts_with("project add: `projects`: `Z` has 'Z' in it"), "{}", complaint("Z"));
+    assert!(complaint("").ends_with("it is empty"), "{}", complaint(""));
+    let long = "p".repeat(42);
+    assert!(complaint(&long).ends_with("is 1 characters too long for Kubernetes"), "{}", complaint(&long));
+    assert!(spec.with_project(&long[1..], &origin).is_ok());
+    assert_eq!(spec.without_project("y", &origin).expect("valid").projects, ["x"]);
+    assert_eq!(spec.without_project("z", &origin).expect("nothing to do"), spec);
+    let last = spec.without_project("y", &origin).expect("valid").without_project("x", &origin);
+    assert!(last.expect_err("the only one")[0].to_string().contains("`projects` is empty"));
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_reader_panic(text in ".{0,200}") {

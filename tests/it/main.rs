@@ -13,6 +13,7 @@ mod execution;
 mod hostile;
 mod images;
 mod preflight;
+mod projects;
 mod rollout;
 mod smoke;
 mod support;

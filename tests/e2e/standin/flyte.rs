@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flyte_sandbox::spec::Spec;
 use k8s_openapi::api::core::v1::Secret;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::apiserver::ApiServer;
 use super::execution::Executions;
 use super::faults::Faults;
+use super::projects::Projects;
 use super::responders::{Kept, Responders};
 
 /// What outlives a request.
@@ -20,6 +21,7 @@ use super::responders::{Kept, Responders};
 pub(super) struct Memory {
     kept: Kept,
     executions: Arc<Mutex<Executions>>,
+    projects: Arc<Mutex<Projects>>,
 }
 
 /// A port of the node, and what must be available for it to answer.
@@ -78,6 +80,14 @@ pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request
     let flyte = Responders { spec: &spec, objects: Arc::clone(&memory.kept) };
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap_or_else(|_| Bytes::new());
+    // The console asks for bytes, and is given some.
+    let listed = parts.headers.get(header::ACCEPT).is_none_or(|accept| accept != "application/octet-stream");
+    if matches!(port, Port::Console)
+        && listed
+        && let Some(answer) = projects(memory, &spec, &parts.method, parts.uri.path(), parts.uri.query(), &body)
+    {
+        return answer;
+    }
     let executed = {
         let mut executions = memory.executions.lock().expect("not poisoned");
         executions.trouble = Faults::now().trouble();
@@ -95,6 +105,21 @@ pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request
         Port::Dashboard => flyte.dashboard(parts.uri.path()),
         Port::Minio => flyte.minio(&parts.method, &parts.uri, &parts.headers, body),
     }
+}
+
+/// What admin answers about projects, through the gateway or the API's proxy, if the request is about them.
+pub(super) fn projects(
+    memory: &Memory,
+    spec: &Spec,
+    method: &Method,
+    path: &str,
+    query: Option<&str>,
+    body: &[u8],
+) -> Option<Response> {
+    let domains: Vec<_> = spec.domains.iter().map(|domain| domain.id.clone()).collect();
+    let mut projects = memory.projects.lock().expect("not poisoned");
+    let (status, json) = projects.answer(method, path, query.unwrap_or_default(), body, &domains)?;
+    Some((status, axum::Json(json)).into_response())
 }
 
 /// What the Kubernetes API answers about executions, if the request is about them.

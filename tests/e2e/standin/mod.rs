@@ -10,7 +10,7 @@
 //! | `access.rs` | access reviews, answered from the Roles that were applied |
 //! | `flyte.rs` | what Flyte answers on the node's ports, once what answers is up |
 //! | `containerd.rs` | `ctr images import` and `crictl images`, with a file for a store |
-//! | `apiserver.rs`, `merge.rs`, `responders.rs`, `execution.rs` | shared with the integration tests |
+//! | `apiserver.rs`, `merge.rs`, `responders.rs`, `execution.rs`, `projects.rs` | shared with the integration tests |
 
 mod access;
 #[expect(dead_code, reason = "the integration tests use all of it")]
@@ -27,6 +27,9 @@ mod k3d;
 #[path = "../../it/support/merge.rs"]
 mod merge;
 mod node;
+#[expect(dead_code, reason = "the integration tests look into it")]
+#[path = "../../it/support/projects.rs"]
+mod projects;
 #[path = "../../it/support/responders.rs"]
 mod responders;
 

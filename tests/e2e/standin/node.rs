@@ -146,6 +146,15 @@ async fn kubernetes(api: &ApiServer, memory: &Memory, request: Request) -> Respo
         return (StatusCode::CREATED, axum::Json(review)).into_response();
     }
     match path.split_once("/proxy/") {
+        Some((target, within)) if target.ends_with("/services/flyteadmin:http") => {
+            let (parts, body) = request.into_parts();
+            let body = to_bytes(body, 1 << 20).await.unwrap_or_else(|_| Bytes::new());
+            let spec = api.read(flyte::spec);
+            let within = format!("/{within}");
+            let answer =
+                spec.and_then(|spec| flyte::projects(memory, &spec, &parts.method, &within, parts.uri.query(), &body));
+            answer.unwrap_or_else(|| (StatusCode::SERVICE_UNAVAILABLE, "no endpoints available").into_response())
+        }
         Some((target, within)) => proxied(api, target, within),
         None => api.respond(request).await,
     }

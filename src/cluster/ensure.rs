@@ -76,7 +76,8 @@ async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run)
     };
     let node = plan.node();
     let kubeconfig = async {
-        let made = engine.create(docker, plan, api_port, run);
+        // On the heap: two ways to make a node are more than a small thread's stack has room for beside all that waits.
+        let made = Box::pin(engine.create(docker, plan, api_port, run));
         let ready = ready::wait(docker, &plan.name, api_port, run);
         tokio::try_join!(made, ready).map(|((), kubeconfig)| kubeconfig)
     };

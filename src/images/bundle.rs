@@ -23,7 +23,7 @@ use crate::failure::{Failure, Reason};
 use crate::manifest::ImageRef;
 use crate::run::Run;
 
-/// zstd's own default: a bundle in half a minute; 9 takes three times as long for a twentieth less.
+/// zstd's own default: it makes 200 MB of a sandbox's 611 in six seconds of one processor.
 const LEVEL: i32 = 3;
 /// Bytes that are handed to Docker at a time.
 const CHUNK: usize = 256 << 10;
@@ -180,8 +180,7 @@ fn open(
     run: &Run,
     step: &'static str,
 ) -> Result<impl FnOnce() -> Result<Source, UnpackError> + Send + use<>, Failure> {
-    let unreadable =
-        |error| Failure::new(Reason::Usage, "cannot read the bundle").on(path.display()).because(error);
+    let unreadable = |error| Failure::new(Reason::Usage, "cannot read the bundle").on(path.display()).because(error);
     let file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     let counted = Counted::new(file, run, &path.display().to_string(), step, size);

@@ -200,7 +200,7 @@ fn check(name: &ImageRef, path: &str, digest: &Digest, config: &[u8], layers: &[
     if digest.as_str() != format!("sha256:{file}") {
         return Err(wrong(format!("its configuration is called {file}, and is {digest}")));
     }
-    let config: Config = serde_json::from_slice(config)
-        .map_err(|error| wrong(format!("its configuration cannot be read: {error}")))?;
+    let config: Config =
+        serde_json::from_slice(config).map_err(|error| wrong(format!("its configuration cannot be read: {error}")))?;
     misfit(&config, layers).map_or(Ok(()), |why| Err(wrong(why)))
 }

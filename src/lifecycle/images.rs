@@ -78,7 +78,9 @@ pub(super) async fn load_missing(plan: &Plan, docker: &Docker, path: &Path, run:
 fn told(done: Unbundled) -> (Outcome, String) {
     match done {
         Unbundled { present, loaded: 0 } => (Outcome::Unchanged, format!("{present} images, all in Docker")),
-        Unbundled { present, loaded } => (Outcome::Passed, format!("{loaded} images into Docker; {present} were there")),
+        Unbundled { present, loaded } => {
+            (Outcome::Passed, format!("{loaded} images into Docker; {present} were there"))
+        }
     }
 }
 

@@ -129,7 +129,13 @@ struct Standing {
     before: Option<Inventory>,
 }
 
-async fn stand(plan: &Plan, host: &Host, ground: &Ground, options: Options<'_>, run: &Run) -> Result<Standing, Failure> {
+async fn stand(
+    plan: &Plan,
+    host: &Host,
+    ground: &Ground,
+    options: Options<'_>,
+    run: &Run,
+) -> Result<Standing, Failure> {
     let mut shape = plan.cluster.clone();
     let claim = match (&ground.node, options.store) {
         (NodeState::Absent | NodeState::Unstarted, true) => claim_store(plan, host, ground).await?,

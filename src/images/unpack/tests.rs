@@ -19,7 +19,8 @@ fn names(images: &[Image]) -> Vec<ImageRef> {
 
 fn config(layers: &[Vec<u8>]) -> Vec<u8> {
     let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer)).collect();
-    let config = json!({ "architecture": "amd64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": diff_ids } });
+    let config =
+        json!({ "architecture": "amd64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": diff_ids } });
     config.to_string().into_bytes()
 }
 
@@ -107,7 +108,10 @@ fn a_bundle_has_what_was_asked_for_with_shared_layers_once() {
     let found: Vec<_> = images.iter().map(|image| image.name.as_str()).collect();
     assert_eq!(found, ["docker.io/a/b:1", "registry.example/c:2"]);
     let config = Digest::of(&config(&two()[0].1));
-    assert!(images[0].is(config.as_str()) && !images[1].is(config.as_str()), "Docker's id is the configuration's digest");
+    assert!(
+        images[0].is(config.as_str()) && !images[1].is(config.as_str()),
+        "Docker's id is the configuration's digest"
+    );
     let layers = files(&bundle()).into_iter().filter(|(_, content)| content == b"a shared layer").count();
     assert_eq!(layers, 1);
 }

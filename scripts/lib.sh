@@ -79,3 +79,10 @@ need_docker() {
     sleep 0.5
   done
 }
+
+# The images that the tests of this checkout made from themselves, of every build.
+remove_standins() {
+  local images
+  images=$(docker image ls --quiet --filter "label=sandbox.flyte/checkout=$ROOT" | sort -u)
+  [ -z "$images" ] || docker image rm --force $images >/dev/null 2>&1 || true
+}

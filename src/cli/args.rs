@@ -66,6 +66,11 @@ pub(crate) enum Command {
     /// The images of a sandbox, and the stores that keep them
     #[command(subcommand)]
     Images(Images),
+    /// Projects that come and go while the sandbox runs
+    #[command(subcommand)]
+    Project(Project),
+    /// Print the configuration that a client of the running sandbox needs
+    Config(Config),
     /// Print the kubeconfig, or merge it into another
     Kubeconfig(Kubeconfig),
     /// Print the keys of the running sandbox's Minio
@@ -118,6 +123,9 @@ pub(crate) struct SpecFlags {
     /// k3s release of the node
     #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
     pub(crate) kubernetes: Option<String>,
+    /// What makes the node: k3d, docker; k3d where it is on the PATH, or else docker, where absent
+    #[arg(long, env = "SANDBOX_ENGINE", value_name = "ENGINE", hide_env_values = true)]
+    pub(crate) engine: Option<String>,
     /// Image in place of a pinned one
     #[arg(long = "image", value_name = "COMPONENT=REF")]
     pub(crate) images: Vec<String>,
@@ -240,6 +248,49 @@ pub(crate) enum Images {
 pub(crate) struct ImagesList {
     #[command(flatten)]
     pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Project {
+    /// Add a project to the running sandbox; the others do not notice
+    Add(ProjectChange),
+    /// Print the projects of the running sandbox, and how they differ from the spec's
+    List(Box<ProjectList>),
+    /// Remove a project from the running sandbox, with what runs in it
+    Remove(ProjectChange),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectChange {
+    /// Flyte project id
+    pub(crate) project: String,
+    /// The manifests that the sandbox was brought up with, where they are not the built-in ones
+    #[arg(long, env = "SANDBOX_MANIFESTS", value_name = "FILE|DIR|-", hide_env_values = true)]
+    pub(crate) manifests: Option<PathBuf>,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectList {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// Whose
+    #[arg(long, value_enum)]
+    pub(crate) client: Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    /// Lines for a shell, to be taken in by `eval`; flyte-cli and pyflyte read the same variables
+    Flytekit,
+    /// A config.yaml, for `flytectl --config`
+    Flytectl,
 }
 
 #[derive(Debug, Args)]

@@ -171,6 +171,7 @@ fn flag_layer(global: &Global, flags: &SpecFlags, matches: &ArgMatches) -> Resul
         port_minio: port("port_minio", "--port-minio", "SANDBOX_PORT_MINIO", flags.port_minio),
         port_api: port("port_api", "--port-api", "SANDBOX_PORT_API", flags.port_api),
         kubernetes: text("kubernetes", "--kubernetes", "SANDBOX_KUBERNETES", &flags.kubernetes),
+        engine: text("engine", "--engine", "SANDBOX_ENGINE", &flags.engine),
         images: flags.images.iter().map(image).collect::<Result<_, _>>()?,
         access_key: upstream.clone().map(|origin| Given { value: access.to_owned(), origin }),
         secret_key: upstream.map(|origin| Given { value: Secret::new(secret), origin }),

@@ -54,6 +54,8 @@ pub fn main() -> ExitCode {
         Command::Render(args) => commands::render::run(&session, args),
         Command::Logs(args) => commands::logs::run(&session, args),
         Command::Images(args) => commands::images::run(&session, args),
+        Command::Project(args) => commands::project::run(&session, args),
+        Command::Config(args) => commands::config::run(&session, args),
         Command::Kubeconfig(args) => commands::kubeconfig::run(&session, args),
         Command::Credentials(args) => commands::credentials::run(&session, args),
         Command::Schema(args) => commands::schema::run(&session, args),

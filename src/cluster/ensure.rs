@@ -1,8 +1,6 @@
 //! From whatever there is to a cluster that is ready.
 
-use std::future::pending;
-
-use super::k3d::K3d;
+use super::engine::Engine;
 use super::node::{NodeState, delete, state};
 use super::plan::{API_PORT, ClusterPlan};
 use super::{crash, ready};
@@ -30,11 +28,11 @@ pub struct Cluster {
 ///
 /// # Errors
 /// [`Reason::NameTaken`] when a cluster of this name is there that is not ours, [`Reason::SandboxDiffers`] when it is
-/// not as planned; any of k3d's, of the node's, of the cluster's and of Docker's; [`Reason::Interrupted`].
-pub async fn ensure(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+/// not as planned; any of the engine's, of the node's, of the cluster's and of Docker's; [`Reason::Interrupted`].
+pub async fn ensure(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
     let work = async {
         match state(docker, &plan.name).await? {
-            NodeState::Absent | NodeState::Unstarted => create(docker, k3d, plan, run).await,
+            NodeState::Absent | NodeState::Unstarted => create(docker, engine, plan, run).await,
             NodeState::Stopped => {
                 run.report.progress(Stage::Cluster, "start the node");
                 let api_port = unchanged(docker, plan).await?;
@@ -69,7 +67,7 @@ fn cluster(plan: &ClusterPlan, kubeconfig: String, api_port: u16, outcome: Outco
 
 /// k3d says that it is done when the API is up, or when it is not; the node's log says more, and sooner. So all three
 /// are listened to from the start, and the first failure of any ends the others.
-async fn create(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
     // A network that an interrupted run left would be taken for somebody else's and never be removed.
     delete(docker, &plan.name).await?;
     let api_port = match plan.api_port {
@@ -77,20 +75,8 @@ async fn create(docker: &Docker, k3d: &K3d, plan: &ClusterPlan, run: &Run) -> Re
         None => free_port()?,
     };
     let node = plan.node();
-    let made = async {
-        let created = k3d.create(plan, api_port, run).await;
-        match (created, state(docker, &plan.name).await) {
-            // k3d waits for the node, and so does `ready`, which knows what the node itself waits for.
-            (Err(failure), Ok(NodeState::Running)) if failure.reason == Reason::K3dTimeout => pending().await,
-            (Err(failure), _) | (Ok(()), Err(failure)) => Err(failure),
-            (Ok(()), Ok(NodeState::Absent)) => {
-                Err(Failure::new(Reason::K3dLied, "k3d said that it made the cluster, and there is no node")
-                    .on(format!("container {node}")))
-            }
-            _ => Ok(()),
-        }
-    };
     let kubeconfig = async {
+        let made = engine.create(docker, plan, api_port, run);
         let ready = ready::wait(docker, &plan.name, api_port, run);
         tokio::try_join!(made, ready).map(|((), kubeconfig)| kubeconfig)
     };

@@ -8,8 +8,8 @@ use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::yaml;
 
-/// k3d tells k3s to write its kubeconfig here (`K3S_KUBECONFIG_OUTPUT`).
-const PATH: &str = "/output/kubeconfig.yaml";
+/// k3s is told to write its kubeconfig here (`K3S_KUBECONFIG_OUTPUT`), which is where k3d looks for it.
+pub(super) const PATH: &str = "/output/kubeconfig.yaml";
 
 /// Access to a running sandbox's cluster, from this host.
 ///

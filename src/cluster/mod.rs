@@ -1,10 +1,14 @@
-//! The k3d cluster: one node, made by `k3d`, watched and removed through Docker.
+//! The k3d cluster: one node, made by `k3d` or as k3d would make it, watched and removed through Docker.
 //!
 //! | file | what |
 //! |---|---|
 //! | `plan.rs` | what the cluster shall be, and the names that follow from that |
+//! | `engine.rs` | what makes the node: k3d, or Docker's own API in its place |
 //! | `k3d.rs` | the `k3d` on the path, its version, running it |
 //! | `dialect.rs` | the command lines of k3d 4 and 5 |
+//! | `direct.rs` | the node made straight through the Docker API |
+//! | `entrypoint.sh` | what such a node does before k3s starts |
+//! | `arguments.rs` | what k3s is told, whoever starts it |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
 //! | `crash.rs` | a node that does not stay up, and why |
 //! | `kubeconfig.rs` | access to the cluster, as text |
@@ -12,9 +16,12 @@
 //! | `dns.rs` | until names resolve in the cluster |
 //! | `ensure.rs` | from whatever there is to a cluster that is ready |
 
+mod arguments;
 mod crash;
 mod dialect;
+mod direct;
 mod dns;
+mod engine;
 mod ensure;
 mod k3d;
 mod kubeconfig;
@@ -24,8 +31,10 @@ mod ready;
 
 #[cfg(fuzzing)]
 pub use crash::describe as describe_crash;
+pub use crash::watch_node;
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
+pub use engine::Engine;
 pub use ensure::{Cluster, ensure};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Reason};
 /// The label on everything a sandbox makes; its value is the sandbox's name.
 pub const OWNER_LABEL: &str = "sandbox.flyte/owner";
 
-const CLUSTER_LABEL: &str = "k3d.cluster";
+pub(super) const CLUSTER_LABEL: &str = "k3d.cluster";
 
 /// What a cluster's node is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //! | `evidence.rs` | descriptions as they are, the end of a log, what happened |
 //! | `exec.rs` | a command inside a container, with or without input |
 //! | `image.rs` | images: inspect, save, load, pull |
+//! | `machine.rs` | a container that is a machine of its own |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
 //! | `tar.rs` | the one file in an archive |
@@ -18,6 +19,7 @@ mod endpoint;
 mod evidence;
 mod exec;
 mod image;
+mod machine;
 mod pull;
 mod storage;
 mod tar;
@@ -27,5 +29,6 @@ pub use container::{Container, ContainerState, Inspected, PublishedPort};
 pub use endpoint::{Endpoint, Origin};
 pub use exec::Output;
 pub use image::Image;
+pub use machine::Machine;
 pub use pull::{PullEvent, PullState};
 pub use storage::{Network, Volume};

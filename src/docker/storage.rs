@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::VolumeCreateRequest;
+use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use super::client::{Docker, failed, is_absent, timely};
@@ -30,6 +30,8 @@ pub struct Network {
     pub id: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The host's own address in it, where the daemon says.
+    pub gateway: Option<String>,
 }
 
 impl Docker {
@@ -87,13 +89,36 @@ impl Docker {
         let options = bollard::query_parameters::ListNetworksOptionsBuilder::default().filters(&filters).build();
         let listed = timely(self.client.list_networks(Some(options))).await;
         let listed = listed.map_err(|error| failed("cannot list networks", &error))?;
+        let gateway = |network: &bollard::models::Network| {
+            let configs = network.ipam.as_ref()?.config.as_ref()?;
+            configs.iter().filter_map(|config| config.gateway.clone()).find(|address| !address.contains(':'))
+        };
         let network = |network: bollard::models::Network| Network {
+            gateway: gateway(&network),
             name: network.name.unwrap_or_default(),
             id: network.id.unwrap_or_default(),
             labels: network.labels.unwrap_or_default().into_iter().collect(),
         };
         // The daemon's filter matches parts of names.
         Ok(listed.into_iter().map(network).filter(|network| network.name == name).collect())
+    }
+
+    /// Makes a network of its own bridge.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn create_network(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), Failure> {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            labels: Some(labels),
+            ..NetworkCreateRequest::default()
+        };
+        timely(self.client.create_network(request))
+            .await
+            .map_err(|error| failed("cannot make a network", &error).on(format!("network {name}")))?;
+        Ok(())
     }
 
     /// Removes a network by id or name; that it is not there is as good.

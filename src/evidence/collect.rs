@@ -31,8 +31,8 @@ pub struct Subject<'a> {
     pub plan: Result<&'a Plan, &'a Failure>,
     /// The daemon that it is on.
     pub docker: Result<&'a Docker, &'a Failure>,
-    /// The version of the k3d that made it.
-    pub k3d: Result<String, &'a Failure>,
+    /// What made its node, with the version.
+    pub engine: Result<String, &'a Failure>,
     /// Its secrets, besides those in the plan.
     pub secrets: Vec<String>,
     /// From when on events matter.
@@ -116,7 +116,7 @@ fn versions(subject: &Subject<'_>, files: &[File]) -> Vec<(&'static str, String)
     };
     vec![
         ("sandbox", env!("CARGO_PKG_VERSION").to_owned()),
-        ("k3d", subject.k3d.clone().unwrap_or_else(|failure| format!("not known: {failure}"))),
+        ("engine", subject.engine.clone().unwrap_or_else(|failure| format!("not known: {failure}"))),
         ("Docker", said("docker/daemon.json", "/version/Version")),
         ("Kubernetes", said("kubernetes/version.json", "/gitVersion")),
         ("kernel", said("docker/daemon.json", "/info/KernelVersion")),

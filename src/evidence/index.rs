@@ -222,7 +222,7 @@ mod tests {
             Row { path: "pods/n/p.json".into(), what: "a pod".into(), bytes: 5 },
         ];
         let missing = [Missing { what: "all that Kubernetes knows".into(), why: "no answer within 3.0 s".into() }];
-        let versions = [("sandbox", "0.1.0".to_owned()), ("k3d", "v5.9.0".to_owned())];
+        let versions = [("sandbox", "0.1.0".to_owned()), ("engine", "k3d v5.9.0".to_owned())];
         let when = "2026-11-25T10:15:00Z";
         Index { sandbox: "s", when, why, versions: &versions, history, files: &files, missing: &missing }.page()
     }

@@ -33,8 +33,8 @@ pub struct Inventory {
     pub digest: String,
     /// What it was rendered for.
     pub spec: Spec,
-    /// Identities of what was applied.
-    pub objects: BTreeSet<ObjectRef>,
+    /// What was applied, each with a digest of what it was; with none where a run that did not end leaves that open.
+    pub objects: BTreeMap<ObjectRef, String>,
 }
 
 fn place(namespace: &str) -> ObjectRef {
@@ -70,7 +70,7 @@ pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
     Ok(Some(Inventory {
         digest: text("digest").into_owned(),
         spec,
-        objects: serde_json::from_str(&text("objects")).map_err(damaged)?,
+        objects: serde_json::from_str::<Vec<_>>(&text("objects")).map_err(damaged)?.into_iter().collect(),
     }))
 }
 
@@ -82,7 +82,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     let what = "cannot keep what was applied";
     let place = place(namespace);
     let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(&error);
-    let objects = serde_json::to_string(&inventory.objects).map_err(unwritable)?;
+    let objects = serde_json::to_string(&Vec::from_iter(&inventory.objects)).map_err(unwritable)?;
     let spec = serde_json::to_string(&inventory.spec).map_err(unwritable)?;
     let data = [
         ("digest", inventory.digest.clone()),
@@ -111,8 +111,8 @@ pub async fn prune(
     now: &BTreeSet<ObjectRef>,
     run: &Run,
 ) -> Result<Vec<ObjectRef>, Failure> {
-    let kept: BTreeSet<_> = now.iter().map(identity).collect();
-    let vanished = previous.objects.iter().filter(|object| !kept.contains(&identity(object)));
+    let kept: BTreeSet<_> = now.iter().map(ObjectRef::identity).collect();
+    let vanished = previous.objects.keys().filter(|object| !kept.contains(&object.identity()));
     let (within, outside): (Vec<_>, Vec<_>) = vanished.partition(|object| object.namespace.is_some());
     let in_order = async {
         let mut pruned = Vec::new();
@@ -124,12 +124,6 @@ pub async fn prune(
         Ok(pruned)
     };
     run.unless_cancelled(in_order).await
-}
-
-/// An object keeps its identity when its group's version changes.
-fn identity(object: &ObjectRef) -> (&str, &str, Option<&str>, &str) {
-    let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
-    (group, &object.kind, object.namespace.as_deref(), &object.name)
 }
 
 async fn prune_one(client: &Client, object: &ObjectRef, run: &Run) -> Result<Option<ObjectRef>, Failure> {

@@ -20,7 +20,7 @@ mod logs;
 mod normalise;
 mod request;
 
-pub(crate) use answer::{known, unanswered, with_clock};
+pub(crate) use answer::{known, persist, unanswered, with_clock};
 pub use apply::apply;
 pub use client::client;
 pub use inventory::{Inventory, find, prune, save};

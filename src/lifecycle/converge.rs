@@ -1,10 +1,11 @@
 //! Objects to the API wave by wave, until all are ready.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kube::Client;
 
+use super::{registration, retire};
 use crate::failure::Failure;
 use crate::kubernetes::{self, Inventory};
 use crate::manifest::ObjectRef;
@@ -17,8 +18,12 @@ use crate::run::Run;
 const WAVE_BUDGET: Duration = Duration::from_secs(300);
 
 /// Applies what is there from the first moment: namespaces, the FlyteWorkflow kind, permissions, configuration and
-/// Services. Writes down first what is about to be there, so that a run that is killed loses track of nothing.
-pub(super) async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Result<Option<Inventory>, Failure> {
+/// Services. Writes down first what is about to be there, so that a run that is killed loses track of nothing. Returns
+/// what was there before.
+///
+/// # Errors
+/// The API refuses an object, or does not answer.
+pub async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Result<Option<Inventory>, Failure> {
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_none()).collect();
     run.stage(Stage::Apply, async {
         let mut changes = Vec::new();
@@ -27,9 +32,7 @@ pub(super) async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Resul
             changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
             if index == 0 {
                 before = kubernetes::find(client).await?;
-                let mut intended: BTreeSet<_> = plan.objects().collect();
-                intended.extend(before.iter().flat_map(|inventory| inventory.objects.iter().cloned()));
-                save(client, plan, String::new(), intended, run).await?;
+                save(client, plan, String::new(), intended(plan, before.as_ref()), run).await?;
             }
         }
         let changes: Vec<_> = changes.into_iter().map(|(_, change)| change).collect();
@@ -38,9 +41,26 @@ pub(super) async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Resul
     .await
 }
 
-/// Applies the workloads, a wave when the one before it is ready, and removes what is rendered no longer. Those of the
-/// first wave look nobody up: they start while names do not resolve yet.
-pub(super) async fn workloads(
+/// What is there or is about to be; with a digest only where both are the same.
+fn intended(plan: &Plan, before: Option<&Inventory>) -> BTreeMap<ObjectRef, String> {
+    let before = before.map(|inventory| inventory.objects.clone()).unwrap_or_default();
+    let mut all = plan.digests();
+    for (object, digest) in &mut all {
+        if before.get(object) != Some(digest) {
+            digest.clear();
+        }
+    }
+    let leaving = before.into_keys().filter(|object| !all.contains_key(object)).collect::<Vec<_>>();
+    all.extend(leaving.into_iter().map(|object| (object, String::new())));
+    all
+}
+
+/// Applies the workloads, a wave when the one before it is ready, tells admin of the projects, and removes what is
+/// rendered no longer. Those of the first wave look nobody up: they start while names do not resolve yet.
+///
+/// # Errors
+/// A workload does not become ready, admin does not take a project, or something cannot be removed.
+pub async fn workloads(
     client: &Client,
     plan: &Plan,
     before: Option<Inventory>,
@@ -58,16 +78,25 @@ pub(super) async fn workloads(
         for wave in waves {
             changes.extend(one(client, wave, run).await?);
         }
-        let now: BTreeSet<_> = plan.objects().collect();
+        let registered = registration::reconcile(client, &plan.spec, run).await?;
         if let Some(before) = before {
-            let pruned = kubernetes::prune(client, &before, &now, run).await?;
-            changes.extend(pruned.iter().map(|_| Change::Pruned));
+            changes.extend(prune(client, plan, &before, run).await?);
         }
-        save(client, plan, plan.digest.clone(), now, run).await?;
+        save(client, plan, plan.digest.clone(), plan.digests(), run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
-        Ok(((), outcome(&changes), ready))
+        Ok(((), if registered { Outcome::Passed } else { outcome(&changes) }, ready))
     })
     .await
+}
+
+/// Removes what is rendered no longer, and sees that namespaces are gone.
+async fn prune(client: &Client, plan: &Plan, before: &Inventory, run: &Run) -> Result<Vec<Change>, Failure> {
+    let now: BTreeSet<_> = plan.objects().collect();
+    let leaving = retire::leaving(before, &now);
+    retire::drain(client, &leaving, run).await?;
+    let pruned = kubernetes::prune(client, before, &now, run).await?;
+    retire::gone(client, &leaving, run).await?;
+    Ok(pruned.iter().map(|_| Change::Pruned).collect())
 }
 
 /// Applies one wave and waits until it is ready.
@@ -82,7 +111,7 @@ async fn save(
     client: &Client,
     plan: &Plan,
     digest: String,
-    objects: BTreeSet<ObjectRef>,
+    objects: BTreeMap<ObjectRef, String>,
     run: &Run,
 ) -> Result<(), Failure> {
     let inventory = Inventory { digest, objects, spec: plan.spec.clone() };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::{Host, Running};
-use crate::cluster::{self, K3d, NodeState};
+use crate::cluster::{self, Engine, NodeState};
 use crate::docker::Docker;
 use crate::evidence::{self, Subject};
 use crate::failure::{Failure, Reason};
@@ -49,13 +49,14 @@ pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, ru
     };
     let address = docker.as_ref().map_or("", |docker| docker.endpoint().host.as_str());
     let soon = Run { deadline: run.deadline.at_most(ANSWER), ..run.clone() };
-    let k3d = K3d::find(&host.variables, address, host.state.path(), &soon).await;
+    let wanted = plan.ok().and_then(|plan| plan.spec.engine);
+    let engine = Engine::find(wanted, &host.variables, address, host.state.path(), &soon).await;
     let subject = Subject {
         name,
         why: Ok(&state),
         plan,
         docker: docker.as_ref(),
-        k3d: k3d.as_ref().map(|k3d| k3d.version.to_string()),
+        engine: engine.as_ref().map(ToString::to_string),
         secrets: secrets(name, host).await,
         since: SystemTime::now() - BEFORE,
     };

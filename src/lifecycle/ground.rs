@@ -1,7 +1,7 @@
-//! What an `up` stands on: Docker, k3d, and what there is of the sandbox already.
+//! What an `up` stands on: Docker, what makes the node, and what there is of the sandbox already.
 
 use super::Host;
-use crate::cluster::{self, K3d, NodeState};
+use crate::cluster::{self, Engine, NodeState};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
@@ -13,15 +13,15 @@ use crate::state::private_folder;
 /// What preflight found to stand on.
 pub(super) struct Ground {
     pub(super) docker: Docker,
-    pub(super) k3d: K3d,
+    pub(super) engine: Engine,
     pub(super) node: NodeState,
 }
 
 /// Looks at all that could stand in the way, tells every finding, and passes where nothing does.
 pub(super) async fn look(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground, Outcome, String), Failure> {
     let docker = host.docker().await;
-    let k3d = find_k3d(plan, host, docker.as_ref().ok(), run).await;
-    let findings = preflight::run(docker.as_ref(), k3d.as_ref(), &plan.cluster).await;
+    let engine = find_engine(plan, host, docker.as_ref().ok(), run).await;
+    let findings = preflight::run(docker.as_ref(), engine.as_ref(), &plan.cluster).await;
     for finding in &findings {
         run.report.emit(finding.event());
     }
@@ -29,10 +29,10 @@ pub(super) async fn look(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground,
     let docker = docker?;
     preflight::blockers(&findings)?;
     let node = cluster::state(&docker, &plan.spec.name).await?;
-    Ok((Ground { docker, k3d: k3d?, node }, Outcome::Passed, summary(&findings)))
+    Ok((Ground { docker, engine: engine?, node }, Outcome::Passed, summary(&findings)))
 }
 
-async fn find_k3d(plan: &Plan, host: &Host, docker: Option<&Docker>, run: &Run) -> Result<K3d, Failure> {
+async fn find_engine(plan: &Plan, host: &Host, docker: Option<&Docker>, run: &Run) -> Result<Engine, Failure> {
     let scratch = host.state.sandbox(&plan.spec.name).path().join("k3d");
     private_folder(&scratch).map_err(|error| {
         Failure::new(Reason::StateUnwritable, "cannot keep the sandbox's state")
@@ -41,7 +41,7 @@ async fn find_k3d(plan: &Plan, host: &Host, docker: Option<&Docker>, run: &Run) 
             .hint("set SANDBOX_STATE_DIR to a folder that you can write")
     })?;
     let address = docker.map_or("", |docker| docker.endpoint().host.as_str());
-    K3d::find(&host.variables, address, &scratch, run).await
+    Engine::find(plan.spec.engine, &host.variables, address, &scratch, run).await
 }
 
 fn summary(findings: &[Finding]) -> String {

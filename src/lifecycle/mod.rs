@@ -3,8 +3,12 @@
 //! | file | what |
 //! |---|---|
 //! | `up.rs` | from whatever there is to a proven sandbox |
-//! | `ground.rs` | what it stands on: Docker, k3d, what there is already |
+//! | `ground.rs` | what it stands on: Docker, the engine, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
+//! | `registration.rs` | admin's list of projects, brought to what the spec says |
+//! | `retire.rs` | the end of workflow namespaces |
+//! | `projects.rs` | projects that come and go while the sandbox runs |
+//! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `diagnose.rs` | what there is to know about a sandbox in any state |
 //! | `down.rs` | removal |
@@ -13,12 +17,16 @@
 //! | `status.rs` | what there is, as data |
 //! | `endpoints.rs` | where to go |
 
+mod compare;
 mod converge;
 mod diagnose;
 mod down;
 mod endpoints;
 mod ground;
 mod images;
+mod projects;
+mod registration;
+mod retire;
 mod running;
 mod status;
 mod undo;
@@ -27,9 +35,12 @@ mod up;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use compare::compare;
+pub use converge::{foundation, workloads};
 pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
 pub use images::{bundle, load, pull};
+pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};
 pub use up::{doctor, smoke, up};

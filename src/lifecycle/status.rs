@@ -83,7 +83,7 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
             Ok(running) => {
                 let inventory = running.inventory;
                 let workloads: Vec<_> =
-                    inventory.objects.iter().filter(|object| object.kind == "Deployment").cloned().collect();
+                    inventory.objects.keys().filter(|object| object.kind == "Deployment").cloned().collect();
                 status.waiting = rollout::ready_now(&running.client, &workloads).await?;
                 let ready = status.waiting.is_empty() && !inventory.digest.is_empty();
                 status.phase = if ready { Phase::Ready } else { Phase::NotReady };

@@ -46,7 +46,7 @@ pub(super) async fn save_evidence(
                 why: Err(&failure),
                 plan: Ok(plan),
                 docker: Ok(&ground.docker),
-                k3d: Ok(ground.k3d.version.to_string()),
+                engine: Ok(ground.engine.to_string()),
                 secrets,
                 since: run.report.began(),
             };

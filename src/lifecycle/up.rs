@@ -7,7 +7,7 @@ use kube::Client;
 use super::ground::{self, Ground};
 use super::images::load_missing;
 use super::running::Running;
-use super::{Done, Host, Options, converge, endpoints, undo};
+use super::{Done, Host, Options, converge, endpoints, registration, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
 use crate::failure::Failure;
 use crate::images::{self, Claim, Presence};
@@ -34,10 +34,9 @@ pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Re
         Ok(ground) => ground,
         Err(failure) => {
             // Where there is no sandbox yet, the lock and the folder for k3d's scratch are all that was made.
-            if !state.kubeconfig().exists() {
-                state.remove(&lock)?;
-            }
-            return Err(failure);
+            let fresh = !state.kubeconfig().exists();
+            let left = if fresh { state.remove(&lock).err() } else { None };
+            return Err(failure.evidence(left.map(|left| left.to_string())));
         }
     };
     let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
@@ -80,9 +79,24 @@ async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options<'_>, 
     obtain_node(plan, ground, run).await?;
     let (standing, ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run))?;
     let Standing { cluster, client, before } = standing;
-    converge::workloads(&client, plan, before, cluster::wait_for_dns(&cluster, run), run).await?;
-    prove(&plan.spec, client, smoke::BUDGET, options.executions, run).await?;
+    let proven = async {
+        converge::workloads(&client, plan, before, cluster::wait_for_dns(&cluster, run), run).await?;
+        prove(&plan.spec, client.clone(), smoke::BUDGET, options.executions, run).await
+    };
+    while_node_runs(plan, ground, proven).await?;
     Ok(Outcome::Passed)
+}
+
+/// Awaits `work`, unless the node goes down: an API that is gone for good looks like one that is away for a moment.
+async fn while_node_runs<T>(
+    plan: &Plan,
+    ground: &Ground,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        failure = cluster::watch_node(&ground.docker, &plan.spec.name) => Err(failure),
+    }
 }
 
 /// Whether there is nothing to do but to prove it, which this does.
@@ -103,6 +117,7 @@ async fn is_unchanged(
         Ok(((), cluster.outcome, summary(plan, ground)))
     })
     .await?;
+    registration::reconcile(&running.client, &plan.spec, run).await?;
     prove(&plan.spec, running.client, SETTLED, executions, run).await?;
     Ok(true)
 }
@@ -146,7 +161,7 @@ async fn stand(
         let cluster = ensure(plan, &shape, host, ground, run).await?;
         drop(claim);
         let client = kubernetes::client(&cluster.kubeconfig)?;
-        let before = converge::foundation(&client, plan, run).await?;
+        let before = while_node_runs(plan, ground, converge::foundation(&client, plan, run)).await?;
         let outcome = cluster.outcome;
         Ok((Standing { cluster, client, before }, outcome, summary(plan, ground)))
     })
@@ -155,14 +170,17 @@ async fn stand(
 
 /// A cluster of this shape whose node is ready, and the user's way into it.
 async fn ensure(plan: &Plan, shape: &ClusterPlan, host: &Host, ground: &Ground, run: &Run) -> Result<Cluster, Failure> {
-    let cluster = cluster::ensure(&ground.docker, &ground.k3d, shape, run).await?;
+    let cluster = cluster::ensure(&ground.docker, &ground.engine, shape, run).await?;
     let state = host.state.sandbox(&plan.spec.name);
     state.write(&state.kubeconfig(), &cluster.kubeconfig)?;
     Ok(cluster)
 }
 
+/// Who made a node that was there before is not known.
 fn summary(plan: &Plan, ground: &Ground) -> String {
-    format!("Kubernetes {} by k3d {}; node Ready", plan.spec.kubernetes, ground.k3d.version)
+    let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
+    let by = if made_here { format!(" by {}", ground.engine) } else { String::new() };
+    format!("Kubernetes {}{by}; node Ready", plan.spec.kubernetes)
 }
 
 /// The machine's image store for this set of images, unless all of them are in use.
@@ -193,7 +211,7 @@ async fn images(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> 
     .await
 }
 
-async fn prove(
+pub(super) async fn prove(
     spec: &Spec,
     client: Client,
     budget: Duration,

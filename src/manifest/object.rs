@@ -20,6 +20,15 @@ pub struct ObjectRef {
     pub name: String,
 }
 
+impl ObjectRef {
+    /// Group, kind, namespace and name: an object stays the same when its group's version changes.
+    #[must_use]
+    pub fn identity(&self) -> (&str, &str, Option<&str>, &str) {
+        let group = self.api_version.split_once('/').map_or("", |(group, _)| group);
+        (group, &self.kind, self.namespace.as_deref(), &self.name)
+    }
+}
+
 impl fmt::Display for ObjectRef {
     /// `deployment 103020-flytepoc-dev/flyteadmin`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

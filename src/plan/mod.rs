@@ -2,13 +2,18 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `difference.rs` | the plan against what was applied last |
 //! | `waves.rs` | which objects go to the API together, and what must be ready before the next ones |
 
+mod difference;
 mod waves;
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub use difference::Difference;
 pub use waves::Wave;
 
 use crate::cluster::{ClusterPlan, PortMapping};
@@ -49,13 +54,22 @@ impl Plan {
             hash.update(object.value().to_string());
             hash.update([0]);
         }
-        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&hash.finalize());
         Ok(Self { cluster: cluster(&spec), spec, images, node_images, waves, digest })
     }
 
     /// Every object's identity.
     pub fn objects(&self) -> impl Iterator<Item = ObjectRef> {
         self.waves.iter().flat_map(|wave| &wave.objects).map(Object::reference)
+    }
+
+    /// Every object's identity, with a digest that changes when the object does.
+    #[must_use]
+    pub fn digests(&self) -> BTreeMap<ObjectRef, String> {
+        let objects = self.waves.iter().flat_map(|wave| &wave.objects);
+        // Half of the digest tells any two versions of one object apart.
+        let digest = |object: &Object| hex(&Sha256::digest(object.value().to_string())[..16]);
+        objects.map(|object| (object.reference(), digest(object))).collect()
     }
 
     /// Every image that the sandbox runs, the node's own aside.
@@ -67,6 +81,10 @@ impl Plan {
     pub fn workloads(&self) -> impl Iterator<Item = ObjectRef> {
         self.waves.iter().flat_map(Wave::workloads)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One node, with the three NodePorts on the host ports of the spec.

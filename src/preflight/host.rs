@@ -95,7 +95,9 @@ pub(super) fn inotify(limit: u64, other_nodes: u64) -> Finding {
 pub(super) fn k3d(version: Version, about: &About, node_image: &ImageRef) -> Finding {
     let at_least = |major, minor, patch| version >= Version { major, minor, patch };
     let upgrade = |why: String| {
-        Finding::blocker(Reason::K3dUnusable, "k3d", why).hint("k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases")
+        Finding::blocker(Reason::K3dUnusable, "k3d", why)
+            .hint("k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases")
+            .hint("`--engine docker` makes the node without k3d")
     };
     if api(&about.min_api).is_some_and(|floor| floor > client_api(version)) {
         return upgrade(format!(

@@ -3,13 +3,17 @@
 use super::finding::Finding;
 use super::host::{self, Disk};
 use super::ports;
-use crate::cluster::{ClusterPlan, K3d, NodeState, state};
+use crate::cluster::{ClusterPlan, Engine, NodeState, state};
 use crate::docker::{Container, ContainerState, Docker};
 use crate::failure::{Failure, Reason};
 
-/// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `k3d` are what came of
+/// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `engine` are what came of
 /// looking for them; without Docker the ports are looked at all the same.
-pub async fn run(docker: Result<&Docker, &Failure>, k3d: Result<&K3d, &Failure>, plan: &ClusterPlan) -> Vec<Finding> {
+pub async fn run(
+    docker: Result<&Docker, &Failure>,
+    engine: Result<&Engine, &Failure>,
+    plan: &ClusterPlan,
+) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut containers = Vec::new();
     match docker {
@@ -22,7 +26,7 @@ pub async fn run(docker: Result<&Docker, &Failure>, k3d: Result<&K3d, &Failure>,
                 if let Some(disk) = is_local.then(|| room(&about.root)).flatten() {
                     found.push(host::disk(&about.root, disk));
                 }
-                if let Ok(k3d) = k3d {
+                if let Ok(Engine::K3d(k3d)) = engine {
                     found.push(host::k3d(k3d.version, &about, &plan.node_image));
                 }
                 if let Some(limit) = is_local.then(inotify_limit).flatten() {
@@ -33,8 +37,10 @@ pub async fn run(docker: Result<&Docker, &Failure>, k3d: Result<&K3d, &Failure>,
             }
         },
     }
-    if let Err(failure) = k3d {
-        found.push(Finding::from_failure("k3d", failure));
+    match engine {
+        Ok(Engine::Docker) => found.push(Finding::fine("engine", "the node is made through Docker, without k3d")),
+        Ok(Engine::K3d(_)) => {}
+        Err(failure) => found.push(Finding::from_failure("k3d", failure)),
     }
     found.extend(ports::findings(plan, &containers));
     found

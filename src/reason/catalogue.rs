@@ -107,11 +107,11 @@ catalogue! {
         "The sandbox that is there does not stay up.",
         "`sandbox down` removes it";
     K3dAbsent "k3d-absent" PREFLIGHT, 3, no,
-        "k3d is not installed.",
-        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases";
+        "k3d was asked for, and is not installed.",
+        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs none";
     K3dUnusable "k3d-unusable" PREFLIGHT, 3, no,
         "The k3d that is here cannot be used: too old, withdrawn, unknown, or not one that answers.",
-        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases";
+        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs none";
     DockerTooOld "docker-too-old" PREFLIGHT, 3, no,
         "Docker is older than 20.10.",
         "Docker 20.10 or later is needed";
@@ -288,6 +288,10 @@ catalogue! {
     RolloutTimeout "rollout-timeout" ROLLOUT, 9, retry,
         "Workloads did not become ready in time, with no clear cause.",
         "a machine that is busy with other things may need longer: `--timeout` gives it more";
+
+    Registration "registration" ROLLOUT, 9, retry,
+        "Admin does not register a project, or archive one.",
+        "`sandbox logs flyteadmin` shows what it says; the same command goes on from what is there";
 
     AdminFailing "admin-failing" SMOKE, 10, no,
         "flyteadmin does not answer through the gateway, or not as it should.",

@@ -19,8 +19,7 @@ pub(super) async fn healthy(context: &Context<'_>) -> Sight {
 /// A2: its database has the configured projects, with exactly the configured domains.
 pub(super) async fn lists_projects(context: &Context<'_>) -> Sight {
     let reply = context.http.get(&context.console("/api/v1/projects")).await?.expect(StatusCode::OK)?;
-    judge(&reply.text(), context.spec)
-        .map_err(|seen| reply.miss(seen).hint("`sandbox logs flyteadmin` shows what its init container registered"))
+    judge(&reply.text(), context.spec).map_err(|seen| reply.miss(seen).hint("`sandbox up` registers what is missing"))
 }
 
 #[derive(Deserialize)]

@@ -32,6 +32,8 @@ pub enum Executions {
     None,
     /// In the first domain of the first project.
     First,
+    /// In every domain of the project that came last.
+    Newest,
     /// In every domain of every project.
     All,
 }
@@ -39,9 +41,11 @@ pub enum Executions {
 impl Executions {
     pub(super) fn among(self, spec: &Spec) -> Vec<WorkflowNamespace> {
         let namespaces = spec.workflow_namespaces().into_iter();
+        let newest = spec.projects.last();
         match self {
             Self::None => Vec::new(),
             Self::First => namespaces.take(1).collect(),
+            Self::Newest => namespaces.filter(|namespace| Some(&namespace.project) == newest).collect(),
             Self::All => namespaces.collect(),
         }
     }

@@ -69,6 +69,7 @@ pub struct Layer {
     pub port_minio: Option<Given<u32>>,
     pub port_api: Option<Given<u32>>,
     pub kubernetes: Option<Given<String>>,
+    pub engine: Option<Given<String>>,
     /// By component; layers add to each other.
     pub images: Vec<(String, Given<String>)>,
     pub bucket: Option<Given<String>>,
@@ -95,6 +96,7 @@ impl Layer {
             port_minio: above.port_minio.or(self.port_minio),
             port_api: above.port_api.or(self.port_api),
             kubernetes: above.kubernetes.or(self.kubernetes),
+            engine: above.engine.or(self.engine),
             images,
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),

@@ -19,7 +19,7 @@ mod tests;
 pub use credentials::{MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
-pub use model::{COMPONENTS, Domain, Ports, Spec, Storage, WorkflowNamespace};
+pub use model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Provenance, Resolved, name, resolve};
 
 use std::fmt;

@@ -20,6 +20,30 @@ pub const COMPONENTS: &[&str] = &[
     "postgres",
 ];
 
+/// What makes the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// The `k3d` on the path.
+    K3d,
+    /// The Docker API, as k3d would use it.
+    Docker,
+}
+
+impl EngineKind {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::K3d, Self::Docker];
+
+    /// The word it is asked for by.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::K3d => "k3d",
+            Self::Docker => "docker",
+        }
+    }
+}
+
 /// A Flyte domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {
@@ -78,6 +102,9 @@ pub struct Spec {
     pub kubernetes: String,
     /// The k3s node image.
     pub node_image: ImageRef,
+    /// What makes the node; k3d where it is on the path, or else Docker, where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineKind>,
     /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
     pub images: BTreeMap<String, ImageRef>,
     /// The object store.

@@ -6,7 +6,7 @@ use super::Problem;
 use super::credentials::{MachineKey, Secret};
 use super::file;
 use super::layer::{Given, Layer, Origin};
-use super::model::{COMPONENTS, Domain, Ports, Spec, Storage};
+use super::model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage};
 use crate::manifest::ImageRef;
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
@@ -50,6 +50,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         ("ports.api", layer.port_api),
     ]);
     let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
+    let engine = check.engine(layer.engine);
     let images = check.images(layer.images);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
@@ -59,10 +60,33 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let node_image = images.get("k3s").cloned().or_else(|| k3s_image(&kubernetes));
     let Some(node_image) = node_image.filter(|_| check.problems.is_empty()) else { return Err(check.problems) };
 
-    let spec =
-        Spec { name, appid, system_project, env, projects, domains, ports, kubernetes, node_image, images, storage };
+    let spec = Spec {
+        name,
+        appid,
+        system_project,
+        env,
+        projects,
+        domains,
+        ports,
+        kubernetes,
+        node_image,
+        engine,
+        images,
+        storage,
+    };
     check.namespaces(&spec);
     if check.problems.is_empty() { Ok(Resolved { spec, provenance: check.provenance }) } else { Err(check.problems) }
+}
+
+/// The spec again, with what `origin` made of its projects checked by the same rules.
+fn with_projects(spec: Spec, projects: Vec<String>, origin: &Origin) -> Result<Spec, Vec<Problem>> {
+    let mut check = Check::default();
+    let given = projects.into_iter().map(|value| Given { value, origin: origin.clone() }).collect();
+    let projects =
+        check.list("projects", Some(given), |project: &String| label(project, LABEL_LIMIT).map(|()| project.clone()));
+    let spec = Spec { projects, ..spec };
+    check.namespaces(&spec);
+    if check.problems.is_empty() { Ok(spec) } else { Err(check.problems) }
 }
 
 /// The sandbox's name alone, for what needs no more: nothing else that the layers have is checked.
@@ -183,6 +207,18 @@ impl Check {
         }
     }
 
+    fn engine(&mut self, given: Option<Given<String>>) -> Option<EngineKind> {
+        let Given { value, origin } = given?;
+        let found = EngineKind::ALL.iter().copied().find(|engine| engine.name() == value);
+        if found.is_none() {
+            let names: Vec<_> = EngineKind::ALL.iter().map(|engine| engine.name()).collect();
+            let hint = format!("engines are: {}", names.join(", "));
+            self.problem(&origin, format!("`engine`: there is no engine `{value}`"), Some(hint));
+        }
+        self.provenance.insert("engine".to_owned(), origin);
+        found
+    }
+
     fn images(&mut self, given: Vec<(String, Given<String>)>) -> BTreeMap<String, ImageRef> {
         let mut images = BTreeMap::new();
         for (component, Given { value, origin }) in given {
@@ -299,6 +335,27 @@ impl Spec {
     #[must_use]
     pub fn kubernetes_minor(&self) -> (u32, u32) {
         kubernetes_version(&self.kubernetes).unwrap_or((1, 21))
+    }
+
+    /// This spec with one project more, which comes last; as it is where it has the project.
+    ///
+    /// # Errors
+    /// What is wrong with the project's name, or with the namespaces that it would bring.
+    pub fn with_project(&self, project: &str, origin: &Origin) -> Result<Self, Vec<Problem>> {
+        if self.projects.iter().any(|known| known == project) {
+            return Ok(self.clone());
+        }
+        let projects = self.projects.iter().cloned().chain([project.to_owned()]).collect();
+        with_projects(self.clone(), projects, origin)
+    }
+
+    /// This spec without a project; as it is where it has none of this name.
+    ///
+    /// # Errors
+    /// It is the only one.
+    pub fn without_project(&self, project: &str, origin: &Origin) -> Result<Self, Vec<Problem>> {
+        let projects = self.projects.iter().filter(|known| *known != project).cloned().collect();
+        with_projects(self.clone(), projects, origin)
     }
 }
 

@@ -72,6 +72,17 @@ fn an_image_of_the_node_wins_over_the_kubernetes_release() {
 }
 
 #[test]
+fn an_engine_is_asked_for_by_name_and_none_is_asked_for_by_default() {
+    assert_eq!(from_file("").expect("valid").spec.engine, None);
+    for engine in EngineKind::ALL {
+        let resolved = from_file(&format!("engine: {}\n", engine.name())).expect("valid");
+        assert_eq!(resolved.spec.engine, Some(*engine));
+        assert_eq!(resolved.provenance["engine"].to_string(), "sandbox.yaml:1:9");
+        assert_eq!(serde_json::to_value(engine).expect("JSON"), engine.name());
+    }
+}
+
+#[test]
 fn wrong_files_are_told_where_and_what_would_be_right() {
     for (text, expected) in [
         ("nmae: a\n", "sandbox.yaml:1:1: unknown key `nmae` (did you mean `name`?)"),
@@ -96,6 +107,7 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "kubernetes: v1.20.4+k3s1\n",
             "sandbox.yaml:1:13: `kubernetes: v1.20.4+k3s1`: v1.21 is the oldest Kubernetes that is supported",
         ),
+        ("engine: k3s\n", "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker)"),
         (
             "images: {flyteadmn: a:b}\n",
             "sandbox.yaml:1:21: `images`: there is no component `flyteadmn` (did you mean `flyteadmin`?)",
@@ -184,6 +196,27 @@ fn projects_whose_namespaces_would_collide_are_refused() {
         "{:?}",
         complaints(text)
     );
+}
+
+#[test]
+fn a_project_more_keeps_the_rules_that_a_file_keeps() {
+    let origin = Origin::Flag("project add".to_owned());
+    let spec = Spec::default();
+    let complaint = |project: &str| {
+        let problems = spec.with_project(project, &origin).expect_err(project);
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(spec.with_project("z", &origin).expect("valid").projects, ["x", "y", "z"]);
+    assert_eq!(spec.with_project("x", &origin).expect("there"), spec);
+    assert!(complaint("Z").starts_with("project add: `projects`: `Z` has 'Z' in it"), "{}", complaint("Z"));
+    assert!(complaint("").ends_with("it is empty"), "{}", complaint(""));
+    let long = "p".repeat(42);
+    assert!(complaint(&long).ends_with("is 1 characters too long for Kubernetes"), "{}", complaint(&long));
+    assert!(spec.with_project(&long[1..], &origin).is_ok());
+    assert_eq!(spec.without_project("y", &origin).expect("valid").projects, ["x"]);
+    assert_eq!(spec.without_project("z", &origin).expect("nothing to do"), spec);
+    let last = spec.without_project("y", &origin).expect("valid").without_project("x", &origin);
+    assert!(last.expect_err("the only one")[0].to_string().contains("`projects` is empty"));
 }
 
 proptest::proptest! {

@@ -1,6 +1,6 @@
 //! Applying, pruning and the inventory against a Kubernetes API in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flyte_sandbox::failure::Reason;
@@ -234,8 +234,8 @@ async fn pruning_removes_what_vanished_and_is_ours_and_nothing_else() {
     let theirs =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "default"}});
     server.put(theirs.clone());
-    let mut previous: BTreeSet<_> = objects.iter().map(Object::reference).collect();
-    previous.insert(object(theirs).reference());
+    let mut previous: BTreeMap<_, _> = objects.iter().map(|object| (object.reference(), String::new())).collect();
+    previous.insert(object(theirs).reference(), String::new());
     let previous = Inventory { digest: "1".to_owned(), spec: Spec::default(), objects: previous };
     let now = BTreeSet::from([objects[0].reference()]);
     let pruned = prune(&client, &previous, &now, &run).await.expect("pruned");
@@ -256,8 +256,11 @@ async fn an_object_whose_api_version_moves_on_is_not_pruned() {
         namespace: Some("default".to_owned()),
         name: "r".to_owned(),
     };
-    let previous =
-        Inventory { digest: "1".to_owned(), spec: Spec::default(), objects: BTreeSet::from([at("v1beta1")]) };
+    let previous = Inventory {
+        digest: "1".to_owned(),
+        spec: Spec::default(),
+        objects: BTreeMap::from([(at("v1beta1"), String::new())]),
+    };
     let pruned = prune(&client, &previous, &BTreeSet::from([at("v1")]), &run).await.expect("pruned");
     assert_eq!((pruned, server.requests()), (vec![], vec![]));
 }
@@ -271,7 +274,7 @@ async fn an_inventory_comes_back_as_it_was_kept() {
     let inventory = Inventory {
         digest: "abc".to_owned(),
         spec: Spec::default(),
-        objects: BTreeSet::from([config("a", "1").reference()]),
+        objects: BTreeMap::from([(config("a", "1").reference(), "digest".to_owned())]),
     };
     save(&client, "default", &inventory, &run).await.expect("kept");
     let kept = server.get("/api/v1/namespaces/default/secrets/sandbox-inventory").expect("in a Secret");

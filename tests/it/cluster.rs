@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use flyte_sandbox::cluster::{ClusterPlan, K3d, NodeState, delete, ensure, owned, state};
+use flyte_sandbox::cluster::{ClusterPlan, Engine, K3d, NodeState, delete, ensure, owned, state};
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::run::{Deadline, Run};
 use serde_json::json;
@@ -35,12 +35,12 @@ fn fake_k3d(create: &str) -> tempfile::TempDir {
     dir
 }
 
-async fn find(dir: &Path, host: &str) -> K3d {
+async fn find(dir: &Path, host: &str) -> Engine {
     let env = BTreeMap::from([
         ("PATH".to_owned(), format!("{}:/usr/bin:/bin", dir.display())),
         ("K3D_TOKEN".to_owned(), "the user's".to_owned()),
     ]);
-    K3d::find(&env, host, dir, &run()).await.expect("a usable k3d")
+    Engine::K3d(K3d::find(&env, host, dir, &run()).await.expect("a usable k3d"))
 }
 
 fn own_cluster() -> World {

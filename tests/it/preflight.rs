@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use flyte_sandbox::cluster::{ClusterPlan, PortMapping};
+use flyte_sandbox::cluster::{ClusterPlan, Engine, PortMapping};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::preflight::{self, Finding, blockers};
 use flyte_sandbox::report::Severity;
@@ -39,6 +39,13 @@ async fn everything_in_the_way_is_told_at_once() {
     }
     assert_eq!(severity(&found, "docker"), Some(Severity::Fine));
     assert_eq!(blockers(&found).expect_err("three blockers").causes.len(), 3);
+}
+
+#[tokio::test]
+async fn without_k3d_nothing_is_looked_for_in_one() {
+    let fake = FakeDocker::start(World::default()).await;
+    let found = preflight::run(Ok(&fake.connect().await), Ok(&Engine::Docker), &plan("flyte", 1)).await;
+    assert_eq!((severity(&found, "engine"), severity(&found, "k3d")), (Some(Severity::Fine), None));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! One file per command: what it does with its flags.
 
 pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod credentials;
 pub(super) mod diagnose;
 pub(super) mod doctor;
@@ -10,6 +11,7 @@ pub(super) mod kubeconfig;
 pub(super) mod logs;
 pub(super) mod man;
 pub(super) mod plan;
+pub(super) mod project;
 pub(super) mod render;
 pub(super) mod schema;
 pub(super) mod smoke;

@@ -7,20 +7,55 @@ use serde_json::Value;
 
 use crate::cli::args::{self, Output};
 use crate::cli::session::{Ended, Session};
-use crate::plan::Plan;
+use crate::lifecycle;
+use crate::plan::{Difference, Plan};
 use crate::spec::{Origin, Provenance, Secret};
 
 pub(in crate::cli) fn run(session: &Session, args: &args::Plan) -> Result<(), Ended> {
     let (plan, provenance) = session.plan(&args.spec)?;
+    let running = compared(session, &plan);
     let printed = match session.output() {
         Output::Json => {
-            let mut json = serde_json::json!({ "plan": plan, "provenance": provenance });
+            let mut json = serde_json::json!({ "plan": plan, "provenance": provenance, "running": running });
             hide(&plan.spec.storage.secret_key, &mut json);
             session.print_json(&json)
         }
-        Output::Human => session.print(&shown(&plan, &provenance)),
+        Output::Human => {
+            let difference = running.as_ref().map(difference).unwrap_or_default();
+            session.print(&format!("{}{difference}", shown(&plan, &provenance)))
+        }
     };
     Ok(printed?)
+}
+
+/// The plan against the sandbox that runs. A plan is of use where Docker is not, too.
+fn compared(session: &Session, plan: &Plan) -> Option<Difference> {
+    let compared = session.block_on(lifecycle::compare(plan, &session.host()));
+    compared.unwrap_or_else(|failure| {
+        session.warn([format!("whether the sandbox runs, and how it differs, is not known: {failure}")]);
+        None
+    })
+}
+
+fn difference(difference: &Difference) -> String {
+    if difference.is_empty() {
+        return "\nagainst the sandbox that runs: nothing would change\n".to_owned();
+    }
+    let Difference { projects_added, projects_removed, created, changed, pruned } = difference;
+    let mut text = "\nagainst the sandbox that runs\n".to_owned();
+    for project in projects_added {
+        let _ = writeln!(text, "  project {project} would be added");
+    }
+    for project in projects_removed {
+        let _ = writeln!(text, "  project {project} would be removed, with all that runs in it");
+    }
+    for (objects, would) in [(created, "create"), (changed, "change"), (pruned, "remove")] {
+        if !objects.is_empty() {
+            let names = objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let _ = writeln!(text, "  {would} {}: {names}", objects.len());
+        }
+    }
+    text
 }
 
 /// A plan is for a log too; `sandbox render` is what has the manifests as they are.
@@ -42,7 +77,8 @@ fn shown(plan: &Plan, provenance: &Provenance) -> String {
             _ => writeln!(text, "  {key} is set by {origin}"),
         };
     }
-    let _ = writeln!(text, "\ncluster {} of one node, {}", plan.spec.name, plan.spec.node_image);
+    let by = plan.spec.engine.map(|engine| format!(", made by {}", engine.name())).unwrap_or_default();
+    let _ = writeln!(text, "\ncluster {} of one node, {}{by}", plan.spec.name, plan.spec.node_image);
     for port in &plan.cluster.ports {
         let _ = writeln!(text, "  127.0.0.1:{} -> {} {}", port.host, port.node, port.purpose);
     }

@@ -6,7 +6,7 @@
 //! | `dashboard.rs` | the Kubernetes dashboard, for task logs |
 //! | `api_versions.rs` | only API versions that old and new Kubernetes serve |
 //! | `namespace.rs` | the system namespace and the workflow namespaces, and every reference to them |
-//! | `projects_and_domains.rs` | Flyte's projects, domains and namespace template |
+//! | `projects_and_domains.rs` | Flyte's domains and namespace template; projects are admin's API's |
 //! | `unused_settings.rs` | no settings that nothing reads |
 //! | `storage.rs` | a bucket that is there, on a volume that is used |
 //! | `database.rs` | a database that is there, and those who wait for it |
@@ -73,7 +73,7 @@ pub static TRANSFORMS: &[Transform] = &[
     },
     Transform {
         name: "projects-and-domains",
-        why: "admin must know the configured projects and domains, and which namespace is whose",
+        why: "admin must know the domains and which namespace is whose, and must not restart when a project comes or goes",
         run: projects_and_domains::run,
     },
     Transform {

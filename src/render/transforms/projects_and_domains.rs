@@ -1,11 +1,10 @@
-//! `projects-and-domains`: Flyte's projects and domains, and the template of their namespaces.
+//! `projects-and-domains`: Flyte's domains, the template of workflow namespaces, and no projects in admin's pod.
 
 use serde_json::{Value, json};
 
 use super::super::component::Component;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
-use crate::manifest::Object;
 
 const SEED: &str = "seed-projects";
 
@@ -18,26 +17,17 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         // Deprecated; admin complains about it and goes by the template.
         config.remove(&["namespace_mapping", "mapping"]);
     })?;
-    let mut seeded = false;
+    // Admin would restart for every project that comes or goes. Its API, which registers them, is used once it is up.
     for workload in draft.workloads_mut(Component::Flyteadmin) {
-        for container in workload.containers_mut("initContainers") {
-            for list in ["command", "args"] {
-                seeded |= container.get_mut(list).is_some_and(|words| seed(words, &spec.projects));
-            }
+        let containers = workload.pod_spec_mut().and_then(|pod| pod.get_mut("initContainers"));
+        if let Some(containers) = containers.and_then(Value::as_array_mut) {
+            containers.retain(|container| !seeds(container));
         }
-    }
-    let admin: Vec<Object> = draft.workloads(Component::Flyteadmin).take(1).cloned().collect();
-    for admin in admin.iter().filter(|_| !seeded) {
-        draft.warn(admin, "has no init container with `seed-projects`, so no project is registered");
     }
     Ok(())
 }
 
-/// Puts the projects after the word `seed-projects`, in the place of what follows it.
-fn seed(words: &mut Value, projects: &[String]) -> bool {
-    let Some(words) = words.as_array_mut() else { return false };
-    let Some(at) = words.iter().position(|word| word == SEED) else { return false };
-    words.truncate(at + 1);
-    words.extend(projects.iter().map(|project| Value::from(project.as_str())));
-    true
+fn seeds(container: &Value) -> bool {
+    let words = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
+    words.into_iter().any(|word| word == SEED)
 }

@@ -6,13 +6,14 @@ use super::Scenario;
 use crate::support::docker::{docker, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::images;
-use crate::support::sandbox::{Running, Sandbox};
+use crate::support::running::Running;
+use crate::support::sandbox::Sandbox;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_port_held_by_a_process_is_told_with_its_pid_and_a_way_out", held_by_a_process),
     ("a_port_held_by_a_container_is_told_with_its_name", held_by_a_container),
     ("without_docker_the_failure_says_so_and_what_to_do", no_docker),
-    ("without_k3d_the_failure_says_where_to_get_it", no_k3d),
+    ("without_k3d_the_node_is_made_through_docker_unless_k3d_is_asked_for", no_k3d),
     ("a_cluster_of_the_same_name_that_no_sandbox_made_is_left_alone", foreign_cluster),
 ];
 
@@ -74,10 +75,16 @@ fn no_docker() {
 
 fn no_k3d() {
     let sandbox = Sandbox::new("no-k3d", &Ground::find(Wish::StandIn, Major::Five));
-    let mut command = sandbox.command(&["up"]);
-    command.env("PATH", sandbox.path("home"));
-    let ran = Running::start(command, &["up"]).end().exits(3);
-    ran.says("k3d is not installed").says("https://github.com/k3d-io/k3d/releases");
+    let up = |more: &[&str]| {
+        let args = sandbox.up_args(more);
+        let mut command = sandbox.command(&args);
+        command.env("PATH", sandbox.path("home"));
+        Running::start(command, &args).end()
+    };
+    up(&["--engine", "k3d"]).exits(3).says("k3d is not installed").says("`--engine docker` makes the node without k3d");
+    sandbox.assert_gone();
+    up(&[]).exits(0).says("the node is made through Docker, without k3d").says(" by Docker; node Ready");
+    sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
 }
 

@@ -1,12 +1,14 @@
 //! From `up` to `down`, with all that comes between.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Scenario;
 use crate::support::cluster;
-use crate::support::docker::{docker, stores};
+use crate::support::docker::{belongings, docker, stores};
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::{applied, outcome};
 use crate::support::sandbox::Sandbox;
@@ -15,6 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_sandbox_lives_from_up_to_down_and_leaves_nothing", whole),
     ("images_are_kept_from_one_sandbox_to_the_next", store),
     ("a_sandbox_made_with_k3d_4_works_and_leaves_nothing", with_k3d_4),
+    ("a_sandbox_made_through_docker_works_and_k3d_takes_it_for_one_of_its_own", with_docker),
 ];
 
 fn whole() {
@@ -137,4 +140,48 @@ fn with_k3d_4() {
     sandbox.run(&["smoke"]).exits(0);
     sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
+}
+
+fn with_docker() {
+    let sandbox = Sandbox::new("life-d", &Ground::find(Wish::Real, Major::Five));
+    let up = || sandbox.up(&["--engine", "docker"]).exits(0);
+    up().says(" by Docker; node Ready").says("19 of 19 checks");
+    let node = sandbox.node_id();
+    sandbox.run(&["smoke"]).exits(0);
+    assert_eq!(up().events().last().expect("events")["outcome"], "unchanged");
+
+    docker(&["stop", &sandbox.node()]);
+    sandbox.run(&["status"]).exits(5).says("is stopped");
+    up().says("node Ready");
+    assert_eq!(sandbox.node_id(), node);
+
+    match &sandbox.ground.k3d {
+        None => sandbox.run(&["down"]).exits(0).says("is gone"),
+        Some(k3d) => {
+            taken_for_one_of_k3ds(&sandbox, k3d);
+            sandbox.run(&["down"]).exits(0).says(&format!("there is no sandbox {}", sandbox.name))
+        }
+    };
+    sandbox.assert_gone();
+}
+
+/// What k3d itself says of a cluster that it has not made, and that it removes all of it.
+fn taken_for_one_of_k3ds(sandbox: &Sandbox, k3d: &Path) {
+    let said = |args: &[&str]| {
+        let mut command = Command::new(k3d);
+        command.args(args).env("HOME", sandbox.path("k3d")).env("KUBECONFIG", sandbox.path("k3d.yaml"));
+        command.env("DOCKER_HOST", &sandbox.ground.docker_host);
+        let output = command.output().expect("k3d");
+        assert!(output.status.success(), "k3d {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let listed: Value =
+        serde_json::from_str(&said(&["cluster", "list", &sandbox.name, "--output", "json"])).expect("JSON");
+    assert_eq!((&listed[0]["name"], &listed[0]["serversRunning"]), (&json!(sandbox.name), &json!(1)));
+    let theirs = said(&["kubeconfig", "get", &sandbox.name]);
+    let ours = sandbox.run(&["kubeconfig"]).exits(0).out;
+    let server = |text: &str| text.lines().find(|line| line.contains("server: ")).map(|line| line.trim().to_owned());
+    assert_eq!(server(&theirs), server(&ours));
+    said(&["cluster", "delete", &sandbox.name]);
+    assert_eq!(belongings(&sandbox.name), Vec::<String>::new(), "left by k3d");
 }

@@ -8,6 +8,7 @@
 //! | `interrupted.rs` | runs that are stopped, politely and not |
 //! | `together.rs` | two sandboxes, and two runs on one |
 //! | `failing.rs` | k3d, nodes and images that fail |
+//! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `manifests.rs` | manifests of others |
 
 mod bundle;
@@ -16,6 +17,7 @@ mod in_the_way;
 mod interrupted;
 mod life;
 mod manifests;
+mod projects;
 mod together;
 
 /// A test's name, which says what holds, and the test.
@@ -28,6 +30,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         interrupted::SCENARIOS,
         together::SCENARIOS,
         failing::SCENARIOS,
+        projects::SCENARIOS,
         manifests::SCENARIOS,
         bundle::SCENARIOS,
     ]

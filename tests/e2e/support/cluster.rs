@@ -1,8 +1,10 @@
 //! The Kubernetes API of a sandbox, for those who meddle with it behind its back.
 
+use std::collections::BTreeMap;
+
 use flyte_sandbox::kubernetes::{client, resolve};
 use flyte_sandbox::manifest::ObjectRef;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::Value;
 
 use super::sandbox::Sandbox;
@@ -27,11 +29,25 @@ pub(crate) fn delete(sandbox: &Sandbox, [api_version, kind, namespace, name]: [&
     on(sandbox, &at, async |api| api.delete(name, &DeleteParams::background()).await.map(|_| ()));
 }
 
-fn on(
+/// The uids of a namespace's pods, by name.
+pub(crate) fn pods(sandbox: &Sandbox, namespace: &str) -> BTreeMap<String, String> {
+    let at = ObjectRef {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: "*".to_owned(),
+    };
+    on(sandbox, &at, async |api| {
+        let pods = api.list(&ListParams::default()).await?.items.into_iter().map(|pod| pod.metadata);
+        Ok(pods.map(|pod| (pod.name.unwrap_or_default(), pod.uid.unwrap_or_default())).collect())
+    })
+}
+
+fn on<T>(
     sandbox: &Sandbox,
     at: &ObjectRef,
-    work: impl AsyncFnOnce(kube::Api<kube::api::DynamicObject>) -> kube::Result<()>,
-) {
+    work: impl AsyncFnOnce(kube::Api<kube::api::DynamicObject>) -> kube::Result<T>,
+) -> T {
     let kubeconfig = sandbox.run(&["kubeconfig"]).exits(0).out;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let done = runtime.block_on(async {
@@ -39,5 +55,5 @@ fn on(
         let api = resolve(&client, at).await?.endpoint(&client, at.namespace.as_deref());
         work(api).await
     });
-    done.unwrap_or_else(|error| panic!("{at}: {error}"));
+    done.unwrap_or_else(|error| panic!("{at}: {error}"))
 }

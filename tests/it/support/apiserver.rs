@@ -118,6 +118,19 @@ impl ApiServer {
         self.lock().objects.values().cloned().collect()
     }
 
+    /// Looks at every object, where they are.
+    #[allow(dead_code, reason = "only a node that plays looks at all of them")]
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&[&Value]) -> T) -> T {
+        let store = self.lock();
+        look(&store.objects.values().collect::<Vec<_>>())
+    }
+
+    /// Rises with every change.
+    #[allow(dead_code, reason = "only a node that plays looks for changes")]
+    pub(crate) fn version(&self) -> u64 {
+        self.lock().version
+    }
+
     /// Changes the object at a path, if it is there, as a controller would.
     pub(crate) fn edit(&self, path: &str, change: impl FnOnce(&mut Value)) {
         let path = Path::parse(path).expect("an API path");
@@ -126,7 +139,8 @@ impl ApiServer {
         let mut after = before.clone();
         change(&mut after);
         if after != before {
-            store.store(path, after);
+            store.store(path.clone(), after);
+            store.release(&path);
         }
     }
 
@@ -300,7 +314,9 @@ impl Store {
         }
         let mut next = live.clone();
         lay_over(&mut next, body);
-        axum::Json(if next == live { live } else { self.store(path, next) }).into_response()
+        let answer = axum::Json(if next == live { live } else { self.store(path.clone(), next) }).into_response();
+        self.release(&path);
+        answer
     }
 
     fn delete(&mut self, path: &Path, body: &Value) -> Response {
@@ -309,16 +325,54 @@ impl Store {
         if !wanted.is_null() && *wanted != object["metadata"]["uid"] {
             return refusal(409, "the UID in the precondition does not match");
         }
+        if self.is_held(path, object) {
+            let mut ending = object.clone();
+            if ending["metadata"]["deletionTimestamp"].is_null() {
+                ending["metadata"]["deletionTimestamp"] = self.now().into();
+                self.store(path.clone(), ending);
+            }
+            self.delete_within(path);
+            return axum::Json(json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})).into_response();
+        }
         self.version += 1;
         let object = self.objects.remove(path).unwrap_or_default();
         self.tell("DELETED", path, &object);
-        if path.plural == "namespaces" {
-            let within: Vec<_> = self.objects.keys().filter(|inner| inner.namespace == path.name).cloned().collect();
-            for inner in within {
-                self.delete(&inner, &Value::Null);
+        self.delete_within(path);
+        axum::Json(json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})).into_response()
+    }
+
+    /// Whether the object waits for a finalizer of its own, or, a namespace, for one of what is in it.
+    fn is_held(&self, path: &Path, object: &Value) -> bool {
+        let finalizers =
+            |object: &Value| object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
+        let within = |inner: &Path| path.plural == "namespaces" && inner.namespace == path.name;
+        finalizers(object) || self.objects.iter().any(|(inner, object)| within(inner) && finalizers(object))
+    }
+
+    fn delete_within(&mut self, path: &Path) {
+        let within: Vec<_> = match path.plural.as_str() {
+            "namespaces" => self.objects.keys().filter(|inner| inner.namespace == path.name).cloned().collect(),
+            _ => Vec::new(),
+        };
+        for inner in within {
+            self.delete(&inner, &Value::Null);
+        }
+    }
+
+    /// Removes what was only held by a finalizer that is gone now, and the namespace that waited for it.
+    fn release(&mut self, path: &Path) {
+        let home = Path {
+            root: "api/v1".into(),
+            plural: "namespaces".into(),
+            name: path.namespace.clone(),
+            ..Path::default()
+        };
+        for path in [path, &home] {
+            let ending = |object: &&Value| !object["metadata"]["deletionTimestamp"].is_null();
+            if self.objects.get(path).filter(ending).is_some() {
+                self.delete(path, &Value::Null);
             }
         }
-        axum::Json(json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})).into_response()
     }
 
     fn review(&self, mut body: Value) -> Response {
@@ -361,7 +415,7 @@ fn bug_before_1_22(body: &Value) -> Option<String> {
     number.then(|| "failed to create typed patch object: expected string, got &value.valueUnstructured".into())
 }
 
-fn refusal(code: u16, message: &str) -> Response {
+pub(crate) fn refusal(code: u16, message: &str) -> Response {
     let reasons = [(400, "BadRequest"), (403, "Forbidden"), (404, "NotFound"), (409, "Conflict"), (422, "Invalid")];
     let reason = reasons.iter().find(|(known, _)| *known == code).map_or("InternalError", |(_, reason)| reason);
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message, "reason": reason});

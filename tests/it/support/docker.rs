@@ -36,6 +36,10 @@ pub(crate) struct World {
     pub(crate) stuck: BTreeSet<String>,
     /// Container logs by name.
     pub(crate) logs: BTreeMap<String, String>,
+    /// What a container is doing once it was started, such as `restarting`; `running` where absent.
+    pub(crate) started: Option<String>,
+    /// What making a network, or starting a container, is refused with.
+    pub(crate) refused: BTreeMap<&'static str, String>,
     /// Files in containers, by `container:path`.
     pub(crate) files: BTreeMap<String, String>,
     /// What `GET /events` has.
@@ -106,7 +110,9 @@ fn router(world: Shared) -> Router {
         )
         .route("/info", get(info))
         .route("/containers/json", get(containers))
+        .route("/containers/create", post(create_container))
         .route("/containers/{name}/json", get(container))
+        .route("/containers/{name}/start", post(start_container))
         .route("/containers/{name}/logs", get(logs))
         .route("/containers/{name}/archive", get(file))
         .route("/events", get(events))
@@ -115,6 +121,7 @@ fn router(world: Shared) -> Router {
         .route("/volumes/create", post(create_volume))
         .route("/volumes/{name}", get(volume_named).delete(remove_volume))
         .route("/networks", get(networks))
+        .route("/networks/create", post(create_network))
         .route("/networks/{name}", get(network_named).delete(remove_network))
         .route("/images/create", post(pull))
         .route("/images/get", get(save))
@@ -174,6 +181,46 @@ async fn container(State(world): State<Shared>, Path(name): Path<String>) -> Res
         "HostConfig": { "PortBindings": bindings.collect::<serde_json::Map<_, _>>() },
     }))
     .into_response()
+}
+
+/// As the daemon does: an image that is not here is not pulled, and ports are bound only by starting.
+async fn create_container(
+    State(world): State<Shared>,
+    Query(query): Query<HashMap<String, String>>,
+    Json(request): Json<Value>,
+) -> Response {
+    let mut world = lock(&world);
+    let image = request["Image"].as_str().expect("an image");
+    if !world.images.contains_key(image) {
+        return refuse(StatusCode::NOT_FOUND, &format!("No such image: {image}"));
+    }
+    let bindings = request["HostConfig"]["PortBindings"].as_object().into_iter().flatten();
+    let ports = bindings.map(|(port, bindings)| {
+        let number = |text: &str| text.parse::<u16>().expect("a port");
+        json!({
+            "IP": bindings[0]["HostIp"], "PrivatePort": number(port.trim_end_matches("/tcp")),
+            "PublicPort": number(bindings[0]["HostPort"].as_str().expect("a port")), "Type": "tcp",
+        })
+    });
+    let ports: Vec<Value> = ports.collect();
+    world.containers.push(json!({
+        "Id": "made", "Names": [format!("/{}", query["name"])], "Labels": request["Labels"], "State": "created",
+        "Ports": ports, "Mounts": [],
+    }));
+    (StatusCode::CREATED, Json(json!({ "Id": "made", "Warnings": [] }))).into_response()
+}
+
+async fn start_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    let mut world = lock(&world);
+    if let Some(words) = world.refused.get("start") {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, words);
+    }
+    let state = world.started.clone().unwrap_or_else(|| "running".to_owned());
+    let Some(found) = world.containers.iter_mut().find(|container| is_named(container, &name)) else {
+        return missing();
+    };
+    found["State"] = json!(state);
+    StatusCode::NO_CONTENT.into_response()
 }
 
 /// Frames a log as the daemon does: stream number, three zeros, length, bytes.
@@ -252,6 +299,18 @@ async fn remove_volume(State(world): State<Shared>, Path(name): Path<String>) ->
 
 async fn networks(State(world): State<Shared>) -> Json<Vec<Value>> {
     Json(lock(&world).networks.clone())
+}
+
+async fn create_network(State(world): State<Shared>, Json(request): Json<Value>) -> Response {
+    let mut world = lock(&world);
+    if let Some(words) = world.refused.get("network") {
+        return refuse(StatusCode::FORBIDDEN, words);
+    }
+    world.networks.push(json!({
+        "Name": request["Name"], "Id": "made", "Labels": request["Labels"],
+        "IPAM": { "Config": [{ "Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1" }] },
+    }));
+    (StatusCode::CREATED, Json(json!({ "Id": "made", "Warning": "" }))).into_response()
 }
 
 async fn remove_network(State(world): State<Shared>, Path(name): Path<String>) -> Response {

@@ -7,6 +7,7 @@
 //! | `docker.rs` | a Docker daemon in memory |
 //! | `execution.rs` | what a Flyte does with a workflow |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
+//! | `projects.rs` | what admin does with projects |
 //! | `responders.rs` | what a Flyte answers on its published ports |
 //! | `stage.rs` | one smoke stage, played to its end |
 
@@ -16,5 +17,6 @@ pub(crate) mod docker;
 pub(crate) mod execution;
 pub(crate) mod flyte;
 mod merge;
+pub(crate) mod projects;
 mod responders;
 pub(crate) mod stage;

@@ -1,0 +1,93 @@
+//! `sandbox config`
+
+use crate::cli::args::{Client, Config, Output};
+use crate::cli::session::{Ended, Session};
+use crate::lifecycle::Running;
+use crate::spec::Spec;
+
+/// What both clients call Minio's only region.
+const REGION: &str = "us-east-1";
+
+pub(in crate::cli) fn run(session: &Session, args: &Config) -> Result<(), Ended> {
+    let name = session.name()?;
+    let spec = session.block_on(async { Running::find(&name, &session.host()).await })?.inventory.spec;
+    let text = match args.client {
+        Client::Flytekit => flytekit(&spec),
+        Client::Flytectl => flytectl(&spec),
+    };
+    let printed = match session.output() {
+        Output::Json => session.print_json(&serde_json::json!({ "config": text })),
+        Output::Human => session.print(&text),
+    };
+    Ok(printed?)
+}
+
+/// Variables that flytekit reads in every version; the secret is fetched when a shell takes them in, and stands nowhere.
+fn flytekit(spec: &Spec) -> String {
+    let Spec { name, ports, storage, .. } = spec;
+    let secret = format!("$(sandbox credentials --name {name} | sed -n 's/^minio secret key *//p')");
+    let variables = [
+        ("FLYTE_PLATFORM_URL", format!("localhost:{}", ports.console)),
+        ("FLYTE_PLATFORM_INSECURE", "true".to_owned()),
+        ("FLYTE_AWS_ENDPOINT", format!("http://localhost:{}", ports.minio)),
+        ("FLYTE_AWS_ACCESS_KEY_ID", quoted(&storage.access_key)),
+        ("FLYTE_AWS_SECRET_ACCESS_KEY", format!("\"{secret}\"")),
+    ];
+    let lines = variables.iter().map(|(variable, value)| format!("export {variable}={value}\n"));
+    format!("# eval \"$(sandbox config --client flytekit --name {name})\"\n{}", lines.collect::<String>())
+}
+
+/// Registration needs the first part alone; the second is for code that is uploaded, as fast registration does.
+fn flytectl(spec: &Spec) -> String {
+    let Spec { name, ports, storage, .. } = spec;
+    format!(
+        "\
+# sandbox config --client flytectl --name {name} > flytectl.yaml
+admin:
+  endpoint: dns:///localhost:{console}
+  insecure: true
+storage:
+  type: minio
+  container: {bucket}
+  connection:
+    endpoint: http://localhost:{minio}
+    auth-type: accesskey
+    access-key: {access}
+    # `sandbox credentials --name {name}` prints the secret key; it is needed for fast registration only.
+    secret-key: \"\"
+    region: {REGION}
+    disable-ssl: true
+",
+        console = ports.console,
+        minio = ports.minio,
+        bucket = quoted(&storage.bucket),
+        access = quoted(&storage.access_key),
+    )
+}
+
+/// As a shell and YAML both take it.
+fn quoted(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(&text.to_lowercase().as_str());
+    if plain {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string().replace('$', "\\$").replace('`', "\\`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{flytectl, flytekit};
+    use crate::spec::Spec;
+
+    #[test]
+    fn both_clients_are_led_to_the_ports_and_neither_text_has_the_secret() {
+        let mut spec = Spec { name: "demo".to_owned(), ..Spec::default() };
+        (spec.ports.console, spec.ports.minio) = (31081, 31084);
+        let both = format!("{}\n{}", flytekit(&spec), flytectl(&spec));
+        assert!(!both.contains(spec.storage.secret_key.expose()));
+        insta::assert_snapshot!("config", both);
+    }
+}

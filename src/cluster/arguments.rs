@@ -1,0 +1,26 @@
+//! What k3s is told, whoever starts it.
+
+/// What the node does without. Nothing of Flyte's uses it, and each is a pod and an image before the node settles.
+const DISABLED: &str = "--disable=traefik,servicelb,metrics-server,local-storage";
+
+/// Arguments for k3s, in the order in which they are given.
+pub(super) const K3S_ARGS: &[&str] = &[
+    DISABLED,
+    "--disable-network-policy",
+    // The kubelet tells of its readiness at its next status update, which by default is up to ten seconds away.
+    "--kubelet-arg=node-status-update-frequency=1s",
+    // The allocator waits ten seconds before it looks for nodes for the first time, and every other controller waits
+    // for it (kubernetes `pkg/controller/nodeipam/ipam`, `nodePollInterval`). The one node gets its subnet from us.
+    "--kube-controller-manager-arg=allocate-node-cidrs=false",
+    // A pod that starts before the pod network and the Service addresses are there fails, or hangs on a connection that
+    // left by the default route; `ready` takes this away when they are.
+    "--node-taint=sandbox.flyte/starting=true:NoSchedule",
+    // A developer's disk is often nearly full; the defaults would evict everything below 5 %.
+    "--kubelet-arg=eviction-hard=imagefs.available<1%,nodefs.available<1%",
+    "--kubelet-arg=eviction-minimum-reclaim=imagefs.available=1%,nodefs.available=1%",
+    // The kubelet asks for every pod's configuration over one connection of 5 requests a second; fifteen pods queue up.
+    "--kubelet-arg=kube-api-qps=100",
+    "--kubelet-arg=kube-api-burst=200",
+    // Imported images cannot be pulled again, so they must not be collected.
+    "--kubelet-arg=image-gc-high-threshold=100",
+];

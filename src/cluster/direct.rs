@@ -1,0 +1,156 @@
+//! The node made straight through the Docker API, under the names and labels that k3d gives, so that `k3d cluster list`,
+//! `delete`, `start` and `kubeconfig get` take it for one of theirs (k3d 5.9 `pkg/client`, `pkg/runtimes/docker`).
+//!
+//! There is no token: k3s makes one for itself in a file of its own, and nobody joins a cluster of one node.
+
+use std::collections::BTreeMap;
+
+use super::arguments::K3S_ARGS;
+use super::kubeconfig;
+use super::node::{CLUSTER_LABEL, OWNER_LABEL};
+use super::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
+use crate::docker::{Docker, Machine, PublishedPort};
+use crate::failure::{Failure, Reason};
+use crate::report::Stage;
+use crate::run::Run;
+
+/// The k3d whose names and labels these are.
+const LIKE: (&str, &str) = ("k3d.version", "v5.9.0");
+const SCRIPT: &str = include_str!("entrypoint.sh");
+const LOOPBACK: &str = "127.0.0.1";
+
+/// Makes the network, the volume that `k3d image import` uses, and the node, and starts it.
+///
+/// # Errors
+/// [`Reason::PortTaken`] with the port; [`Reason::SubnetsExhausted`], [`Reason::ImagesMissing`], [`Reason::Docker`].
+pub(super) async fn create(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<(), Failure> {
+    let made = async {
+        let (network, images) = (network_name(&plan.name), image_volume(&plan.name));
+        run.report.progress(Stage::Cluster, format!("create network {network}"));
+        let labels = [("app", "k3d"), (OWNER_LABEL, &plan.name)];
+        let of_cluster = [("app", "k3d"), LIKE, (CLUSTER_LABEL, &plan.name), (OWNER_LABEL, &plan.name)];
+        tokio::try_join!(docker.create_network(&network, &labels), docker.create_volume(&images, &of_cluster))?;
+        let gateway = docker.networks(&network).await?.into_iter().find_map(|network| network.gateway);
+        let machine = machine(plan, api_port, &gateway.unwrap_or_default());
+        run.report.progress(Stage::Cluster, format!("create node {}", machine.name));
+        docker.create_machine(&machine).await?;
+        run.report.progress(Stage::Cluster, "start the node");
+        docker.start_container(&machine.name).await
+    };
+    made.await.map_err(|failure| told(failure, plan, api_port))
+}
+
+fn image_volume(cluster: &str) -> String {
+    format!("{}-images", network_name(cluster))
+}
+
+/// The script as an argument: `docker ps` shows it, and need not show what is only said about it.
+fn entrypoint() -> String {
+    let said = |line: &&str| !line.trim_start().starts_with('#') && !line.is_empty();
+    SCRIPT.lines().filter(said).collect::<Vec<_>>().join("\n")
+}
+
+fn machine(plan: &ClusterPlan, api_port: u16, gateway: &str) -> Machine {
+    let (name, network, images) = (plan.node(), network_name(&plan.name), image_volume(&plan.name));
+    let text = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let published = |host, container| PublishedPort { address: LOOPBACK.to_owned(), host, container };
+    let ports = plan.ports.iter().map(|port| published(port.host, port.node));
+    let mut mounts = text(&[("/k3d/images", &images)]);
+    mounts.extend(plan.store.clone().map(|store| (STORE_PATH.to_owned(), store)));
+    Machine {
+        image: plan.node_image.clone(),
+        entrypoint: ["/bin/sh", "-c", &entrypoint(), "node"].map(str::to_owned).into(),
+        arguments: [gateway, "server"].iter().chain(K3S_ARGS).map(|arg| (*arg).to_owned()).collect(),
+        variables: text(&[("K3S_KUBECONFIG_OUTPUT", kubeconfig::PATH)]),
+        labels: text(&[
+            ("app", "k3d"),
+            LIKE,
+            ("k3d.role", "server"),
+            (CLUSTER_LABEL, &plan.name),
+            ("k3d.cluster.imageVolume", &images),
+            ("k3d.cluster.network", &network),
+            ("k3d.cluster.network.external", "false"),
+            ("k3d.cluster.url", &format!("https://{name}:{API_PORT}")),
+            ("k3d.server.api.host", LOOPBACK),
+            ("k3d.server.api.hostIP", LOOPBACK),
+            ("k3d.server.api.port", &api_port.to_string()),
+            (OWNER_LABEL, &plan.name),
+        ]),
+        ports: ports.chain([published(api_port, API_PORT)]).collect(),
+        mounts,
+        network,
+        host_name: "host.k3d.internal".to_owned(),
+        name,
+    }
+}
+
+/// A port that somebody took since it was found free is told by its number, as the daemon names it.
+fn told(failure: Failure, plan: &ClusterPlan, api_port: u16) -> Failure {
+    if failure.reason != Reason::PortTaken {
+        return failure;
+    }
+    let words = failure.causes.join(" ");
+    let numbers: Vec<&str> = words.split(|c: char| !c.is_ascii_digit()).collect();
+    let api = (api_port, "the Kubernetes API");
+    let mut ports = plan.ports.iter().map(|port| (port.host, port.purpose.as_str())).chain([api]);
+    let taken = ports.find(|(port, _)| numbers.contains(&port.to_string().as_str()));
+    let what = "a port was taken while the node was made".to_owned();
+    let failure = Failure { what, ..failure };
+    taken.into_iter().fold(failure, |failure, (port, purpose)| failure.on(format!("port {port} ({purpose})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::plan::PortMapping;
+    use crate::reason::Speaker;
+
+    fn plan() -> ClusterPlan {
+        ClusterPlan {
+            name: "flyte".into(),
+            node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+            ports: vec![PortMapping { host: 31081, node: 30081, purpose: "console".into() }],
+            api_port: None,
+            store: Some("sandbox-store-1-0".into()),
+        }
+    }
+
+    #[test]
+    fn the_daemon_is_asked_for_what_k3d_would_ask() {
+        let request = machine(&plan(), 6550, "172.18.0.1").request();
+        let mut request = serde_json::to_value(request).expect("JSON");
+        request.sort_all_objects();
+        assert_eq!(request["Entrypoint"][2].take(), entrypoint());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&request).expect("JSON"));
+    }
+
+    #[test]
+    fn the_node_ends_with_k3s_and_nothing_else_is_said_to_the_shell() {
+        let script = entrypoint();
+        assert!(script.ends_with(r#"exec /bin/k3s "$@""#) && !script.contains('#'), "{script}");
+    }
+
+    #[test]
+    fn nothing_is_published_beyond_the_loopback_address() {
+        let machine = machine(&plan(), 6550, "");
+        assert_eq!(machine.ports.len(), 2);
+        assert!(machine.ports.iter().all(|port| port.address == "127.0.0.1"), "{:?}", machine.ports);
+    }
+
+    #[test]
+    fn a_taken_port_is_named_by_what_it_was_for() {
+        for (words, object) in [
+            ("Bind for 127.0.0.1:31081 failed: port is already allocated", Some("port 31081 (console)")),
+            ("listen tcp4 127.0.0.1:6550: bind: address already in use", Some("port 6550 (the Kubernetes API)")),
+            ("listen tcp4 127.0.0.1:310: bind: address already in use", None),
+        ] {
+            let failure = Failure::new(Reason::Docker, "cannot start a container").because(words);
+            let failure = told(failure.recognised(Speaker::Docker), &plan(), 6550);
+            assert_eq!((failure.reason, failure.object.as_deref()), (Reason::PortTaken, object), "{words}");
+        }
+        let other = Failure::new(Reason::Docker, "cannot start a container").because("port 31081 is a fine port");
+        assert_eq!(told(other.clone().recognised(Speaker::Docker), &plan(), 6550), other);
+    }
+}

@@ -1,0 +1,80 @@
+//! What makes the node: k3d, or Docker's own API in its place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::pending;
+use std::path::Path;
+
+use super::direct;
+use super::k3d::K3d;
+use super::node::{NodeState, state};
+use super::plan::ClusterPlan;
+use crate::docker::Docker;
+use crate::failure::{Failure, Reason};
+use crate::run::Run;
+use crate::spec::EngineKind;
+
+/// What makes the node, once it is known to be here.
+#[derive(Debug, Clone)]
+pub enum Engine {
+    /// k3d.
+    K3d(K3d),
+    /// The Docker API, used as k3d does.
+    Docker,
+}
+
+impl Engine {
+    /// The one that is asked for; where none is, k3d if it is on the `PATH` of `env`, or else Docker. For `docker_host`
+    /// and `scratch` see [`K3d::find`].
+    ///
+    /// # Errors
+    /// [`Reason::K3dAbsent`] and [`Reason::K3dUnusable`]: a k3d that is here and cannot be used is told, not passed over.
+    pub async fn find(
+        wanted: Option<EngineKind>,
+        env: &BTreeMap<String, String>,
+        docker_host: &str,
+        scratch: &Path,
+        run: &Run,
+    ) -> Result<Self, Failure> {
+        if wanted == Some(EngineKind::Docker) {
+            return Ok(Self::Docker);
+        }
+        match K3d::find(env, docker_host, scratch, run).await {
+            Ok(k3d) => Ok(Self::K3d(k3d)),
+            Err(failure) if wanted.is_none() && failure.reason == Reason::K3dAbsent => Ok(Self::Docker),
+            Err(failure) => Err(failure.hint("`--engine docker` makes the node without k3d")),
+        }
+    }
+
+    /// Makes the node and starts it, and never ends where only the node is late. What was made is left in place on failure.
+    pub(super) async fn create(
+        &self,
+        docker: &Docker,
+        plan: &ClusterPlan,
+        api_port: u16,
+        run: &Run,
+    ) -> Result<(), Failure> {
+        let Self::K3d(k3d) = self else { return direct::create(docker, plan, api_port, run).await };
+        let created = k3d.create(plan, api_port, run).await;
+        match (created, state(docker, &plan.name).await) {
+            // k3d waits for the node, and so does `ready`, which knows what the node itself waits for.
+            (Err(failure), Ok(NodeState::Running)) if failure.reason == Reason::K3dTimeout => pending().await,
+            (Err(failure), _) | (Ok(()), Err(failure)) => Err(failure),
+            (Ok(()), Ok(NodeState::Absent)) => {
+                Err(Failure::new(Reason::K3dLied, "k3d said that it made the cluster, and there is no node")
+                    .on(format!("container {}", plan.node())))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    /// `k3d v5.9.0` or `Docker`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::K3d(k3d) => write!(f, "k3d {}", k3d.version),
+            Self::Docker => f.write_str("Docker"),
+        }
+    }
+}

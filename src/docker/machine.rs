@@ -1,0 +1,96 @@
+//! A container that is a machine of its own, which runs containers itself.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+use bollard::query_parameters::CreateContainerOptionsBuilder;
+
+use super::client::{Docker, failed, is_absent, timely};
+use super::container::PublishedPort;
+use crate::failure::{Failure, Reason};
+use crate::manifest::ImageRef;
+
+/// A machine that is to be: privileged, with an init, with its own `/run`, and up again whenever the daemon is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name, and its host name.
+    pub name: String,
+    /// Its image, which must be here.
+    pub image: ImageRef,
+    /// What it runs, in place of what its image would.
+    pub entrypoint: Vec<String>,
+    /// With which arguments.
+    pub arguments: Vec<String>,
+    /// Its variables.
+    pub variables: BTreeMap<String, String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What of it is published.
+    pub ports: Vec<PublishedPort>,
+    /// The name of the volume at each mounted path.
+    pub mounts: BTreeMap<String, String>,
+    /// The network it is attached to.
+    pub network: String,
+    /// What it calls the machine that it runs on.
+    pub host_name: String,
+}
+
+impl Machine {
+    /// The request that makes it.
+    pub(crate) fn request(&self) -> ContainerCreateBody {
+        let exposed = |port: &PublishedPort| format!("{}/tcp", port.container);
+        let binding = |port: &PublishedPort| {
+            let binding = PortBinding { host_ip: Some(port.address.clone()), host_port: Some(port.host.to_string()) };
+            (exposed(port), Some(vec![binding]))
+        };
+        let tmpfs = ["/run", "/var/run"].map(|path| (path.to_owned(), String::new()));
+        let endpoint = (self.network.clone(), EndpointSettings::default());
+        ContainerCreateBody {
+            hostname: Some(self.name.clone()),
+            image: Some(self.image.to_string()),
+            entrypoint: Some(self.entrypoint.clone()),
+            cmd: Some(self.arguments.clone()),
+            env: Some(self.variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            labels: Some(self.labels.clone().into_iter().collect()),
+            exposed_ports: Some(self.ports.iter().map(exposed).collect()),
+            host_config: Some(HostConfig {
+                privileged: Some(true),
+                // Where the daemon maps users, a privileged container has to be exempt.
+                userns_mode: Some("host".to_owned()),
+                init: Some(true),
+                restart_policy: Some(RestartPolicy {
+                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                    maximum_retry_count: None,
+                }),
+                tmpfs: Some(HashMap::from(tmpfs)),
+                binds: Some(self.mounts.iter().map(|(path, volume)| format!("{volume}:{path}")).collect()),
+                port_bindings: Some(self.ports.iter().map(binding).collect()),
+                network_mode: Some(self.network.clone()),
+                extra_hosts: Some(vec![format!("{}:host-gateway", self.host_name)]),
+                ..HostConfig::default()
+            }),
+            networking_config: Some(NetworkingConfig { endpoints_config: Some(HashMap::from([endpoint])) }),
+            ..ContainerCreateBody::default()
+        }
+    }
+}
+
+impl Docker {
+    /// Makes the machine, and does not start it. Its image is never pulled.
+    ///
+    /// # Errors
+    /// [`Reason::ImagesMissing`] when its image or its network is not here; [`Reason::Docker`].
+    pub async fn create_machine(&self, machine: &Machine) -> Result<(), Failure> {
+        let options = CreateContainerOptionsBuilder::default().name(&machine.name).build();
+        match timely(self.client.create_container(Some(options), machine.request())).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let failure = failed("cannot make a container", &error).on(format!("container {}", machine.name));
+                Err(if is_absent(&error) { Failure { reason: Reason::ImagesMissing, ..failure } } else { failure })
+            }
+        }
+    }
+}

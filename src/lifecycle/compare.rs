@@ -1,0 +1,17 @@
+//! What `up` would do to a sandbox that runs.
+
+use super::{Host, Running};
+use crate::failure::{Failure, Reason};
+use crate::plan::{Difference, Plan};
+
+/// The plan against the sandbox of its name; none where there is none that runs.
+///
+/// # Errors
+/// Docker or the sandbox's API does not answer.
+pub async fn compare(plan: &Plan, host: &Host) -> Result<Option<Difference>, Failure> {
+    match Running::find(&plan.spec.name, host).await {
+        Ok(running) => Ok(Some(Difference::between(&running.inventory.spec, &running.inventory.objects, plan))),
+        Err(failure) if failure.reason == Reason::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,225 @@
+//! Projects that come and go, against a Kubernetes API in memory whose Deployments are ready at once, and an admin.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::response::IntoResponse;
+use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::kubernetes::{client, find};
+use flyte_sandbox::lifecycle::{foundation, workloads};
+use flyte_sandbox::manifest::Bundle;
+use flyte_sandbox::plan::{Difference, Plan};
+use flyte_sandbox::render::render;
+use flyte_sandbox::report::{Event, Reporter};
+use flyte_sandbox::run::{Deadline, Run};
+use flyte_sandbox::spec::Spec;
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::apiserver::{ApiServer, Fault};
+use crate::support::projects::Projects;
+
+const ADMIN: &str = "/services/flyteadmin:http/proxy";
+const LOOK: Duration = Duration::from_millis(2);
+const NAMESPACE: &str = "103020-flytepoc-z-d-dev";
+const WORKFLOW: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc-z-d-dev/flyteworkflows/running";
+
+struct World {
+    api: ApiServer,
+    admin: Arc<Mutex<Projects>>,
+    client: Client,
+}
+
+impl World {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let api = ApiServer::at(&listener.local_addr().expect("bound").to_string(), 21);
+        let admin = Arc::new(Mutex::new(Projects::default()));
+        let app = {
+            let (api, admin) = (api.clone(), Arc::clone(&admin));
+            Router::new().fallback(move |request: Request| {
+                let (api, admin) = (api.clone(), Arc::clone(&admin));
+                async move {
+                    let at = request.uri().path().to_owned();
+                    let Some((_, path)) = at.split_once(ADMIN) else {
+                        let response = api.respond(request).await;
+                        if at.contains("/deployments/") {
+                            ready(&api, &at);
+                        }
+                        return response;
+                    };
+                    let (path, query) = (path.to_owned(), request.uri().query().unwrap_or_default().to_owned());
+                    let (parts, body) = request.into_parts();
+                    let body = to_bytes(body, 1 << 20).await.expect("a body");
+                    let answer = admin.lock().expect("whole").answer(&parts.method, &path, &query, &body, &[]);
+                    let (status, json) = answer.expect("about projects");
+                    (status, axum::Json(json)).into_response()
+                }
+            })
+        };
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let client = client(&api.kubeconfig()).expect("a client");
+        Self { api, admin, client }
+    }
+
+    fn admin(&self) -> MutexGuard<'_, Projects> {
+        self.admin.lock().expect("whole")
+    }
+
+    /// Brings the projects about, and returns what was said.
+    async fn bring(&self, projects: &[&str]) -> (Result<(), Failure>, Vec<Event>) {
+        let plan = plan(projects);
+        let (report, mut events) = Reporter::channel();
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let run = Run { report, deadline, cancel: CancellationToken::new() };
+        let done = async {
+            let before = foundation(&self.client, &plan, &run).await?;
+            workloads(&self.client, &plan, before, async { Ok(()) }, &run).await
+        };
+        let done = done.await;
+        let said = std::iter::from_fn(|| events.try_recv().ok()).collect();
+        (done, said)
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
+        self.api.objects().iter().map(name).collect()
+    }
+}
+
+/// The work of Kubernetes' controllers, done at once.
+fn ready(api: &ApiServer, path: &str) {
+    api.edit(path, |deployment| {
+        let seen = deployment["metadata"]["generation"].clone();
+        deployment["status"] =
+            json!({"observedGeneration": seen, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
+    });
+}
+
+fn plan(projects: &[&str]) -> Plan {
+    let projects = projects.iter().map(ToString::to_string).collect();
+    let spec = Spec { projects, ..Spec::default() };
+    let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+    Plan::new(spec, rendered).expect("a plan")
+}
+
+fn running() -> Value {
+    json!({"apiVersion": "flyte.lyft.com/v1alpha1", "kind": "FlyteWorkflow",
+        "metadata": {"name": "running", "namespace": NAMESPACE, "finalizers": ["flyte-finalizer"]}})
+}
+
+fn applied(events: &[Event], wanted: &str) -> Vec<String> {
+    let told = events.iter().filter_map(|event| match event {
+        Event::Applied { object, change } => Some((object.clone(), format!("{change:?}"))),
+        _ => None,
+    });
+    told.filter(|(_, change)| change == wanted).map(|(object, _)| object).collect()
+}
+
+fn said(events: &[Event]) -> String {
+    events.iter().map(|event| format!("{event:?}\n")).collect()
+}
+
+#[tokio::test]
+async fn a_project_comes_and_goes_and_the_others_stay_as_they_are() {
+    let world = World::start().await;
+    world.bring(&["x", "y"]).await.0.expect("brought up");
+    assert_eq!(world.admin().ids(true), ["x", "y"]);
+    let before = world.names();
+
+    let (done, events) = world.bring(&["x", "y", "z"]).await;
+    done.expect("added");
+    assert_eq!(world.admin().ids(true), ["x", "y", "z"]);
+    assert_eq!(applied(&events, "Changed"), ["configmap 103020-flytepoc-dev/kubernetes-dashboard-settings"]);
+    let inventory = find(&world.client).await.expect("readable").expect("kept");
+    assert_eq!(inventory.spec.projects, ["x", "y", "z"]);
+    let wanted = plan(&["x", "y", "z"]);
+    assert!(Difference::between(&inventory.spec, &inventory.objects, &wanted).is_empty());
+
+    let (done, events) = world.bring(&["x", "y"]).await;
+    done.expect("removed");
+    assert_eq!(world.admin().ids(true), ["x", "y"]);
+    assert_eq!(world.admin().ids(false), ["z"]);
+    assert!(applied(&events, "Pruned").iter().all(|object| object.contains("-z")), "{}", said(&events));
+    assert_eq!(world.names(), before);
+
+    world.bring(&["x", "y", "z"]).await.0.expect("back again");
+    assert_eq!(world.admin().ids(true), ["x", "y", "z"]);
+}
+
+#[tokio::test]
+async fn what_runs_in_a_project_ends_by_its_propeller_before_its_namespace_goes() {
+    let world = World::start().await;
+    world.bring(&["x", "z"]).await.0.expect("brought up");
+    world.api.put(running());
+    let (api, propeller) =
+        (world.api.clone(), "/apis/apps/v1/namespaces/103020-flytepoc-dev/deployments/flytepropeller-z-d-dev");
+    let aborting = tokio::spawn(async move {
+        while api.get(WORKFLOW).is_none_or(|workflow| workflow["metadata"]["deletionTimestamp"].is_null()) {
+            tokio::time::sleep(LOOK).await;
+        }
+        let was_there = api.get(propeller).is_some();
+        api.edit(WORKFLOW, |workflow| workflow["metadata"]["finalizers"] = Value::Null);
+        was_there
+    });
+    let (done, events) = world.bring(&["x"]).await;
+    done.expect("removed");
+    assert!(aborting.await.expect("it ended"), "the propeller was gone before its workflow");
+    assert!(said(&events).contains("1 workflows end"), "{}", said(&events));
+    assert_eq!(world.api.get(&format!("/api/v1/namespaces/{NAMESPACE}")), None);
+}
+
+#[tokio::test]
+async fn a_workflow_that_comes_late_does_not_hold_its_namespace() {
+    let world = World::start().await;
+    world.bring(&["x", "z"]).await.0.expect("brought up");
+    let api = world.api.clone();
+    let late = tokio::spawn(async move {
+        let drained = format!("GET {}", WORKFLOW.trim_end_matches("/running"));
+        while !api.requests().contains(&drained) {
+            tokio::time::sleep(LOOK).await;
+        }
+        api.put(running());
+    });
+    world.bring(&["x"]).await.0.expect("removed");
+    late.await.expect("it came");
+    assert_eq!(world.api.get(&format!("/api/v1/namespaces/{NAMESPACE}")), None);
+    assert_eq!(world.api.get(WORKFLOW), None);
+}
+
+#[tokio::test]
+async fn an_admin_that_refuses_is_told_in_its_words_and_nothing_is_pruned() {
+    let world = World::start().await;
+    world.bring(&["x", "z"]).await.0.expect("brought up");
+    world.admin().refuse("pq: the database system is shutting down");
+    let failure = world.bring(&["x"]).await.0.expect_err("refused");
+    assert_eq!(failure.reason, Reason::Registration);
+    assert_eq!(failure.causes, ["pq: the database system is shutting down"]);
+    assert!(world.api.get(&format!("/api/v1/namespaces/{NAMESPACE}")).is_some());
+}
+
+#[tokio::test]
+async fn what_a_run_that_was_cut_short_had_in_hand_is_seen_to_differ_and_is_done_by_the_next() {
+    let world = World::start().await;
+    world.bring(&["x"]).await.0.expect("brought up");
+    world.api.fail(
+        "PATCH /apis/apps/v1/namespaces/103020-flytepoc-dev/deployments/flytepropeller-z-d-dev",
+        1,
+        Fault::Answer(422, "no"),
+    );
+    world.bring(&["x", "z"]).await.0.expect_err("refused half way");
+    let cut = find(&world.client).await.expect("readable").expect("kept");
+    assert_eq!((cut.digest.as_str(), cut.spec.projects.len()), ("", 2));
+    let plan = plan(&["x", "z"]);
+    let differs = Difference::between(&cut.spec, &cut.objects, &plan);
+    assert!(differs.changed.iter().any(|object| object.name == "flytepropeller-z-d-dev"), "{differs:?}");
+    assert!(differs.changed.iter().all(|object| object.name != "flyteadmin"), "{differs:?}");
+    world.bring(&["x", "z"]).await.0.expect("done by the next");
+    assert_eq!(world.admin().ids(true), ["x", "z"]);
+}

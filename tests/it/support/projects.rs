@@ -1,0 +1,79 @@
+//! What admin does with projects: registered, archived, taken back, and listed by a filter of its own.
+
+use std::collections::BTreeMap;
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+const PATH: &str = "/api/v1/projects";
+
+/// Every project that was ever registered, as it is listed.
+#[derive(Default)]
+pub(crate) struct Projects {
+    known: BTreeMap<String, Value>,
+    refusal: Option<&'static str>,
+}
+
+impl Projects {
+    /// The ids of those that are active, or of the others.
+    pub(crate) fn ids(&self, active: bool) -> Vec<String> {
+        self.known
+            .iter()
+            .filter(|(_, project)| project["state"].is_null() == active)
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Answers every request with these words from now on.
+    pub(crate) fn refuse(&mut self, words: &'static str) {
+        self.refusal = Some(words);
+    }
+
+    /// What admin answers, if the request is about projects.
+    pub(crate) fn answer(
+        &mut self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        body: &[u8],
+        domains: &[String],
+    ) -> Option<(StatusCode, Value)> {
+        let id = path.strip_prefix(PATH)?.trim_start_matches('/');
+        let sent: Value = serde_json::from_slice(body).unwrap_or_default();
+        let refusal = |status: StatusCode, words: String| Some((status, json!({"error": words, "message": words})));
+        if let Some(words) = self.refusal {
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, words.to_owned());
+        }
+        match (method.as_str(), id) {
+            ("GET", "") => {
+                let every = query.contains("filters=ne(state,2)");
+                let shown = self.known.values().filter(|project| every || project["state"].is_null()).cloned();
+                let domains: Vec<_> = domains.iter().map(|id| json!({"id": id})).collect();
+                let with_domains = shown.map(|mut project| {
+                    project["domains"] = domains.clone().into();
+                    project
+                });
+                Some((StatusCode::OK, json!({"projects": with_domains.collect::<Vec<_>>()})))
+            }
+            ("POST", "") => {
+                let project = &sent["project"];
+                let id = project["id"].as_str().unwrap_or_default().to_owned();
+                if self.known.contains_key(&id) {
+                    return refusal(StatusCode::CONFLICT, format!("value with matching {id} already exists"));
+                }
+                self.known.insert(id, project.clone());
+                Some((StatusCode::OK, json!({})))
+            }
+            ("PUT", id) => {
+                let Some(project) = self.known.get_mut(id) else {
+                    return refusal(StatusCode::NOT_FOUND, format!("missing entity of type project {id}"));
+                };
+                // The real one replaces the labels, too, and does not list the state of an active project.
+                project["labels"] = sent["labels"].clone();
+                project["state"] = if sent["state"] == "ARCHIVED" { "ARCHIVED".into() } else { Value::Null };
+                Some((StatusCode::OK, json!({})))
+            }
+            _ => None,
+        }
+    }
+}

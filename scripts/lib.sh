@@ -65,3 +65,11 @@ need_docker() {
     sleep 0.5
   done
 }
+
+# The images that the tests made from themselves, of every build.
+remove_standins() {
+  local images
+  images=$(docker image ls --quiet --filter 'reference=sandbox-standin/*:e2e-*' | sort -u)
+  [ -z "$images" ] || docker image rm --force $images >/dev/null 2>&1 || true
+  rm -f "${TMPDIR:-/tmp}"/sandbox-standin-e2e-*.lock
+}

@@ -186,14 +186,21 @@ fn tail(written: &Written) -> Vec<String> {
     all[all.len().saturating_sub(TAIL)..].to_vec()
 }
 
-/// A line without terminal colours (`ESC [ … letter`).
+/// A line without what it tells a terminal: colours (`ESC [ … letter`), titles and links (`ESC ] … BEL` or `ESC \`),
+/// and whatever else begins with an escape.
 #[must_use]
 pub fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
         text.push_str(before);
-        rest = after.find(|c: char| c.is_ascii_alphabetic()).map_or("", |end| &after[end + 1..]);
+        rest = if let Some(colour) = after.strip_prefix('[') {
+            colour.find(|c: char| c.is_ascii_alphabetic()).map_or("", |end| &colour[end + 1..])
+        } else if let Some(title) = after.strip_prefix(']') {
+            title.find(['\u{7}', '\u{1b}']).map_or("", |end| title[end..].trim_start_matches('\u{7}'))
+        } else {
+            after.strip_prefix('\\').unwrap_or(after)
+        };
     }
     text.push_str(rest);
     text.trim_end().to_owned()
@@ -236,6 +243,21 @@ mod tests {
 
     fn script(text: &str) -> Vec<String> {
         vec!["-c".to_owned(), text.to_owned()]
+    }
+
+    #[test]
+    fn what_a_line_tells_a_terminal_is_no_part_of_it() {
+        for (line, shown) in [
+            ("\u{1b}[36mINFO\u{1b}[0m[0000] Prep", "INFO[0000] Prep"),
+            ("\u{1b}]0;title\u{7}text", "text"),
+            ("\u{1b}]8;;https://a\u{1b}\\a link\u{1b}]8;;\u{1b}\\.", "a link."),
+            ("\u{1b}\u{1b}]0;t\u{7}a\u{1b}", "a"),
+            ("a\u{1b}[31", "a"),
+            ("a\u{1b}]0;no end", "a"),
+            ("\u{1b}\u{e4}", "\u{e4}"),
+        ] {
+            assert_eq!(plain(line), shown, "{line:?}");
+        }
     }
 
     #[tokio::test]

@@ -169,8 +169,8 @@ impl StateDir {
             }
             _ => Ok(()),
         };
-        gone(fs::remove_dir_all(&self.path))?;
-        gone(fs::remove_file(&self.lock))
+        let folder = gone(fs::remove_dir_all(&self.path));
+        folder.and(gone(fs::remove_file(&self.lock)))
     }
 
     fn held(&self, file: &mut File) -> Failure {

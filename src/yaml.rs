@@ -40,6 +40,7 @@ impl From<serde_saphyr::Error> for YamlError {
         let text = error.without_snippet().to_string();
         let message = match error.without_snippet() {
             serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice"),
+            serde_saphyr::Error::Budget { breach, .. } => format!("this is more than is read: {}", counted(breach)),
             // The crate appends its own " at line L, column C"; the place is ours to tell.
             _ => text.split(" at line ").next().unwrap_or(&text).trim().to_owned(),
         };
@@ -54,6 +55,13 @@ impl From<serde_saphyr::Error> for YamlError {
             column: location.map_or(0, |at| at.column()),
         }
     }
+}
+
+/// What there is too much of: the crate has a name and numbers for it, such as `Documents { documents: 1025 }`.
+fn counted(breach: &serde_saphyr::budget::BudgetBreach) -> String {
+    let shown = format!("{breach:?}");
+    let within = shown.split_once("{ ").map_or(shown.as_str(), |(_, within)| within.trim_end_matches(" }"));
+    within.replace('_', " ")
 }
 
 /// What stands in a text is bounded by the text, which is read up to a limit: ten thousand objects are no mistake.
@@ -143,6 +151,14 @@ mod tests {
         assert_eq!(documents("---\n# nothing\n---\na: 1\n---\n").expect("valid"), [json!({"a": 1})]);
         let error = documents("a: 1\n---\nb: [\n---\nc: 1\n").expect_err("an open bracket");
         assert!(error.line >= 3, "{error}");
+    }
+
+    #[test]
+    fn thousands_of_documents_are_read_and_too_many_are_told() {
+        let many = |count| "---\na: 1\n".repeat(count);
+        assert_eq!(documents(&many(10_000)).map(|documents| documents.len()), Ok(10_000));
+        let error = documents(&many(50_001)).expect_err("too many");
+        assert_eq!(error.message, "this is more than is read: documents: 50001");
     }
 
     #[test]

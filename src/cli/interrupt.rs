@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first stops the run, which undoes what it made; the second leaves at once.
+//! SIGINT, SIGTERM and SIGHUP: the first stops the run, which undoes what it made; the second leaves at once.
 
 use std::io::Write;
 
@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Cancels `cancel` at the first signal; at the second leaves the process, saying how to clean up.
 pub(super) async fn watch(cancel: CancellationToken, sandbox: String) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let watched = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = watched else {
         tracing::warn!("signals cannot be watched; an interrupt will leave the sandbox as it is");
         return;
     };
@@ -16,6 +16,7 @@ pub(super) async fn watch(cancel: CancellationToken, sandbox: String) {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
         if first {
             cancel.cancel();

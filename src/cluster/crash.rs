@@ -2,8 +2,12 @@
 //! restart count tells within a second. Where k3d 5 puts a script of its own around k3s, the container stays up for
 //! ever when k3s has ended, and only the log tells.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use serde_json::Value;
+
+use super::plan::node_name;
 use crate::docker::{ContainerState, Docker, Inspected};
 use crate::failure::{Failure, Reason};
 use crate::process::{log_message, plain};
@@ -20,6 +24,11 @@ const KILLED: i64 = 137;
 /// What a node that somebody stopped ends with: by itself, by SIGTERM, or by SIGKILL when that took too long.
 const STOPPED: &[i64] = &[0, 143, KILLED];
 
+/// Ends only when the node of this cluster, which runs, has gone down, with the failure to report.
+pub async fn watch_node(docker: &Docker, cluster: &str) -> Failure {
+    watch(docker, &node_name(cluster)).await
+}
+
 /// Ends only when the node has gone down, with the failure to report. A node that is not there yet is waited for.
 pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
     let mut baseline = None;
@@ -33,8 +42,13 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                 let before =
                     *baseline.get_or_insert(if seen.state == ContainerState::Running { seen.restarts } else { 0 });
                 let down = matches!(seen.state, ContainerState::Exited | ContainerState::Restarting);
-                if down || seen.restarts > before {
+                if down {
                     return explain(docker, node, &seen).await;
+                }
+                if seen.restarts > before {
+                    let exit_code = last_exit(docker, node, since).await.unwrap_or(seen.exit_code);
+                    let ended = Inspected { state: ContainerState::Restarting, exit_code, ..seen };
+                    return explain(docker, node, &ended).await;
                 }
                 if look.is_multiple_of(LOG_LOOKS) {
                     let log = docker.logs_since(node, LOG, since).await.unwrap_or_default();
@@ -44,7 +58,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                 }
             }
             Ok(None) if baseline.is_some() => {
-                return Failure::new(Reason::NodeRemoved, "the node was removed while it started")
+                return Failure::new(Reason::NodeRemoved, "the node was removed while it was used")
                     .on(format!("container {node}"));
             }
             Ok(None) => {}
@@ -52,6 +66,14 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// What a node that runs again by now ended with; its description has forgotten it.
+async fn last_exit(docker: &Docker, node: &str, since: SystemTime) -> Option<i64> {
+    let of_the_node = |attributes: &HashMap<String, String>| attributes.get("name").is_some_and(|name| name == node);
+    let events = docker.events(since, of_the_node).await.ok()?;
+    let exit_code = |event: &Value| event.pointer("/Actor/Attributes/exitCode")?.as_str()?.parse().ok();
+    events.iter().rev().find_map(exit_code)
 }
 
 /// Why the node went down, from its log.

@@ -142,6 +142,8 @@ fn unreachable(error: &Error) -> Reason {
         Error::UnsupportedURISchemeError { .. } | Error::URLParseError { .. } | Error::InvalidURIError { .. } => {
             return Reason::Docker;
         }
+        // Something answers, and it is no Docker.
+        Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => return Reason::Docker,
         Error::RequestTimeoutError => Some(ErrorKind::TimedOut),
         error => io_kind(error),
     };

@@ -88,7 +88,7 @@ impl Mask {
     /// Text without secrets.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        let mut text = self.known.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK));
+        let mut text = self.without_known(text);
         for (shape, by) in SHAPES.iter() {
             text = shape.replace_all(&text, *by).into_owned();
         }
@@ -96,6 +96,10 @@ impl Mask {
             text = pair.replace_all(&text, masked_pair).into_owned();
         }
         text
+    }
+
+    fn without_known(&self, text: &str) -> String {
+        self.known.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
     }
 
     /// Data without secrets: values by their keys, a variable's by its name, a flag's by the flag before it, a Secret's
@@ -109,11 +113,11 @@ impl Mask {
                 let masked = map.into_iter().map(|(key, value)| {
                     let all = is_secret && ["data", "stringData"].contains(&key.as_str());
                     let value = match value {
-                        value if all => hide_all(value),
+                        value if all => self.hide_all(value),
                         value if NAME.is_match(&key) || names_a_secret && key == "value" => self.hide(value),
                         value => self.value(value),
                     };
-                    (key, value)
+                    (self.without_known(&key), value)
                 });
                 Value::Object(masked.collect())
             }
@@ -128,9 +132,12 @@ impl Mask {
                 Value::Array(masked.collect())
             }
             Value::String(text) => match text.split_once('=') {
-                Some((name, value)) if !value.is_empty() && NAME.is_match(name) => format!("{name}={MASK}").into(),
+                Some((name, value)) if !value.is_empty() && NAME.is_match(name) => {
+                    format!("{}={MASK}", self.without_known(name)).into()
+                }
                 _ => self.text(&text).into(),
             },
+            Value::Number(number) if self.known.contains(&number.to_string()) => MASK.into(),
             other => other,
         }
     }
@@ -143,12 +150,12 @@ impl Mask {
             other => self.value(other),
         }
     }
-}
 
-fn hide_all(value: Value) -> Value {
-    match value {
-        Value::Object(map) => map.into_iter().map(|(key, _)| (key, MASK)).collect(),
-        _ => MASK.into(),
+    fn hide_all(&self, value: Value) -> Value {
+        match value {
+            Value::Object(map) => map.into_iter().map(|(key, _)| (self.without_known(&key), MASK)).collect(),
+            _ => MASK.into(),
+        }
     }
 }
 

@@ -45,14 +45,23 @@ pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> R
     let work = async {
         let mut there = inventory(docker, node, run).await?;
         let mut loaded = Loaded { present: images.len() - missing(images, &there).len(), imported: 0, bytes: 0 };
-        let mut complaint = None;
+        let (mut complaint, mut tried) = (None, false);
         for _ in 0..TRIES {
             let wanted = missing(images, &there);
             if wanted.is_empty() {
                 break;
             }
             loaded.imported = wanted.len();
-            let (bytes, said) = import(docker, node, &wanted, run).await?;
+            let (bytes, said) = match import(docker, node, &wanted, run).await {
+                // A connection that broke once may hold the next time; a daemon that is gone refuses at once.
+                Err(broken) if broken.reason == Reason::DockerLost && !tried => {
+                    run.report.progress(Stage::Images, format!("{broken}; trying again"));
+                    tried = true;
+                    continue;
+                }
+                imported => imported?,
+            };
+            tried = true;
             loaded.bytes += bytes;
             complaint = said;
             there = inventory(docker, node, run).await?;

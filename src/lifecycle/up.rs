@@ -33,10 +33,9 @@ pub async fn up(plan: &Plan, host: &Host, options: Options, run: &Run) -> Result
         Ok(ground) => ground,
         Err(failure) => {
             // Where there is no sandbox yet, the lock and the folder for k3d's scratch are all that was made.
-            if !state.kubeconfig().exists() {
-                state.remove(&lock)?;
-            }
-            return Err(failure);
+            let fresh = !state.kubeconfig().exists();
+            let left = if fresh { state.remove(&lock).err() } else { None };
+            return Err(failure.evidence(left.map(|left| left.to_string())));
         }
     };
     let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
@@ -76,9 +75,24 @@ async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options, run:
     obtain_node(plan, ground, run).await?;
     let (standing, ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run))?;
     let Standing { cluster, client, before } = standing;
-    converge::workloads(&client, plan, before, cluster::wait_for_dns(&cluster, run), run).await?;
-    prove(&plan.spec, client, smoke::BUDGET, options.executions, run).await?;
+    let proven = async {
+        converge::workloads(&client, plan, before, cluster::wait_for_dns(&cluster, run), run).await?;
+        prove(&plan.spec, client.clone(), smoke::BUDGET, options.executions, run).await
+    };
+    while_node_runs(plan, ground, proven).await?;
     Ok(Outcome::Passed)
+}
+
+/// Awaits `work`, unless the node goes down: an API that is gone for good looks like one that is away for a moment.
+async fn while_node_runs<T>(
+    plan: &Plan,
+    ground: &Ground,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        failure = cluster::watch_node(&ground.docker, &plan.spec.name) => Err(failure),
+    }
 }
 
 /// Whether there is nothing to do but to prove it, which this does.
@@ -137,7 +151,7 @@ async fn stand(plan: &Plan, host: &Host, ground: &Ground, options: Options, run:
         let cluster = ensure(plan, &shape, host, ground, run).await?;
         drop(claim);
         let client = kubernetes::client(&cluster.kubeconfig)?;
-        let before = converge::foundation(&client, plan, run).await?;
+        let before = while_node_runs(plan, ground, converge::foundation(&client, plan, run)).await?;
         let outcome = cluster.outcome;
         Ok((Standing { cluster, client, before }, outcome, summary(plan, ground)))
     })

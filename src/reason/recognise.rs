@@ -49,6 +49,7 @@ pub const PATTERNS: &[Pattern] = &[
     pattern(DAEMON, &["non-overlapping ipv4 address pool"], Reason::SubnetsExhausted),
     pattern(DAEMON, &["all predefined address pools have been fully subnetted"], Reason::SubnetsExhausted),
     pattern(&[K3d], &["cannot connect to the docker daemon"], Reason::DockerLost),
+    pattern(&[K3d], &["error during connect"], Reason::DockerLost),
     pattern(&[Docker, K3d, Registry], &["toomanyrequests"], Reason::RegistryLimited),
     pattern(&[Registry], &["http 429"], Reason::RegistryLimited),
     pattern(&[Registry], &["x509:"], Reason::RegistryCertificate),

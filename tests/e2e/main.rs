@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `support/` | what the machine has, and one sandbox to drive, with a guard that leaves nothing behind |
 //! | `standin/` | k3d, a k3s node and a Flyte that only look like it |
-//! | `scenarios/` | the tests |
+//! | `scenarios/` | a sandbox's life, with the real thing where it is to be had |
+//! | `faults/` | what goes wrong, all on stand-ins: `scripts/faults` runs them alone |
 
 #![expect(
     clippy::print_stdout,
@@ -15,6 +16,7 @@
     reason = "what was real is told, and stand-ins talk as programs do"
 )]
 
+mod faults;
 mod scenarios;
 mod standin;
 mod support;
@@ -30,7 +32,8 @@ fn main() -> ExitCode {
     if let Some(code) = standin::play(&name) {
         return code;
     }
-    let trials = scenarios::all().into_iter().map(|(name, test)| {
+    let scenarios = scenarios::all().into_iter().map(|(name, test)| (name.to_owned(), Box::new(test) as Box<_>));
+    let trials = scenarios.chain(faults::all()).map(|(name, test): faults::Fault| {
         Trial::test(name, move || {
             test();
             Ok(())

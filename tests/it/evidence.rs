@@ -188,7 +188,7 @@ async fn all_there_is_to_know_is_in_one_folder_and_no_secret_is() {
     assert_eq!((&versions["k3d"], &versions["Docker"]), (&json!("v5.9.0"), &json!("20.10.24")));
     assert_eq!(versions["Kubernetes"], "v1.21.0+fake");
     let plan: Value = serde_json::from_str(&files["plan.json"]).expect("JSON");
-    assert_eq!(plan["spec"]["storage"]["secretKey"], "***");
+    assert_eq!(plan["spec"]["storage"].get("secretKey"), None, "a secret is not written at all");
     assert!(files["manifests.yaml"].contains("kind: Deployment") && files["run.ndjson"].starts_with("{\"at_ms\":"));
 }
 
@@ -297,7 +297,7 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
         world.stuck.insert("k3d-flyte".to_owned());
         std::fs::write(go, "").expect("a file");
     };
-    let (done, ()) = tokio::join!(lifecycle::up(&plan, &host, options, &run), interfere);
+    let (done, ()) = tokio::join!(Box::pin(lifecycle::up(&plan, &host, options, &run)), interfere);
     let failure = done.expect_err("k3d fails");
     assert_eq!((failure.reason, failure.exit_code()), (Reason::K3d, 12), "{failure}");
     assert_eq!(failure.causes, [format!("no room for {SECRET}")]);
@@ -309,17 +309,18 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
     assert!(files["k3d.log"].contains("no room for ***"), "{}", files["k3d.log"]);
     assert!(files.contains_key("docker/network-k3d-flyte.json"), "{:?}", files.keys());
 
-    let diagnosis = lifecycle::diagnose("flyte", Ok(&plan), &host, &run).await.expect("half of a sandbox");
+    let diagnosis = Box::pin(lifecycle::diagnose("flyte", Ok(&plan), &host, &run)).await.expect("half of a sandbox");
     assert!(diagnosis.fresh);
     assert!(read(&diagnosis.folder)["index.md"].starts_with("# the sandbox is half made: there is no node\n"));
     *fake.world() = World::default();
-    let earlier = lifecycle::diagnose("flyte", Ok(&plan), &host, &run).await.expect("evidence of before");
+    let earlier = Box::pin(lifecycle::diagnose("flyte", Ok(&plan), &host, &run)).await.expect("evidence of before");
     assert_eq!((&earlier.folder, earlier.fresh), (&diagnosis.folder, false));
-    let nobody = lifecycle::diagnose("nobody", Ok(&plan), &host, &run).await.expect_err("nothing at all");
+    let nobody = Box::pin(lifecycle::diagnose("nobody", Ok(&plan), &host, &run)).await.expect_err("nothing at all");
     assert_eq!(nobody.reason, Reason::NotFound);
 
     let alone = self::host(folder.path(), "tcp://127.0.0.1:1");
-    let unasked = lifecycle::diagnose("nobody", Ok(&plan), &alone, &run).await.expect("who knows what there is");
+    let unasked =
+        Box::pin(lifecycle::diagnose("nobody", Ok(&plan), &alone, &run)).await.expect("who knows what there is");
     let index = &read(&unasked.folder)["index.md"];
     assert!(unasked.fresh && index.starts_with("# Docker does not answer (tcp://127.0.0.1:1)"), "{index}");
 }

@@ -11,8 +11,9 @@ pub(in crate::cli) fn run(session: &Session, _: &Credentials) -> Result<(), Ende
     let name = session.name()?;
     let storage = session.block_on(async { Running::find(&name, &session.host()).await })?.inventory.spec.storage;
     let (access, secret) = (storage.access_key.as_str(), storage.secret_key.expose());
-    Ok(match session.output() {
+    match session.output() {
         Output::Json => session.print_json(&json!({"minio": {"accessKey": access, "secretKey": secret}}))?,
         Output::Human => session.print(&format!("minio access key  {access}\nminio secret key  {secret}"))?,
-    })
+    }
+    Ok(())
 }

@@ -4,6 +4,21 @@ use serde_json::json;
 use super::*;
 
 #[test]
+fn a_known_secret_is_no_key_no_name_and_no_number_either() {
+    let mask = Mask::new(["known-secret".to_owned(), "1234567890".to_owned()]);
+    for (given, masked) in [
+        (
+            json!({"value of known-secret": "x", "a": {"known-secret": [1]}}),
+            json!({"value of ***": "x", "a": {"***": [1]}}),
+        ),
+        (json!({"kind": "Secret", "data": {"known-secret": "x"}}), json!({"kind": "Secret", "data": {"***": "***"}})),
+        (json!(["known-secret token=x", 1234567890, 5]), json!(["*** token=***", "***", 5])),
+    ] {
+        assert_eq!(mask.value(given), masked);
+    }
+}
+
+#[test]
 fn what_looks_like_a_secret_is_masked_where_it_stands() {
     let base64 = "MIIEpAIBAAKCAQEA7bq0q1Yw2mQmQ0b4yQ1c5F0c6J2ZQ8mB0gQz1n4b8VwqXo2k";
     let pem = format!("-----BEGIN RSA PRIVATE KEY-----\n{base64}\n{base64}\nQ0E=\n-----END RSA PRIVATE KEY-----");

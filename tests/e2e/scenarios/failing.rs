@@ -7,9 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Scenario;
-use crate::standin::Failing;
+use crate::standin::{Failing, Faults};
 use crate::support::docker::docker;
-use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::Ran;
 use crate::support::sandbox::Sandbox;
 
@@ -20,12 +19,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("images_that_cannot_be_had_are_all_named_at_once", images_missing),
     ("a_sandbox_can_be_diagnosed_in_every_state", diagnosed),
 ];
-
-fn standin(name: &str, failing: Failing) -> Sandbox {
-    let sandbox = Sandbox::new(name, &Ground::find(Wish::StandIn, Major::Five));
-    sandbox.play(failing);
-    sandbox
-}
 
 /// Gives the sandbox a secret that can be looked for.
 fn with_a_secret(sandbox: &Sandbox) -> &'static str {
@@ -64,31 +57,32 @@ fn hinted(ran: Ran) -> Ran {
 }
 
 fn k3d_fails() {
-    let sandbox = standin("k3d-1", Failing::Port);
+    let sandbox =
+        Sandbox::failing("k3d-1", Failing::Says("Failed Cluster Start: the moon is in the wrong house".to_owned()));
     let failure = hinted(sandbox.up(&[]).exits(5)).failure();
     assert_eq!(failure["reason"], "k3d");
-    assert!(causes(&failure).iter().any(|cause| cause.contains("port is already allocated")), "{failure}");
+    assert!(causes(&failure).iter().any(|cause| cause.contains("the moon is in the wrong house")), "{failure}");
     sandbox.assert_gone();
     let shown = sandbox.run(&["up"]).exits(5);
-    let last = shown.err.rfind("port is already allocated").expect("the cause");
+    let last = shown.err.rfind("the moon is in the wrong house").expect("the cause");
     assert!(shown.err[last..].lines().count() <= 6, "the cause is not near the end:\n{}", shown.err);
     sandbox.assert_gone();
 }
 
 fn k3d_lies() {
-    let sandbox = standin("k3d-0", Failing::Nothing);
+    let sandbox = Sandbox::failing("k3d-0", Failing::Nothing);
     let failure = sandbox.up(&[]).exits(5).failure();
     assert_eq!(failure["what"], "k3d said that it made the cluster, and there is no node");
     sandbox.assert_gone();
 }
 
 fn node_crashes() {
-    let sandbox = standin("crash", Failing::Crash);
+    let cause = "starting kubernetes: preparing server: no room for a datastore";
+    let sandbox = Sandbox::faulty("crash", Faults { ends: Some((cause.to_owned(), 1)), ..Faults::default() });
     let secret = with_a_secret(&sandbox);
     let ran = hinted(sandbox.up(&[]).exits(5));
     let failure = ran.failure();
     assert_eq!(failure["reason"], "node-crash");
-    let cause = "starting kubernetes: preparing server: no room for a datastore";
     assert_eq!(causes(&failure).last(), Some(&cause), "{failure}");
     sandbox.assert_gone();
     let folder = Path::new(failure["folder"].as_str().expect("a folder"));
@@ -126,7 +120,7 @@ fn node_crashes() {
 }
 
 fn images_missing() {
-    let sandbox = standin("images", Failing::No);
+    let sandbox = Sandbox::failing("images", Failing::No);
     let (one, other) = ("registry.invalid/nope:1", "registry.invalid/neither:2");
     let (minio, postgres) = (format!("minio={one}"), format!("postgres={other}"));
     let ran = hinted(sandbox.up(&["--image", &minio, "--image", &postgres]).exits(6));
@@ -137,7 +131,7 @@ fn images_missing() {
 }
 
 fn diagnosed() {
-    let sandbox = standin("diagnose", Failing::No);
+    let sandbox = Sandbox::failing("diagnose", Failing::No);
     let secret = with_a_secret(&sandbox);
     let folder = |ran: Ran| {
         let told: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));

@@ -6,7 +6,8 @@ use super::Scenario;
 use crate::support::docker::{docker, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::images;
-use crate::support::sandbox::{Running, Sandbox};
+use crate::support::running::Running;
+use crate::support::sandbox::Sandbox;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_port_held_by_a_process_is_told_with_its_pid_and_a_way_out", held_by_a_process),

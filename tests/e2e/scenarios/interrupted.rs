@@ -6,7 +6,8 @@ use super::Scenario;
 use crate::standin::Failing;
 use crate::support::docker::belongings;
 use crate::support::ground::{Ground, Major, Wish};
-use crate::support::sandbox::{Sandbox, is_running, processes};
+use crate::support::running::processes;
+use crate::support::sandbox::{Sandbox, is_running};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     ("an_interrupted_up_is_undone_and_says_so", interrupted),
@@ -29,7 +30,7 @@ fn interrupted() {
 
 fn hanging() {
     let sandbox = Sandbox::new("hang", &Ground::find(Wish::StandIn, Major::Five));
-    sandbox.play(Failing::Hang);
+    sandbox.fail(Failing::Hang);
     let args = sandbox.up_args(&[]);
     let mut up = sandbox.start(&args);
     up.until("a network", || !belongings(&sandbox.name).is_empty());

@@ -7,7 +7,8 @@ use std::process::Stdio;
 use super::Scenario;
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::outcome;
-use crate::support::sandbox::{Running, Sandbox};
+use crate::support::running::Running;
+use crate::support::sandbox::Sandbox;
 
 /// What the Helm chart of Flyte v0.15.0 writes, where it lies beside this repository.
 const UPSTREAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/upstream/minimal-perms-jp.yaml");

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 /// Whether a review's `spec` is granted by any of these objects.
-pub(super) fn allowed(objects: &[Value], review: &Value) -> bool {
+pub(super) fn allowed(objects: &[&Value], review: &Value) -> bool {
     let asked = &review["resourceAttributes"];
     let user = review["user"].as_str().unwrap_or_default();
     let namespace = asked["namespace"].as_str().unwrap_or_default();
-    let grants = |binding: &&Value| match binding["kind"].as_str() {
+    let grants = |binding: &&&Value| match binding["kind"].as_str() {
         Some("RoleBinding") => !namespace.is_empty() && binding["metadata"]["namespace"] == namespace,
         Some("ClusterRoleBinding") => true,
         _ => false,
@@ -28,9 +28,9 @@ fn names(binding: &Value, user: &str) -> bool {
     })
 }
 
-fn role<'a>(objects: &'a [Value], binding: &Value) -> Option<&'a Value> {
+fn role<'a>(objects: &[&'a Value], binding: &Value) -> Option<&'a Value> {
     let reference = &binding["roleRef"];
-    objects.iter().find(|object| {
+    objects.iter().copied().find(|object| {
         object["kind"] == reference["kind"]
             && object["metadata"]["name"] == reference["name"]
             && (object["kind"] == "ClusterRole" || object["metadata"]["namespace"] == binding["metadata"]["namespace"])

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use flyte_sandbox::manifest::ImageRef;
 use serde_json::{Value, json};
+
+use super::faults::Faults;
 
 const STORE: &str = "/var/lib/rancher/k3s/agent/containerd/standin-images.json";
 
@@ -18,7 +21,13 @@ pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match (name, args.as_slice()) {
-        ("ctr", ["-n", "k8s.io", "images", "import", "-"]) => import(std::io::stdin().lock()),
+        ("ctr", ["-n", "k8s.io", "images", "import", "-"]) => {
+            if let Some(words) = Faults::now().import {
+                eprintln!("ctr: {words}");
+                return ExitCode::FAILURE;
+            }
+            import(std::io::stdin().lock());
+        }
         ("crictl", ["images", "-o", "json"]) => println!("{}", listed(&images())),
         _ => {
             eprintln!("{name}: this stand-in does not know {args:?}");
@@ -32,6 +41,11 @@ pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
 pub(super) fn images() -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(STORE).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// When the store was last written.
+pub(super) fn written() -> Option<SystemTime> {
+    std::fs::metadata(STORE).and_then(|store| store.modified()).ok()
 }
 
 fn import(archive: impl Read) {

@@ -8,6 +8,8 @@ use flyte_sandbox::manifest::ImageRef;
 use serde_json::{Value, json};
 
 use super::apiserver::ApiServer;
+use super::faults::{Faults, PodFault};
+use super::merge::lay_over;
 use super::{containerd, flyte};
 
 /// From a pod's birth to its readiness.
@@ -68,6 +70,7 @@ impl Controllers {
             object["kind"] == "Node" && object["spec"]["taints"].as_array().is_none_or(std::vec::Vec::is_empty)
         });
         let images = containerd::images();
+        let faults = Faults::now().pods;
         let mut alive = BTreeSet::new();
         for object in &objects {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -77,7 +80,7 @@ impl Controllers {
                     let Some(deployed) = Deployed::of(object) else { continue };
                     alive.extend([deployed.set(), deployed.pod()].map(|name| format!("{}/{name}", deployed.namespace)));
                     let missing = deployed.images().into_iter().find(|image| !images.contains_key(&image.canonical()));
-                    self.deploy(api, &deployed, open, missing);
+                    self.deploy(api, &deployed, open, missing, faults.get(deployed.name));
                 }
                 _ => {}
             }
@@ -96,13 +99,20 @@ impl Controllers {
         lead(api, &objects);
     }
 
-    fn deploy(&mut self, api: &ApiServer, deployed: &Deployed<'_>, open: bool, missing: Option<ImageRef>) {
+    fn deploy(
+        &mut self,
+        api: &ApiServer,
+        deployed: &Deployed<'_>,
+        open: bool,
+        missing: Option<ImageRef>,
+        fault: Option<&PodFault>,
+    ) {
         let key = format!("{}/{}", deployed.namespace, deployed.pod());
         if !open && !self.born.contains_key(&key) {
             return;
         }
         let lived = self.born.entry(key).or_insert_with(Instant::now).elapsed();
-        let ready = missing.is_none() && lived >= START;
+        let ready = missing.is_none() && lived >= START && fault.is_none();
         let (object, template) = (deployed.object, &deployed.object["spec"]["template"]);
         let owner = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
         let (set, pod) = (deployed.set(), deployed.pod());
@@ -121,20 +131,31 @@ impl Controllers {
             (Some(image), _) => {
                 json!({"waiting": {"reason": "ErrImagePull", "message": format!("{image} is not in the node")}})
             }
+            (None, false) if fault.is_some() => json!({}),
             (None, false) => json!({"waiting": {"reason": "ContainerCreating"}}),
             (None, true) => json!({"running": {}}),
         };
-        let names = template["spec"]["containers"].as_array().into_iter().flatten();
-        let statuses: Vec<_> = names
-            .map(|container| json!({"name": container["name"], "ready": ready, "restartCount": 0, "state": state, "image": container["image"], "imageID": ""}))
+        let containers = template["spec"]["containers"].as_array().into_iter().flatten();
+        let statuses: Vec<_> = containers
+            .map(|container| laid_over(json!({"name": container["name"], "ready": ready, "restartCount": 0, "state": state, "image": container["image"], "imageID": ""}),
+                fault.map(|fault| &fault.container)))
             .collect();
         let phase = if ready { "Running" } else { "Pending" };
         let condition =
             |kind: &str, status: bool| json!({"type": kind, "status": if status { "True" } else { "False" }});
         api.edit(&path, |pod| {
-            pod["status"] = json!({"phase": phase, "containerStatuses": statuses,
+            let status = json!({"phase": phase, "containerStatuses": statuses,
                 "conditions": [condition("PodScheduled", true), condition("Ready", ready)]});
+            pod["status"] = laid_over(status, fault.map(|fault| &fault.status));
+            let init = template["spec"]["initContainers"][0]["name"].clone();
+            if let Some(fault) = fault.filter(|fault| !fault.init.is_null() && !init.is_null()) {
+                let status = json!({"name": init, "ready": false, "restartCount": 0, "image": "", "imageID": ""});
+                pod["status"]["initContainerStatuses"] = json!([laid_over(status, Some(&fault.init))]);
+            }
         });
+        if let Some(fault) = fault {
+            tell(api, deployed, fault);
+        }
         let (name, count) = (deployed.path("apis/apps/v1", "deployments", deployed.name), u64::from(ready));
         let seen = object["metadata"]["generation"].clone();
         api.edit(&name, |deployment| {
@@ -143,6 +164,32 @@ impl Controllers {
                 "readyReplicas": count, "availableReplicas": count,
                 "conditions": [condition("Available", ready), condition("Progressing", true)]});
         });
+    }
+}
+
+fn laid_over(mut status: Value, fault: Option<&Value>) -> Value {
+    if let Some(fault) = fault.filter(|fault| !fault.is_null()) {
+        lay_over(&mut status, fault);
+    }
+    status
+}
+
+/// A faulty pod's log and event, once.
+fn tell(api: &ApiServer, deployed: &Deployed<'_>, fault: &PodFault) {
+    let (pod, spec) = (deployed.pod(), &deployed.object["spec"]["template"]["spec"]);
+    let first = if fault.init.is_null() { "containers" } else { "initContainers" };
+    if let Some(container) = spec[first][0]["name"].as_str().filter(|_| !fault.log.is_empty()) {
+        for previous in [true, false] {
+            api.log(&pod, container, previous, &fault.log);
+        }
+    }
+    let Some((reason, message)) = &fault.event else { return };
+    let name = format!("{pod}.1");
+    if api.get(&deployed.path("api/v1", "events", &name)).is_none() {
+        let uid = api.get(&deployed.path("api/v1", "pods", &pod)).map(|pod| pod["metadata"]["uid"].clone());
+        api.put(json!({"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": reason, "message": message,
+            "metadata": {"name": name, "namespace": deployed.namespace}, "lastTimestamp": "2021-06-01T00:00:00Z",
+            "involvedObject": {"kind": "Pod", "namespace": deployed.namespace, "name": pod, "uid": uid}}));
     }
 }
 
@@ -166,7 +213,7 @@ fn network(api: &ApiServer, objects: &[Value], node: &str) {
 
 /// Every propeller that runs takes its lock.
 fn lead(api: &ApiServer, objects: &[Value]) {
-    let Some(spec) = flyte::spec(objects) else { return };
+    let Some(spec) = flyte::spec(&objects.iter().collect::<Vec<_>>()) else { return };
     let system = spec.system_namespace();
     for namespace in spec.workflow_namespaces() {
         let runs = |object: &&Value| {

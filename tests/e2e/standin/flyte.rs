@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::apiserver::ApiServer;
 use super::execution::Executions;
+use super::faults::Faults;
 use super::projects::Projects;
 use super::responders::{Kept, Responders};
 
@@ -34,6 +35,14 @@ pub(super) enum Port {
 impl Port {
     pub(super) const ALL: [(u16, Self); 3] = [(30081, Self::Console), (30082, Self::Dashboard), (30084, Self::Minio)];
 
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Dashboard => "dashboard",
+            Self::Minio => "minio",
+        }
+    }
+
     const fn behind(self) -> &'static [&'static str] {
         match self {
             Self::Console => &["gateway", "flyteadmin", "flyteconsole"],
@@ -44,23 +53,30 @@ impl Port {
 }
 
 /// What a sandbox was brought up for, as its inventory says.
-pub(super) fn spec(objects: &[Value]) -> Option<Spec> {
+pub(super) fn spec(objects: &[&Value]) -> Option<Spec> {
     let inventory = objects
         .iter()
         .find(|object| object["kind"] == "Secret" && object["metadata"]["name"] == "sandbox-inventory")?;
-    let inventory: Secret = serde_json::from_value(inventory.clone()).ok()?;
+    let inventory: Secret = serde_json::from_value((*inventory).clone()).ok()?;
     serde_json::from_slice(&inventory.data?.get("spec")?.0).ok()
 }
 
 pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request: Request) -> Response {
-    let objects = api.objects();
-    let available = |name: &str| {
-        let found = objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == name);
-        found.is_some_and(|found| found["status"]["availableReplicas"].as_u64() > Some(0))
-    };
-    let Some(spec) = spec(&objects).filter(|_| port.behind().iter().all(|name| available(name))) else {
+    let served = api.read(|objects| {
+        let deployment = |name: &str| {
+            objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == name)
+        };
+        let available =
+            |name: &&str| deployment(name).is_some_and(|found| found["status"]["availableReplicas"].as_u64() > Some(0));
+        spec(objects).filter(|_| port.behind().iter().all(available))
+    });
+    let Some(spec) = served else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no endpoints").into_response();
     };
+    let asked = format!("{} {}", request.method(), request.uri());
+    if let Some(answer) = Faults::strike(port.name(), &asked).await {
+        return answer;
+    }
     let flyte = Responders { spec: &spec, objects: Arc::clone(&memory.kept) };
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap_or_else(|_| Bytes::new());
@@ -74,6 +90,7 @@ pub(super) async fn answer(api: &ApiServer, memory: &Memory, port: Port, request
     }
     let executed = {
         let mut executions = memory.executions.lock().expect("not poisoned");
+        executions.trouble = Faults::now().trouble();
         match port {
             Port::Console => executions.admin(&spec, &parts.method, parts.uri.path(), &body),
             Port::Dashboard => executions.log(parts.uri.path()),
@@ -111,7 +128,7 @@ pub(super) fn traces(api: &ApiServer, memory: &Memory, request: &Request) -> Opt
     if !path.contains("/flyteworkflows") && !query.contains("execution-id") {
         return None;
     }
-    let spec = spec(&api.objects())?;
+    let spec = api.read(spec)?;
     let mut executions = memory.executions.lock().expect("not poisoned");
     let (status, json) = executions.kubernetes(&spec, request.method(), path, query)?;
     Some((status, axum::Json(json)).into_response())

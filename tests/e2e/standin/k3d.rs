@@ -3,29 +3,55 @@
 //! A file beside it says which version it is and how it fails.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::{self, Faults};
 use super::log;
 
 /// The file beside the program.
 const PART: &str = "k3d.json";
+/// Noise comes in pieces of this size.
+const PIECE: usize = 1 << 16;
 
 /// How it fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Failing {
     /// It does not.
     No,
-    /// It makes the network, then says that a port is taken, and exits with 1.
-    Port,
+    /// `k3d version` says this and nothing else.
+    Version(String),
+    /// `k3d version` does not end.
+    VersionHangs,
+    /// It makes the network, says this, and exits with 1.
+    Says(String),
     /// It exits with 0 and has made nothing.
     Nothing,
     /// It makes the network and never ends.
     Hang,
-    /// The node that it makes ends as soon as it starts.
-    Crash,
+    /// It writes so many MiB of this, says that the disk is full, and exits with 1.
+    Noise(Noise, usize),
+    /// It binds the first published port itself before it makes the node.
+    TakesPort,
+    /// It makes the cluster, says this, and exits with 1 leaving all of it and another volume.
+    After(String),
+    /// It makes the network and the volume, says that all is rolled back, and leaves both.
+    RollsBackHalf,
+}
+
+/// What is written without end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Noise {
+    /// Log lines.
+    Lines,
+    /// One line.
+    Line,
+    /// Bytes that are no text.
+    Bytes,
 }
 
 /// What it plays.
@@ -33,6 +59,14 @@ pub(crate) enum Failing {
 pub(crate) struct Part {
     pub(crate) version: String,
     pub(crate) failing: Failing,
+    /// What the node that it makes does wrong.
+    pub(crate) node: Faults,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { version: "v5.9.0".to_owned(), failing: Failing::No, node: Faults::default() }
+    }
 }
 
 impl Part {
@@ -55,15 +89,20 @@ impl Part {
 pub(super) fn main(args: &[String]) -> ExitCode {
     let part = Part::read();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let made = match args.as_slice() {
-        ["version"] => {
+    let made = match (args.as_slice(), &part.failing) {
+        (["version"], Failing::Version(text)) => {
+            println!("{text}");
+            Ok(())
+        }
+        (["version"], Failing::VersionHangs) => hang(),
+        (["version"], _) => {
             println!("k3d version {}\nk3s version v1.21.2-k3s1 (default)", part.version);
             Ok(())
         }
-        ["cluster", "create", name, flags @ ..] => {
+        (["cluster", "create", name, flags @ ..], _) => {
             Asked::parse(&part, flags).and_then(|asked| create(&part, name, &asked))
         }
-        other => Err(format!("unknown command {other:?} for \\\"k3d\\\"")),
+        (other, _) => Err(format!("unknown command {other:?} for \\\"k3d\\\"")),
     };
     match made {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +111,27 @@ pub(super) fn main(args: &[String]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn make_noise(noise: Noise, mebibytes: usize) {
+    let piece = match noise {
+        Noise::Lines => {
+            "time=\"2021-06-01T00:00:00Z\" level=info msg=\"still at it\"\n".repeat(PIECE / 58).into_bytes()
+        }
+        Noise::Line => vec![b'x'; PIECE],
+        Noise::Bytes => (0..=u8::MAX).cycle().take(PIECE).collect(),
+    };
+    let mut stderr = std::io::stderr().lock();
+    for _ in 0..mebibytes * (1 << 20) / piece.len() {
+        let _ = stderr.write_all(&piece);
+    }
+    let _ = stderr.write_all(b"\n");
 }
 
 #[derive(Debug, Default)]
@@ -129,28 +189,33 @@ fn create(part: &Part, name: &str, asked: &Asked) -> Result<(), String> {
     let cluster = format!("k3d.cluster={name}");
     log("info", &format!("Creating network '{network}'"));
     docker(&["network", "create", "--label", "app=k3d", &network])?;
-    match part.failing {
-        Failing::Port => {
-            log("error", "Failed Cluster Start: Bind for 127.0.0.1:30082 failed: port is already allocated");
-            return Err("Cluster creation FAILED, all changes have been rolled back!".to_owned());
+    const ROLLED_BACK: &str = "Cluster creation FAILED, all changes have been rolled back!";
+    match &part.failing {
+        Failing::Says(words) => {
+            log("error", words);
+            return Err(ROLLED_BACK.to_owned());
         }
-        Failing::Hang => loop {
-            std::thread::park();
-        },
+        Failing::Noise(noise, mebibytes) => {
+            make_noise(*noise, *mebibytes);
+            return Err("write /tmp/x: no space left on device".to_owned());
+        }
+        Failing::Hang => hang(),
         _ => {}
     }
     let images = format!("k3d-{name}-images");
     if !asked.has("--no-image-volume") {
         docker(&["volume", "create", "--label", "app=k3d", "--label", &cluster, &images])?;
     }
+    if part.failing == Failing::RollsBackHalf {
+        log("error", "Failed Cluster Start: error during connect: EOF");
+        return Err(ROLLED_BACK.to_owned());
+    }
     let mut run: Vec<String> =
         ["run", "-d", "--name", &node, "--hostname", &node, "--network", &network].map(str::to_owned).into();
     let mut option = |flag: &str, value: String| run.extend([flag.to_owned(), value]);
     option("--restart", "unless-stopped".to_owned());
     option("-e", format!("STANDIN_NODE={node}"));
-    if part.failing == Failing::Crash {
-        option("-e", "STANDIN_CRASH=1".to_owned());
-    }
+    option("-e", format!("{}={}", faults::VARIABLE, serde_json::to_string(&part.node).expect("JSON")));
     for label in ["app=k3d", &cluster, "k3d.role=server", &format!("k3d.version={}", part.version)] {
         option("--label", label.to_owned());
     }
@@ -173,10 +238,18 @@ fn create(part: &Part, name: &str, asked: &Asked) -> Result<(), String> {
     run.push("server".to_owned());
     run.extend(asked.all("--k3s-arg").chain(asked.all("--k3s-server-arg")).cloned());
     log("info", &format!("Creating node '{node}'"));
+    let first_port = asked.all("--port").next().and_then(|port| port.rsplit_once(':')?.0.parse().ok());
+    let first_port: Option<std::net::SocketAddr> = first_port.filter(|_| part.failing == Failing::TakesPort);
+    let _taken = first_port.map(|port| TcpListener::bind(port).expect("a free port"));
     let run: Vec<&str> = run.iter().map(String::as_str).collect();
     if let Err(why) = docker(&run) {
         log("error", &format!("Failed Cluster Start: {}", why.replace('"', "'")));
         return Err("Failed to create cluster".to_owned());
+    }
+    if let Failing::After(words) = &part.failing {
+        docker(&["volume", "create", "--label", "app=k3d", "--label", &cluster, &format!("k3d-{name}-more")])?;
+        log("error", words);
+        return Err(ROLLED_BACK.to_owned());
     }
     log("info", &format!("Cluster '{name}' created successfully!"));
     Ok(())

@@ -6,6 +6,7 @@
 //! | `k3d.rs` | `k3d version` and `k3d cluster create`, in both dialects, through the Docker CLI |
 //! | `node.rs` | the node's container: the Kubernetes API and Flyte's three ports |
 //! | `controllers.rs` | what becomes of what was applied |
+//! | `faults.rs` | what the node does wrong, when it is told to |
 //! | `access.rs` | access reviews, answered from the Roles that were applied |
 //! | `flyte.rs` | what Flyte answers on the node's ports, once what answers is up |
 //! | `containerd.rs` | `ctr images import` and `crictl images`, with a file for a store |
@@ -17,9 +18,10 @@ mod access;
 mod apiserver;
 mod containerd;
 mod controllers;
-#[expect(dead_code, reason = "the integration tests let executions go wrong")]
+#[expect(dead_code, reason = "the integration tests let executions go wrong in more ways")]
 #[path = "../../it/support/execution.rs"]
 mod execution;
+mod faults;
 mod flyte;
 mod k3d;
 #[path = "../../it/support/merge.rs"]
@@ -33,7 +35,8 @@ mod responders;
 
 use std::process::ExitCode;
 
-pub(crate) use k3d::{Failing, Part};
+pub(crate) use faults::{Answer, Faults, PodFault, Workflow};
+pub(crate) use k3d::{Failing, Noise, Part};
 
 /// The program of the node's container.
 pub(crate) const NODE: &str = "standin-node";

@@ -1,7 +1,7 @@
 //! The node's container: the Kubernetes API and Flyte's three ports.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
@@ -14,21 +14,26 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::apiserver::ApiServer;
 use super::controllers::Controllers;
+use super::faults::Faults;
 use super::flyte::{self, Memory, Port};
-use super::{access, log};
+use super::{access, containerd, log};
 
 /// What the API knows, so that a node that is started again knows it too.
 const DATABASE: &str = "/var/lib/rancher/k3s/server/standin-db.json";
 const KUBECONFIG: &str = "/output/kubeconfig.yaml";
 const TICK: Duration = Duration::from_millis(50);
+/// Longer than any pod takes to start.
+const SETTLED: Duration = Duration::from_secs(1);
 /// From the start to an API.
 const START: Duration = Duration::from_millis(400);
 
 pub(super) fn main(args: &[String]) -> ExitCode {
     log("info", "Starting k3s v1.21.2+k3s1 (stand-in)");
-    if std::env::var_os("STANDIN_CRASH").is_some() {
-        log("fatal", "starting kubernetes: preparing server: no room for a datastore");
-        return ExitCode::FAILURE;
+    if let Some((words, code)) = Faults::now().ends {
+        if !words.is_empty() {
+            log("fatal", &words);
+        }
+        return ExitCode::from(code);
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(serve(args));
@@ -69,13 +74,17 @@ async fn serve(args: &[String]) {
 
     let mut stop = signal(SignalKind::terminate()).expect("signals");
     let mut controllers = Controllers::default();
-    let mut saved = Vec::new();
+    let mut changed = Instant::now();
+    let mut seen = None;
     loop {
-        controllers.round(&api, &node);
-        let objects = api.objects();
-        if objects != saved {
-            std::fs::write(DATABASE, json!(objects).to_string()).expect("a database");
-            saved = objects;
+        let now = Some((api.version(), containerd::written(), Faults::written()));
+        if now != seen {
+            (seen, changed) = (now, Instant::now());
+        }
+        // What is begun goes on by itself for a while.
+        if changed.elapsed() < SETTLED {
+            controllers.round(&api, &node);
+            std::fs::write(DATABASE, json!(api.objects()).to_string()).expect("a database");
         }
         tokio::select! {
             _ = stop.recv() => return,
@@ -120,6 +129,10 @@ fn register(api: &ApiServer, node: &str, args: &[String]) {
 
 /// The API server, with what it answers by way of others: reviews and proxies.
 async fn kubernetes(api: &ApiServer, memory: &Memory, request: Request) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri());
+    if let Some(answer) = Faults::strike("api", &asked).await {
+        return answer;
+    }
     if let Some(answer) = flyte::traces(api, memory, &request) {
         return answer;
     }
@@ -129,14 +142,14 @@ async fn kubernetes(api: &ApiServer, memory: &Memory, request: Request) -> Respo
         let Ok(mut review) = serde_json::from_slice::<Value>(&body) else {
             return StatusCode::BAD_REQUEST.into_response();
         };
-        review["status"] = json!({"allowed": access::allowed(&api.objects(), &review["spec"])});
+        review["status"] = json!({"allowed": api.read(|objects| access::allowed(objects, &review["spec"]))});
         return (StatusCode::CREATED, axum::Json(review)).into_response();
     }
     match path.split_once("/proxy/") {
         Some((target, within)) if target.ends_with("/services/flyteadmin:http") => {
             let (parts, body) = request.into_parts();
             let body = to_bytes(body, 1 << 20).await.unwrap_or_else(|_| Bytes::new());
-            let spec = flyte::spec(&api.objects());
+            let spec = api.read(flyte::spec);
             let within = format!("/{within}");
             let answer =
                 spec.and_then(|spec| flyte::projects(memory, &spec, &parts.method, &within, parts.uri.query(), &body));

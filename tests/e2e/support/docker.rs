@@ -23,66 +23,83 @@ pub(crate) fn docker(args: &[&str]) -> String {
     try_docker(args).unwrap_or_else(|why| panic!("docker {}: {why}", args.join(" ")))
 }
 
-fn lines(args: &[&str]) -> Vec<String> {
-    docker(args).lines().map(str::to_owned).collect()
+/// A container, network or volume.
+struct Thing {
+    kind: &'static str,
+    name: String,
+    /// What makes it the same thing.
+    identity: String,
+    /// `key=value`, separated by commas.
+    labels: String,
+}
+
+impl Thing {
+    fn has(&self, label: &str) -> bool {
+        self.labels.split(',').any(|own| own == label)
+    }
+
+    /// Whether it is a cluster's, by its labels or its name.
+    fn is_of(&self, cluster: &str) -> bool {
+        let labelled =
+            || self.has(&format!("k3d.cluster={cluster}")) || self.has(&format!("sandbox.flyte/owner={cluster}"));
+        if self.kind == "network" { self.name == format!("k3d-{cluster}") } else { labelled() }
+    }
+
+    fn is_store(&self) -> bool {
+        self.labels.split(',').any(|own| own.starts_with("sandbox.flyte/store"))
+    }
+
+    fn key(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+}
+
+/// Everything on the daemon.
+fn things() -> Vec<Thing> {
+    let listed: [(&str, &[&str]); 3] = [
+        ("container", &["ps", "-a", "--no-trunc", "--format", "{{.Names}}\t{{.ID}} {{.State}}\t{{.Labels}}"]),
+        ("network", &["network", "ls", "--no-trunc", "--format", "{{.Name}}\t{{.ID}}\t{{.Labels}}"]),
+        ("volume", &["volume", "ls", "--format", "{{.Name}}\t-\t{{.Labels}}"]),
+    ];
+    let mut things = Vec::new();
+    for (kind, args) in listed {
+        for line in docker(args).lines() {
+            let mut parts = line.split('\t').map(str::to_owned);
+            let mut part = || parts.next().unwrap_or_default();
+            things.push(Thing { kind, name: part(), identity: part(), labels: part() });
+        }
+    }
+    things
 }
 
 /// Names of containers, networks and volumes that belong to a cluster, by its labels and names.
 pub(crate) fn belongings(cluster: &str) -> Vec<String> {
-    let label = format!("label=k3d.cluster={cluster}");
-    let owner = format!("label=sandbox.flyte/owner={cluster}");
-    let network = format!("k3d-{cluster}");
-    let mut found = Vec::new();
-    for filter in [&label, &owner] {
-        found.extend(lines(&["ps", "-a", "--filter", filter, "--format", "container {{.Names}}"]));
-        found.extend(lines(&["volume", "ls", "--filter", filter, "--format", "volume {{.Name}}"]));
-    }
-    let networks = lines(&["network", "ls", "--format", "{{.Name}}"]);
-    found.extend(networks.into_iter().filter(|name| *name == network).map(|name| format!("network {name}")));
+    let mut found: Vec<_> = things().iter().filter(|thing| thing.is_of(cluster)).map(Thing::key).collect();
     found.sort();
-    found.dedup();
     found
 }
 
-/// Removes all that [`belongings`] finds.
-pub(crate) fn remove_belongings(cluster: &str) {
-    for found in belongings(cluster) {
-        let removed = match found.split_once(' ') {
-            Some(("container", name)) => try_docker(&["rm", "-f", "-v", name]),
-            Some((kind, name)) => try_docker(&[kind, "rm", name]),
-            None => continue,
+/// Removes all that [`belongings`] finds of these clusters.
+pub(crate) fn remove_belongings(clusters: &[&str]) {
+    for thing in things().iter().filter(|thing| clusters.iter().any(|cluster| thing.is_of(cluster))) {
+        let removed = match thing.kind {
+            "container" => try_docker(&["rm", "-f", "-v", &thing.name]),
+            kind => try_docker(&[kind, "rm", &thing.name]),
         };
         if let Err(why) = removed {
-            eprintln!("{found} cannot be removed: {why}");
+            eprintln!("{} cannot be removed: {why}", thing.key());
         }
     }
 }
 
 /// The stores of images.
 pub(crate) fn stores() -> Vec<String> {
-    lines(&["volume", "ls", "--filter", "label=sandbox.flyte/store", "--format", "{{.Name}}"])
+    things().into_iter().filter(Thing::is_store).map(|thing| thing.name).collect()
 }
 
-/// Everything on the daemon that is not of this cluster, with what makes it the same thing. What is being removed, and
-/// stores of images, which come and go by rules of their own, do not count.
+/// Everything on the daemon that is not of this cluster, with what makes it the same thing. Stores of images, which come
+/// and go by rules of their own, do not count.
 pub(crate) fn others(cluster: &str) -> BTreeMap<String, String> {
-    let mine = belongings(cluster);
-    let stores = stores();
-    let format = ["{{.Names}} {{.ID}} {{.State}}", "{{.Name}} {{.ID}}", "{{.Name}} -"];
-    let listed = [
-        ("container", lines(&["ps", "-a", "--no-trunc", "--format", format[0]])),
-        ("network", lines(&["network", "ls", "--no-trunc", "--format", format[1]])),
-        ("volume", lines(&["volume", "ls", "--format", format[2]])),
-    ];
-    let mut found = BTreeMap::new();
-    for (kind, lines) in listed {
-        for line in lines {
-            let Some((name, what)) = line.split_once(' ') else { continue };
-            let key = format!("{kind} {name}");
-            if !mine.contains(&key) && !stores.iter().any(|store| store == name) {
-                found.insert(key, what.to_owned());
-            }
-        }
-    }
-    found
+    let others = things().into_iter().filter(|thing| !thing.is_of(cluster) && !thing.is_store());
+    others.map(|thing| (thing.key(), thing.identity)).collect()
 }

@@ -1,28 +1,47 @@
 //! Images for stand-ins, made from this program by `docker import`; nothing is pulled. Their names are their own, so
-//! that they are never taken for the real ones.
+//! that they are never taken for the real ones, and those of another build of this program are others.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use flyte_sandbox::spec::COMPONENTS;
 
 use super::docker::{docker, try_docker};
 use crate::standin::{NODE, TOOLS};
 
-const TAG: &str = "e2e";
+/// Set by nextest, which runs every test in a process of its own, several at a time.
+const MANY_PROCESSES: &str = "NEXTEST";
 
 /// The stand-in's image for a component; that of `k3s` is the node's.
 pub(crate) fn name(component: &str) -> String {
-    format!("sandbox-standin/{component}:{TAG}")
+    format!("sandbox-standin/{component}:{}", build())
+}
+
+/// Which build of this program it is.
+fn build() -> &'static str {
+    static BUILD: OnceLock<String> = OnceLock::new();
+    BUILD.get_or_init(|| {
+        let program = std::env::current_exe().and_then(std::fs::metadata).expect("this program");
+        let written = program.modified().expect("a time").duration_since(SystemTime::UNIX_EPOCH).expect("a time");
+        format!("e2e-{:x}-{:x}", written.as_millis(), program.len())
+    })
 }
 
 static MADE: OnceLock<()> = OnceLock::new();
 
-/// Makes them all, once in this process.
+/// Makes them all, unless a process of this build has.
 pub(crate) fn make() {
     MADE.get_or_init(|| {
+        let lock = std::env::temp_dir().join(format!("sandbox-standin-{}.lock", build()));
+        let lock = File::options().create(true).append(true).open(lock).expect("a lock");
+        lock.lock().expect("a lock");
+        let there = docker(&["image", "ls", "--quiet", "--filter", &format!("reference={}", name("*"))]);
+        if there.lines().count() >= COMPONENTS.len() {
+            return;
+        }
         let folder = tempfile::tempdir().expect("a folder");
         let layer = folder.path().join("layer.tar");
         node_layer(&layer, folder.path());
@@ -37,10 +56,12 @@ pub(crate) fn make() {
     });
 }
 
-/// Removes them all, if this process made them.
+/// Removes them all, if this process is the only one that uses them; where it is not, `scripts/test` does in the end.
 pub(crate) fn remove() {
-    for component in COMPONENTS.iter().filter(|_| MADE.get().is_some()) {
-        let _ = try_docker(&["image", "rm", "-f", &name(component)]);
+    if MADE.get().is_some() && std::env::var_os(MANY_PROCESSES).is_none() {
+        for component in COMPONENTS {
+            let _ = try_docker(&["image", "rm", "-f", &name(component)]);
+        }
     }
 }
 

@@ -6,14 +6,20 @@
 //! | `cluster.rs` | the Kubernetes API of a sandbox, for those who meddle with it |
 //! | `docker.rs` | the Docker CLI, and what is there |
 //! | `images.rs` | images for stand-ins, made from this program |
+//! | `desk.rs` | a folder to run the binary in, without Docker |
 //! | `sandbox.rs` | one sandbox to drive, and the guard that leaves nothing of it |
+//! | `daemon.rs` | a Docker daemon that goes wrong: between the binary and the real one |
+//! | `running.rs` | a run of the binary under way |
 //! | `ran.rs` | what a run of the binary ended with |
 //! | `schema.rs` | whether events are as the schema says |
 
 pub(crate) mod cluster;
+pub(crate) mod daemon;
+pub(crate) mod desk;
 pub(crate) mod docker;
 pub(crate) mod ground;
 pub(crate) mod images;
 pub(crate) mod ran;
+pub(crate) mod running;
 pub(crate) mod sandbox;
 mod schema;

@@ -118,6 +118,19 @@ impl ApiServer {
         self.lock().objects.values().cloned().collect()
     }
 
+    /// Looks at every object, where they are.
+    #[allow(dead_code, reason = "only a node that plays looks at all of them")]
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&[&Value]) -> T) -> T {
+        let store = self.lock();
+        look(&store.objects.values().collect::<Vec<_>>())
+    }
+
+    /// Rises with every change.
+    #[allow(dead_code, reason = "only a node that plays looks for changes")]
+    pub(crate) fn version(&self) -> u64 {
+        self.lock().version
+    }
+
     /// Changes the object at a path, if it is there, as a controller would.
     pub(crate) fn edit(&self, path: &str, change: impl FnOnce(&mut Value)) {
         let path = Path::parse(path).expect("an API path");
@@ -402,7 +415,7 @@ fn bug_before_1_22(body: &Value) -> Option<String> {
     number.then(|| "failed to create typed patch object: expected string, got &value.valueUnstructured".into())
 }
 
-fn refusal(code: u16, message: &str) -> Response {
+pub(crate) fn refusal(code: u16, message: &str) -> Response {
     let reasons = [(400, "BadRequest"), (403, "Forbidden"), (404, "NotFound"), (409, "Conflict"), (422, "Invalid")];
     let reason = reasons.iter().find(|(known, _)| *known == code).map_or("InternalError", |(_, reason)| reason);
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message, "reason": reason});

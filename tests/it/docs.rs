@@ -87,7 +87,7 @@ fn every_reason_is_documented() {
 /// The commands of `sandbox` that a file tells others to run, from the name on.
 fn told(path: &str) -> Vec<String> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("there");
-    let lines = text.lines().flat_map(|line| line.split(['`', ';'])).map(str::trim);
+    let lines = text.lines().flat_map(|line| line.split(['`', ';', '|', '&'])).map(str::trim);
     let commands = lines.filter_map(|line| {
         line.split_once("sandbox ").filter(|(before, _)| before.is_empty() || before.ends_with([' ', '/']))
     });

@@ -2,17 +2,23 @@
 //! to it. k3d is not asked: it calls a removal a success when it was none.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::future::join_all;
 
 use super::plan::{network_name, node_name};
 use crate::docker::{ContainerState, Docker};
 use crate::failure::{Failure, Reason};
+use crate::run::Deadline;
 
 /// The label on everything a sandbox makes; its value is the sandbox's name.
 pub const OWNER_LABEL: &str = "sandbox.flyte/owner";
 
 pub(super) const CLUSTER_LABEL: &str = "k3d.cluster";
+
+/// How long a container that is being removed may take: the kernel may have gigabytes of a killed node to give back.
+const GOING: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a cluster's node is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +141,7 @@ pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> 
         return Ok(found);
     }
     let mut failures: Vec<Failure> = Vec::new();
-    let containers = join_all(found.containers.iter().map(|name| docker.remove_container(name))).await;
+    let containers = join_all(found.containers.iter().map(|name| remove_container(docker, name))).await;
     failures.extend(containers.into_iter().filter_map(Result::err));
     let (networks, volumes) = tokio::join!(
         join_all(found.networks.iter().map(|name| docker.remove_network(name))),
@@ -151,6 +157,17 @@ pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> 
     failure.leftovers = left.names();
     let failure = failures.iter().fold(failure, |failure, why| failure.because(why));
     Err(failure.hint("run `sandbox down` again; `docker inspect` on what is left shows what holds it"))
+}
+
+/// Removes a container, and waits until it is gone: one that an earlier run has begun to remove, and was stopped at, is
+/// still on its network and uses its volumes.
+async fn remove_container(docker: &Docker, name: &str) -> Result<(), Failure> {
+    docker.remove_container(name).await?;
+    let patience = Deadline::after(GOING);
+    while docker.container(name).await?.is_some() && !patience.remaining().is_zero() {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 async fn is_foreign(docker: &Docker, cluster: &str) -> Result<bool, Failure> {

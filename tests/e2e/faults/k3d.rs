@@ -130,5 +130,5 @@ fn fails_late() {
 
 fn rolls_back_half() {
     let sandbox = Sandbox::failing("k-half", Failing::RollsBackHalf);
-    up_fails(&sandbox, &fails(Reason::K3d, "error during connect: EOF"));
+    up_fails(&sandbox, &fails(Reason::K3d, "server-0 did not come up"));
 }

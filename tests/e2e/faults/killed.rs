@@ -19,10 +19,12 @@ const SIGNALS: [(&str, Signal); 3] = [("int", Signal::INT), ("term", Signal::TER
 pub(super) fn all() -> Vec<Fault> {
     let mut all = Vec::new();
     for (word, signal) in SIGNALS {
-        for stage in WELL {
+        // The one polite signal is heard where the other is.
+        let stages = if signal == Signal::TERM { &["cluster", "rollout"] } else { WELL };
+        for stage in stages {
             all.push(fault(format!("in_{stage}_by_sig{word}"), move || stopped(stage, word, signal, Failing::No)));
         }
-        for stage in ILL {
+        for stage in ILL.iter().filter(|_| signal != Signal::TERM) {
             let failing = Failing::After("no such luck".to_owned());
             all.push(fault(format!("in_{stage}_of_a_failed_up_by_sig{word}"), move || {
                 stopped(stage, word, signal, failing)

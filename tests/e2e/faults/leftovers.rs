@@ -82,7 +82,8 @@ fn broken() {
     let name = sandbox.node();
     let faults = r#"STANDIN_FAULTS={"ends":["no room for a datastore",1]}"#;
     let args = ["run", "--detach", "--restart", "always", "--name", &name, "--label", &cluster, "--label", &owner];
-    docker(&[&args[..], &["--label", "k3d.role=server", "--env", faults, &images::name("k3s")]].concat());
+    let network = ["--network", &format!("k3d-{}", sandbox.name), "--label", "k3d.role=server"];
+    docker(&[&args[..], &network, &["--env", faults, &images::name("k3s")]].concat());
     // Between two of its lives it looks like one that runs; its next end tells.
     let ran = sandbox.up(&[]);
     assert!([Some(3), Some(5)].contains(&ran.status.code()), "{ran:?}");

@@ -75,7 +75,10 @@ fn datagrams() {
 fn beside(sandbox: &Sandbox, labels: &[&str], work: impl FnOnce(&str)) {
     let (name, publish) = (format!("{}-holder", sandbox.name), format!("127.0.0.1:{}:30084", sandbox.ports[2]));
     let _ = try_docker(&["rm", "--force", &name]);
-    let (image, args) = (images::name("k3s"), ["run", "--detach", "--name", &name, "--publish", &publish]);
+    // The network of somebody beside it.
+    let network = format!("k3d-{}-other", sandbox.name);
+    let args = ["run", "--detach", "--name", &name, "--publish", &publish, "--network", &network];
+    let image = images::name("k3s");
     let labels = labels.iter().flat_map(|label| ["--label", label]);
     let args: Vec<&str> = args.into_iter().chain(labels).chain(["--env", "STANDIN_NODE=holder", &image]).collect();
     docker(&args);

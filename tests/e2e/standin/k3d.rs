@@ -207,7 +207,7 @@ fn create(part: &Part, name: &str, asked: &Asked) -> Result<(), String> {
         docker(&["volume", "create", "--label", "app=k3d", "--label", &cluster, &images])?;
     }
     if part.failing == Failing::RollsBackHalf {
-        log("error", "Failed Cluster Start: error during connect: EOF");
+        log("error", "Failed Cluster Start: server-0 did not come up");
         return Err(ROLLED_BACK.to_owned());
     }
     let mut run: Vec<String> =

@@ -297,7 +297,15 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
         world.stuck.insert("k3d-flyte".to_owned());
         std::fs::write(go, "").expect("a file");
     };
-    let (done, ()) = tokio::join!(Box::pin(lifecycle::up(&plan, &host, options, &run)), interfere);
+    let up = Box::pin(lifecycle::up(&plan, &host, options, &run));
+    let early = async {
+        interfere.await;
+        std::future::pending::<()>().await;
+    };
+    let done = tokio::select! {
+        done = up => done,
+        () = early => unreachable!("it does not end"),
+    };
     let failure = done.expect_err("k3d fails");
     assert_eq!((failure.reason, failure.exit_code()), (Reason::K3d, 12), "{failure}");
     assert_eq!(failure.causes, [format!("no room for {SECRET}")]);

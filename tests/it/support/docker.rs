@@ -378,8 +378,9 @@ async fn load(State(world): State<Shared>, archive: axum::body::Bytes) -> Respon
 async fn image(State(world): State<Shared>, Path(rest): Path<String>) -> Response {
     let world = lock(&world);
     let name = rest.strip_suffix("/json").map(familiar);
-    match name.and_then(|name| world.images.get(name)) {
-        Some(id) => Json(json!({ "Id": id, "Size": 1000 })).into_response(),
+    let known = world.images.iter().find(|(known, _)| Some(familiar(known)) == name);
+    match known {
+        Some((_, id)) => Json(json!({ "Id": id, "Size": 1000 })).into_response(),
         None => missing(),
     }
 }

@@ -88,9 +88,8 @@ fn every_reason_is_documented() {
 fn told(path: &str) -> Vec<String> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("there");
     let lines = text.lines().flat_map(|line| line.split(['`', ';', '|', '&'])).map(str::trim);
-    let commands = lines.filter_map(|line| {
-        line.split_once("sandbox ").filter(|(before, _)| before.is_empty() || before.ends_with([' ', '/']))
-    });
+    let is_called = |before: &str| before.is_empty() || before.ends_with(' ');
+    let commands = lines.filter_map(|line| line.split_once("sandbox ").filter(|(before, _)| is_called(before)));
     commands.map(|(_, command)| command.to_owned()).collect()
 }
 
@@ -107,7 +106,7 @@ fn what_ci_is_told_to_run_there_is() {
             }
         }
     }
-    assert!(flags >= 5, "{flags} flags found");
+    assert!(flags > 5, "{flags} flags found");
 }
 
 #[test]

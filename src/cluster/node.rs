@@ -91,6 +91,15 @@ impl fmt::Display for Removed {
     }
 }
 
+impl NodeState {
+    /// Whether an `up` makes the node anew, and so may take it away again where it fails. One that was there before is
+    /// never taken away, not even a broken one.
+    #[must_use]
+    pub const fn is_ours_to_make(&self) -> bool {
+        matches!(self, Self::Absent | Self::Unstarted)
+    }
+}
+
 /// What the node of this cluster is doing.
 ///
 /// # Errors
@@ -189,4 +198,23 @@ pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Removed
         networks: networks.into_iter().filter(is_k3ds).map(|network| network.name).collect(),
         volumes: volumes.into_iter().map(|volume| volume.name).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NodeState;
+
+    #[test]
+    fn only_a_node_that_never_ran_is_an_ups_own_to_take_away_again() {
+        for (state, ours) in [
+            (NodeState::Absent, true),
+            (NodeState::Unstarted, true),
+            (NodeState::Stopped, false),
+            (NodeState::Running, false),
+            (NodeState::Restarting { restarts: 1, exit_code: 1 }, false),
+            (NodeState::Foreign, false),
+        ] {
+            assert_eq!(state.is_ours_to_make(), ours, "{state:?}");
+        }
+    }
 }

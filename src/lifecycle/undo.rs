@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
 use super::{Host, diagnose};
-use crate::cluster::{self, NodeState, Removed};
+use crate::cluster::{self, Removed};
 use crate::docker::Docker;
 use crate::evidence::{self, Subject};
 use crate::failure::{Failure, Reason};
@@ -39,8 +39,8 @@ pub(super) async fn save_evidence(
     let saved: Result<PathBuf, Failure> = run
         .stage(Stage::Evidence, async {
             // One that was there before may have secrets that the plan no longer has.
-            let was_there = matches!(ground.node, NodeState::Running | NodeState::Stopped);
-            let secrets = if was_there { diagnose::secrets(name, host).await } else { Vec::new() };
+            let made_here = ground.node.is_ours_to_make();
+            let secrets = if made_here { Vec::new() } else { diagnose::secrets(name, host).await };
             let subject = Subject {
                 name,
                 why: Err(&failure),

@@ -39,7 +39,7 @@ pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Re
             return Err(failure.evidence(left.map(|left| left.to_string())));
         }
     };
-    let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
+    let made_here = ground.node.is_ours_to_make();
     let done = bring(plan, host, &ground, options, run).await;
     match done {
         Err(failure) => {
@@ -178,7 +178,7 @@ async fn ensure(plan: &Plan, shape: &ClusterPlan, host: &Host, ground: &Ground, 
 
 /// Who made a node that was there before is not known.
 fn summary(plan: &Plan, ground: &Ground) -> String {
-    let made_here = !matches!(ground.node, NodeState::Running | NodeState::Stopped);
+    let made_here = ground.node.is_ours_to_make();
     let by = if made_here { format!(" by {}", ground.engine) } else { String::new() };
     format!("Kubernetes {}{by}; node Ready", plan.spec.kubernetes)
 }

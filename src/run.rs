@@ -45,6 +45,12 @@ impl Deadline {
         if own < self.at { Self { at: own, set_by: Limit::Own(budget) } } else { self }
     }
 
+    /// This deadline and `more`, for a wait that must not be the first to end where another one knows why.
+    #[must_use]
+    pub fn and(self, more: Duration) -> Self {
+        Self { at: self.at + more, ..self }
+    }
+
     /// Which time was over when it passed: the run's or the wait's own. Such as `the 5m for this are over`.
     #[must_use]
     pub fn over(self) -> String {

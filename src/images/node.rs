@@ -19,6 +19,8 @@ use crate::run::{Deadline, Run};
 
 const LOOK: Duration = Duration::from_millis(300);
 const CONTAINERD: Duration = Duration::from_secs(120);
+/// Why there is no node is known to whoever makes it, and is told first.
+const AFTER_YOU: Duration = Duration::from_secs(2);
 /// For one import: the default set takes some ten seconds, and unpacks for a while after the last byte came.
 const BUDGET: Duration = Duration::from_secs(300);
 const STEP: u64 = 8 << 20;
@@ -109,7 +111,7 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
 
 /// The node's images, once containerd answers.
 async fn inventory(docker: &Docker, node: &str, run: &Run) -> Result<BTreeMap<String, String>, Failure> {
-    let deadline: Deadline = run.deadline.at_most(CONTAINERD);
+    let deadline: Deadline = run.deadline.at_most(CONTAINERD).and(AFTER_YOU);
     let mut told = false;
     loop {
         let why = match docker.exec(node, &["crictl", "images", "-o", "json"]).await {

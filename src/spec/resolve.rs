@@ -11,6 +11,8 @@ use crate::manifest::ImageRef;
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
 const NAME_LIMIT: usize = 32;
+/// A name that no sandbox can have: the folder of this name holds the evidence of all.
+const EVIDENCE: &str = "failures";
 /// RFC 1123: a DNS label.
 const LABEL_LIMIT: usize = 63;
 
@@ -143,7 +145,10 @@ impl Check {
     }
 
     fn name(&mut self, given: Option<Given<String>>) -> String {
-        self.value("name", given, |name| label(name, NAME_LIMIT))
+        self.value("name", given, |name| match label(name, NAME_LIMIT) {
+            Ok(()) if name == EVIDENCE => Err(format!("`{name}` is where the evidence of failures is kept")),
+            checked => checked,
+        })
     }
 
     /// What is wrong with a secret is told without it.

@@ -92,6 +92,10 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "sandbox.yaml:1:7: `name: Flyte`: `Flyte` has 'F' in it; only lower-case letters, digits and dashes are allowed",
         ),
         (
+            "name: failures\n",
+            "sandbox.yaml:1:7: `name: failures`: `failures` is where the evidence of failures is kept",
+        ),
+        (
             "name: a123456789-123456789-123456789-1b\n",
             "sandbox.yaml:1:7: `name: a123456789-123456789-123456789-1b`: `a123456789-123456789-123456789-1b` has 33 characters, 32 are allowed",
         ),

@@ -106,7 +106,7 @@ fn what_ci_is_told_to_run_there_is() {
             }
         }
     }
-    assert!(flags > 5, "{flags} flags found");
+    assert!(flags >= 4, "{flags} flags found");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn wrong_kinds() {
     ] {
         assert!(own.contains(from), "{from:?}");
         desk.write("bundle.yaml", own.replace(from, to));
-        let ran = desk.run(&["plan", "--manifests", "bundle.yaml"]);
+        let ran = desk.run(&["render", "--manifests", "bundle.yaml"]);
         assert!([Some(0), Some(7)].contains(&ran.status.code()), "{from:?}: {ran:?}");
         if ran.status.code() == Some(7) {
             fails(Manifests, "").told_by(&ran);
@@ -200,12 +200,12 @@ fn taken() {
         format!("{plain}projects: [&a x, y]\n# the end"),
     ] {
         desk.write("sandbox.yaml", &text);
-        desk.run(&["plan"]).exits(0);
+        desk.run(&["render"]).exits(0);
     }
     let rendered = desk.run(&["render"]).exits(0).out;
     let many: Vec<u8> = [rendered.as_bytes(), b"\n", &crowd()].concat();
     desk.write("many.yaml", &many);
-    desk.run(&["plan", "--manifests", "many.yaml"]).exits(0);
+    desk.run(&["render", "--manifests", "many.yaml"]).exits(0);
     desk.assert_docker_not_asked();
     desk.assert_no_state();
 }

@@ -88,7 +88,7 @@ impl Docker {
     /// All containers, running or not, that carry every one of these labels (`key` or `key=value`).
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    /// [`Reason::Docker`].
     pub async fn containers(&self, labels: &[&str]) -> Result<Vec<Container>, Failure> {
         let filters = if labels.is_empty() { HashMap::new() } else { HashMap::from([("label", labels.to_vec())]) };
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -103,7 +103,7 @@ impl Docker {
     /// The container of this name, if there is one.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    /// [`Reason::Docker`].
     pub async fn container(&self, name: &str) -> Result<Option<Inspected>, Failure> {
         match timely(self.client.inspect_container(name, None::<InspectContainerOptions>)).await {
             Ok(found) => Ok(Some(inspected(found))),
@@ -115,7 +115,7 @@ impl Docker {
     /// The last lines of a container's output.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    /// [`Reason::Docker`].
     pub async fn logs(&self, name: &str, tail: usize) -> Result<Vec<String>, Failure> {
         self.logs_since(name, tail, SystemTime::UNIX_EPOCH).await
     }
@@ -123,7 +123,7 @@ impl Docker {
     /// The last lines of a container's output, of those written at this time or later.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    /// [`Reason::Docker`].
     pub async fn logs_since(&self, name: &str, tail: usize, since: SystemTime) -> Result<Vec<String>, Failure> {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let since = i32::try_from(since.as_secs()).unwrap_or(0);
@@ -144,7 +144,7 @@ impl Docker {
     /// A file inside a container, running or not, if both are there.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    /// [`Reason::Docker`].
     pub async fn read_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
         let mut archive = Vec::new();
@@ -169,7 +169,7 @@ impl Docker {
     /// Starts a container; that it runs already is as good.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    /// [`Reason::Docker`].
     pub async fn start_container(&self, name: &str) -> Result<(), Failure> {
         match timely(self.client.start_container(name, None::<StartContainerOptions>)).await {
             Err(error) if !is_settled(&error) || is_absent(&error) => {
@@ -182,7 +182,7 @@ impl Docker {
     /// Kills and removes a container with its anonymous volumes; that it is gone or going is as good.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    /// [`Reason::Docker`].
     pub async fn remove_container(&self, name: &str) -> Result<(), Failure> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match timely(self.client.remove_container(name, Some(options))).await {

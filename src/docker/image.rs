@@ -54,7 +54,7 @@ impl Docker {
     /// that ends in an error leaves nothing.
     ///
     /// # Errors
-    /// [`Reason::Docker`](crate::failure::Reason::Docker) with the daemon's own words.
+    /// [`Reason::Docker`] with the daemon's own words.
     pub async fn load(
         &self,
         archive: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,

@@ -21,6 +21,11 @@ use crate::spec::Spec;
 /// The label of what was registered here; admin takes no key with a slash or a dot. What others register stays theirs.
 const OURS: (&str, &str) = ("managed-by", "sandbox");
 
+/// For all requests; admin is ready when it is first asked.
+const BUDGET: Duration = Duration::from_secs(60);
+/// Admin's own refusals carry a code of gRPC's, and this is the last of them.
+const LAST_CODE: u16 = 16;
+
 /// A project as admin lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Listed {
@@ -74,12 +79,13 @@ fn steps<'a>(spec: &'a Spec, listed: &'a [Listed]) -> Vec<Step<'a>> {
 /// # Errors
 /// [`Reason::Registration`] with admin's words.
 pub(super) async fn reconcile(client: &Client, spec: &Spec, run: &Run) -> Result<bool, Failure> {
+    let run = &Run { deadline: run.deadline.at_most(BUDGET), ..run.clone() };
     let work = async {
         persist(run, &"flyteadmin", Duration::ZERO, || async {
-            let listed = list(client, spec).await?;
+            let listed = list(client, spec).await.map_err(unless_admins)?;
             let steps = steps(spec, &listed);
             for step in &steps {
-                take(client, spec, *step).await?;
+                take(client, spec, *step).await.map_err(unless_admins)?;
                 run.report.progress(Stage::Rollout, told(*step));
             }
             Ok(!steps.is_empty())
@@ -96,6 +102,16 @@ pub(super) async fn reconcile(client: &Client, spec: &Spec, run: &Run) -> Result
 /// [`Reason::Registration`] with admin's words.
 pub(super) async fn listed(client: &Client, spec: &Spec) -> Result<Vec<Listed>, Failure> {
     list(client, spec).await.map_err(|error| failure(error.to_string()))
+}
+
+/// An error as one of the way to admin, unless it is admin's own: just after a node's start the way to a Service may lead
+/// elsewhere, and whoever answers there knows nothing of projects.
+fn unless_admins(error: kube::Error) -> kube::Error {
+    match error {
+        kube::Error::Api(status) if status.code > LAST_CODE => kube::Error::Service(status.message.clone().into()),
+        kube::Error::SerdeError(error) => kube::Error::Service(error.into()),
+        error => error,
+    }
 }
 
 fn failure(words: String) -> Failure {
@@ -159,6 +175,17 @@ mod tests {
 
     fn listed(json: &Value) -> Vec<Listed> {
         serde_json::from_value(json.clone()).expect("projects")
+    }
+
+    #[test]
+    fn only_admins_own_refusals_are_final() {
+        let answered = |code, words: &str| {
+            let status = kube::core::Status::failure(words, "").with_code(code).boxed();
+            matches!(unless_admins(kube::Error::Api(status)), kube::Error::Api(_))
+        };
+        assert!(answered(3, "invalid value for field id"));
+        assert!(!answered(403, "a proxy's words"));
+        assert!(!answered(503, "no endpoints available"));
     }
 
     #[test]

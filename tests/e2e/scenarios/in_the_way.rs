@@ -42,8 +42,11 @@ fn held_by_a_container() {
     let sandbox = Sandbox::new("port-2", &Ground::find(Wish::StandIn, Major::Five));
     let port = sandbox.ports[2];
     let (name, publish) = (format!("e2e-holder-{}", std::process::id()), format!("{port}:30084"));
+    let network = format!("k3d-{}-other", sandbox.name);
     docker(&[
         "run",
+        "--network",
+        &network,
         "--detach",
         "--rm",
         "--name",

@@ -40,7 +40,7 @@ fn hanging() {
     sandbox.assert_gone();
 
     let failure = sandbox.up(&["--timeout", "4s"]).exits(5).failure();
-    assert_eq!(failure["reason"], "k3d", "{failure}");
+    assert_eq!(failure["reason"], "k3d-timeout", "{failure}");
     sandbox.assert_gone();
 }
 

@@ -32,7 +32,6 @@ pub async fn watch_node(docker: &Docker, cluster: &str) -> Failure {
 /// Ends only when the node has gone down, with the failure to report. A node that is not there yet is waited for.
 pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
     let mut baseline = None;
-    // What it wrote in an earlier life is no sign of how it does in this one.
     let since = SystemTime::now() - Duration::from_secs(1);
     let mut look = 0_u32;
     loop {
@@ -51,7 +50,8 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                     return explain(docker, node, &ended).await;
                 }
                 if look.is_multiple_of(LOG_LOOKS) {
-                    let log = docker.logs_since(node, LOG, since).await.unwrap_or_default();
+                    // What it wrote in an earlier life is no sign of how it does in this one.
+                    let log = docker.logs_since(node, LOG, seen.started.unwrap_or(since)).await.unwrap_or_default();
                     if log.iter().any(|line| is_fatal(line) || is_usage(line)) {
                         return describe(Reason::NodeCrash, node, "k3s has ended", &log);
                     }

@@ -76,6 +76,8 @@ pub struct Inspected {
     pub out_of_memory: bool,
     /// Why the daemon could not start it; mostly empty.
     pub error: String,
+    /// When its present life began, or its last; none where it never ran.
+    pub started: Option<SystemTime>,
     /// The port bindings it was made with, whether it runs or not.
     pub ports: Vec<PublishedPort>,
     /// The id of its image.
@@ -125,10 +127,14 @@ impl Docker {
     /// # Errors
     /// [`Reason::Docker`].
     pub async fn logs_since(&self, name: &str, tail: usize, since: SystemTime) -> Result<Vec<String>, Failure> {
-        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let since = i32::try_from(since.as_secs()).unwrap_or(0);
-        let options =
-            LogsOptionsBuilder::default().stdout(true).stderr(true).since(since).tail(&tail.to_string()).build();
+        let seconds = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let options = LogsOptionsBuilder::default()
+            .stdout(true)
+            .stderr(true)
+            .timestamps(true)
+            .since(i32::try_from(seconds).unwrap_or(0))
+            .tail(&tail.to_string())
+            .build();
         let mut text = Vec::new();
         let mut stream = std::pin::pin!(flowing(self.client.logs(name, Some(options))));
         while let Some(chunk) = stream
@@ -138,7 +144,7 @@ impl Docker {
         {
             text.extend_from_slice(chunk.as_ref());
         }
-        Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+        Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| written(line, since)).map(str::to_owned).collect())
     }
 
     /// A file inside a container, running or not, if both are there.
@@ -224,6 +230,17 @@ fn listed_container(container: ContainerSummary) -> Container {
     }
 }
 
+/// A line without the time that the daemon puts before it, if it was written at this time or later. The daemon itself
+/// counts in whole seconds.
+fn written(line: &str, since: SystemTime) -> Option<&str> {
+    let Some((stamp, text)) = line.split_once(' ') else { return Some(line) };
+    match humantime::parse_rfc3339(stamp) {
+        Ok(at) if at < since => None,
+        Ok(_) => Some(text),
+        Err(_) => Some(line),
+    }
+}
+
 fn inspected(found: ContainerInspectResponse) -> Inspected {
     let status = found.state.unwrap_or_default();
     let bindings = found.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
@@ -249,8 +266,30 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
         exit_code: status.exit_code.unwrap_or(0),
         out_of_memory: status.oom_killed.unwrap_or(false),
         error: status.error.unwrap_or_default(),
+        started: status.started_at.and_then(|at| humantime::parse_rfc3339(&at.to_string()).ok()),
         ports,
         image_id: found.image.unwrap_or_default(),
         mounts: mounts.filter_map(|mount| Some((mount.destination?, mount.name?))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::written;
+
+    #[test]
+    fn what_an_earlier_life_wrote_within_the_same_second_is_left_out() {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
+        for (line, kept) in [
+            ("1970-01-01T00:00:01.499999999Z level=fatal", None),
+            ("1970-01-01T00:00:01.500000000Z level=info msg=\"a b\"", Some("level=info msg=\"a b\"")),
+            ("1970-01-01T00:00:02Z ", Some("")),
+            ("a daemon that gives no time", Some("a daemon that gives no time")),
+            ("", Some("")),
+        ] {
+            assert_eq!(written(line, since), kept, "{line:?}");
+        }
     }
 }

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Up(Up),
     /// Take the sandbox away
     Down(Down),
+    /// Take away every sandbox of this machine whose `up --ttl` is over
+    Gc(Gc),
     /// Say what there is
     Status(Status),
     /// Prove that the running sandbox is a Flyte, and may do no more than it must
@@ -145,6 +147,9 @@ pub(crate) struct Up {
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
+    /// Let `sandbox gc` take it away after this long, from now on; one that is there keeps what it was given, without
+    #[arg(long, value_name = "DURATION", value_parser = ttl)]
+    pub(crate) ttl: Option<Duration>,
     /// Leave a sandbox that failed as it is, for a look
     #[arg(long)]
     pub(crate) keep: bool,
@@ -167,6 +172,13 @@ pub(crate) struct Down {
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Only say what it would do
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -355,4 +367,10 @@ pub(crate) struct Completions {
     /// For which shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// A year is longer than any sandbox needs, and no date is too far away to be written.
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if ttl > Duration::from_secs(366 * 86_400) { Err("more than a year".to_owned()) } else { Ok(ttl) }
 }

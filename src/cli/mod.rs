@@ -46,6 +46,7 @@ pub fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Up(args) => commands::up::run(&session, args),
         Command::Down(args) => commands::down::run(&session, args),
+        Command::Gc(args) => commands::gc::run(&session, args),
         Command::Status(args) => commands::status::run(&session, args),
         Command::Smoke(args) => commands::smoke::run(&session, args),
         Command::Diagnose(args) => commands::diagnose::run(&session, args),

@@ -1,7 +1,7 @@
 //! From whatever there is to a cluster that is ready.
 
 use super::engine::Engine;
-use super::node::{NodeState, delete, state};
+use super::node::{NodeState, clear, state};
 use super::plan::{API_PORT, ClusterPlan};
 use super::{crash, ready};
 use crate::docker::{Docker, Inspected};
@@ -24,7 +24,7 @@ pub struct Cluster {
 
 /// Creates the cluster, or starts it, or finds it running, and waits until pods can run in it. Names may not resolve
 /// yet: see [`wait_for_dns`](super::wait_for_dns). What was made is left in place on failure, so that it can be looked
-/// into; [`delete`] removes it.
+/// into; [`delete`](super::delete) removes it.
 ///
 /// # Errors
 /// [`Reason::NameTaken`] when a cluster of this name is there that is not ours, [`Reason::SandboxDiffers`] when it is
@@ -69,7 +69,7 @@ fn cluster(plan: &ClusterPlan, kubeconfig: String, api_port: u16, outcome: Outco
 /// are listened to from the start, and the first failure of any ends the others.
 async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
     // A network that an interrupted run left would be taken for somebody else's and never be removed.
-    delete(docker, &plan.name).await?;
+    clear(docker, &plan.name).await?;
     let api_port = match plan.api_port {
         Some(port) => port,
         None => free_port()?,

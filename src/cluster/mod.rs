@@ -10,6 +10,7 @@
 //! | `entrypoint.sh` | what such a node does before k3s starts |
 //! | `arguments.rs` | what k3s is told, whoever starts it |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
+//! | `expiry.rs` | when a sandbox's time is over |
 //! | `crash.rs` | a node that does not stay up, and why |
 //! | `kubeconfig.rs` | access to the cluster, as text |
 //! | `ready.rs` | what is missing until pods can run |
@@ -23,6 +24,7 @@ mod direct;
 mod dns;
 mod engine;
 mod ensure;
+mod expiry;
 mod k3d;
 mod kubeconfig;
 mod node;
@@ -36,6 +38,7 @@ pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use engine::Engine;
 pub use ensure::{Cluster, ensure};
+pub use expiry::{expire, expiries, forget_expiry};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};
 pub(crate) use node::belongings;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::expiry::is_mark;
 use super::plan::{network_name, node_name};
 use crate::docker::{ContainerState, Docker};
 use crate::failure::{Failure, Reason};
@@ -140,12 +141,29 @@ pub async fn owned(docker: &Docker) -> Result<Vec<String>, Failure> {
 /// [`Reason::NotFound`] when the cluster of this name is not a sandbox's, with nothing touched;
 /// [`Reason::Leftovers`] naming what could not be removed; [`Reason::Docker`].
 pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> {
+    remove(docker, cluster, |_| true).await
+}
+
+/// The same, for a cluster that is to be made anew: when its time is over stays.
+///
+/// # Errors
+/// As [`delete`].
+pub(super) async fn clear(docker: &Docker, cluster: &str) -> Result<(), Failure> {
+    remove(docker, cluster, |volume| !is_mark(cluster, volume)).await.map(|_| ())
+}
+
+async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) -> Result<Removed, Failure> {
     if is_foreign(docker, cluster).await? {
         return Err(Failure::new(Reason::NotFound, "this cluster was not made by a sandbox, so it is left alone")
             .on(format!("cluster {cluster}"))
             .hint(format!("`k3d cluster delete {cluster}` removes it")));
     }
-    let found = belongings(docker, cluster).await?;
+    let removable = async || {
+        let mut found = belongings(docker, cluster).await?;
+        found.volumes.retain(|volume| takes(volume));
+        Ok::<_, Failure>(found)
+    };
+    let found = removable().await?;
     if found.is_empty() {
         return Ok(found);
     }
@@ -157,7 +175,7 @@ pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> 
         join_all(found.volumes.iter().map(|name| docker.remove_volume(name))),
     );
     failures.extend(networks.into_iter().chain(volumes).filter_map(Result::err));
-    let left = belongings(docker, cluster).await?;
+    let left = removable().await?;
     if left.is_empty() {
         return Ok(found);
     }

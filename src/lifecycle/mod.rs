@@ -12,6 +12,7 @@
 //! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `diagnose.rs` | what there is to know about a sandbox in any state |
 //! | `down.rs` | removal |
+//! | `gc.rs` | removal of all whose time is over |
 //! | `images.rs` | its images, without the sandbox |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
 //! | `status.rs` | what there is, as data |
@@ -22,6 +23,7 @@ mod converge;
 mod diagnose;
 mod down;
 mod endpoints;
+mod gc;
 mod ground;
 mod images;
 mod projects;
@@ -34,11 +36,13 @@ mod up;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use compare::compare;
 pub use converge::{foundation, workloads};
 pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
+pub use gc::{Fate, Sweep, Swept, gc};
 pub use images::{bundle, load, pull};
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use running::Running;
@@ -83,6 +87,8 @@ pub struct Options<'a> {
     pub store: bool,
     /// Where a workflow is run in the end. A sandbox that is as it should be is only asked to run one in all places.
     pub executions: Executions,
+    /// How long from now until [`gc`] may remove it; what was said before where absent.
+    pub ttl: Option<Duration>,
 }
 
 /// How a run went well.

@@ -1,5 +1,8 @@
 //! What there is, as data.
 
+use std::time::SystemTime;
+
+use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 
 use super::{Host, Running, endpoints};
@@ -50,6 +53,9 @@ pub struct Status {
     /// Its system namespace, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_namespace: Option<String>,
+    /// When its time is over and `sandbox gc` removes it, RFC 3339; absent where it has no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
     /// Workloads that are not ready.
     pub waiting: Vec<Waiting>,
     /// Where to go.
@@ -65,12 +71,15 @@ pub struct Status {
 pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
     let name = plan.spec.name.clone();
     let docker = host.docker().await?;
-    let (node, sandboxes) = tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker))?;
+    let (node, sandboxes, expiries) =
+        tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker), cluster::expiries(&docker))?;
+    let rfc3339 = |at: &SystemTime| format_rfc3339_seconds(*at).to_string();
     let mut status = Status {
         name: name.clone(),
         phase: Phase::Broken,
         spec: SpecState::Unknown,
         system_namespace: None,
+        expires: expiries.get(&name).map(rfc3339),
         waiting: Vec::new(),
         endpoints: Vec::new(),
         sandboxes,

@@ -1,6 +1,6 @@
 //! From whatever there is to a proven sandbox.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kube::Client;
 
@@ -9,6 +9,7 @@ use super::images::load_missing;
 use super::running::Running;
 use super::{Done, Host, Options, converge, endpoints, registration, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
+use crate::docker::Docker;
 use crate::failure::Failure;
 use crate::images::{self, Claim, Presence};
 use crate::kubernetes::{self, Inventory};
@@ -68,6 +69,7 @@ pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Re
 }
 
 async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options<'_>, run: &Run) -> Result<Outcome, Failure> {
+    limit(&ground.docker, &plan.spec.name, &ground.node, options.ttl).await?;
     // What has run a workflow before and has not changed need not do so again.
     let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
     if ground.node == NodeState::Running && is_unchanged(plan, host, ground, again, run).await? {
@@ -85,6 +87,16 @@ async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options<'_>, 
     };
     while_node_runs(plan, ground, proven).await?;
     Ok(Outcome::Passed)
+}
+
+/// Says when its time is over before there is anything of it: a job that is killed half way leaves something to remove.
+async fn limit(docker: &Docker, name: &str, node: &NodeState, ttl: Option<Duration>) -> Result<(), Failure> {
+    match ttl {
+        Some(ttl) => cluster::expire(docker, name, SystemTime::now() + ttl).await,
+        // What an earlier sandbox of this name was given is not this one's.
+        None if *node == NodeState::Absent => cluster::forget_expiry(docker, name).await,
+        None => Ok(()),
+    }
 }
 
 /// Awaits `work`, unless the node goes down: an API that is gone for good looks like one that is away for a moment.

@@ -101,6 +101,19 @@ pub fn name(layers: impl IntoIterator<Item = Layer>) -> Result<String, Vec<Probl
     if check.problems.is_empty() { Ok(name) } else { Err(check.problems) }
 }
 
+/// Whether a sandbox can have this name: what Docker has labels for need not be one of ours.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    sandbox_name(text).is_ok()
+}
+
+fn sandbox_name(name: &str) -> Result<(), String> {
+    match label(name, NAME_LIMIT) {
+        Ok(()) if name == EVIDENCE => Err(format!("`{name}` is where the evidence of failures is kept")),
+        checked => checked,
+    }
+}
+
 fn laid_over(layers: impl IntoIterator<Item = Layer>) -> Result<Layer, Vec<Problem>> {
     let bottom = file::built_in().map_err(|problem| vec![problem])?;
     Ok(layers.into_iter().fold(bottom, Layer::under))
@@ -145,10 +158,7 @@ impl Check {
     }
 
     fn name(&mut self, given: Option<Given<String>>) -> String {
-        self.value("name", given, |name| match label(name, NAME_LIMIT) {
-            Ok(()) if name == EVIDENCE => Err(format!("`{name}` is where the evidence of failures is kept")),
-            checked => checked,
-        })
+        self.value("name", given, |name| sandbox_name(name))
     }
 
     /// What is wrong with a secret is told without it.

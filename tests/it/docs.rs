@@ -28,6 +28,7 @@ fn the_command_reference_is_what_help_says() {
     let commands = [
         &["up"][..],
         &["down"],
+        &["gc"],
         &["status"],
         &["smoke"],
         &["doctor"],

@@ -287,7 +287,7 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
     let host = host(folder.path(), &fake.host);
     let (asked, go) = (folder.path().join("asked"), folder.path().join("go"));
     let run = run();
-    let options = Options { keep: false, bundle: None, store: false, executions: Executions::None };
+    let options = Options { keep: false, bundle: None, store: false, executions: Executions::None, ttl: None };
     let interfere = async {
         while !asked.exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;

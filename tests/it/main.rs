@@ -10,6 +10,7 @@ mod docs;
 mod engine;
 mod evidence;
 mod execution;
+mod expiry;
 mod hostile;
 mod images;
 mod preflight;

@@ -6,6 +6,7 @@ pub(super) mod credentials;
 pub(super) mod diagnose;
 pub(super) mod doctor;
 pub(super) mod down;
+pub(super) mod gc;
 pub(super) mod images;
 pub(super) mod kubeconfig;
 pub(super) mod logs;

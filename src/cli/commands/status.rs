@@ -1,6 +1,7 @@
 //! `sandbox status`
 
 use std::fmt::Write;
+use std::time::{Duration, SystemTime};
 
 use crate::cli::args::{self, Output};
 use crate::cli::session::{Ended, Session};
@@ -12,7 +13,7 @@ pub(in crate::cli) fn run(session: &Session, args: &args::Status) -> Result<(), 
     let status = session.block_on(lifecycle::status(&plan, &session.host()))?;
     match session.output() {
         Output::Json => session.print_json(&status)?,
-        Output::Human => session.print(&shown(&status))?,
+        Output::Human => session.print(&shown(&status, SystemTime::now()))?,
     }
     match status.phase {
         Phase::Ready => Ok(()),
@@ -21,7 +22,7 @@ pub(in crate::cli) fn run(session: &Session, args: &args::Status) -> Result<(), 
     }
 }
 
-fn shown(status: &Status) -> String {
+fn shown(status: &Status, now: SystemTime) -> String {
     let name = &status.name;
     let mut text = match status.phase {
         Phase::Absent => format!("sandbox {name} is not there; `sandbox up` makes it\n"),
@@ -33,6 +34,7 @@ fn shown(status: &Status) -> String {
     for waiting in &status.waiting {
         let _ = writeln!(text, "  {}: {}", waiting.object, waiting.reason);
     }
+    text.extend(status.expires.as_deref().map(|at| expiry(at, now)));
     match status.spec {
         SpecState::Unchanged => text.push_str("the spec says the same; `sandbox up` would change nothing\n"),
         SpecState::Changed => text.push_str("the spec says something else; `sandbox up` would apply the difference\n"),
@@ -47,4 +49,16 @@ fn shown(status: &Status) -> String {
         let _ = writeln!(text, "other sandboxes: {}", others.join(", "));
     }
     text
+}
+
+/// A line about the end of its time.
+fn expiry(at: &str, now: SystemTime) -> String {
+    let left = humantime::parse_rfc3339(at).ok().and_then(|end| end.duration_since(now).ok());
+    match left {
+        Some(left) => {
+            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+            format!("its time is over in {left}, at {at}; then `sandbox gc` removes it\n")
+        }
+        None => format!("its time is over since {at}: `sandbox gc` removes it\n"),
+    }
 }

@@ -6,12 +6,14 @@
 //! | `in_the_way.rs` | what is found before anything is touched |
 //! | `bundle.rs` | images as one file |
 //! | `interrupted.rs` | runs that are stopped, politely and not |
+//! | `expiry.rs` | sandboxes whose time is limited |
 //! | `together.rs` | two sandboxes, and two runs on one |
 //! | `failing.rs` | k3d, nodes and images that fail |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `manifests.rs` | manifests of others |
 
 mod bundle;
+mod expiry;
 mod failing;
 mod in_the_way;
 mod interrupted;
@@ -28,6 +30,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         life::SCENARIOS,
         in_the_way::SCENARIOS,
         interrupted::SCENARIOS,
+        expiry::SCENARIOS,
         together::SCENARIOS,
         failing::SCENARIOS,
         projects::SCENARIOS,

@@ -1,0 +1,147 @@
+//! Removal of all sandboxes whose time is over.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::Host;
+use crate::cluster;
+use crate::docker::Docker;
+use crate::failure::{Failure, Reason};
+use crate::spec;
+
+/// What became of a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It is gone.
+    Removed,
+    /// It would be removed.
+    Due,
+    /// It was left as it is.
+    Left,
+    /// It could not be removed, or not all of it.
+    Stuck,
+}
+
+/// A sandbox, what became of it and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Its name.
+    pub sandbox: String,
+    /// What became of it.
+    pub fate: Fate,
+    /// A lower-case fragment without a full stop.
+    pub why: String,
+}
+
+/// What became of all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// All that there were, by name.
+    pub sandboxes: Vec<Swept>,
+    /// What could not be removed.
+    pub failure: Option<Failure>,
+}
+
+/// Removes every sandbox of the daemon whose time is over at `now`, as [`down`](super::down()) does. One that another run
+/// is busy with is left, and so is one without a limit. With `dry` it only says what it would do.
+///
+/// # Errors
+/// Docker does not answer. What could not be removed is told in the [`Sweep`].
+pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failure> {
+    let docker = host.docker().await?;
+    let (owned, expiries) = tokio::try_join!(cluster::owned(&docker), cluster::expiries(&docker))?;
+    let names: BTreeSet<String> = owned.into_iter().chain(expiries.keys().cloned()).collect();
+    let mut sweep = Sweep { sandboxes: Vec::new(), failure: None };
+    for sandbox in names {
+        let (fate, why) = match due(&sandbox, expiries.get(&sandbox).copied(), now) {
+            Err(why) => (Fate::Left, why),
+            Ok(since) if dry => (Fate::Due, since),
+            Ok(since) => match remove(&sandbox, host, &docker, now).await {
+                Ok(None) => (Fate::Removed, since),
+                Ok(Some(why)) => (Fate::Left, why),
+                Err(failure) => {
+                    let why = failure.to_string();
+                    sweep.failure = Some(also_stuck(sweep.failure.take(), &sandbox, failure));
+                    (Fate::Stuck, why)
+                }
+            },
+        };
+        sweep.sandboxes.push(Swept { sandbox, fate, why });
+    }
+    Ok(sweep)
+}
+
+/// How long the time of a sandbox has been over, or why it is not.
+fn due(sandbox: &str, expiry: Option<SystemTime>, now: SystemTime) -> Result<String, String> {
+    let span = |long: Duration| humantime::format_duration(Duration::from_secs(long.as_secs())).to_string();
+    let Some(expiry) = expiry else { return Err("it has no time limit (`up --ttl`)".to_owned()) };
+    match now.duration_since(expiry) {
+        // It is a folder's name, too.
+        Ok(_) if !spec::is_name(sandbox) => Err("no sandbox has such a name".to_owned()),
+        Ok(over) => Ok(format!("its time has been over for {}", span(over))),
+        Err(left) => Err(format!("its time is over in {}", span(left.duration()))),
+    }
+}
+
+/// Removes it, unless there is a reason to leave it, which is returned.
+async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) -> Result<Option<String>, Failure> {
+    let state = host.state.sandbox(sandbox);
+    let lock = match state.lock("gc") {
+        Ok(lock) => lock,
+        Err(busy) if busy.reason == Reason::Locked => return Ok(Some(busy.causes.join(": "))),
+        Err(failure) => return Err(failure),
+    };
+    // A run that had the lock until now may have given it more time.
+    let again = cluster::expiries(docker).await?.get(sandbox).copied();
+    let left = match due(sandbox, again, now) {
+        Err(why) => Some(why),
+        Ok(_) => match cluster::delete(docker, sandbox).await {
+            Ok(_) => None,
+            Err(foreign) if foreign.reason == Reason::NotFound => Some(foreign.what),
+            Err(failure) => return Err(failure),
+        },
+    };
+    if left.is_none() || !state.path().exists() {
+        state.remove(&lock)?;
+    }
+    Ok(left)
+}
+
+/// One failure for all: what is left of each, and why.
+fn also_stuck(before: Option<Failure>, sandbox: &str, why: Failure) -> Failure {
+    let mut failure = before.unwrap_or_else(|| {
+        Failure::new(Reason::Leftovers, "could not remove all sandboxes whose time is over")
+            .hint("run `sandbox gc` again; `docker inspect` on what is left shows what holds it")
+    });
+    failure = failure.because(&why);
+    if why.leftovers.is_empty() {
+        failure.leftovers.push(format!("what there is of sandbox {sandbox}"));
+    }
+    failure.leftovers.extend(why.leftovers);
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_had_a_limit_that_has_passed_is_due() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let minute = Duration::from_secs(60);
+        for (sandbox, expiry, due_or_why) in [
+            ("ci-1", Some(now - minute), Ok("its time has been over for 1m")),
+            ("ci-1", Some(now), Ok("its time has been over for 0s")),
+            ("ci-1", Some(now + minute), Err("its time is over in 1m")),
+            ("ci-1", None, Err("it has no time limit (`up --ttl`)")),
+            ("../elsewhere", Some(now - minute), Err("no sandbox has such a name")),
+            ("failures", Some(now - minute), Err("no sandbox has such a name")),
+        ] {
+            let expected = due_or_why.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(due(sandbox, expiry, now), expected, "{sandbox} {expiry:?}");
+        }
+    }
+}

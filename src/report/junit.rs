@@ -76,7 +76,7 @@ fn test_case(case: &Case, failure: Option<&Failure>) -> TestCase {
         if let Some(failure) = failure {
             let hints = failure.next_steps().into_iter().map(|step| format!("hint: {step}"));
             let lines: Vec<String> = failure.evidence.iter().cloned().chain(hints).collect();
-            status.set_description(lines.join("\n"));
+            status.set_type(failure.reason.entry().id).set_description(lines.join("\n"));
         }
     }
     let mut test = TestCase::new(case.name.as_str(), status);

@@ -3,6 +3,7 @@
 mod apply;
 mod architecture;
 mod bundle;
+mod ci;
 mod cluster;
 mod credentials;
 mod docker;

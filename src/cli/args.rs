@@ -131,6 +131,15 @@ pub(crate) struct SpecFlags {
     /// Image in place of a pinned one
     #[arg(long = "image", value_name = "COMPONENT=REF")]
     pub(crate) images: Vec<String>,
+    /// Registry that images of another are pulled from, such as cr.flyte.org=ghcr.io
+    #[arg(
+        long = "registry-mirror",
+        env = "SANDBOX_REGISTRY_MIRRORS",
+        value_name = "REGISTRY=MIRROR",
+        value_delimiter = ','
+    )]
+    #[arg(hide_env_values = true)]
+    pub(crate) registry_mirrors: Vec<String>,
     /// Minio's keys as upstream has them, minio and miniostorage, in place of a generated secret
     #[arg(long, env = "SANDBOX_UPSTREAM_CREDENTIALS", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]

@@ -142,17 +142,12 @@ fn flag_layer(global: &Global, flags: &SpecFlags, matches: &ArgMatches) -> Resul
         let (id, name) = value.split_once('=').unwrap_or((&value, &value));
         Given { value: Domain { id: id.to_owned(), name: name.to_owned() }, origin }
     };
-    let image = |text: &String| match text.split_once('=') {
-        Some((component, image)) => {
-            let origin = Origin::Flag("--image".to_owned());
-            Ok((component.to_owned(), Given { value: image.to_owned(), origin }))
-        }
-        None => Err(Problem {
-            origin: Origin::Flag("--image".to_owned()),
-            message: format!("`{text}` has no `=` in it"),
-            hint: Some("write it as --image flyteadmin=registry.example/flyteadmin:v0.6.13".to_owned()),
-        }),
+    let image = |text: &String| {
+        let like = "--image flyteadmin=registry.example/flyteadmin:v0.6.13";
+        pair(text, &Origin::Flag("--image".to_owned()), like)
     };
+    let mirrored = origin(matches, "registry_mirrors", "--registry-mirror", "SANDBOX_REGISTRY_MIRRORS");
+    let mirror = |text: &String| pair(text, &mirrored, "--registry-mirror cr.flyte.org=ghcr.io");
     let upstream = flags.upstream_credentials.then(|| {
         let (flag, variable) = ("--upstream-credentials", "SANDBOX_UPSTREAM_CREDENTIALS");
         origin(matches, "upstream_credentials", flag, variable)
@@ -173,10 +168,25 @@ fn flag_layer(global: &Global, flags: &SpecFlags, matches: &ArgMatches) -> Resul
         kubernetes: text("kubernetes", "--kubernetes", "SANDBOX_KUBERNETES", &flags.kubernetes),
         engine: text("engine", "--engine", "SANDBOX_ENGINE", &flags.engine),
         images: flags.images.iter().map(image).collect::<Result<_, _>>()?,
+        registry_mirrors: flags.registry_mirrors.iter().map(mirror).collect::<Result<_, _>>()?,
         access_key: upstream.clone().map(|origin| Given { value: access.to_owned(), origin }),
         secret_key: upstream.map(|origin| Given { value: Secret::new(secret), origin }),
         ..Layer::default()
     })
+}
+
+/// A key and its value.
+fn pair(text: &str, origin: &Origin, like: &str) -> Result<(String, Given<String>), Problem> {
+    match text.split_once('=') {
+        Some((key, value)) => {
+            Ok((key.trim().to_owned(), Given { value: value.trim().to_owned(), origin: origin.clone() }))
+        }
+        None => Err(Problem {
+            origin: origin.clone(),
+            message: format!("`{text}` has no `=` in it"),
+            hint: Some(format!("write it as {like}")),
+        }),
+    }
 }
 
 /// Which of the two a value was given by.

@@ -29,7 +29,7 @@ pub struct Docker {
 }
 
 /// What a daemon says about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     /// Such as `20.10.24`.
     pub version: String,
@@ -47,6 +47,10 @@ pub struct About {
     pub root: String,
     /// Such as `Debian GNU/Linux 12 (bookworm)`.
     pub system: String,
+    /// Its processor as Go and images call it, such as `amd64`; as it says where that is another one.
+    pub architecture: String,
+    /// Whether it pulls through a proxy.
+    pub has_proxy: bool,
 }
 
 impl Docker {
@@ -108,6 +112,12 @@ impl Docker {
             cpus: info.ncpu.and_then(|count| count.try_into().ok()).unwrap_or(0),
             root: info.docker_root_dir.unwrap_or_default(),
             system: info.operating_system.unwrap_or_default(),
+            architecture: match info.architecture.unwrap_or_default().as_str() {
+                "x86_64" => "amd64".to_owned(),
+                "aarch64" => "arm64".to_owned(),
+                other => other.to_owned(),
+            },
+            has_proxy: [info.http_proxy, info.https_proxy].into_iter().flatten().any(|proxy| !proxy.is_empty()),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use bollard::query_parameters::{CreateImageOptionsBuilder, ImportImageOptionsBuilder};
+use bollard::query_parameters::{CreateImageOptionsBuilder, ImportImageOptionsBuilder, TagImageOptionsBuilder};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::time::timeout;
@@ -25,6 +25,8 @@ pub struct Image {
     pub id: String,
     /// Bytes, unpacked.
     pub size: u64,
+    /// The processor that it is made for, such as `amd64`; empty where the daemon does not say.
+    pub architecture: String,
 }
 
 impl Docker {
@@ -37,11 +39,23 @@ impl Docker {
             Ok(found) => Ok(Some(Image {
                 reference: reference.clone(),
                 id: found.id.unwrap_or_default(),
+                architecture: found.architecture.unwrap_or_default(),
                 size: found.size.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
             })),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failed("cannot look for an image", &error).on(format!("image {reference}"))),
         }
+    }
+
+    /// Gives an image that the daemon has another name too.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`].
+    pub async fn tag(&self, image: &ImageRef, name: &ImageRef) -> Result<(), Failure> {
+        let (repository, tag) = (name.repository(), name.tag().unwrap_or("latest"));
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        let tagged = timely(self.client.tag_image(image.as_str(), Some(options))).await;
+        tagged.map_err(|error| failed("cannot name an image", &error).on(format!("image {name}")))
     }
 
     /// These images as one `docker save` archive, layers that they share only once.

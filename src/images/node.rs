@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn image(reference: &str, id: &str) -> Image {
-        Image { reference: reference.parse().expect(reference), id: id.into(), size: 1 }
+        Image { reference: reference.parse().expect(reference), id: id.into(), size: 1, architecture: String::new() }
     }
 
     const LISTED: &str = r#"{"images":[

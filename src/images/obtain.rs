@@ -11,6 +11,7 @@ use crate::manifest::ImageRef;
 use crate::reason::Speaker;
 use crate::report::{Event, Stage};
 use crate::run::{Deadline, Run};
+use crate::spec::Mirrors;
 
 /// For all pulls: a line of 8 Mbit/s carries the some 370 MB of the default set in six minutes.
 const BUDGET: Duration = Duration::from_secs(600);
@@ -40,12 +41,18 @@ pub async fn resolve(docker: &Docker, references: &[ImageRef]) -> Result<Vec<Pre
     try_join_all(looked).await
 }
 
-/// All of these images, in the given order; those that Docker has not are pulled.
+/// All of these images, in the given order; those that Docker has not are pulled, from the mirror of their registry where
+/// it has one, and nowhere else then.
 ///
 /// # Errors
 /// Names every image that could not be pulled, with the reason that is all of theirs, or [`Reason::ImagesMissing`] where
 /// they have different ones; [`Reason::Docker`]; [`Reason::Interrupted`].
-pub async fn obtain(docker: &Docker, references: &[ImageRef], run: &Run) -> Result<Vec<Image>, Failure> {
+pub async fn obtain(
+    docker: &Docker,
+    references: &[ImageRef],
+    mirrors: &Mirrors,
+    run: &Run,
+) -> Result<Vec<Image>, Failure> {
     let deadline = run.deadline.at_most(BUDGET);
     let work = async {
         let found = resolve(docker, references).await?;
@@ -59,8 +66,9 @@ pub async fn obtain(docker: &Docker, references: &[ImageRef], run: &Run) -> Resu
         if !absent.is_empty() {
             run.report.progress(Stage::Images, format!("pull {} of {} images", absent.len(), references.len()));
         }
-        let pulls =
-            stream::iter(&absent).map(|reference| pull(docker, reference, deadline, run)).buffer_unordered(PULLS);
+        let pulls = stream::iter(&absent)
+            .map(|reference| pull(docker, reference, mirrors, deadline, run))
+            .buffer_unordered(PULLS);
         let failed: Vec<Failure> = pulls.filter_map(async |pulled| pulled.err()).collect().await;
         let images = resolve(docker, references).await?.into_iter().map(|presence| match presence {
             Presence::Present(image) => Ok(image),
@@ -76,16 +84,44 @@ pub async fn obtain(docker: &Docker, references: &[ImageRef], run: &Run) -> Resu
     run.unless_cancelled(work).await
 }
 
-async fn pull(docker: &Docker, reference: &ImageRef, deadline: Deadline, run: &Run) -> Result<(), Failure> {
+async fn pull(
+    docker: &Docker,
+    reference: &ImageRef,
+    mirrors: &Mirrors,
+    deadline: Deadline,
+    run: &Run,
+) -> Result<(), Failure> {
+    let Some(mirrored) = mirrors.name(reference) else {
+        return pull_as(docker, reference, reference, deadline, run).await;
+    };
+    run.report.progress(Stage::Images, format!("pull {reference} from {mirrored}"));
+    let pulled = pull_as(docker, reference, &mirrored, deadline, run).await;
+    pulled.map_err(|failure| {
+        let causes = failure.causes.iter().map(|cause| format!("{mirrored}: {cause}")).collect();
+        Failure { causes, ..failure }
+    })?;
+    docker.tag(&mirrored, reference).await
+}
+
+/// Pulls what an image is called in some registry, and tells of it by the image's own name.
+async fn pull_as(
+    docker: &Docker,
+    reference: &ImageRef,
+    called: &ImageRef,
+    deadline: Deadline,
+    run: &Run,
+) -> Result<(), Failure> {
     let mut told = 0;
-    let pulled = docker.pull(reference, |bytes, total| {
+    let pulled = docker.pull(called, |bytes, total| {
         if bytes >= told + STEP {
             told = bytes;
             let (image, step) = (reference.to_string(), "pull".to_owned());
             run.report.emit(Event::ImageProgress { image, step, bytes, total });
         }
     });
-    match tokio::time::timeout(deadline.remaining(), pulled).await {
+    let pulled = tokio::time::timeout(deadline.remaining(), pulled).await;
+    let pulled = pulled.map(|pulled| pulled.map_err(|failure| failure.on(format!("image {reference}"))));
+    match pulled {
         // The daemon hands on what the registry said.
         Ok(Err(failure)) if failure.reason == Reason::Docker => Err(failure.recognised(Speaker::Registry)),
         Ok(pulled) => pulled,

@@ -4,8 +4,10 @@ use super::Host;
 use crate::cluster::{self, Engine, NodeState};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
+use crate::manifest::ImageRef;
 use crate::plan::Plan;
-use crate::preflight::{self, Finding};
+use crate::preflight::{self, Finding, Wanted};
+use crate::render::Lock;
 use crate::report::{Outcome, Severity};
 use crate::run::Run;
 use crate::state::private_folder;
@@ -21,7 +23,10 @@ pub(super) struct Ground {
 pub(super) async fn look(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground, Outcome, String), Failure> {
     let docker = host.docker().await;
     let engine = find_engine(plan, host, docker.as_ref().ok(), run).await;
-    let findings = preflight::run(docker.as_ref(), engine.as_ref(), &plan.cluster).await;
+    let mut findings = preflight::run(docker.as_ref(), engine.as_ref(), &plan.cluster).await;
+    if let Ok(docker) = &docker {
+        findings.extend(preflight::images(docker, &wanted(plan)?, &host.variables).await);
+    }
     for finding in &findings {
         run.report.emit(finding.event());
     }
@@ -42,6 +47,14 @@ async fn find_engine(plan: &Plan, host: &Host, docker: Option<&Docker>, run: &Ru
     })?;
     let address = docker.map_or("", |docker| docker.endpoint().host.as_str());
     Engine::find(plan.spec.engine, &host.variables, address, &scratch, run).await
+}
+
+/// What Docker should have or get.
+fn wanted(plan: &Plan) -> Result<Vec<Wanted>, Failure> {
+    let lock = Lock::embedded()
+        .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(&error))?;
+    let wanted = |image: &ImageRef| Wanted { image: image.clone(), architectures: lock.architectures(image).to_vec() };
+    Ok(std::iter::once(&plan.cluster.node_image).chain(&plan.images).map(wanted).collect())
 }
 
 fn summary(findings: &[Finding]) -> String {

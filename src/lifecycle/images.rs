@@ -94,5 +94,5 @@ async fn obtain(docker: &Docker, plan: &Plan, run: &Run) -> Result<(Vec<Image>, 
     let all = all(plan);
     let before = images::resolve(docker, &all).await?;
     let absent = before.iter().filter(|presence| matches!(presence, Presence::Absent(_))).count();
-    Ok((images::obtain(docker, &all, run).await?, absent))
+    Ok((images::obtain(docker, &all, &plan.spec.registry_mirrors, run).await?, absent))
 }

@@ -143,7 +143,7 @@ async fn obtain_node(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Fail
     }
     let all: Vec<_> = std::iter::once(node_image).chain(&plan.images).cloned().collect();
     run.stage(Stage::Images, async {
-        let images = images::obtain(&ground.docker, &all, run).await?;
+        let images = images::obtain(&ground.docker, &all, &plan.spec.registry_mirrors, run).await?;
         Ok(((), Outcome::Passed, format!("{} images here", images.len())))
     })
     .await
@@ -206,8 +206,13 @@ async fn claim_store(plan: &Plan, host: &Host, ground: &Ground) -> Result<Option
 async fn images(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> {
     run.stage(Stage::Images, async {
         let docker = &ground.docker;
-        let mut wanted = images::obtain(docker, &plan.images, run).await?;
-        let own = images::resolve(docker, &plan.node_images).await?;
+        let mirrors = &plan.spec.registry_mirrors;
+        // What the node would get by itself does not come from a mirror there.
+        let (mirrored, own): (Vec<_>, Vec<_>) =
+            plan.node_images.iter().cloned().partition(|image| mirrors.name(image).is_some());
+        let workloads = plan.images.iter().cloned().chain(mirrored).collect::<Vec<_>>();
+        let mut wanted = images::obtain(docker, &workloads, mirrors, run).await?;
+        let own = images::resolve(docker, &own).await?;
         wanted.extend(own.into_iter().filter_map(|presence| match presence {
             Presence::Present(image) => Some(image),
             Presence::Absent(_) => None,

@@ -168,6 +168,7 @@ mod tests {
             cpus: 2,
             root: "/var/lib/docker".into(),
             system: "Debian".into(),
+            ..About::default()
         }
     }
 

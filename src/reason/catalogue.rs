@@ -204,7 +204,7 @@ catalogue! {
         "`docker login` raises the limit; otherwise wait, or use images that are here";
     RegistryCertificate "registry-certificate" IMAGES, 6, no,
         "A registry's certificate is not trusted by Docker.",
-        "add your organisation's CA to Docker (`/etc/docker/certs.d`), and restart it";
+        "give Docker your organisation's CA: `/etc/docker/certs.d/REGISTRY/ca.crt` on its machine, which needs no restart";
     PullTimeout "pull-timeout" IMAGES, 6, retry,
         "A pull did not end in time.",
         "`--timeout` gives it more; layers that have come are kept";

@@ -21,6 +21,9 @@ pub struct Pin {
     /// Why this one.
     #[serde(default)]
     pub note: Option<String>,
+    /// The processors that it is made for, as Go calls them, where that is known.
+    #[serde(default)]
+    pub architectures: Vec<String>,
     /// `sha256:` and 64 hexadecimal digits, where it has been read from the registry.
     #[serde(default)]
     pub digest: Option<String>,
@@ -85,6 +88,13 @@ impl Lock {
     #[must_use]
     pub fn pin(&self, component: Component) -> Option<&Pin> {
         self.components.get(&component)
+    }
+
+    /// The processors that an image is made for; empty where that is not known.
+    #[must_use]
+    pub fn architectures(&self, image: &ImageRef) -> &[String] {
+        let pin = self.components.values().find(|pin| pin.image == *image);
+        pin.map_or(&[], |pin| pin.architectures.as_slice())
     }
 
     /// What a k3s node of this minor version, such as `v1.21`, needs itself. Empty for a version that is not listed.

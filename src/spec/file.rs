@@ -107,6 +107,9 @@ struct SpecFile {
     /// Images in place of the pinned ones, by component.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     images: Option<BTreeMap<String, Spanned<String>>>,
+    /// Registries that images are pulled from in place of their own, such as `cr.flyte.org: ghcr.io`.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    registry_mirrors: Option<BTreeMap<String, Spanned<String>>>,
     /// The object store.
     storage: Option<FileStorage>,
 }
@@ -157,6 +160,9 @@ impl SpecFile {
             let at = (spanned.referenced.line(), spanned.referenced.column());
             Given { origin: origin(at), value: spanned.value }
         }
+        let by_key = |map: Option<BTreeMap<String, Spanned<String>>>| {
+            map.unwrap_or_default().into_iter().map(|(key, v)| (key, given(v, origin))).collect()
+        };
         let domain = |domain: Spanned<FileDomain>| {
             let Given { value, origin } = given(domain, origin);
             Given { value: Domain { name: value.name.unwrap_or_else(|| value.id.clone()), id: value.id }, origin }
@@ -176,7 +182,8 @@ impl SpecFile {
             port_api: ports.api.map(|v| given(v, origin)),
             kubernetes: self.kubernetes.map(|v| given(v, origin)),
             engine: self.engine.map(|v| given(v, origin)),
-            images: self.images.unwrap_or_default().into_iter().map(|(name, v)| (name, given(v, origin))).collect(),
+            images: by_key(self.images),
+            registry_mirrors: by_key(self.registry_mirrors),
             bucket: storage.bucket.map(|v| given(v, origin)),
             access_key: storage.access_key.map(|v| given(v, origin)),
             secret_key: storage.secret_key.map(|v| given(v, origin)),

@@ -72,6 +72,8 @@ pub struct Layer {
     pub engine: Option<Given<String>>,
     /// By component; layers add to each other.
     pub images: Vec<(String, Given<String>)>,
+    /// By registry; layers add to each other.
+    pub registry_mirrors: Vec<(String, Given<String>)>,
     pub bucket: Option<Given<String>>,
     pub access_key: Option<Given<String>>,
     pub secret_key: Option<Given<Secret>>,
@@ -81,9 +83,6 @@ impl Layer {
     /// This layer with `above` laid over it.
     #[must_use]
     pub fn under(self, above: Self) -> Self {
-        let mut images = self.images;
-        images.retain(|(component, _)| !above.images.iter().any(|(other, _)| other == component));
-        images.extend(above.images);
         Self {
             name: above.name.or(self.name),
             appid: above.appid.or(self.appid),
@@ -97,10 +96,19 @@ impl Layer {
             port_api: above.port_api.or(self.port_api),
             kubernetes: above.kubernetes.or(self.kubernetes),
             engine: above.engine.or(self.engine),
-            images,
+            images: by_key(self.images, above.images),
+            registry_mirrors: by_key(self.registry_mirrors, above.registry_mirrors),
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),
             secret_key: above.secret_key.or(self.secret_key),
         }
     }
+}
+
+/// All of both; `above` counts where both have one.
+fn by_key(below: Vec<(String, Given<String>)>, above: Vec<(String, Given<String>)>) -> Vec<(String, Given<String>)> {
+    let mut all = below;
+    all.retain(|(key, _)| !above.iter().any(|(other, _)| other == key));
+    all.extend(above);
+    all
 }

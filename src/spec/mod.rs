@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `model.rs` | the complete, valid spec |
 //! | `credentials.rs` | a secret that is not shown, and the key that it is derived from |
+//! | `mirrors.rs` | registries that are asked in place of others |
 //! | `layer.rs` | a partial one, each value with its origin; later layers win |
 //! | `file.rs` | a layer from YAML text, with positions |
 //! | `resolve.rs` | layers to spec: every rule a value must keep, all problems at once |
@@ -11,6 +12,7 @@
 mod credentials;
 mod file;
 mod layer;
+mod mirrors;
 mod model;
 mod resolve;
 #[cfg(test)]
@@ -19,6 +21,7 @@ mod tests;
 pub use credentials::{MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
+pub use mirrors::Mirrors;
 pub use model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Provenance, Resolved, is_name, name, resolve};
 

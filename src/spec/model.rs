@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::credentials::Secret;
+use super::mirrors::Mirrors;
 use crate::manifest::ImageRef;
 
 /// What an image can be given for in `images`.
@@ -107,6 +108,9 @@ pub struct Spec {
     pub engine: Option<EngineKind>,
     /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
     pub images: BTreeMap<String, ImageRef>,
+    /// Registries that images are pulled from in place of their own.
+    #[serde(default, skip_serializing_if = "Mirrors::is_empty")]
+    pub registry_mirrors: Mirrors,
     /// The object store.
     pub storage: Storage,
 }

@@ -6,6 +6,7 @@ use super::Problem;
 use super::credentials::{MachineKey, Secret};
 use super::file;
 use super::layer::{Given, Layer, Origin};
+use super::mirrors::Mirrors;
 use super::model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage};
 use crate::manifest::ImageRef;
 
@@ -54,6 +55,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
     let engine = check.engine(layer.engine);
     let images = check.images(layer.images);
+    let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
         access_key: check.value("storage.accessKey", layer.access_key, |text| secret(text, 3)),
@@ -74,6 +76,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         node_image,
         engine,
         images,
+        registry_mirrors,
         storage,
     };
     check.namespaces(&spec);
@@ -252,6 +255,17 @@ impl Check {
             }
         }
         images
+    }
+
+    fn mirrors(&mut self, given: Vec<(String, Given<String>)>) -> Mirrors {
+        let mut mirrors = Mirrors::default();
+        for (registry, Given { value, origin }) in given {
+            if let Err(why) = mirrors.add(&registry, &value) {
+                self.problem(&origin, format!("`registryMirrors`: {why}"), None);
+            }
+            self.provenance.insert(format!("registryMirrors.{registry}"), origin);
+        }
+        mirrors
     }
 
     fn namespaces(&mut self, spec: &Spec) {

@@ -83,6 +83,19 @@ fn an_engine_is_asked_for_by_name_and_none_is_asked_for_by_default() {
 }
 
 #[test]
+fn mirrors_of_all_layers_add_up_and_the_later_one_counts() {
+    let file = "registryMirrors: {cr.flyte.org: ghcr.io, docker.io: registry.example}\n";
+    let file = parse(file, "s.yaml").expect("YAML");
+    let given = Given { value: "mirror.example/hub".to_owned(), origin: Origin::Flag("--registry-mirror".into()) };
+    let flags = Layer { registry_mirrors: vec![("docker.io".to_owned(), given)], ..Layer::default() };
+    let Resolved { spec, provenance } = resolve([file, flags], &KEY).expect("valid");
+    let mirrors: Vec<_> = spec.registry_mirrors.iter().collect();
+    assert_eq!(mirrors, [("cr.flyte.org", "ghcr.io"), ("docker.io", "mirror.example/hub")]);
+    assert_eq!(provenance["registryMirrors.docker.io"].to_string(), "--registry-mirror");
+    assert_eq!(provenance["registryMirrors.cr.flyte.org"].to_string(), "s.yaml:1:33");
+}
+
+#[test]
 fn wrong_files_are_told_where_and_what_would_be_right() {
     for (text, expected) in [
         ("nmae: a\n", "sandbox.yaml:1:1: unknown key `nmae` (did you mean `name`?)"),
@@ -119,6 +132,10 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
         (
             "images: {minio: \"-v\"}\n",
             "sandbox.yaml:1:17: `images.minio`: `-v` is not an image reference: it starts with a dash",
+        ),
+        (
+            "registryMirrors: {cr.flyte.org: mirror}\n",
+            "sandbox.yaml:1:33: `registryMirrors`: `mirror` is no registry; `ghcr.io` and `registry.example/dockerhub` are",
         ),
         ("storage: {secretKey: short}\n", "sandbox.yaml:1:22: `storage.secretKey`: Minio wants at least 8 characters"),
         ("env: dev\nenv: uat\n", "sandbox.yaml:2:1: the key `env` stands twice"),

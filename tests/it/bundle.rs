@@ -41,7 +41,12 @@ fn saved() -> (Vec<u8>, [(&'static str, String); 2]) {
 /// A daemon that has two images, and those.
 async fn daemon() -> (FakeDocker, Docker, Vec<Image>) {
     let (saved, ids) = saved();
-    let images = ids.clone().map(|(name, id)| Image { reference: name.parse().expect(name), id, size: 3 });
+    let images = ids.clone().map(|(name, id)| Image {
+        reference: name.parse().expect(name),
+        id,
+        size: 3,
+        architecture: String::new(),
+    });
     let local = ids.map(|(name, id)| (name.to_owned(), id)).into();
     let fake = FakeDocker::start(World { images: local, saved, ..World::default() }).await;
     let docker = fake.connect().await;

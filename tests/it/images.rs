@@ -3,6 +3,7 @@
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::images::{Presence, claim, obtain, prune, resolve};
 use flyte_sandbox::manifest::ImageRef;
+use flyte_sandbox::spec::{MachineKey, Mirrors, parse, resolve as resolve_spec};
 use serde_json::json;
 
 use crate::support::docker::{FakeDocker, World, run, volume};
@@ -32,16 +33,52 @@ async fn only_what_docker_has_not_is_pulled_and_the_order_stays() {
     assert!(
         matches!(&resolve(&docker, &wanted).await.expect("resolve")[0], Presence::Absent(image) if image == &wanted[0])
     );
-    let got = obtain(&docker, &wanted, &run()).await.expect("both");
+    let got = obtain(&docker, &wanted, &Mirrors::default(), &run()).await.expect("both");
     assert_eq!(got.iter().map(|image| image.id.as_str()).collect::<Vec<_>>(), ["sha256:b", "sha256:a"]);
 }
 
 #[tokio::test]
 async fn all_images_that_are_not_to_be_had_are_named_in_one_failure() {
     let fake = FakeDocker::start(World::default()).await;
-    let failure = obtain(&fake.connect().await, &images(&["a:1", "x/b:2"]), &run()).await.expect_err("neither");
+    let failure = obtain(&fake.connect().await, &images(&["a:1", "x/b:2"]), &Mirrors::default(), &run())
+        .await
+        .expect_err("neither");
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::ImageUnknown, Some("a:1, x/b:2")));
     assert_eq!(failure.evidence.len(), 2);
+}
+
+/// `cr.flyte.org` is asked for at `ghcr.io`.
+fn mirrors() -> Mirrors {
+    let layer = parse("registryMirrors: {cr.flyte.org: ghcr.io}", "sandbox.yaml").expect("YAML");
+    resolve_spec([layer], &MachineKey::default()).expect("a spec").spec.registry_mirrors
+}
+
+#[tokio::test]
+async fn an_image_of_a_mirrored_registry_comes_from_the_mirror_under_its_own_name() {
+    let registry = [("ghcr.io/flyteorg/a:1", "sha256:a"), ("cr.flyte.org/flyteorg/a:1", "sha256:other")];
+    let registry = registry.map(|(name, id)| (name.to_owned(), id.to_owned())).into();
+    let fake = FakeDocker::start(World { registry, ..World::default() }).await;
+    let wanted = images(&["cr.flyte.org/flyteorg/a:1"]);
+    let got = obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect("it is there");
+    assert_eq!((got[0].id.as_str(), &got[0].reference), ("sha256:a", &wanted[0]));
+}
+
+#[tokio::test]
+async fn a_mirror_that_fails_is_named_and_the_registry_itself_is_not_asked() {
+    let untrusted = "Get \"https://ghcr.io/v2/\": x509: certificate signed by unknown authority";
+    for (refused, reason) in [(None, Reason::ImageUnknown), (Some(untrusted), Reason::RegistryCertificate)] {
+        let fake = FakeDocker::start(World {
+            registry: [("cr.flyte.org/flyteorg/a:1".to_owned(), "sha256:a".to_owned())].into(),
+            refused: refused.map(|words| ("pull", words.to_owned())).into_iter().collect(),
+            ..World::default()
+        })
+        .await;
+        let wanted = images(&["cr.flyte.org/flyteorg/a:1"]);
+        let failure = obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect_err("no mirror");
+        assert_eq!((failure.reason, failure.object.as_deref()), (reason, Some("cr.flyte.org/flyteorg/a:1")));
+        assert!(failure.causes[0].starts_with("ghcr.io/flyteorg/a:1: "), "{failure}");
+        assert!(failure.hints.iter().any(|hint| hint == reason.entry().remedy), "{failure:?}");
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod hostile;
 mod images;
 mod preflight;
 mod projects;
+mod proxy;
 mod rollout;
 mod smoke;
 mod support;

@@ -4,8 +4,10 @@ use std::net::TcpListener;
 
 use flyte_sandbox::cluster::{ClusterPlan, Engine, PortMapping};
 use flyte_sandbox::failure::{Failure, Reason};
-use flyte_sandbox::preflight::{self, Finding, blockers};
+use flyte_sandbox::preflight::{self, Finding, Wanted, blockers};
 use flyte_sandbox::report::Severity;
+
+use serde_json::json;
 
 use crate::support::docker::{FakeDocker, World, node};
 
@@ -67,4 +69,34 @@ async fn without_docker_the_ports_are_looked_at_all_the_same() {
     let found = preflight::run(Err(&down), Err(&no_k3d()), &plan("flyte", 1)).await;
     assert_eq!(severity(&found, "docker"), Some(Severity::Blocker));
     assert!(severity(&found, "port-console").is_some());
+}
+
+#[tokio::test]
+async fn images_of_another_processor_and_a_proxy_that_docker_lacks_are_told_before_a_pull() {
+    let wanted = |image: &str, architectures: &[&str]| Wanted {
+        image: image.parse().expect(image),
+        architectures: architectures.iter().map(|one| (*one).to_owned()).collect(),
+    };
+    let all = [wanted("here:1", &["amd64"]), wanted("absent:1", &["amd64"]), wanted("unknown:1", &[])];
+    let variables = [("HTTP_PROXY".to_owned(), "http://proxy.example:3128".to_owned())].into();
+    // No kernel here has an emulator for this one.
+    for (own, proxied, processor, proxy) in
+        [("x86_64", false, None, Some(Severity::Warning)), ("s390x", true, None, Some(Severity::Fine))]
+    {
+        let proxied = if proxied { "http://daemons.example:3128" } else { "" };
+        let fake = FakeDocker::start(World {
+            images: [("here:1".to_owned(), "sha256:1".to_owned())].into(),
+            info: [("Architecture", json!(own)), ("HttpProxy", json!(proxied))].into(),
+            ..World::default()
+        })
+        .await;
+        let found = preflight::images(&fake.connect().await, &all, &variables).await;
+        let seen = found.iter().find(|finding| finding.check == "processor");
+        match own {
+            "x86_64" => assert_eq!(seen.map(|finding| finding.severity), processor, "{found:?}"),
+            // The one that is here is not known to be foreign.
+            _ => assert!(seen.expect("told").message.ends_with("made for amd64 alone are absent:1"), "{found:?}"),
+        }
+        assert_eq!(severity(&found, "proxy"), proxy, "{found:?}");
+    }
 }

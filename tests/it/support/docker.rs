@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) networks: Vec<Value>,
     /// Ids of local images by reference.
     pub(crate) images: BTreeMap<String, String>,
+    /// What it says about itself besides what every daemon does.
+    pub(crate) info: BTreeMap<&'static str, Value>,
     /// Images that a registry has, ids by canonical reference.
     pub(crate) registry: BTreeMap<String, String>,
     /// What `docker save` writes, whatever it is asked for.
@@ -38,7 +40,7 @@ pub(crate) struct World {
     pub(crate) logs: BTreeMap<String, String>,
     /// What a container is doing once it was started, such as `restarting`; `running` where absent.
     pub(crate) started: Option<String>,
-    /// What making a network, or starting a container, is refused with.
+    /// What making a network, starting a container, or pulling an image is refused with.
     pub(crate) refused: BTreeMap<&'static str, String>,
     /// Files in containers, by `container:path`.
     pub(crate) files: BTreeMap<String, String>,
@@ -126,7 +128,7 @@ fn router(world: Shared) -> Router {
         .route("/images/create", post(pull))
         .route("/images/get", get(save))
         .route("/images/load", post(load))
-        .route("/images/{*rest}", get(image))
+        .route("/images/{*rest}", get(image).post(tag))
         .with_state(world)
 }
 
@@ -142,11 +144,15 @@ fn missing() -> Response {
     refuse(StatusCode::NOT_FOUND, "no such object")
 }
 
-async fn info() -> Json<Value> {
-    Json(json!({
+async fn info(State(world): State<Shared>) -> Json<Value> {
+    let mut info = json!({
         "CgroupVersion": "1", "MemTotal": 17_179_869_184_u64, "NCPU": 2, "DockerRootDir": "/nowhere",
         "OperatingSystem": "Fake",
-    }))
+    });
+    for (name, value) in &lock(&world).info {
+        info[*name] = value.clone();
+    }
+    Json(info)
 }
 
 /// Whether an object passes the `label` filter of a query.
@@ -335,6 +341,9 @@ fn remove(
 
 async fn pull(State(world): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Response {
     let mut world = lock(&world);
+    if let Some(words) = world.refused.get("pull") {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, words);
+    }
     let wanted = &query["fromImage"];
     let Some(id) = world.registry.get(wanted).cloned() else {
         return refuse(StatusCode::NOT_FOUND, &format!("manifest for {wanted} not found"));
@@ -373,6 +382,18 @@ async fn load(State(world): State<Shared>, archive: axum::body::Bytes) -> Respon
         world.images.insert(familiar(name).to_owned(), id);
     }
     Json(json!({ "stream": "Loaded" })).into_response()
+}
+
+async fn tag(
+    State(world): State<Shared>,
+    Path(rest): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let mut world = lock(&world);
+    let name = rest.strip_suffix("/tag").map(familiar).unwrap_or_default();
+    let Some(id) = world.images.get(name).cloned() else { return missing() };
+    world.images.insert(familiar(&format!("{}:{}", query["repo"], query["tag"])).to_owned(), id);
+    StatusCode::CREATED.into_response()
 }
 
 async fn image(State(world): State<Shared>, Path(rest): Path<String>) -> Response {

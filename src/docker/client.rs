@@ -51,6 +51,8 @@ pub struct About {
     pub architecture: String,
     /// Whether it pulls through a proxy.
     pub has_proxy: bool,
+    /// Whether it runs as an ordinary user.
+    pub rootless: bool,
 }
 
 impl Docker {
@@ -117,20 +119,27 @@ impl Docker {
                 "aarch64" => "arm64".to_owned(),
                 other => other.to_owned(),
             },
+            rootless: info.security_options.into_iter().flatten().any(|option| option == "name=rootless"),
             has_proxy: [info.http_proxy, info.https_proxy].into_iter().flatten().any(|proxy| !proxy.is_empty()),
         })
     }
 }
 
 fn unusable(failure: Failure, endpoint: &Endpoint, error: &Error) -> Failure {
-    let reason = if is_answer(error) { Reason::Docker } else { unreachable(error) };
+    let reason = match error {
+        Error::UnsupportedURISchemeError { .. } if !endpoint.is_local() => Reason::DockerRemote,
+        error if is_answer(error) => Reason::Docker,
+        error => unreachable(error),
+    };
     let failure = Failure { reason, ..failure }.because(innermost(error));
     let failure = match &endpoint.origin {
         Origin::Variable => failure.hint("DOCKER_HOST chose this address; unset it to use the local daemon"),
         Origin::Context(name) => failure.hint(format!("the Docker context `{name}` chose this address")),
         Origin::Socket => failure,
     };
-    if matches!(error, Error::UnsupportedURISchemeError { .. }) {
+    let wants_tls =
+        matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("HTTPS server"));
+    if wants_tls || matches!(error, Error::UnsupportedURISchemeError { .. }) {
         failure.hint("only unix:// and tcp:// without TLS are supported; run this program on the daemon's own machine")
     } else {
         failure.hint(reason.entry().remedy)

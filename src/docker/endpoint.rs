@@ -1,7 +1,7 @@
 //! Which daemon to talk to, by the rules of the `docker` command line, so that we, `k3d` and the user mean the same one.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -61,11 +61,27 @@ impl Endpoint {
     pub fn is_local(&self) -> bool {
         match self.host.split_once("://") {
             Some(("tcp" | "http" | "https", address)) => {
-                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+                let address = address.trim_end_matches('/');
+                let host = match address.rsplit_once(':') {
+                    Some((host, _)) if !address.ends_with(']') => host,
+                    _ => address,
+                };
                 matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
             }
             Some(("ssh", _)) => false,
             _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// `unix:///home/me/.colima/default/docker.sock, by the context colima`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        match &self.origin {
+            Origin::Variable => f.write_str(", by DOCKER_HOST"),
+            Origin::Context(name) => write!(f, ", by the context {name}"),
+            Origin::Socket => Ok(()),
         }
     }
 }
@@ -79,6 +95,7 @@ pub(super) fn sockets(env: &BTreeMap<String, String>, home: Option<&Path>) -> Ve
         found.extend(home.map(|home| home.join(place)));
     }
     found.extend(runtime.as_ref().map(|dir| dir.join("podman/podman.sock")));
+    found.push(PathBuf::from("/run/podman/podman.sock"));
     found
 }
 
@@ -165,6 +182,12 @@ mod tests {
             ("unix:///var/run/docker.sock", true),
             ("tcp://127.0.0.1:2375", true),
             ("tcp://localhost:2375", true),
+            ("tcp://127.0.0.1", true),
+            ("tcp://[::1]:2375", true),
+            ("tcp://[::1]", true),
+            ("tcp://127.0.0.1:2375/", true),
+            ("tcp://localhost.example:2375", false),
+            ("tcp://docker:2375", false),
             ("tcp://build.example:2375", false),
             ("ssh://me@build.example", false),
         ] {

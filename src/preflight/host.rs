@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use crate::cluster::Version;
-use crate::docker::About;
+use crate::docker::{About, Endpoint, Origin};
 use crate::failure::Reason;
 use crate::manifest::ImageRef;
 
@@ -29,7 +29,7 @@ pub(super) struct Disk {
 }
 
 /// What Docker's own description gives away.
-pub(super) fn docker(about: &About, is_local: bool) -> Vec<Finding> {
+pub(super) fn docker(about: &About, endpoint: &Endpoint) -> Vec<Finding> {
     let mut found = Vec::new();
     found.push(match api(&about.api) {
         Some(version) if version < API_FLOOR => Finding::blocker(
@@ -38,14 +38,23 @@ pub(super) fn docker(about: &About, is_local: bool) -> Vec<Finding> {
             format!("Docker {} is too old: it speaks API {}", about.version, about.api),
         )
         .hint("Docker 20.10 or later is needed"),
-        _ if !is_local => Finding::blocker(
+        _ if !endpoint.is_local() => Finding::blocker(
             Reason::DockerRemote,
             "docker",
-            "Docker runs on another machine, so its ports would not be here",
+            format!("Docker runs on another machine ({endpoint}), so the sandbox's ports would not be here"),
         )
-        .hint("run this program there, or unset DOCKER_HOST"),
-        _ => Finding::fine("docker", format!("Docker {}, API {}", about.version, about.api)),
+        .hint(match endpoint.origin {
+            Origin::Context(_) => "run this program there, or `docker context use default`",
+            _ => "run this program there, or unset DOCKER_HOST",
+        }),
+        _ => Finding::fine("docker", format!("Docker {}, API {}, at {endpoint}", about.version, about.api)),
     });
+    if about.rootless {
+        found.push(
+            Finding::warning("rootless", "Docker runs as an ordinary user, where k3s needs more than it is given here")
+                .hint("where the node ends at once, use a Docker that runs as root; docs/portability.md says what is known"),
+        );
+    }
     let memory = format!("{:.1} GiB of memory", gib(about.memory));
     found.push(match about.memory {
         0 => Finding::fine("memory", "Docker does not say how much memory it has"),
@@ -185,8 +194,10 @@ mod tests {
             (About { memory: 3 * GIB, ..about() }, true, Severity::Warning),
             (About { memory: GIB, ..about() }, true, Severity::Blocker),
             (About { memory: 0, ..about() }, true, Severity::Fine),
+            (About { rootless: true, ..about() }, true, Severity::Warning),
         ] {
-            let found = docker(&seen, local);
+            let host = if local { "unix:///var/run/docker.sock" } else { "tcp://build.example:2375" };
+            let found = docker(&seen, &Endpoint { host: host.to_owned(), origin: Origin::Variable });
             assert_eq!(found.iter().map(|finding| finding.severity).max(), Some(worst), "{found:?}");
         }
     }

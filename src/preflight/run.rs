@@ -22,7 +22,7 @@ pub async fn run(
             Err(failure) => found.push(Finding::from_failure("docker", &failure)),
             Ok((about, listed, node)) => {
                 let is_local = docker.endpoint().is_local();
-                found.extend(host::docker(&about, is_local));
+                found.extend(host::docker(&about, docker.endpoint()));
                 if let Some(disk) = is_local.then(|| room(&about.root)).flatten() {
                     found.push(host::disk(&about.root, disk));
                 }

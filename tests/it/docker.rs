@@ -1,12 +1,17 @@
 //! A Docker that is not there, does not answer, or goes away in the middle.
 
+use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use flyte_sandbox::docker::{Docker, Endpoint, Origin};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::manifest::ImageRef;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::docker::{FakeDocker, World};
 
 const VERSION: &str = r#"{"ApiVersion":"1.41"}"#;
 
@@ -93,7 +98,8 @@ async fn why_a_daemon_is_not_reached_is_told() {
     closing.abort();
     assert!(closing.await.expect_err("stopped").is_cancelled());
     assert_eq!(unreached(host).await.reason, Reason::DockerRefused);
-    assert_eq!(unreached("ssh://me@example".to_owned()).await.reason, Reason::Docker);
+    assert_eq!(unreached("ssh://me@example".to_owned()).await.reason, Reason::DockerRemote);
+    assert_eq!(unreached("npipe:////./pipe/docker".to_owned()).await.reason, Reason::Docker);
 }
 
 #[tokio::test]
@@ -154,4 +160,57 @@ async fn a_pull_of_which_nothing_comes_ends_before_the_run_does() {
     let failure = docker.pull(&image, |_, _| ()).await.expect_err("nothing comes");
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::PullTimeout, Some("image a:1")));
     assert_eq!(failure.causes, ["nothing came for 60 s"]);
+}
+
+/// A daemon that answers only those who speak TLS.
+#[tokio::test]
+async fn a_daemon_that_wants_tls_is_told_as_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let host = format!("tcp://{}", listener.local_addr().expect("address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let body = "Client sent an HTTP request to an HTTPS server.\n";
+            let said = answer("400 Bad Request", body.len(), body).replace("application/json", "text/plain");
+            let mut request = vec![0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(said.as_bytes()).await;
+        }
+    });
+    let failure = unreached(host).await;
+    assert_eq!(failure.reason, Reason::Docker);
+    assert!(failure.hints.iter().any(|hint| hint.contains("without TLS")), "{failure:?}");
+}
+
+/// What the real binary says where only this leads to a daemon.
+fn doctor_with(home: &Path, variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
+    command.arg("doctor").env_clear().envs(variables.iter().copied()).current_dir(home);
+    command.env("HOME", home).env("PATH", home).output().expect("it runs")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_binary_finds_the_daemon_as_dockers_command_line_does() {
+    let fake = FakeDocker::start(World::default()).await;
+    let home = tempfile::tempdir().expect("a home");
+    let config = home.path().join(".docker");
+    // printf team | sha256sum
+    let meta = config.join("contexts/meta/ca8b22d0db83a22db163b560b3e4e51527e533d31d067b614a0c33c4d2df8432");
+    std::fs::create_dir_all(&meta).expect("a folder");
+    let text = json!({"Name": "team", "Endpoints": {"docker": {"Host": fake.host}}});
+    std::fs::write(meta.join("meta.json"), text.to_string()).expect("written");
+    let current = |name: &str| {
+        let text = json!({"currentContext": name});
+        std::fs::write(config.join("config.json"), text.to_string()).expect("written");
+    };
+    let host = fake.host.as_str();
+    for (in_use, variables, by) in [
+        ("team", &[][..], ", by the context team"),
+        ("gone", &[("DOCKER_CONTEXT", "team")], ", by the context team"),
+        ("gone", &[("DOCKER_CONTEXT", "gone"), ("DOCKER_HOST", host)], ", by DOCKER_HOST"),
+    ] {
+        current(in_use);
+        let output = tokio::task::block_in_place(|| doctor_with(home.path(), variables));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(&format!("Docker 20.10.24, API 1.41, at {host}{by}")), "{variables:?}: {said}");
+    }
 }

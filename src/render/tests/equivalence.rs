@@ -67,3 +67,17 @@ fn explaining_changes_nothing_and_hides_nothing() {
         assert!(left || told, "{} went without a word", object.reference());
     }
 }
+
+/// What every Kubernetes from v1.21 to v1.33 serves (Kubernetes' deprecation guide), and what the set itself defines.
+const SERVED: &[&str] = &["v1", "apps/v1", "rbac.authorization.k8s.io/v1", "apiextensions.k8s.io/v1"];
+
+#[test]
+fn every_kubernetes_gets_the_same_objects_and_serves_all_of_them() {
+    let profile = crate::spec::profile("current", &crate::spec::Origin::Default).expect("a profile");
+    let current = crate::spec::resolve([profile], &crate::spec::MachineKey::default()).expect("a spec").spec;
+    assert_ne!(current.kubernetes, Spec::default().kubernetes);
+    let (old, new) = (rendered(&Spec::default(), ours()), rendered(&current, ours()));
+    assert_eq!(old.objects, new.objects);
+    let unserved = new.objects.iter().map(|object| object.value()["apiVersion"].as_str().unwrap_or_default());
+    assert_eq!(unserved.filter(|version| !SERVED.contains(version)).collect::<Vec<_>>(), Vec::<&str>::new());
+}

@@ -98,7 +98,7 @@ fn other_address() {
     let mut desk = Desk::new("d-ssh");
     desk.docker_host = "ssh://me@build.example".to_owned();
     let ran = desk.run(&["up"]);
-    fails(Reason::Docker, "ssh").told_by(&ran);
+    fails(Reason::DockerRemote, "ssh").told_by(&ran);
     ran.says("only unix:// and tcp://");
     desk.assert_no_state();
 }

@@ -6,6 +6,7 @@
 //! | `in_the_way.rs` | what is found before anything is touched |
 //! | `bundle.rs` | images as one file |
 //! | `interrupted.rs` | runs that are stopped, politely and not |
+//! | `elsewhere.rs` | a daemon that is not at Docker's usual place |
 //! | `expiry.rs` | sandboxes whose time is limited |
 //! | `together.rs` | two sandboxes, and two runs on one |
 //! | `failing.rs` | k3d, nodes and images that fail |
@@ -13,6 +14,7 @@
 //! | `manifests.rs` | manifests of others |
 
 mod bundle;
+mod elsewhere;
 mod expiry;
 mod failing;
 mod in_the_way;
@@ -30,6 +32,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         life::SCENARIOS,
         in_the_way::SCENARIOS,
         interrupted::SCENARIOS,
+        elsewhere::SCENARIOS,
         expiry::SCENARIOS,
         together::SCENARIOS,
         failing::SCENARIOS,

@@ -79,7 +79,7 @@ pub async fn obtain(
         if missing.is_empty() {
             return Ok(present.into_iter().filter_map(Result::ok).collect());
         }
-        Err(unavailable(&missing, &failed))
+        Err(unavailable(&missing, &failed, mirrors))
     };
     run.unless_cancelled(work).await
 }
@@ -142,7 +142,7 @@ fn common(failed: &[Failure]) -> Reason {
     }
 }
 
-fn unavailable(missing: &[ImageRef], failed: &[Failure]) -> Failure {
+fn unavailable(missing: &[ImageRef], failed: &[Failure], mirrors: &Mirrors) -> Failure {
     let names: Vec<&str> = missing.iter().map(ImageRef::as_str).collect();
     let what = match names.as_slice() {
         [_] => "an image is neither here nor to be had".to_owned(),
@@ -160,8 +160,9 @@ fn unavailable(missing: &[ImageRef], failed: &[Failure]) -> Failure {
         Reason::ImagesMissing => failure,
         reason => failure.hint(reason.entry().remedy),
     };
+    let asked = mirrors.name(&missing[0]).unwrap_or_else(|| missing[0].clone());
     failure
-        .hint(format!("with a network: `docker pull {}` shows what is in the way", names[0]))
+        .hint(format!("with a network: `docker pull {asked}` shows what is in the way"))
         .hint("without one: `sandbox images bundle FILE` on a machine that has them, `sandbox up --bundle FILE` here")
 }
 
@@ -179,7 +180,7 @@ mod tests {
             (vec![], Reason::ImagesMissing),
         ] {
             let failed: Vec<Failure> = reasons.iter().map(|reason| Failure::new(*reason, "no").because("w")).collect();
-            let failure = unavailable(&missing, &failed);
+            let failure = unavailable(&missing, &failed, &Mirrors::default());
             assert_eq!(failure.reason, common, "{reasons:?}");
             let remedy = common.entry().remedy;
             assert!(common == Reason::ImagesMissing || failure.hints.contains(&remedy.to_owned()), "{failure:?}");
@@ -190,7 +191,7 @@ mod tests {
     fn one_failure_names_every_missing_image() {
         let missing = ["a:1", "b/c:2"].map(|text| text.parse::<ImageRef>().expect(text));
         let failed = Failure::new(Reason::Docker, "cannot pull an image").on("image a:1").because("no route to host");
-        let failure = unavailable(&missing, &[failed]);
+        let failure = unavailable(&missing, &[failed], &Mirrors::default());
         assert_eq!(failure.reason, Reason::ImagesMissing);
         assert_eq!(failure.object.as_deref(), Some("a:1, b/c:2"));
         assert_eq!(failure.evidence, ["image a:1: no route to host"]);

@@ -77,7 +77,11 @@ async fn a_mirror_that_fails_is_named_and_the_registry_itself_is_not_asked() {
         let failure = obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect_err("no mirror");
         assert_eq!((failure.reason, failure.object.as_deref()), (reason, Some("cr.flyte.org/flyteorg/a:1")));
         assert!(failure.causes[0].starts_with("ghcr.io/flyteorg/a:1: "), "{failure}");
-        assert!(failure.hints.iter().any(|hint| hint == reason.entry().remedy), "{failure:?}");
+        for hint in
+            [reason.entry().remedy, "with a network: `docker pull ghcr.io/flyteorg/a:1` shows what is in the way"]
+        {
+            assert!(failure.hints.iter().any(|told| told == hint), "{failure:?}");
+        }
     }
 }
 

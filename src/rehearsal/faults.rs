@@ -1,51 +1,45 @@
-//! What a stand-in's node does wrong: a file in it, which is read at every turn, so that it may change while it runs.
+//! What a rehearsal does wrong, when it is told to.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::future::pending;
+use std::io;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::apiserver::refusal;
-use super::execution::Trouble;
+use super::api::refusal;
 
-/// The variable that a node is born with.
-pub(super) const VARIABLE: &str = "STANDIN_FAULTS";
-
-/// What a node does wrong.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// All that goes wrong.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Faults {
-    /// k3s ends as soon as it starts: the line that it logs last, and its exit code.
-    pub(crate) ends: Option<(String, u8)>,
+pub struct Faults {
     /// What comes of requests.
-    pub(crate) requests: Vec<Request>,
+    pub requests: Vec<Request>,
     /// What becomes of the pods of a Deployment, by its name.
-    pub(crate) pods: BTreeMap<String, PodFault>,
+    pub pods: BTreeMap<String, PodFault>,
     /// What becomes of every workflow.
-    pub(crate) workflows: Option<Workflow>,
-    /// What containerd says to every import, in place of doing it.
-    pub(crate) import: Option<String>,
+    pub workflows: Option<Workflow>,
 }
 
 /// What comes of a request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Request {
-    /// Stands in `api METHOD /path`; Flyte's ports are `console`, `dashboard` and `minio`.
-    pub(crate) what: String,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Stands in the request: `METHOD /path`, after `api`, `console`, `dashboard` or `minio` where a whole cluster is asked.
+    pub what: String,
     /// How often; none for always.
-    pub(crate) times: Option<usize>,
-    pub(crate) answer: Answer,
+    pub times: Option<usize>,
+    /// The answer.
+    pub answer: Answer,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Answer {
+/// What is answered in place of the right thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
     /// A status and a body; from the API an error's message.
     Status(u16, String),
     /// The right one, so many milliseconds later.
@@ -56,113 +50,109 @@ pub(crate) enum Answer {
     Broken,
 }
 
+impl Answer {
+    /// A status and a body.
+    #[must_use]
+    pub fn status(code: u16, text: &str) -> Self {
+        Self::Status(code, text.to_owned())
+    }
+
+    /// The response; none where the right one is to be given now. The API says what is wrong in its own form.
+    pub(super) async fn given(self, by_the_api: bool) -> Option<Response> {
+        match self {
+            Self::Status(code, text) if by_the_api && code >= 400 => {
+                let mut response = refusal(code, &text);
+                if code == 429 || code == 503 {
+                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                }
+                Some(response)
+            }
+            Self::Status(code, text) => {
+                let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Some((status, text).into_response())
+            }
+            Self::Late(millis) => {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                None
+            }
+            Self::Silence => pending().await,
+            Self::Broken => {
+                let broken = stream::iter([Ok("{"), Err(io::Error::from(io::ErrorKind::ConnectionReset))]);
+                Some(Body::from_stream(broken).into_response())
+            }
+        }
+    }
+}
+
+/// The answer to what is asked, if one of the faults is about it and has not been used up.
+pub(super) fn due(faults: &mut [Request], asked: &str) -> Option<Answer> {
+    let fault = faults.iter_mut().find(|fault| fault.times != Some(0) && asked.contains(&fault.what))?;
+    fault.times = fault.times.map(|times| times - 1);
+    Some(fault.answer.clone())
+}
+
 /// What becomes of a Deployment's pod, which is never ready.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct PodFault {
+pub struct PodFault {
     /// Laid over the status of every container.
-    pub(crate) container: Value,
+    pub container: Value,
     /// The status of the first init container, if it is to have one.
-    pub(crate) init: Value,
+    pub init: Value,
     /// Laid over the pod's status.
-    pub(crate) status: Value,
+    pub status: Value,
     /// What its first container, or its first init container, has logged.
-    pub(crate) log: String,
+    pub log: String,
     /// Reason and message of an event about it.
-    pub(crate) event: Option<(String, String)>,
+    pub event: Option<(String, String)>,
+}
+
+impl PodFault {
+    /// Its containers wait for this reason, with this message.
+    #[must_use]
+    pub fn waiting(reason: &str, message: &str) -> Self {
+        let container = json!({"state": {"waiting": {"reason": reason, "message": message}}});
+        Self { container, ..Self::default() }
+    }
+
+    /// Its containers end again and again with this exit code, for this reason (`Error`, `OOMKilled`).
+    #[must_use]
+    pub fn crashed(code: i64, reason: &str) -> Self {
+        let container = json!({"restartCount": 4,
+            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}},
+            "lastState": {"terminated": {"exitCode": code, "reason": reason}}});
+        Self { container, ..Self::default() }
+    }
+
+    /// No node takes it.
+    #[must_use]
+    pub fn unschedulable(message: &str) -> Self {
+        let status = json!({"phase": "Pending", "containerStatuses": [], "conditions": [{"type": "PodScheduled",
+            "status": "False", "reason": "Unschedulable", "message": message}]});
+        Self { status, ..Self::default() }
+    }
+
+    /// It runs, and its readiness probe fails.
+    #[must_use]
+    pub fn unready(message: &str) -> Self {
+        let container = json!({"state": {"running": {"startedAt": "2021-06-01T00:00:00Z"}}});
+        Self { container, event: Some(("Unhealthy".to_owned(), message.to_owned())), ..Self::default() }
+    }
 }
 
 /// What becomes of every workflow.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Workflow {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Workflow {
     /// No propeller takes it.
     Ignored,
     /// It fails with this code and message.
     Fails(String, String),
     /// Its pod waits for ever, for this reason and message.
     Waits(String, String),
-}
-
-impl Faults {
-    /// Where they are in the node.
-    pub(crate) const FILE: &str = "/run/standin-faults.json";
-
-    /// Every request that has `what` in it is answered so.
-    pub(crate) fn answering(what: &str, answer: Answer) -> Self {
-        Self::default().and(what, None, answer)
-    }
-
-    /// And of those that have `what` in them, so many are answered so.
-    pub(crate) fn and(mut self, what: &str, times: Option<usize>, answer: Answer) -> Self {
-        self.requests.push(Request { what: what.to_owned(), times, answer });
-        self
-    }
-
-    /// The pod of this Deployment never becomes ready.
-    pub(crate) fn pod(deployment: &str, fault: PodFault) -> Self {
-        Self { pods: [(deployment.to_owned(), fault)].into(), ..Self::default() }
-    }
-
-    /// Writes them to a file.
-    pub(crate) fn write(&self, file: &Path) {
-        std::fs::write(file, serde_json::to_string(self).expect("JSON")).expect("a file");
-    }
-
-    /// Those that this node has now; at its first start those that it was born with.
-    pub(super) fn now() -> Self {
-        let file = Path::new(Self::FILE);
-        let text = std::fs::read_to_string(file).or_else(|_| std::env::var(VARIABLE)).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    /// When they were last told.
-    pub(super) fn written() -> Option<SystemTime> {
-        std::fs::metadata(Self::FILE).and_then(|file| file.modified()).ok()
-    }
-
-    /// What comes of a request, `who` being asked for `METHOD /path`; nothing where it is to be answered as ever.
-    pub(super) async fn strike(who: &str, request: &str) -> Option<Response> {
-        static STRUCK: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
-        let asked = format!("{who} {request}");
-        let due = |fault: &Request| {
-            let mut struck = STRUCK.lock().expect("not poisoned");
-            let times = struck.entry(fault.what.clone()).or_default();
-            let due = asked.contains(&fault.what) && fault.times.is_none_or(|limit| *times < limit);
-            *times += usize::from(due);
-            due
-        };
-        match Self::now().requests.into_iter().find(due)?.answer {
-            Answer::Status(status, text) if who == "api" && status >= 400 => {
-                let mut response = refusal(status, &text);
-                if status == 429 || status == 503 {
-                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-                }
-                Some(response)
-            }
-            Answer::Status(status, text) => {
-                Some((StatusCode::from_u16(status).expect("an HTTP status"), text).into_response())
-            }
-            Answer::Late(millis) => {
-                tokio::time::sleep(Duration::from_millis(millis)).await;
-                None
-            }
-            Answer::Silence => std::future::pending().await,
-            Answer::Broken => {
-                let broken = stream::iter([Ok("{"), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))]);
-                Some(Body::from_stream(broken).into_response())
-            }
-        }
-    }
-
-    /// As the executions know it.
-    pub(super) fn trouble(&self) -> Trouble {
-        // A node lives no longer than its words.
-        let word = |text: &String| -> &'static str { text.clone().leak() };
-        match &self.workflows {
-            None => Trouble::None,
-            Some(Workflow::Ignored) => Trouble::NoPropeller,
-            Some(Workflow::Fails(code, message)) => Trouble::Fails(word(code), word(message)),
-            Some(Workflow::Waits(reason, message)) => Trouble::PodWaits(word(reason), word(message)),
-        }
-    }
+    /// Admin makes it in this namespace, which is not its own.
+    Elsewhere(String),
+    /// The dashboard shows this in place of its log.
+    Log(String),
+    /// This is the link to its log.
+    Link(String),
 }

@@ -14,6 +14,7 @@ mod hostile;
 mod images;
 mod preflight;
 mod projects;
+mod rehearsal;
 mod rollout;
 mod smoke;
 mod support;

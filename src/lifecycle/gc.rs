@@ -9,6 +9,7 @@ use super::Host;
 use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
+use crate::rehearsal::Rehearsal;
 use crate::spec;
 
 /// What became of a sandbox.
@@ -104,7 +105,8 @@ async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) ->
             Err(failure) => return Err(failure),
         },
     };
-    if left.is_none() || !state.path().exists() {
+    // A rehearsal of the same name is another sandbox, whose limit this was not.
+    if Rehearsal::find(&state).is_none() && (left.is_none() || !state.path().exists()) {
         state.remove(&lock)?;
     }
     Ok(left)

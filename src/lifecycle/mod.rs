@@ -14,6 +14,7 @@
 //! | `down.rs` | removal |
 //! | `gc.rs` | removal of all whose time is over |
 //! | `images.rs` | its images, without the sandbox |
+//! | `rehearse.rs` | from whatever there is to a sandbox that is played, and back |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
 //! | `status.rs` | what there is, as data |
 //! | `endpoints.rs` | where to go |
@@ -28,6 +29,7 @@ mod ground;
 mod images;
 mod projects;
 mod registration;
+mod rehearse;
 mod retire;
 mod running;
 mod status;
@@ -51,6 +53,7 @@ pub use up::{doctor, smoke, up};
 
 use crate::docker::Docker;
 use crate::failure::Failure;
+use crate::rehearsal::Faults;
 use crate::report::Outcome;
 use crate::smoke::Executions;
 use crate::state::StateRoot;
@@ -64,6 +67,8 @@ pub struct Host {
     pub variables: BTreeMap<String, String>,
     /// Where sandboxes keep their state.
     pub state: StateRoot,
+    /// This program, which plays where a sandbox is rehearsed.
+    pub program: PathBuf,
 }
 
 impl Host {
@@ -77,7 +82,7 @@ impl Host {
 }
 
 /// How to go about an `up`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options<'a> {
     /// Leave a sandbox that failed as it is.
     pub keep: bool,
@@ -89,6 +94,8 @@ pub struct Options<'a> {
     pub executions: Executions,
     /// How long from now until [`gc`] may remove it; what was said before where absent.
     pub ttl: Option<Duration>,
+    /// What goes wrong in a rehearsal.
+    pub faults: Faults,
 }
 
 /// How a run went well.

@@ -1,7 +1,5 @@
 //! What there is, as data.
 
-use std::time::SystemTime;
-
 use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 
@@ -9,6 +7,7 @@ use super::{Host, Running, endpoints};
 use crate::cluster::{self, NodeState};
 use crate::failure::Failure;
 use crate::plan::Plan;
+use crate::rehearsal::Rehearsal;
 use crate::report::{Endpoint, Waiting};
 use crate::rollout;
 
@@ -46,6 +45,9 @@ pub enum SpecState {
 pub struct Status {
     /// The sandbox's name.
     pub name: String,
+    /// Whether it is only played.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
     /// What it is doing.
     pub phase: Phase,
     /// How it relates to the spec.
@@ -70,16 +72,25 @@ pub struct Status {
 /// Docker does not answer.
 pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
     let name = plan.spec.name.clone();
-    let docker = host.docker().await?;
-    let (node, sandboxes, expiries) =
-        tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker), cluster::expiries(&docker))?;
-    let rfc3339 = |at: &SystemTime| format_rfc3339_seconds(*at).to_string();
+    let played = Rehearsal::find(&host.state.sandbox(&name));
+    let (node, sandboxes, expiry) = match &played {
+        // What else there is only Docker knows, and a rehearsal does without it.
+        Some(played) if played.runs() => (NodeState::Running, vec![name.clone()], None),
+        Some(_) => (NodeState::Stopped, vec![name.clone()], None),
+        None => {
+            let docker = host.docker().await?;
+            let (node, owned, expiries) =
+                tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker), cluster::expiries(&docker))?;
+            (node, owned, expiries.get(&name).copied())
+        }
+    };
     let mut status = Status {
         name: name.clone(),
+        rehearsal: played.is_some(),
         phase: Phase::Broken,
         spec: SpecState::Unknown,
         system_namespace: None,
-        expires: expiries.get(&name).map(rfc3339),
+        expires: expiry.map(|at| format_rfc3339_seconds(at).to_string()),
         waiting: Vec::new(),
         endpoints: Vec::new(),
         sandboxes,

@@ -18,4 +18,4 @@ mod run;
 
 pub use finding::{Finding, blockers};
 pub use images::{Wanted, images};
-pub use run::run;
+pub use run::{rehearsal, run};

@@ -20,7 +20,12 @@ fn now() -> SystemTime {
 
 fn host(folder: &std::path::Path, docker: &str) -> Host {
     let variables = [("DOCKER_HOST".to_owned(), docker.to_owned())];
-    Host { home: None, variables: variables.into(), state: StateRoot::new(folder.join("state")) }
+    Host {
+        home: None,
+        variables: variables.into(),
+        state: StateRoot::new(folder.join("state")),
+        program: "none".into(),
+    }
 }
 
 fn volumes(fake: &FakeDocker) -> Vec<String> {

@@ -17,6 +17,7 @@ mod images;
 mod preflight;
 mod projects;
 mod proxy;
+mod rehearsal;
 mod rollout;
 mod smoke;
 mod support;

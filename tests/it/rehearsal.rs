@@ -134,7 +134,10 @@ fn a_rehearsal_that_is_told_to_fail_ends_as_the_real_thing_does() {
     let failure = machine.up(&["--rehearse-fault", fault]).exits(9).failure();
     assert_eq!(failure["reason"], "pod-crash");
     let causes = failure["causes"].as_array().expect("causes");
-    assert!(causes.last().is_some_and(|first| first == "its last words: panic: the database, it is gone"), "{causes:?}");
+    assert!(
+        causes.last().is_some_and(|first| first == "its last words: panic: the database, it is gone"),
+        "{causes:?}"
+    );
     let evidence = PathBuf::from(failure["folder"].as_str().expect("evidence"));
     let index = fs::read_to_string(evidence.join("index.md")).expect("an index");
     assert!(index.contains("rehearsal") && index.contains("flyteadmin"), "{index}");

@@ -9,6 +9,19 @@ use crate::kubernetes::{FLYTE, known_kinds};
 
 const VERBS: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
 
+/// What `kubectl` calls a kind for short.
+const SHORT: &[(&str, &str)] = &[
+    ("configmaps", "cm"),
+    ("deployments", "deploy"),
+    ("events", "ev"),
+    ("namespaces", "ns"),
+    ("nodes", "no"),
+    ("pods", "po"),
+    ("replicasets", "rs"),
+    ("serviceaccounts", "sa"),
+    ("services", "svc"),
+];
+
 /// The answer to `/api`, `/apis`, `/api/v1` or `/apis/<group>/<version>`, if the path is one of these and is served.
 pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> Option<Value> {
     let kinds = kinds(definitions);
@@ -62,9 +75,9 @@ fn kinds<'a>(definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> BTreeM
     let mut add = |version: String, kind: &str, plural: &str, namespaced: bool| {
         let resources = found.entry(version).or_default();
         if !resources.iter().any(|there| there["name"] == plural) {
-            resources.push(
-                json!({"name": plural, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": VERBS}),
-            );
+            let short: Vec<_> = SHORT.iter().filter(|(of, _)| *of == plural).map(|(_, short)| short).collect();
+            resources.push(json!({"name": plural, "singularName": kind.to_lowercase(), "kind": kind,
+                "namespaced": namespaced, "verbs": VERBS, "shortNames": short}));
         }
     };
     for (version, kind, plural, namespaced) in known_kinds() {

@@ -5,6 +5,7 @@ mod architecture;
 mod bundle;
 mod ci;
 mod cluster;
+mod conformance;
 mod credentials;
 mod docker;
 mod docs;

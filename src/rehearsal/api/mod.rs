@@ -211,9 +211,19 @@ impl ApiServer {
         let Some(path) = Path::parse(at).filter(|path| !path.plural.is_empty()) else {
             return refusal(404, "the server could not find the requested resource");
         };
+        let there = store.objects.keys().any(|other| path.holds(other));
+        if !there && !discovery::serves(&path, store.objects.iter()) {
+            return refusal(404, "the server could not find the requested resource");
+        }
         let body = || serde_json::from_slice(body).unwrap_or(Value::Null);
         match method.as_str() {
-            "GET" if path.part == "log" => log(&state.logs, &path, parameters),
+            "GET" if path.part == "log" => {
+                let pod = Path { part: String::new(), ..path.clone() };
+                match store.objects.contains_key(&pod) {
+                    true => log(&state.logs, &path, parameters),
+                    false => refusal::not_found(&pod),
+                }
+            }
             "GET" if path.name.is_empty() && parameters.contains_key("watch") => {
                 let since = parameters.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
                 store.watch(path, since)

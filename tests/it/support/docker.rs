@@ -15,6 +15,8 @@ use flyte_sandbox::report::Reporter;
 use flyte_sandbox::run::{Deadline, Run};
 use serde_json::{Value, json};
 
+use super::docker_images::{image, load, pull, save, tag};
+
 /// What the daemon has.
 #[derive(Debug, Default)]
 pub(crate) struct World {
@@ -50,7 +52,7 @@ pub(crate) struct World {
     pub(crate) events_hang: bool,
 }
 
-type Shared = Arc<Mutex<World>>;
+pub(super) type Shared = Arc<Mutex<World>>;
 
 /// A running daemon; it ends with the test's runtime.
 pub(crate) struct FakeDocker {
@@ -132,15 +134,15 @@ fn router(world: Shared) -> Router {
         .with_state(world)
 }
 
-fn lock(world: &Shared) -> MutexGuard<'_, World> {
+pub(super) fn lock(world: &Shared) -> MutexGuard<'_, World> {
     world.lock().expect("lock")
 }
 
-fn refuse(status: StatusCode, message: &str) -> Response {
+pub(super) fn refuse(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "message": message }))).into_response()
 }
 
-fn missing() -> Response {
+pub(super) fn missing() -> Response {
     refuse(StatusCode::NOT_FOUND, "no such object")
 }
 
@@ -337,71 +339,4 @@ fn remove(
     let before = all.len();
     all.retain(|object| !is_it(object, name));
     if all.len() == before { missing() } else { StatusCode::NO_CONTENT.into_response() }
-}
-
-async fn pull(State(world): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Response {
-    let mut world = lock(&world);
-    if let Some(words) = world.refused.get("pull") {
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, words);
-    }
-    let wanted = &query["fromImage"];
-    let Some(id) = world.registry.get(wanted).cloned() else {
-        return refuse(StatusCode::NOT_FOUND, &format!("manifest for {wanted} not found"));
-    };
-    world.images.insert(familiar(wanted).to_owned(), id);
-    let lines = [
-        json!({ "status": "Downloading", "id": "layer", "progressDetail": { "current": 5_000_000, "total": 10_000_000 } }),
-        json!({ "status": "Pull complete", "id": "layer", "progressDetail": {} }),
-    ];
-    lines.map(|line| format!("{line}\n")).concat().into_response()
-}
-
-/// A name as the daemon keeps it.
-fn familiar(name: &str) -> &str {
-    name.trim_start_matches("docker.io/").trim_start_matches("library/")
-}
-
-async fn save(State(world): State<Shared>) -> Vec<u8> {
-    lock(&world).saved.clone()
-}
-
-/// Takes the images that the archive's list names; a request that ends before its body does takes none.
-async fn load(State(world): State<Shared>, archive: axum::body::Bytes) -> Response {
-    let mut world = lock(&world);
-    world.loads += 1;
-    if world.stuck.contains("load") {
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "there is no room");
-    }
-    let mut archive = tar::Archive::new(&archive[..]);
-    let mut entries = archive.entries().expect("an archive").map(|entry| entry.expect("an entry"));
-    let list = entries.find(|entry| entry.path_bytes()[..] == *b"manifest.json").expect("a list");
-    let list: Vec<Value> = serde_json::from_reader(list).expect("JSON");
-    for image in list {
-        let id = image["Config"].as_str().expect("a path").replace("blobs/sha256/", "sha256:");
-        let name = image["RepoTags"][0].as_str().expect("a name");
-        world.images.insert(familiar(name).to_owned(), id);
-    }
-    Json(json!({ "stream": "Loaded" })).into_response()
-}
-
-async fn tag(
-    State(world): State<Shared>,
-    Path(rest): Path<String>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    let mut world = lock(&world);
-    let name = rest.strip_suffix("/tag").map(familiar).unwrap_or_default();
-    let Some(id) = world.images.get(name).cloned() else { return missing() };
-    world.images.insert(familiar(&format!("{}:{}", query["repo"], query["tag"])).to_owned(), id);
-    StatusCode::CREATED.into_response()
-}
-
-async fn image(State(world): State<Shared>, Path(rest): Path<String>) -> Response {
-    let world = lock(&world);
-    let name = rest.strip_suffix("/json").map(familiar);
-    let known = world.images.iter().find(|(known, _)| Some(familiar(known)) == name);
-    match known {
-        Some((_, id)) => Json(json!({ "Id": id, "Size": 1000 })).into_response(),
-        None => missing(),
-    }
 }

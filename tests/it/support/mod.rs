@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `conformance.rs` | what a Kubernetes API and its double must answer alike |
 //! | `docker.rs` | a Docker daemon in memory |
+//! | `docker_images.rs` | what it does with images |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
 //! | `stage.rs` | one smoke stage, played to its end |
 
 pub(crate) mod conformance;
 pub(crate) mod docker;
+mod docker_images;
 pub(crate) mod flyte;
 pub(crate) mod stage;

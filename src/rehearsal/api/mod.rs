@@ -219,9 +219,9 @@ impl ApiServer {
         match method.as_str() {
             "GET" if path.part == "log" => {
                 let pod = Path { part: String::new(), ..path.clone() };
-                match store.objects.contains_key(&pod) {
-                    true => log(&state.logs, &path, parameters),
-                    false => refusal::not_found(&pod),
+                match store.objects.get(&pod) {
+                    Some(found) => log(&state.logs, &path, found, parameters),
+                    None => refusal::not_found(&pod),
                 }
             }
             "GET" if path.name.is_empty() && parameters.contains_key("watch") => {
@@ -243,8 +243,13 @@ impl ApiServer {
     }
 }
 
-fn log(logs: &BTreeMap<String, String>, path: &Path, parameters: &Parameters) -> Response {
-    let container = parameters.get("container").cloned().unwrap_or_default();
+fn log(logs: &BTreeMap<String, String>, path: &Path, pod: &Value, parameters: &Parameters) -> Response {
+    let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let container = match (parameters.get("container"), containers) {
+        (Some(container), _) => container.as_str(),
+        (None, [only]) => only["name"].as_str().unwrap_or_default(),
+        (None, _) => return refusal(400, &format!("a container name must be specified for pod {}", path.name)),
+    };
     let previous = parameters.get("previous").is_some_and(|previous| previous == "true");
     let text = logs.get(&format!("{}/{container}/{previous}", path.name)).cloned();
     text.map_or_else(|| refusal(400, "previous terminated container not found"), IntoResponse::into_response)

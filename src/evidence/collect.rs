@@ -1,8 +1,10 @@
 //! From a sandbox in any state to a folder.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use kube::Client;
 use serde_json::{Map, Value};
 
 use super::folder::Folder;
@@ -31,12 +33,29 @@ pub struct Subject<'a> {
     pub plan: Result<&'a Plan, &'a Failure>,
     /// The daemon that it is on.
     pub docker: Result<&'a Docker, &'a Failure>,
+    /// The given cluster that it is on, in place of a daemon.
+    pub given: Option<Given<'a>>,
     /// What made its node, with the version.
     pub engine: Result<String, &'a Failure>,
     /// Its secrets, besides those in the plan.
     pub secrets: Vec<String>,
     /// From when on events matter.
     pub since: SystemTime,
+}
+
+/// A given cluster, as far as the sandbox is in it.
+#[derive(Clone)]
+pub struct Given<'a> {
+    /// Its API.
+    pub client: &'a Client,
+    /// Where the sandbox is; nowhere else anything is asked.
+    pub namespaces: Vec<String>,
+}
+
+impl fmt::Debug for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("namespaces", &self.namespaces).finish_non_exhaustive()
+    }
 }
 
 /// Collects all there is to know into a new folder, and says where that is. Whatever is broken, that is noted and the
@@ -94,15 +113,16 @@ fn told(subject: &Subject<'_>, history: &[(Duration, Event)], heard: &[(Duration
 /// All sources at once; the folder is filled in this order, as long as there is room.
 async fn all(subject: &Subject<'_>, told: Found, deadline: Deadline) -> Found {
     let name = subject.name;
-    let others = match subject.docker {
-        Ok(docker) => {
+    let others = match (&subject.given, subject.docker) {
+        (Some(given), _) => kubernetes::within(given.client, &given.namespaces, deadline).await,
+        (None, Ok(docker)) => {
             let (docker, kubernetes) = tokio::join!(
                 docker::sources(docker, name, subject.since, deadline),
                 kubernetes::sources(docker, name, deadline)
             );
             docker.and(kubernetes)
         }
-        Err(failure) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
+        (None, Err(failure)) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
     };
     told.and(told::plan(subject.plan)).and(others)
 }

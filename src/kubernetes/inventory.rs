@@ -52,10 +52,21 @@ fn place(namespace: &str) -> ObjectRef {
 /// [`Reason::ApiUnavailable`] when the API does not answer, or what else it answers; [`Reason::Apply`] when the inventory
 /// cannot be read.
 pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
+    find_in(Api::all(client.clone())).await
+}
+
+/// As [`find`], in this namespace and nowhere else.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_within(client: &Client, namespace: &str) -> Result<Option<Inventory>, Failure> {
+    find_in(Api::namespaced(client.clone(), namespace)).await
+}
+
+async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
     let what = "cannot read what was applied before";
-    let everywhere: Api<Secret> = Api::all(client.clone());
     let named = ListParams::default().fields(&format!("metadata.name={NAME}"));
-    let answer = timeout(ONE_ANSWER, everywhere.list(&named)).await;
+    let answer = timeout(ONE_ANSWER, secrets.list(&named)).await;
     let unread = || Failure::new(Reason::Apply, what).on(format!("secret {NAME}"));
     let silent = || Failure { reason: Reason::ApiUnavailable, ..unread() }.because("the API does not answer");
     let found = answer.map_err(|_| silent())?;
@@ -98,6 +109,14 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     });
     let body = Object::new(body).map_err(|error| Failure::new(Reason::Internal, what).caused_by(&error))?;
     run.unless_cancelled(request::put(client, &body, None, run)).await.map(|_| ())
+}
+
+/// Deletes the inventory itself, when nothing of what it names is left.
+///
+/// # Errors
+/// As [`apply`](super::apply()).
+pub(crate) async fn forget(client: &Client, namespace: &str, run: &Run) -> Result<(), Failure> {
+    run.unless_cancelled(prune_one(client, &place(namespace), run)).await.map(|_| ())
 }
 
 /// Deletes what `previous` has and `now` has not, in the background: first what is in namespaces, then the rest. Only

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `client.rs` | a client from kubeconfig text, never from the user's own surroundings |
+//! | `client.rs` | a client from a kubeconfig, never from the user's own surroundings |
 //! | `kinds.rs` | where a kind lives in the API, and whether it is namespaced |
 //! | `answer.rs` | what an error of the API means: try again, or never |
 //! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
@@ -22,8 +22,12 @@ mod request;
 
 pub(crate) use answer::{known, persist, unanswered, with_clock};
 pub use apply::apply;
+pub(crate) use apply::existing;
 pub use client::client;
-pub use inventory::{Inventory, find, prune, save};
+pub(crate) use client::connected;
+pub(crate) use inventory::forget;
+pub use inventory::{Inventory, find, find_within, prune, save};
+pub(crate) use kinds::plural;
 pub use kinds::{Resource, resolve};
 pub use logs::{logs, workloads};
 pub use normalise::normalise;

@@ -2,16 +2,14 @@
 
 use kube::Client;
 
-use super::Host;
+use super::{Host, given};
 use crate::cluster::{self, NodeState};
-use crate::docker::Docker;
+use crate::context::{Access, Place};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Inventory};
 
-/// A sandbox whose node runs.
+/// A sandbox whose cluster runs.
 pub struct Running {
-    /// The daemon that the node runs on.
-    pub docker: Docker,
     /// Access to the cluster, from this host.
     pub kubeconfig: String,
     /// The same, as a client.
@@ -26,12 +24,11 @@ impl Running {
     /// # Errors
     /// [`Reason::NotFound`] when there is none that runs, or when it was never brought up whole.
     pub async fn find(name: &str, host: &Host) -> Result<Self, Failure> {
+        if let Some(place) = given::known_place(name, host)? {
+            return Self::at(&place, name, host).await;
+        }
         let docker = host.docker().await?;
-        let absent = |what: &str| {
-            Failure::new(Reason::NotFound, what)
-                .on(format!("sandbox {name}"))
-                .hint(format!("`sandbox up --name {name}` makes it"))
-        };
+        let absent = |what: &str| absent(name, what);
         match cluster::state(&docker, name).await? {
             NodeState::Running => {}
             NodeState::Absent | NodeState::Foreign => return Err(absent("there is no such sandbox")),
@@ -42,6 +39,23 @@ impl Running {
         let client = kubernetes::client(&kubeconfig)?;
         let inventory = kubernetes::find(&client).await?;
         let inventory = inventory.ok_or_else(|| absent("the sandbox was not brought up whole"))?;
-        Ok(Self { docker, kubeconfig, client, inventory })
+        Ok(Self { kubeconfig, client, inventory })
     }
+
+    /// The sandbox of this name on a given cluster.
+    pub(super) async fn at(place: &Place, name: &str, host: &Host) -> Result<Self, Failure> {
+        let Access { client, kubeconfig, .. } = host.access(place)?;
+        let inventory = kubernetes::find_within(&client, &place.namespace).await?;
+        let own = inventory.filter(|inventory| inventory.spec.name == name);
+        let inventory = own.ok_or_else(|| {
+            absent(name, "there is no such sandbox").because(format!("namespace {} has none", place.namespace))
+        })?;
+        Ok(Self { kubeconfig, client, inventory })
+    }
+}
+
+fn absent(name: &str, what: &str) -> Failure {
+    Failure::new(Reason::NotFound, what)
+        .on(format!("sandbox {name}"))
+        .hint(format!("`sandbox up --name {name}` makes it"))
 }

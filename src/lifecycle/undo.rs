@@ -46,6 +46,7 @@ pub(super) async fn save_evidence(
                 why: Err(&failure),
                 plan: Ok(plan),
                 docker: Ok(&ground.docker),
+                given: None,
                 engine: Ok(ground.engine.to_string()),
                 secrets,
                 since: run.report.began(),

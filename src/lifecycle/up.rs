@@ -7,7 +7,7 @@ use kube::Client;
 use super::ground::{self, Ground};
 use super::images::load_missing;
 use super::running::Running;
-use super::{Done, Host, Options, converge, endpoints, registration, undo};
+use super::{Done, Host, Options, converge, endpoints, given, registration, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
 use crate::failure::Failure;
 use crate::images::{self, Claim, Presence};
@@ -20,16 +20,20 @@ use crate::smoke::{self, Executions, Target};
 use crate::spec::Spec;
 
 /// For the checks of a sandbox that should be ready already.
-const SETTLED: Duration = Duration::from_secs(20);
+pub(super) const SETTLED: Duration = Duration::from_secs(20);
 
 /// Makes the sandbox that the plan describes, or brings the one there is to it. One that is as planned is only proven.
 ///
 /// # Errors
 /// The first stage's that fails. What the run made is removed then, unless it is to be kept.
 pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Result<Done, Failure> {
+    if plan.spec.is_on_given_cluster() {
+        return Box::pin(given::up(plan, host, options, run)).await;
+    }
     let name = &plan.spec.name;
     let state = host.state.sandbox(name);
     let lock = state.lock("up")?;
+    given::not_elsewhere(plan, host)?;
     let ground = match run.stage(Stage::Preflight, ground::look(plan, host, run)).await {
         Ok(ground) => ground,
         Err(failure) => {
@@ -236,6 +240,9 @@ pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -
 /// # Errors
 /// Something does.
 pub async fn doctor(plan: &Plan, host: &Host, run: &Run) -> Result<Done, Failure> {
+    if plan.spec.is_on_given_cluster() {
+        return given::doctor(plan, host, run).await;
+    }
     let state = host.state.sandbox(&plan.spec.name);
     let fresh = !state.path().exists();
     let looked = run.stage(Stage::Preflight, ground::look(plan, host, run)).await;

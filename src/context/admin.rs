@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::rights::{REVIEW, Right, rights, rules, shown};
 use crate::manifest::{Bundle, Object};
@@ -72,6 +72,9 @@ pub fn manifests(spec: &Spec, bundle: Bundle, subject: &Subject) -> Result<Vec<O
         for label in ["app.kubernetes.io/managed-by", NAME_LABEL] {
             object.remove(&["metadata", "labels", label]);
         }
+        if object.get("/metadata/labels").and_then(Value::as_object).is_some_and(Map::is_empty) {
+            object.remove(&["metadata", "labels"]);
+        }
         object
     });
     let mut objects: Vec<_> = given.collect();
@@ -119,6 +122,8 @@ fn role(namespace: &str, rights: &[Right], subject: &Subject) -> [Object; 2] {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Missing {
     pub(super) namespaces: Vec<String>,
+    /// May be missing: the user cannot see them.
+    pub(super) hidden: Vec<String>,
     pub(super) kind: bool,
     pub(super) rights: Vec<Right>,
 }
@@ -129,6 +134,9 @@ impl Missing {
         let mut wishes = Vec::new();
         if !self.namespaces.is_empty() {
             wishes.push(format!("create the namespaces {}", self.namespaces.join(", ")));
+        }
+        if !self.hidden.is_empty() {
+            wishes.push(format!("see that the namespaces {} are there", self.hidden.join(", ")));
         }
         if self.kind {
             wishes.push("apply the CustomResourceDefinition flyteworkflows.flyte.lyft.com (namespaced)".to_owned());
@@ -191,7 +199,7 @@ mod tests {
             verb: verb.to_owned(),
         };
         let rights = vec![right("a", "list"), right("a", "patch"), right("b", "list")];
-        let all = Missing { namespaces: vec!["b".to_owned()], kind: true, rights };
+        let all = Missing { namespaces: vec!["b".to_owned()], hidden: vec!["a".to_owned()], kind: true, rights };
         insta::assert_snapshot!(all.exception("team").expect("a text"), @"");
         assert_eq!(Missing::default().exception("team"), None);
     }

@@ -69,6 +69,15 @@ async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
         denied(client, namespaces.iter().map(|namespace| review_in(namespace)).collect()),
     )?;
     findings.extend(seen.findings);
+    // Rights in a namespace come from within it: where they are held, it is there.
+    let mut hidden = seen.hidden;
+    hidden.retain(|namespace| denied.iter().any(|right| right.namespace == *namespace));
+    findings.extend(hidden.iter().map(|namespace| {
+        Finding::warning("namespaces", format!("whether there is a namespace {namespace} cannot be seen"))
+    }));
+    if hidden.is_empty() && seen.missing.is_empty() {
+        findings.push(Finding::fine("namespaces", format!("{} namespaces, all there", namespaces.len())));
+    }
     findings.push(kind.clone());
     findings.extend(rules(&denied).into_iter().map(|((namespace, group, resource, name), verbs)| {
         let what = shown(group, resource, name);
@@ -91,14 +100,13 @@ async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
             ),
         ));
     }
-    let missing = Missing { namespaces: seen.missing, kind: kind.reason.is_some(), rights: denied };
+    let missing = Missing { namespaces: seen.missing, hidden, kind: kind.reason.is_some(), rights: denied };
     match missing.exception(context) {
         Some(exception) => {
-            let manifests = format!(
-                "`sandbox render --engine context --context {context} --for-admin user:NAME > admin.yaml` writes all that a cluster admin applies"
-            );
+            let manifests =
+                "`sandbox render --for-admin SUBJECT`, with the same spec, writes all that a cluster admin applies";
             let first = findings.iter_mut().find(|finding| finding.reason.is_some());
-            first.into_iter().for_each(|first| first.hints.extend([exception.clone(), manifests.clone()]));
+            first.into_iter().for_each(|first| first.hints.extend([exception.clone(), manifests.to_owned()]));
         }
         None => findings.push(foreign(client, &objects, &spec.name, run).await?),
     }
@@ -107,6 +115,8 @@ async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
 
 struct Namespaces {
     missing: Vec<String>,
+    /// Whether they are there cannot be seen.
+    hidden: Vec<String>,
     findings: Vec<Finding>,
 }
 
@@ -114,12 +124,10 @@ async fn look_at_namespaces(client: &Client, names: &[String]) -> Result<Namespa
     let api: Api<Namespace> = Api::all(client.clone());
     let api = &api;
     let looks = stream::iter(names).map(|name| async move { (name, api.get_opt(name).await) }).buffered(AT_ONCE);
-    let mut seen = Namespaces { missing: Vec::new(), findings: Vec::new() };
-    let mut there = 0;
+    let mut seen = Namespaces { missing: Vec::new(), hidden: Vec::new(), findings: Vec::new() };
     for (name, found) in looks.collect::<Vec<_>>().await {
         match found {
             Ok(Some(namespace)) => {
-                there += 1;
                 let labels = namespace.metadata.labels.unwrap_or_default();
                 if labels.get(POD_SECURITY).is_some_and(|level| level == "restricted") {
                     let message =
@@ -133,19 +141,9 @@ async fn look_at_namespaces(client: &Client, names: &[String]) -> Result<Namespa
                 seen.findings.push(finding);
                 seen.missing.push(name.clone());
             }
-            // Rights in a namespace come from within it; without any, they are what is told.
-            Err(Error::Api(status)) if status.code == 403 => {}
+            Err(Error::Api(status)) if status.code == 403 => seen.hidden.push(name.clone()),
             Err(error) => return Err(unanswered(&error).on(format!("namespace {name}"))),
         }
-    }
-    if seen.missing.is_empty() {
-        let message = match names.len() - there {
-            0 => format!("{there} namespaces, all there"),
-            hidden => format!(
-                "{there} namespaces are there; {hidden} cannot be looked at, and are known by the rights in them"
-            ),
-        };
-        seen.findings.push(Finding::fine("namespaces", message));
     }
     Ok(seen)
 }
@@ -215,8 +213,8 @@ async fn foreign(client: &Client, objects: &[Object], name: &str, run: &Run) -> 
     let there = kubernetes::existing(client, objects, run).await?;
     let ours = |object: &Object| {
         there.get(&object.reference()).is_none_or(|metadata| {
-            let label = |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
-            label(kubernetes::MANAGED_BY) == Some(kubernetes::MANAGER) && label(NAME_LABEL) == Some(name)
+            let label = metadata.labels.as_ref().and_then(|labels| labels.get(NAME_LABEL));
+            kubernetes::is_ours(metadata) && label.is_none_or(|label| label == name)
         })
     };
     let foreign: Vec<_> =

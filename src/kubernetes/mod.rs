@@ -31,6 +31,7 @@ pub(crate) use kinds::plural;
 pub use kinds::{Resource, resolve};
 pub use logs::{logs, workloads};
 pub use normalise::normalise;
+pub(crate) use request::is_ours;
 
 /// The label that marks what is ours, with the value [`MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -200,7 +200,7 @@ mod tests {
         };
         let rights = vec![right("a", "list"), right("a", "patch"), right("b", "list")];
         let all = Missing { namespaces: vec!["b".to_owned()], hidden: vec!["a".to_owned()], kind: true, rights };
-        insta::assert_snapshot!(all.exception("team").expect("a text"), @"");
+        insta::assert_snapshot!("exception", all.exception("team").expect("a text"));
         assert_eq!(Missing::default().exception("team"), None);
     }
 }

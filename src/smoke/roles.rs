@@ -121,7 +121,11 @@ mod tests {
             };
             let mut bindings = of("RoleBinding");
             bindings.extend(more.clone().filter(|_| namespace.ends_with("x-d-dev")));
-            granted.take(namespace, of("Role").iter().map(typed).collect(), bindings.iter().map(typed).collect());
+            granted.take(
+                namespace.clone(),
+                of("Role").iter().map(typed).collect(),
+                bindings.iter().map(typed).collect(),
+            );
         }
         granted
     }

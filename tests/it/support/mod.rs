@@ -7,15 +7,16 @@
 //! | `docker.rs` | a Docker daemon in memory |
 //! | `execution.rs` | what a Flyte does with a workflow |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
+//! | `given.rs` | somebody else's cluster, with rights in some namespaces only |
 //! | `projects.rs` | what admin does with projects |
 //! | `responders.rs` | what a Flyte answers on its published ports |
 //! | `stage.rs` | one smoke stage, played to its end |
 
-#[expect(dead_code, reason = "the end-to-end tests' stand-in of a node uses the rest")]
 pub(crate) mod apiserver;
 pub(crate) mod docker;
 pub(crate) mod execution;
 pub(crate) mod flyte;
+pub(crate) mod given;
 mod merge;
 pub(crate) mod projects;
 mod responders;

@@ -169,6 +169,9 @@ async fn bring(
         prove(&plan.spec, client.clone(), SETTLED, again, run).await?;
         return Ok(Outcome::Unchanged);
     }
+    if options.bundle.is_some() {
+        run.report.warn("`--bundle` is of no use here: nothing is loaded into the nodes of a given cluster");
+    }
     run.stage(Stage::Images, async {
         let summary =
             format!("{} images, which the cluster pulls: nothing was loaded into its nodes", plan.images.len());

@@ -268,7 +268,7 @@ impl GivenCluster {
             return refusal(404, "no such pod");
         };
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let port: u16 = query.strip_prefix("ports=").and_then(|port| port.parse().ok()).expect("one port");
+        let port: u16 = query.rsplit_once("ports=").and_then(|(_, port)| port.parse().ok()).expect("one port");
         let (mut parts, _) = request.into_parts();
         let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.expect("an upgrade");
         upgrade.protocols(["v4.channel.k8s.io"]).on_upgrade(move |socket| carry(socket, port, to))

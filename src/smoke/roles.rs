@@ -14,9 +14,16 @@ use super::target::Context;
 /// Of every namespace its RoleBindings, each with the rules of the Role that it is about.
 #[derive(Debug, Default)]
 pub(super) struct Granted {
-    by_namespace: BTreeMap<String, Vec<(Vec<Subject>, Vec<PolicyRule>)>>,
+    by_namespace: BTreeMap<String, Vec<Grant>>,
     /// Bindings to ClusterRoles, whose rules are not the namespaces'.
     pub(super) unread: usize,
+}
+
+/// Who may do what in a namespace.
+#[derive(Debug)]
+struct Grant {
+    subjects: Vec<Subject>,
+    rules: Vec<PolicyRule>,
 }
 
 /// Reads them in every namespace of the sandbox.
@@ -49,15 +56,15 @@ impl Granted {
                 continue;
             }
             let rules = rules.get(&binding.role_ref.name).cloned().unwrap_or_default();
-            here.push((binding.subjects.unwrap_or_default(), rules));
+            here.push(Grant { subjects: binding.subjects.unwrap_or_default(), rules });
         }
     }
 
     /// Whether a Role of the question's namespace grants it.
     pub(super) fn allows(&self, row: &Access) -> bool {
-        let bindings = self.by_namespace.get(&row.namespace).into_iter().flatten();
-        let about = bindings.filter(|(subjects, _)| subjects.iter().any(|subject| is_of(subject, row)));
-        about.into_iter().any(|(_, rules)| rules.iter().any(|rule| grants(rule, row)))
+        let here = self.by_namespace.get(&row.namespace).into_iter().flatten();
+        let mut about = here.filter(|grant| grant.subjects.iter().any(|subject| is_of(subject, row)));
+        about.any(|grant| grant.rules.iter().any(|rule| grants(rule, row)))
     }
 }
 

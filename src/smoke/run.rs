@@ -107,8 +107,9 @@ async fn until_passed(
         };
         match sight {
             Err(miss)
-                if !miss.skipped
-                    && !(deadline.remaining().is_zero() || miss.settled && settled.remaining().is_zero()) =>
+                if !(miss.skipped
+                    || deadline.remaining().is_zero()
+                    || miss.settled && settled.remaining().is_zero()) =>
             {
                 let note = format!("{} {}: {}", check.id, check.title, miss.line());
                 board.missed(&check.id.to_string(), note);

@@ -112,9 +112,12 @@ async fn all_that_is_missing_is_told_at_once_and_nothing_is_touched() {
     assert_eq!(cluster.beyond(), Vec::<String>::new());
 }
 
+/// Takes away something that is needed.
+type Take = fn(&GivenCluster);
+
 #[tokio::test]
 async fn each_kind_of_missing_thing_is_a_reason_of_its_own() {
-    let missing: [(fn(&GivenCluster), Reason); 5] = [
+    let missing: [(Take, Reason); 5] = [
         (|cluster| cluster.without_kind(), Reason::CrdMissing),
         (|cluster| cluster.deny("get pods/log"), Reason::RightsMissing),
         (|cluster| cluster.api.remove("/api/v1/namespaces/103020-flytepoc-dev"), Reason::NamespaceMissing),

@@ -214,7 +214,7 @@ async fn foreign(client: &Client, objects: &[Object], name: &str, run: &Run) -> 
     let ours = |object: &Object| {
         there.get(&object.reference()).is_none_or(|metadata| {
             let label = metadata.labels.as_ref().and_then(|labels| labels.get(NAME_LABEL));
-            kubernetes::is_ours(metadata) && label.is_none_or(|label| label == name)
+            kubernetes::was_ours(metadata) && label.is_none_or(|label| label == name)
         })
     };
     let foreign: Vec<_> =

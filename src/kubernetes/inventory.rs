@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject, ListParams, ObjectMeta};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -116,7 +116,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
 /// # Errors
 /// As [`apply`](super::apply()).
 pub(crate) async fn forget(client: &Client, namespace: &str, run: &Run) -> Result<(), Failure> {
-    run.unless_cancelled(prune_one(client, &place(namespace), run)).await.map(|_| ())
+    run.unless_cancelled(prune_one(client, &place(namespace), request::is_ours, run)).await.map(|_| ())
 }
 
 /// Deletes what `previous` has and `now` has not, in the background: first what is in namespaces, then the rest. Only
@@ -130,13 +130,34 @@ pub async fn prune(
     now: &BTreeSet<ObjectRef>,
     run: &Run,
 ) -> Result<Vec<ObjectRef>, Failure> {
+    remove(client, previous, now, request::is_ours, run).await
+}
+
+/// Deletes all that `all` has, as [`prune`] does, and that which was ours and has lost its labels.
+///
+/// # Errors
+/// As [`prune`].
+pub(crate) async fn withdraw(client: &Client, all: &Inventory, run: &Run) -> Result<Vec<ObjectRef>, Failure> {
+    remove(client, all, &BTreeSet::new(), request::was_ours, run).await
+}
+
+/// Whether an object may be deleted.
+type Ours = fn(&ObjectMeta) -> bool;
+
+async fn remove(
+    client: &Client,
+    previous: &Inventory,
+    now: &BTreeSet<ObjectRef>,
+    ours: Ours,
+    run: &Run,
+) -> Result<Vec<ObjectRef>, Failure> {
     let kept: BTreeSet<_> = now.iter().map(ObjectRef::identity).collect();
     let vanished = previous.objects.keys().filter(|object| !kept.contains(&object.identity()));
     let (within, outside): (Vec<_>, Vec<_>) = vanished.partition(|object| object.namespace.is_some());
     let in_order = async {
         let mut pruned = Vec::new();
         for part in [within, outside] {
-            let removals = part.into_iter().map(|object| prune_one(client, object, run));
+            let removals = part.into_iter().map(|object| prune_one(client, object, ours, run));
             let removed: Vec<_> = stream::iter(removals).buffered(AT_ONCE).try_collect().await?;
             pruned.extend(removed.into_iter().flatten());
         }
@@ -145,7 +166,7 @@ pub async fn prune(
     run.unless_cancelled(in_order).await
 }
 
-async fn prune_one(client: &Client, object: &ObjectRef, run: &Run) -> Result<Option<ObjectRef>, Failure> {
+async fn prune_one(client: &Client, object: &ObjectRef, ours: Ours, run: &Run) -> Result<Option<ObjectRef>, Failure> {
     let failed = |refusal: Refusal| refusal.failure("cannot delete what is rendered no longer", object);
     let find = || async {
         let api: Api<DynamicObject> = resolve(client, object).await?.endpoint(client, object.namespace.as_deref());
@@ -158,7 +179,7 @@ async fn prune_one(client: &Client, object: &ObjectRef, run: &Run) -> Result<Opt
         Err(refusal) if refusal.verdict == Verdict::Missing => return Ok(None),
         Err(refusal) => return Err(failed(refusal)),
     };
-    if !request::is_ours(&seen) {
+    if !ours(&seen) {
         run.report.warn(format!("{object} is rendered no longer, but does not carry our label: left alone"));
         return Ok(None);
     }

@@ -25,13 +25,13 @@ pub use apply::apply;
 pub(crate) use apply::existing;
 pub use client::client;
 pub(crate) use client::connected;
-pub(crate) use inventory::forget;
 pub use inventory::{Inventory, find, find_within, prune, save};
+pub(crate) use inventory::{forget, withdraw};
 pub(crate) use kinds::plural;
 pub use kinds::{Resource, resolve};
 pub use logs::{logs, workloads};
 pub use normalise::normalise;
-pub(crate) use request::is_ours;
+pub(crate) use request::was_ours;
 
 /// The label that marks what is ours, with the value [`MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

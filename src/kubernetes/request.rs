@@ -31,11 +31,15 @@ const REPLACEABLE: &[&str] = &["DaemonSet", "Deployment", "Job", "RoleBinding", 
 
 const REFUSED: &str = "the API did not take the object";
 
-/// Whether the object carries our label, or was applied by us and somebody has replaced its labels since: the dashboard
-/// does so with the Secret that it keeps its key in.
+/// Whether the object carries our label.
 pub(crate) fn is_ours(metadata: &ObjectMeta) -> bool {
-    let label = metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY));
-    label.is_some_and(|manager| manager == MANAGER) || applied(metadata).is_some()
+    metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
+}
+
+/// Whether the object carries our label, or was applied by us and has lost its labels since: the dashboard replaces
+/// those of the Secret that it keeps its key in.
+pub(crate) fn was_ours(metadata: &ObjectMeta) -> bool {
+    is_ours(metadata) || applied(metadata).is_some()
 }
 
 /// What the API knows of our applies to the object.

@@ -34,7 +34,7 @@ pub(super) async fn all(client: &Client, namespace: &str, name: &str, run: &Run)
     let spec = &inventory.spec;
     let workflows: Vec<_> = spec.workflow_namespaces().into_iter().map(|workflow| workflow.name).collect();
     retire::drain(client, &workflows, run).await?;
-    let pruned = kubernetes::prune(client, &inventory, &BTreeSet::new(), run).await?;
+    let pruned = kubernetes::withdraw(client, &inventory, run).await?;
     retire::let_go_all(client, &workflows, run).await?;
     locks(client, spec, run).await?;
     gone(client, &inventory, run).await?;

@@ -99,7 +99,7 @@ pub async fn workloads(
 async fn prune(client: &Client, plan: &Plan, before: &Inventory, run: &Run) -> Result<Vec<Change>, Failure> {
     let now: BTreeSet<_> = plan.objects().collect();
     let leaving = retire::leaving(before, &now, &plan.spec);
-    retire::drain(client, &leaving, run).await?;
+    retire::drain(client, &leaving, Stage::Rollout, run).await?;
     let pruned = kubernetes::prune(client, before, &now, run).await?;
     if plan.spec.is_on_given_cluster() {
         retire::let_go_all(client, &leaving, run).await?;

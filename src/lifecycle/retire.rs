@@ -42,8 +42,8 @@ pub(super) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec
 }
 
 /// Ends the workflows of the namespaces: their propellers abort them, and admin learns of it. What no propeller ends in
-/// time is let go without one.
-pub(super) async fn drain(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
+/// time is let go without one. Told as progress of `stage`.
+pub(super) async fn drain(client: &Client, namespaces: &[String], stage: Stage, run: &Run) -> Result<(), Failure> {
     let ended = async {
         let deadline = run.deadline.at_most(ABORTED_WITHIN);
         for namespace in namespaces {
@@ -61,7 +61,7 @@ pub(super) async fn drain(client: &Client, namespaces: &[String], run: &Run) -> 
                         .warn(format!("no propeller ends {} of {namespace}; let go without it", names.join(", ")));
                     break;
                 }
-                run.report.progress(Stage::Rollout, format!("namespace {namespace}: {} workflows end", left.len()));
+                run.report.progress(stage, format!("namespace {namespace}: {} workflows end", left.len()));
                 sleep(LOOK).await;
             }
         }

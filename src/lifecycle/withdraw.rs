@@ -33,7 +33,7 @@ pub(super) async fn all(client: &Client, namespace: &str, name: &str, run: &Run)
     let Some(inventory) = found.filter(|inventory| inventory.spec.name == name) else { return Ok(0) };
     let spec = &inventory.spec;
     let workflows: Vec<_> = spec.workflow_namespaces().into_iter().map(|workflow| workflow.name).collect();
-    retire::drain(client, &workflows, run).await?;
+    retire::drain(client, &workflows, Stage::Down, run).await?;
     let pruned = kubernetes::withdraw(client, &inventory, run).await?;
     retire::let_go_all(client, &workflows, run).await?;
     locks(client, spec, run).await?;
@@ -100,7 +100,8 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
                 failure.leftovers = left;
                 return Err(failure);
             }
-            run.report.progress(Stage::Down, format!("{first} and {} others are being deleted", left.len() - 1));
+            let others = if left.len() > 1 { format!(" (+{})", left.len() - 1) } else { String::new() };
+            run.report.progress(Stage::Down, format!("{first}{others}: is being deleted"));
             sleep(LOOK).await;
         }
     };

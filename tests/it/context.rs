@@ -3,7 +3,7 @@
 use flyte_sandbox::context::Place;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState};
-use flyte_sandbox::report::{Event, Outcome};
+use flyte_sandbox::report::{Event, Outcome, Stage};
 use flyte_sandbox::smoke::Executions;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -23,7 +23,11 @@ async fn up(cluster: &GivenCluster) -> (Result<Outcome, Failure>, UnboundedRecei
 
 async fn down(cluster: &GivenCluster) -> Result<Outcome, Failure> {
     let place = lifecycle::known_place("flyte", &cluster.host).expect("readable").or_else(|| Place::of(&cluster.spec));
-    let done = lifecycle::down("flyte", place.as_ref(), &cluster.host, &run().0).await;
+    let (run, mut events) = run();
+    let done = lifecycle::down("flyte", place.as_ref(), &cluster.host, &run).await;
+    // A stage that never ends would be told for ever to go on.
+    let mut told = std::iter::from_fn(|| events.try_recv().ok());
+    assert!(!told.any(|event| matches!(event, Event::Progress { stage: Stage::Rollout, .. })));
     done.map(|done| done.outcome)
 }
 

@@ -1,6 +1,7 @@
 //! From a sandbox in any state to a folder.
 
 use std::fmt;
+use std::future::ready;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use super::index::{Index, Row};
 use super::mask::Mask;
 use super::source::{File, Found, Missing};
 use super::{docker, kubernetes, told};
+use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
@@ -35,6 +37,8 @@ pub struct Subject<'a> {
     pub docker: Result<&'a Docker, &'a Failure>,
     /// The given cluster that it is on, in place of a daemon.
     pub given: Option<Given<'a>>,
+    /// Access to its API, where that is not to be had from Docker.
+    pub kubeconfig: Option<String>,
     /// What made its node, with the version.
     pub engine: Result<String, &'a Failure>,
     /// Its secrets, besides those in the plan.
@@ -113,16 +117,21 @@ fn told(subject: &Subject<'_>, history: &[(Duration, Event)], heard: &[(Duration
 /// All sources at once; the folder is filled in this order, as long as there is room.
 async fn all(subject: &Subject<'_>, told: Found, deadline: Deadline) -> Found {
     let name = subject.name;
-    let others = match (&subject.given, subject.docker) {
-        (Some(given), _) => kubernetes::within(given.client, &given.namespaces, deadline).await,
-        (None, Ok(docker)) => {
+    let others = match (&subject.given, subject.docker, &subject.kubeconfig) {
+        (Some(given), _, _) => kubernetes::within(given.client, &given.namespaces, deadline).await,
+        (None, Ok(docker), _) => {
+            let kubeconfig = cluster::kubeconfig(docker, name);
             let (docker, kubernetes) = tokio::join!(
                 docker::sources(docker, name, subject.since, deadline),
-                kubernetes::sources(docker, name, deadline)
+                kubernetes::sources(kubeconfig, deadline)
             );
             docker.and(kubernetes)
         }
-        (None, Err(failure)) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
+        (None, Err(failure), Some(kubeconfig)) => {
+            let kubernetes = kubernetes::sources(ready(Ok(kubeconfig.clone())), deadline).await;
+            Found::missing("all that Docker knows", failure.to_string()).and(kubernetes)
+        }
+        (None, Err(failure), None) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
     };
     told.and(told::plan(subject.plan)).and(others)
 }

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Host, Running, given};
+use super::{Host, Running, given, rehearse};
 use crate::cluster::{self, Engine, NodeState};
 use crate::context::Place;
 use crate::docker::Docker;
 use crate::evidence::{self, Given, Subject};
 use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
+use crate::rehearsal::Rehearsal;
 use crate::run::Run;
 use crate::spec::Spec;
 
@@ -37,6 +38,9 @@ pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, ru
     if let Some(place) = place.or_else(|| plan.ok().and_then(|plan| Place::of(&plan.spec))) {
         return on_given(name, plan, &place, host, run).await;
     }
+    if let Some(played) = Rehearsal::find(&host.state.sandbox(name)) {
+        return rehearsed(name, &played, plan, host, run).await;
+    }
     let docker = host.docker().await;
     let state = match &docker {
         Ok(docker) => {
@@ -63,6 +67,7 @@ pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, ru
         plan,
         docker: docker.as_ref(),
         given: None,
+        kubeconfig: None,
         engine: engine.as_ref().map(ToString::to_string),
         secrets: secrets(name, host).await,
         since: SystemTime::now() - BEFORE,
@@ -95,9 +100,34 @@ async fn on_given(
         why: Ok(why),
         plan,
         docker: Err(&nowhere),
+        kubeconfig: None,
         given: Some(Given { client: &access.client, namespaces }),
         engine: Ok(given::engine(Some(place))),
         secrets: secret.collect(),
+        since: SystemTime::now() - BEFORE,
+    };
+    let folder = evidence::collect(&subject, &host.state, run).await?;
+    Ok(Diagnosis { folder, fresh: true })
+}
+
+async fn rehearsed(
+    name: &str,
+    played: &Rehearsal,
+    plan: Result<&Plan, &Failure>,
+    host: &Host,
+    run: &Run,
+) -> Result<Diagnosis, Failure> {
+    let none = rehearse::no_docker();
+    let why = if played.runs() { "the sandbox is played" } else { "the rehearsal's process has ended" };
+    let subject = Subject {
+        name,
+        why: Ok(why),
+        plan,
+        docker: Err(&none),
+        given: None,
+        kubeconfig: played.kubeconfig(),
+        engine: Ok("rehearsal".to_owned()),
+        secrets: secrets(name, host).await,
         since: SystemTime::now() - BEFORE,
     };
     let folder = evidence::collect(&subject, &host.state, run).await?;

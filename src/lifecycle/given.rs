@@ -1,13 +1,11 @@
 //! A sandbox on a given cluster: which one that is, what is missing there, and from whatever there is to a proven sandbox.
 
-use std::path::PathBuf;
-
 use tokio_util::sync::CancellationToken;
 
 use super::up::{SETTLED, prove};
 use super::{Done, Host, Options, converge, endpoints, registration, undo, withdraw};
 use crate::context::{Access, Place, Seen, look};
-use crate::evidence::{self, Given, Subject};
+use crate::evidence::{Given, Subject};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
@@ -65,7 +63,7 @@ pub(super) fn not_elsewhere(plan: &Plan, host: &Host) -> Result<(), Failure> {
             return Ok(());
         }
         (Some(known), _) => format!("it is in namespace {} of context {}", known.namespace, known.context),
-        (None, Some(_)) if here => "it is on this machine's Docker".to_owned(),
+        (None, Some(_)) if here => "it is on this machine".to_owned(),
         (None, _) => return Ok(()),
     };
     Err(Failure::new(Reason::SandboxDiffers, "the sandbox that is there is not as asked for")
@@ -110,7 +108,7 @@ pub(super) async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run
         }
     };
     keep_place(&state, plan, &access)?;
-    match bring(plan, &access, &seen, before.as_ref(), options, run).await {
+    match bring(plan, &access, &seen, before.as_ref(), &options, run).await {
         Ok(outcome) => {
             run.report.emit(endpoints::ready(&plan.spec, &state));
             let word = if outcome == Outcome::Unchanged { "is as it should be" } else { "is ready" };
@@ -147,7 +145,7 @@ async fn bring(
     access: &Access,
     seen: &Seen,
     before: Option<&Inventory>,
-    options: Options<'_>,
+    options: &Options<'_>,
     run: &Run,
 ) -> Result<Outcome, Failure> {
     let client = &access.client;
@@ -184,36 +182,20 @@ async fn bring(
     Ok(Outcome::Passed)
 }
 
-async fn save_evidence(mut failure: Failure, plan: &Plan, access: &Access, host: &Host, run: &Run) -> Failure {
-    if failure.reason == Reason::Interrupted {
-        return failure;
-    }
-    let run = Run { deadline: Deadline::after(evidence::BUDGET), ..run.clone() };
-    let saved: Result<PathBuf, Failure> = run
-        .stage(Stage::Evidence, async {
-            let place = Place::of(&plan.spec);
-            let given = Given { client: &access.client, namespaces: plan.spec.namespaces() };
-            let nowhere = no_docker();
-            let subject = Subject {
-                name: &plan.spec.name,
-                why: Err(&failure),
-                plan: Ok(plan),
-                docker: Err(&nowhere),
-                given: Some(given),
-                engine: Ok(engine(place.as_ref())),
-                secrets: Vec::new(),
-                since: run.report.began(),
-            };
-            let folder = evidence::collect(&subject, &host.state, &run).await?;
-            let summary = format!("saved in {}", folder.display());
-            Ok((folder, Outcome::Passed, summary))
-        })
-        .await;
-    match saved {
-        Ok(folder) => failure.folder = Some(folder.display().to_string()),
-        Err(unsaved) => run.report.warn(unsaved.to_string()),
-    }
-    failure
+async fn save_evidence(failure: Failure, plan: &Plan, access: &Access, host: &Host, run: &Run) -> Failure {
+    let (why, nowhere) = (failure.clone(), no_docker());
+    let subject = Subject {
+        name: &plan.spec.name,
+        why: Err(&why),
+        plan: Ok(plan),
+        docker: Err(&nowhere),
+        given: Some(Given { client: &access.client, namespaces: plan.spec.namespaces() }),
+        kubeconfig: None,
+        engine: Ok(engine(Place::of(&plan.spec).as_ref())),
+        secrets: Vec::new(),
+        since: run.report.began(),
+    };
+    undo::save_evidence(failure, &subject, host, run).await
 }
 
 /// What stands in evidence in the place of Docker's.
@@ -226,29 +208,21 @@ pub(super) fn engine(place: Option<&Place>) -> String {
     place.map_or_else(|| "context".to_owned(), |place| format!("context {}", place.context))
 }
 
-/// Removes what the run made, and looks whether it is gone.
-async fn take_back(mut failure: Failure, plan: &Plan, access: &Access, run: &Run) -> Failure {
+/// Removes what the run made, and looks whether it is gone, whether or not the run was stopped.
+async fn take_back(failure: Failure, plan: &Plan, access: &Access, run: &Run) -> Failure {
     let name = &plan.spec.name;
-    if failure.reason != Reason::Interrupted {
-        failure = undo::also(failure, "`--keep` leaves a sandbox that failed as it is");
-    }
-    let run = Run { deadline: Deadline::after(withdraw::BUDGET), cancel: CancellationToken::new(), ..run.clone() };
-    let removed = run.stage(Stage::Down, async {
-        let removed = withdraw::all(&access.client, &plan.spec.system_namespace(), name, &run).await?;
-        Ok(((), Outcome::Passed, format!("undone: {removed} objects removed; the namespaces stay")))
-    });
-    match removed.await {
-        Ok(()) => failure,
-        Err(left) => {
-            failure =
-                undo::also(failure, format!("`sandbox down --name {name}` tries again")).evidence([left.to_string()]);
-            failure.leftovers = match left.leftovers {
-                unknown if unknown.is_empty() => vec![format!("what the cluster has of sandbox {name}")],
-                left => left,
-            };
+    let anew = Run { deadline: Deadline::after(withdraw::BUDGET), cancel: CancellationToken::new(), ..run.clone() };
+    let removal = async {
+        let removed = withdraw::all(&access.client, &plan.spec.system_namespace(), name, &anew).await;
+        let removed = removed.map_err(|mut failure| {
+            if failure.leftovers.is_empty() {
+                failure.leftovers.push(format!("what the cluster has of sandbox {name}"));
+            }
             failure
-        }
-    }
+        })?;
+        Ok(format!("{removed} objects removed; the namespaces stay"))
+    };
+    undo::undo(failure, name, run, removal).await
 }
 
 /// As [`doctor`](super::doctor), on a given cluster.

@@ -18,7 +18,7 @@ use crate::run::Run;
 use crate::spec::Spec;
 
 /// For the whole of it: a pod has 30 s to end by itself.
-pub(super) const BUDGET: Duration = Duration::from_secs(90);
+pub(super) const BUDGET: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(250);
 /// On every pod of an execution.
 const EXECUTION_LABEL: &str = "execution-id";

@@ -28,13 +28,15 @@ pub enum EngineKind {
     K3d,
     /// The Docker API, as k3d would use it.
     Docker,
+    /// This program itself, which plays a node where there is none.
+    Rehearsal,
     /// No node is made: a cluster that is there, by its kubeconfig context.
     Context,
 }
 
 impl EngineKind {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::K3d, Self::Docker, Self::Context];
+    pub const ALL: &[Self] = &[Self::K3d, Self::Docker, Self::Rehearsal, Self::Context];
 
     /// The word it is asked for by.
     #[must_use]
@@ -42,6 +44,7 @@ impl EngineKind {
         match self {
             Self::K3d => "k3d",
             Self::Docker => "docker",
+            Self::Rehearsal => "rehearsal",
             Self::Context => "context",
         }
     }

@@ -111,7 +111,10 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "kubernetes: v1.20.4+k3s1\n",
             "sandbox.yaml:1:13: `kubernetes: v1.20.4+k3s1`: v1.21 is the oldest Kubernetes that is supported",
         ),
-        ("engine: k3s\n", "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker, context)"),
+        (
+            "engine: k3s\n",
+            "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker, rehearsal, context)",
+        ),
         (
             "engine: context\n",
             "sandbox.yaml:1:9: `engine: context`: which context is not said, and the current one is never taken (`--context NAME` names it; `kubectl config get-contexts` lists them)",

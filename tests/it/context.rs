@@ -3,21 +3,24 @@
 use flyte_sandbox::context::Place;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState};
+use flyte_sandbox::rehearsal::{Answer, Faults};
 use flyte_sandbox::report::{Event, Outcome, Stage};
 use flyte_sandbox::smoke::Executions;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::support::apiserver::Fault;
 use crate::support::given::{GivenCluster, run};
 
-const OPTIONS: Options<'static> = Options { keep: false, bundle: None, store: true, executions: Executions::None };
 const SYSTEM: &str = "103020-flytepoc-dev";
 const WORKFLOWS: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc-x-d-dev/flyteworkflows";
 
+fn options() -> Options<'static> {
+    Options { keep: false, bundle: None, store: true, executions: Executions::None, faults: Faults::default() }
+}
+
 async fn up(cluster: &GivenCluster) -> (Result<Outcome, Failure>, UnboundedReceiver<Event>) {
     let (run, events) = run();
-    let done = lifecycle::up(&cluster.plan(), &cluster.host, OPTIONS, &run).await;
+    let done = lifecycle::up(&cluster.plan(), &cluster.host, options(), &run).await;
     (done.map(|done| done.outcome), events)
 }
 
@@ -180,7 +183,7 @@ async fn where_nobody_may_be_asked_about_roles_are_read_and_nothing_is_called_pa
 async fn what_a_failed_up_made_is_taken_back_object_by_object() {
     let cluster = GivenCluster::start().await;
     let gateway = format!("PATCH /apis/apps/v1/namespaces/{SYSTEM}/deployments/gateway");
-    cluster.api.fail(&gateway, 1, Fault::Answer(422, "spec.replicas: no"));
+    cluster.api.fail(&gateway, 1, Answer::status(422, "spec.replicas: no"));
     let failure = up(&cluster).await.0.expect_err("refused");
     assert_eq!((failure.reason, failure.leftovers), (Reason::Apply, Vec::new()));
     assert!(failure.folder.is_some());
@@ -199,7 +202,7 @@ async fn a_sandbox_that_is_elsewhere_is_not_made_twice() {
     assert_eq!(failure.reason, Reason::SandboxDiffers);
     let mut here = cluster.plan();
     here.spec.engine = None;
-    let failure = lifecycle::up(&here, &cluster.host, OPTIONS, &run().0).await.expect_err("it is elsewhere");
+    let failure = lifecycle::up(&here, &cluster.host, options(), &run().0).await.expect_err("it is elsewhere");
     assert_eq!(failure.reason, Reason::SandboxDiffers);
     let status = lifecycle::status(&cluster.plan(), &cluster.host).await.expect("seen");
     assert_eq!(status.phase, Phase::Ready);

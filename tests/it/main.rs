@@ -15,6 +15,7 @@ mod hostile;
 mod images;
 mod preflight;
 mod projects;
+mod rehearsal;
 mod rollout;
 mod smoke;
 mod support;

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use flyte_sandbox::lifecycle::Host;
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::Plan;
+use flyte_sandbox::rehearsal::{ApiServer, Projects};
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
@@ -27,9 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use super::apiserver::{ApiServer, refusal};
 use super::flyte::FakeFlyte;
-use super::projects::Projects;
 
 const ADMIN: &str = "/services/flyteadmin:http/proxy";
 const DISCOVERY: &str = "/apis/flyte.lyft.com/v1alpha1";
@@ -66,14 +65,14 @@ impl GivenCluster {
         let address = listener.local_addr().expect("bound").to_string();
         let api = ApiServer::at(&address, 21);
         let config = folder.path().join("config");
-        let other = json!({"name": "production", "context": {"cluster": "nowhere", "user": "fake"}});
+        let other = json!({"name": "production", "context": {"cluster": "nowhere", "user": "rehearsal"}});
         let mut kubeconfig: Value = serde_json::from_str(&api.kubeconfig()).expect("JSON");
         kubeconfig["current-context"] = "production".into();
         kubeconfig["contexts"].as_array_mut().expect("contexts").push(other);
         std::fs::write(&config, kubeconfig.to_string()).expect("written");
         let spec = Spec {
             engine: Some(EngineKind::Context),
-            context: Some("fake".to_owned()),
+            context: Some("rehearsal".to_owned()),
             kubeconfig: Some(config.display().to_string()),
             ..flyte.spec.clone()
         };
@@ -82,7 +81,7 @@ impl GivenCluster {
         }
         let rules = Rules { denied: BTreeSet::new(), kind: true, namespaces_seen: true };
         let state = StateRoot::new(folder.path().join("state"));
-        let host = Host { home: None, variables: Default::default(), state };
+        let host = Host { home: None, variables: Default::default(), state, program: "sandbox".into() };
         let cluster = Self {
             api,
             spec,
@@ -307,6 +306,11 @@ async fn carry(mut socket: WebSocket, port: u16, to: u16) {
             },
         }
     }
+}
+
+fn refusal(code: u16, message: &str) -> Response {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message, "reason": ""});
+    (StatusCode::from_u16(code).expect("an HTTP status"), axum::Json(status)).into_response()
 }
 
 async fn body_of(request: Request) -> Value {

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+pub(crate) use super::spec_flags::SpecFlags;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::context::Subject;
 
 /// A working Flyte on a throw-away k3d cluster, in one command.
 #[derive(Debug, Parser)]
@@ -89,69 +91,6 @@ pub(crate) enum Command {
     Man(Man),
 }
 
-/// Flags that change the spec; each is a key of sandbox.yaml.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Spec")]
-pub(crate) struct SpecFlags {
-    /// A built-in set of values laid under the file's: minimal, current
-    #[arg(long, env = "SANDBOX_PROFILE", value_name = "NAME", hide_env_values = true)]
-    pub(crate) profile: Option<String>,
-    /// Owner id, the first part of every namespace
-    #[arg(long, env = "SANDBOX_APPID", value_name = "ID", hide_env_values = true)]
-    pub(crate) appid: Option<String>,
-    /// Second part of every namespace
-    #[arg(long, env = "SANDBOX_SYSTEM_PROJECT", value_name = "NAME", hide_env_values = true)]
-    pub(crate) system_project: Option<String>,
-    /// Last part of the system namespace
-    #[arg(long, env = "SANDBOX_ENV", value_name = "ENV", hide_env_values = true)]
-    pub(crate) env: Option<String>,
-    /// Flyte projects
-    #[arg(long = "project", env = "SANDBOX_PROJECTS", value_name = "ID", value_delimiter = ',')]
-    #[arg(hide_env_values = true)]
-    pub(crate) projects: Option<Vec<String>>,
-    /// Flyte domains, with the name that the console shows
-    #[arg(long = "domain", env = "SANDBOX_DOMAINS", value_name = "ID[=NAME]", value_delimiter = ',')]
-    #[arg(hide_env_values = true)]
-    pub(crate) domains: Option<Vec<String>>,
-    /// Host port of console and admin
-    #[arg(long, env = "SANDBOX_PORT_CONSOLE", value_name = "PORT", hide_env_values = true)]
-    pub(crate) port_console: Option<u32>,
-    /// Host port of the Kubernetes dashboard
-    #[arg(long, env = "SANDBOX_PORT_DASHBOARD", value_name = "PORT", hide_env_values = true)]
-    pub(crate) port_dashboard: Option<u32>,
-    /// Host port of Minio
-    #[arg(long, env = "SANDBOX_PORT_MINIO", value_name = "PORT", hide_env_values = true)]
-    pub(crate) port_minio: Option<u32>,
-    /// Host port of the Kubernetes API; a free one where absent
-    #[arg(long, env = "SANDBOX_PORT_API", value_name = "PORT", hide_env_values = true)]
-    pub(crate) port_api: Option<u32>,
-    /// k3s release of the node
-    #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
-    pub(crate) kubernetes: Option<String>,
-    /// What makes the node: k3d, docker, or rehearsal, which plays it without Docker; k3d where it is on the PATH, or else docker, where absent
-    #[arg(long, env = "SANDBOX_ENGINE", value_name = "ENGINE", hide_env_values = true)]
-    pub(crate) engine: Option<String>,
-    /// Image in place of a pinned one
-    #[arg(long = "image", value_name = "COMPONENT=REF")]
-    pub(crate) images: Vec<String>,
-    /// Registry that images of another are pulled from, such as cr.flyte.org=ghcr.io
-    #[arg(
-        long = "registry-mirror",
-        env = "SANDBOX_REGISTRY_MIRRORS",
-        value_name = "REGISTRY=MIRROR",
-        value_delimiter = ','
-    )]
-    #[arg(hide_env_values = true)]
-    pub(crate) registry_mirrors: Vec<String>,
-    /// Minio's keys as upstream has them, minio and miniostorage, in place of a generated secret
-    #[arg(long, env = "SANDBOX_UPSTREAM_CREDENTIALS", hide_env_values = true)]
-    #[arg(value_parser = BoolishValueParser::new())]
-    pub(crate) upstream_credentials: bool,
-    /// Flyte manifests in place of the built-in ones: a file, a folder, or `-`
-    #[arg(long, env = "SANDBOX_MANIFESTS", value_name = "FILE|DIR|-", hide_env_values = true)]
-    pub(crate) manifests: Option<PathBuf>,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     #[command(flatten)]
@@ -184,6 +123,8 @@ pub(crate) struct Up {
 
 #[derive(Debug, Args)]
 pub(crate) struct Down {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
@@ -246,6 +187,11 @@ pub(crate) struct Render {
     /// Show the difference to the input in place of the manifests
     #[arg(long)]
     pub(crate) diff: bool,
+    /// For the engine `context`: what a cluster admin applies for SUBJECT to run `up`, in place of what `up` applies:
+    /// namespaces, CustomResourceDefinition, and the SUBJECT's Roles; such as user:jane or serviceaccount:ci/sandbox
+    #[arg(long, value_name = "user:NAME|group:NAME|serviceaccount:NAMESPACE/NAME")]
+    #[arg(conflicts_with_all = ["explain", "diff"])]
+    pub(crate) for_admin: Option<Subject>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `args.rs` | what may stand on the command line |
+//! | `spec_flags.rs` | those of it that change the spec |
 //! | `environment.rs` | the environment, as values |
 //! | `load.rs` | from files, variables and flags to a spec and a bundle |
 //! | `session.rs` | what a command works with: its inputs, its streams, a narrated run |
@@ -15,6 +16,7 @@ mod environment;
 mod interrupt;
 mod load;
 mod session;
+mod spec_flags;
 
 use std::process::ExitCode;
 

@@ -20,7 +20,7 @@ use crate::plan::Plan;
 use crate::render::{self, RenderError};
 use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Stage, Verbosity, View};
 use crate::run::{Deadline, Run};
-use crate::spec::{Provenance, Resolved};
+use crate::spec::{Provenance, Resolved, Spec};
 
 /// One command line under way.
 #[derive(Debug)]
@@ -94,6 +94,11 @@ impl Session {
     /// The spec, from all its layers.
     pub(super) fn spec(&self, flags: &SpecFlags) -> Result<Resolved, Failure> {
         load::spec(&self.global, flags, self.matches(), &self.environment)
+    }
+
+    /// The spec, where it asks for the engine `context`.
+    pub(super) fn given_cluster(&self, flags: &SpecFlags) -> Result<Option<Spec>, Failure> {
+        load::given_cluster(&self.global, flags, self.matches(), &self.environment)
     }
 
     fn matches(&self) -> &ArgMatches {

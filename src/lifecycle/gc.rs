@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::Host;
+use super::{Host, known_place};
 use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
@@ -105,8 +105,9 @@ async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) ->
             Err(failure) => return Err(failure),
         },
     };
-    // A rehearsal of the same name is another sandbox, whose limit this was not.
-    if Rehearsal::find(&state).is_none() && (left.is_none() || !state.path().exists()) {
+    // A rehearsal of the same name, or one on a given cluster, is another sandbox, whose limit this was not.
+    let anothers = Rehearsal::find(&state).is_some() || known_place(sandbox, host)?.is_some();
+    if !anothers && (left.is_none() || !state.path().exists()) {
         state.remove(&lock)?;
     }
     Ok(left)

@@ -3,6 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `up.rs` | from whatever there is to a proven sandbox |
+//! | `given.rs` | the same on a given cluster, and which one that is |
+//! | `withdraw.rs` | removal from namespaces that stay |
 //! | `ground.rs` | what it stands on: Docker, the engine, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
@@ -25,6 +27,7 @@ mod diagnose;
 mod down;
 mod endpoints;
 mod gc;
+mod given;
 mod ground;
 mod images;
 mod projects;
@@ -35,6 +38,7 @@ mod running;
 mod status;
 mod undo;
 mod up;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,6 +49,7 @@ pub use converge::{foundation, workloads};
 pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
 pub use gc::{Fate, Sweep, Swept, gc};
+pub use given::known_place;
 pub use images::{bundle, load, pull};
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use running::Running;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Done, Host, Running, converge, registration, up};
+use super::{Done, Host, Running, converge, given, registration, up};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::Inventory;
 use crate::manifest::Bundle;
@@ -142,6 +142,9 @@ impl Change<'_> {
         if before.digest == plan.digest && rollout::ready_now(&client, &workloads).await?.is_empty() {
             let registered = registration::reconcile(&client, &plan.spec, run).await?;
             return Ok(if registered { Outcome::Passed } else { Outcome::Unchanged });
+        }
+        if plan.spec.is_on_given_cluster() {
+            run.stage(Stage::Preflight, given::ground(&plan, host, run)).await?;
         }
         let before = converge::foundation(&client, &plan, run).await?;
         converge::workloads(&client, &plan, before, async { Ok(()) }, run).await?;

@@ -7,6 +7,7 @@
 //! | `mirrors.rs` | registries that are asked in place of others |
 //! | `layer.rs` | a partial one, each value with its origin; later layers win |
 //! | `file.rs` | a layer from YAML text, with positions |
+//! | `rules.rs` | rules that a value must keep by itself |
 //! | `resolve.rs` | layers to spec: every rule a value must keep, all problems at once |
 
 mod credentials;
@@ -15,6 +16,7 @@ mod layer;
 mod mirrors;
 mod model;
 mod resolve;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +25,7 @@ pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
 pub use mirrors::Mirrors;
 pub use model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
-pub use resolve::{Provenance, Resolved, is_name, name, resolve};
+pub use resolve::{Provenance, Resolved, engine, is_name, name, resolve};
 
 use std::fmt;
 

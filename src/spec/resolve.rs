@@ -8,14 +8,13 @@ use super::file;
 use super::layer::{Given, Layer, Origin};
 use super::mirrors::Mirrors;
 use super::model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage};
+use super::rules::{LABEL_LIMIT, bucket, k3s_image, kubernetes_version, label, secret};
 use crate::manifest::ImageRef;
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
 const NAME_LIMIT: usize = 32;
 /// A name that no sandbox can have: the folder of this name holds the evidence of all.
 const EVIDENCE: &str = "failures";
-/// RFC 1123: a DNS label.
-const LABEL_LIMIT: usize = 63;
 
 /// The origin of every value, by key (`ports.console`).
 pub type Provenance = BTreeMap<String, Origin>;
@@ -54,6 +53,9 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     ]);
     let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
     let engine = check.engine(layer.engine);
+    let context = check.optional("context", layer.context);
+    let kubeconfig = check.optional("kubeconfig", layer.kubeconfig);
+    check.given_cluster(engine, context.as_deref());
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let storage = Storage {
@@ -75,6 +77,8 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         kubernetes,
         node_image,
         engine,
+        context,
+        kubeconfig,
         images,
         registry_mirrors,
         storage,
@@ -115,6 +119,15 @@ fn sandbox_name(name: &str) -> Result<(), String> {
         Ok(()) if name == EVIDENCE => Err(format!("`{name}` is where the evidence of failures is kept")),
         checked => checked,
     }
+}
+
+/// The engine alone, as it is asked for; nothing else that the layers have is checked.
+///
+/// # Errors
+/// The built-in layer's; never in a released binary.
+pub fn engine(layers: impl IntoIterator<Item = Layer>) -> Result<Option<EngineKind>, Vec<Problem>> {
+    let given = laid_over(layers)?.engine;
+    Ok(given.and_then(|given| EngineKind::ALL.iter().copied().find(|engine| engine.name() == given.value)))
 }
 
 fn laid_over(layers: impl IntoIterator<Item = Layer>) -> Result<Layer, Vec<Problem>> {
@@ -237,6 +250,29 @@ impl Check {
         found
     }
 
+    fn optional(&mut self, key: &str, given: Option<Given<String>>) -> Option<String> {
+        let given = given?;
+        Some(self.value(key, Some(given), |text| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) }))
+    }
+
+    /// A cluster that is there is never guessed: neither that one is wanted, nor which.
+    fn given_cluster(&mut self, engine: Option<EngineKind>, context: Option<&str>) {
+        let origin = |check: &Self, key: &str| check.provenance.get(key).cloned().unwrap_or(Origin::Default);
+        match (engine, context) {
+            (Some(EngineKind::Context), None) => {
+                let hint = "`--context NAME` names it; `kubectl config get-contexts` lists them".to_owned();
+                let message = "`engine: context`: which context is not said, and the current one is never taken";
+                self.problem(&origin(self, "engine"), message, Some(hint));
+            }
+            (None, Some(context)) => {
+                let hint = "`--engine context` puts the sandbox on it".to_owned();
+                let message = format!("`context: {context}`: only the engine `context` has a context");
+                self.problem(&origin(self, "context"), message, Some(hint));
+            }
+            _ => {}
+        }
+    }
+
     fn images(&mut self, given: Vec<(String, Given<String>)>) -> BTreeMap<String, ImageRef> {
         let mut images = BTreeMap::new();
         for (component, Given { value, origin }) in given {
@@ -299,64 +335,6 @@ impl Check {
             }
         }
     }
-}
-
-fn label(text: &str, limit: usize) -> Result<(), String> {
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if text.is_empty() {
-        Err("it is empty".to_owned())
-    } else if text.len() > limit {
-        Err(format!("`{text}` has {} characters, {limit} are allowed", text.len()))
-    } else if let Some(bad) = text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')) {
-        Err(format!("`{text}` has {bad:?} in it; only lower-case letters, digits and dashes are allowed"))
-    } else if !edge(text.chars().next()) || !edge(text.chars().last()) {
-        Err(format!("`{text}` starts or ends with a dash"))
-    } else {
-        Ok(())
-    }
-}
-
-/// Amazon's rules for bucket names, which Minio keeps too.
-fn bucket(text: &str) -> Result<(), String> {
-    if text.len() < 3 {
-        return Err("a bucket name has at least 3 characters".to_owned());
-    }
-    label(text, LABEL_LIMIT)
-}
-
-/// Minio's rules for its keys (`cmd/config/errors.go`, RELEASE.2020-12-16): at least 3 and 8 characters.
-fn secret(text: &str, least: usize) -> Result<(), String> {
-    if text.len() < least {
-        return Err(format!("Minio wants at least {least} characters"));
-    }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err("spaces and control characters are not allowed".to_owned());
-    }
-    Ok(())
-}
-
-fn kubernetes_version(text: &str) -> Result<(u32, u32), String> {
-    let wrong = || "a k3s release looks like `v1.21.2+k3s1`".to_owned();
-    let rest = text.strip_prefix('v').ok_or_else(wrong)?;
-    let (version, build) = rest.split_once(['+', '-']).ok_or_else(wrong)?;
-    let mut parts = version.split('.').map(str::parse::<u32>);
-    let (Some(Ok(major)), Some(Ok(minor)), Some(Ok(_)), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(wrong());
-    };
-    if !build.contains("k3s") || k3s_image(text).is_none() {
-        return Err(wrong());
-    }
-    if major != 1 || minor < 21 {
-        return Err("v1.21 is the oldest Kubernetes that is supported".to_owned());
-    }
-    Ok((major, minor))
-}
-
-/// Rancher publishes `v1.21.2+k3s1` under the tag `v1.21.2-k3s1`: a tag cannot have a plus sign.
-fn k3s_image(kubernetes: &str) -> Option<ImageRef> {
-    format!("rancher/k3s:{}", kubernetes.replace('+', "-")).parse().ok()
 }
 
 impl Spec {

@@ -6,6 +6,7 @@ mod bundle;
 mod ci;
 mod cluster;
 mod conformance;
+mod context;
 mod credentials;
 mod docker;
 mod docs;

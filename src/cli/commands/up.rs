@@ -25,10 +25,10 @@ pub(in crate::cli) fn run(session: &Session, args: &Up) -> Result<(), Ended> {
             .hint("`--engine rehearsal` is one")
             .into());
     }
-    if args.ttl.is_some() && engine == Some(EngineKind::Rehearsal) {
-        return Err(Failure::new(Reason::Usage, "a rehearsal has no time limit")
+    if args.ttl.is_some() && matches!(engine, Some(EngineKind::Rehearsal | EngineKind::Context)) {
+        return Err(Failure::new(Reason::Usage, "only a sandbox that is in Docker can have a time limit")
             .on("--ttl")
-            .hint("`sandbox down` ends it; it is a process of this machine, and goes with it")
+            .hint("`sandbox down` ends a rehearsal, and one on a given cluster")
             .into());
     }
     let options = Options { keep: args.keep, bundle, store: !args.no_cache, executions, ttl: args.ttl, faults };

@@ -6,10 +6,12 @@
 //! | `docker.rs` | a Docker daemon in memory |
 //! | `docker_images.rs` | what it does with images |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
+//! | `given.rs` | somebody else's cluster, with rights in some namespaces only |
 //! | `stage.rs` | one smoke stage, played to its end |
 
 pub(crate) mod conformance;
 pub(crate) mod docker;
 mod docker_images;
 pub(crate) mod flyte;
+pub(crate) mod given;
 pub(crate) mod stage;

@@ -49,4 +49,5 @@ pub mod smoke;
 pub mod spec;
 pub mod stage;
 pub mod state;
+pub mod store;
 pub mod yaml;

@@ -327,7 +327,11 @@ pub(crate) struct Kubeconfig {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Credentials {}
+pub(crate) struct Credentials {
+    /// Those that open the bucket of this project, and no other one; the store's own where absent
+    #[arg(long, value_name = "ID")]
+    pub(crate) project: Option<String>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {

@@ -6,6 +6,7 @@
 //! | `ground.rs` | what it stands on: Docker, the engine, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
+//! | `storage.rs` | what each project has in the object store, brought to what the spec says |
 //! | `retire.rs` | the end of workflow namespaces |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
@@ -29,6 +30,7 @@ mod registration;
 mod retire;
 mod running;
 mod status;
+mod storage;
 mod undo;
 mod up;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Done, Host, Running, converge, registration, up};
+use super::{Done, Host, Running, converge, registration, storage, up};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::Inventory;
 use crate::manifest::Bundle;
@@ -141,7 +141,9 @@ impl Change<'_> {
         let workloads: Vec<_> = plan.workloads().collect();
         if before.digest == plan.digest && rollout::ready_now(&client, &workloads).await?.is_empty() {
             let registered = registration::reconcile(&client, &plan.spec, run).await?;
-            return Ok(if registered { Outcome::Passed } else { Outcome::Unchanged });
+            let admitted = storage::admit(&plan.spec, Some(&before), run).await?;
+            let dismissed = storage::dismiss(&plan.spec, run).await?;
+            return Ok(if registered || admitted || dismissed { Outcome::Passed } else { Outcome::Unchanged });
         }
         let before = converge::foundation(&client, &plan, run).await?;
         converge::workloads(&client, &plan, before, async { Ok(()) }, run).await?;

@@ -7,7 +7,7 @@ use kube::Client;
 use super::ground::{self, Ground};
 use super::images::load_missing;
 use super::running::Running;
-use super::{Done, Host, Options, converge, endpoints, registration, undo};
+use super::{Done, Host, Options, converge, endpoints, registration, storage, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
 use crate::failure::Failure;
 use crate::images::{self, Claim, Presence};
@@ -118,6 +118,8 @@ async fn is_unchanged(
     })
     .await?;
     registration::reconcile(&running.client, &plan.spec, run).await?;
+    storage::admit(&plan.spec, Some(&running.inventory), run).await?;
+    storage::dismiss(&plan.spec, run).await?;
     prove(&plan.spec, running.client, SETTLED, executions, run).await?;
     Ok(true)
 }

@@ -293,6 +293,10 @@ catalogue! {
         "Admin does not register a project, or archive one.",
         "`sandbox logs flyteadmin` shows what it says; the same command goes on from what is there";
 
+    ProjectStorage "project-storage" ROLLOUT, 9, retry,
+        "The object store does not take a project's bucket, keys or policy, or does not let go of them.",
+        "`sandbox logs minio` shows what it says; the same command goes on from what is there";
+
     AdminFailing "admin-failing" SMOKE, 10, no,
         "flyteadmin does not answer through the gateway, or not as it should.",
         "`sandbox logs flyteadmin` and `sandbox logs gateway` show what they say";

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `model.rs` | the complete, valid spec |
-//! | `credentials.rs` | a secret that is not shown, and the key that it is derived from |
+//! | `credentials.rs` | secrets that are not shown, and the key that they are derived from |
 //! | `layer.rs` | a partial one, each value with its origin; later layers win |
 //! | `file.rs` | a layer from YAML text, with positions |
 //! | `resolve.rs` | layers to spec: every rule a value must keep, all problems at once |
@@ -16,10 +16,10 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use credentials::{MachineKey, Secret, UPSTREAM};
+pub use credentials::{Keys, MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
-pub use model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
+pub use model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Provenance, Resolved, name, resolve};
 
 use std::fmt;

@@ -6,7 +6,7 @@ use super::Problem;
 use super::credentials::{MachineKey, Secret};
 use super::file;
 use super::layer::{Given, Layer, Origin};
-use super::model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage};
+use super::model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage};
 use crate::manifest::ImageRef;
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
@@ -58,6 +58,8 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
         access_key: check.value("storage.accessKey", layer.access_key, |text| secret(text, 3)),
         secret_key: check.secret("storage.secretKey", layer.secret_key, || key.storage_secret(&name)),
+        credentials: check.credentials(layer.credentials),
+        issued: BTreeMap::new(),
     };
     let node_image = images.get("k3s").cloned().or_else(|| k3s_image(&kubernetes));
     let Some(node_image) = node_image.filter(|_| check.problems.is_empty()) else { return Err(check.problems) };
@@ -224,6 +226,27 @@ impl Check {
         found
     }
 
+    fn credentials(&mut self, given: Option<Given<Vec<CredentialSource>>>) -> Option<CredentialSource> {
+        let Given { value: mut sources, origin } = given?;
+        self.provenance.insert("storage.credentials".to_owned(), origin.clone());
+        let source = sources.pop().filter(|_| sources.is_empty());
+        let why = match &source {
+            None => Some("name one of `file`, `command` and `url`"),
+            Some(CredentialSource::File(path)) if path.is_empty() => Some("`file` is empty"),
+            Some(CredentialSource::Command(words)) if words.first().is_none_or(String::is_empty) => {
+                Some("`command` names no program")
+            }
+            Some(CredentialSource::Url(url)) if !url.starts_with("http://") && !url.starts_with("https://") => {
+                Some("`url` starts with http:// or https://")
+            }
+            Some(_) => None,
+        };
+        if let Some(why) = why {
+            self.problem(&origin, format!("`storage.credentials`: {why}"), None);
+        }
+        source
+    }
+
     fn images(&mut self, given: Vec<(String, Given<String>)>) -> BTreeMap<String, ImageRef> {
         let mut images = BTreeMap::new();
         for (component, Given { value, origin }) in given {
@@ -264,6 +287,14 @@ impl Check {
                 let message =
                     format!("the workflow namespace `{}` is {over} characters too long for Kubernetes", longest.name);
                 self.problem(&at, message, Some(format!("shorten project `{project}` by {over}")));
+            }
+        }
+        for project in &spec.projects {
+            let bucket = spec.storage.bucket_of(project);
+            if let Some(over) = bucket.len().checked_sub(LABEL_LIMIT).filter(|over| *over > 0) {
+                let message = format!("the bucket `{bucket}` is {over} characters too long");
+                let at = origin(self, "projects");
+                self.problem(&at, message, Some(format!("shorten project `{project}`, or `storage.bucket`")));
             }
         }
         let mut seen = BTreeMap::from([(system, "Flyte itself".to_owned())]);

@@ -16,5 +16,6 @@ mod preflight;
 mod projects;
 mod rollout;
 mod smoke;
+mod store;
 mod support;
 mod words;

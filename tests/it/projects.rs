@@ -16,13 +16,14 @@ use flyte_sandbox::plan::{Difference, Plan};
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
-use flyte_sandbox::spec::Spec;
+use flyte_sandbox::spec::{Ports, Spec};
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::apiserver::{ApiServer, Fault};
+use crate::support::minio::FakeMinio;
 use crate::support::projects::Projects;
 
 const ADMIN: &str = "/services/flyteadmin:http/proxy";
@@ -33,6 +34,7 @@ const WORKFLOW: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc
 struct World {
     api: ApiServer,
     admin: Arc<Mutex<Projects>>,
+    minio: FakeMinio,
     client: Client,
 }
 
@@ -65,7 +67,7 @@ impl World {
         };
         tokio::spawn(async move { axum::serve(listener, app).await });
         let client = client(&api.kubeconfig()).expect("a client");
-        Self { api, admin, client }
+        Self { api, admin, minio: FakeMinio::start().await, client }
     }
 
     fn admin(&self) -> MutexGuard<'_, Projects> {
@@ -74,7 +76,7 @@ impl World {
 
     /// Brings the projects about, and returns what was said.
     async fn bring(&self, projects: &[&str]) -> (Result<(), Failure>, Vec<Event>) {
-        let plan = plan(projects);
+        let plan = self.plan(projects);
         let (report, mut events) = Reporter::channel();
         let deadline = Deadline::after(Duration::from_secs(60));
         let run = Run { report, deadline, cancel: CancellationToken::new() };
@@ -85,6 +87,14 @@ impl World {
         let done = done.await;
         let said = std::iter::from_fn(|| events.try_recv().ok()).collect();
         (done, said)
+    }
+
+    fn plan(&self, projects: &[&str]) -> Plan {
+        let projects = projects.iter().map(ToString::to_string).collect();
+        let ports = Ports { minio: self.minio.port, ..Spec::default().ports };
+        let spec = Spec { projects, ports, ..Spec::default() };
+        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        Plan::new(spec, rendered).expect("a plan")
     }
 
     fn names(&self) -> BTreeSet<String> {
@@ -100,13 +110,6 @@ fn ready(api: &ApiServer, path: &str) {
         deployment["status"] =
             json!({"observedGeneration": seen, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
     });
-}
-
-fn plan(projects: &[&str]) -> Plan {
-    let projects = projects.iter().map(ToString::to_string).collect();
-    let spec = Spec { projects, ..Spec::default() };
-    let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
-    Plan::new(spec, rendered).expect("a plan")
 }
 
 fn running() -> Value {
@@ -136,16 +139,19 @@ async fn a_project_comes_and_goes_and_the_others_stay_as_they_are() {
     let (done, events) = world.bring(&["x", "y", "z"]).await;
     done.expect("added");
     assert_eq!(world.admin().ids(true), ["x", "y", "z"]);
+    let bucket = |project: &str| format!("my-s3-bucket-{project}");
+    assert_eq!(Vec::from_iter(&world.minio.kept().users), [&bucket("x"), &bucket("y"), &bucket("z")]);
     assert_eq!(applied(&events, "Changed"), ["configmap 103020-flytepoc-dev/kubernetes-dashboard-settings"]);
     let inventory = find(&world.client).await.expect("readable").expect("kept");
     assert_eq!(inventory.spec.projects, ["x", "y", "z"]);
-    let wanted = plan(&["x", "y", "z"]);
+    let wanted = world.plan(&["x", "y", "z"]);
     assert!(Difference::between(&inventory.spec, &inventory.objects, &wanted).is_empty());
 
     let (done, events) = world.bring(&["x", "y"]).await;
     done.expect("removed");
     assert_eq!(world.admin().ids(true), ["x", "y"]);
     assert_eq!(world.admin().ids(false), ["z"]);
+    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [&bucket("x"), &bucket("y")]);
     assert!(applied(&events, "Pruned").iter().all(|object| object.contains("-z")), "{}", said(&events));
     assert_eq!(world.names(), before);
 
@@ -216,7 +222,7 @@ async fn what_a_run_that_was_cut_short_had_in_hand_is_seen_to_differ_and_is_done
     world.bring(&["x", "z"]).await.0.expect_err("refused half way");
     let cut = find(&world.client).await.expect("readable").expect("kept");
     assert_eq!((cut.digest.as_str(), cut.spec.projects.len()), ("", 2));
-    let plan = plan(&["x", "z"]);
+    let plan = world.plan(&["x", "z"]);
     let differs = Difference::between(&cut.spec, &cut.objects, &plan);
     assert!(differs.changed.iter().any(|object| object.name == "flytepropeller-z-d-dev"), "{differs:?}");
     assert!(differs.changed.iter().all(|object| object.name != "flyteadmin"), "{differs:?}");

@@ -26,7 +26,7 @@ fn comes_and_goes() {
     let added = sandbox.run(&["project", "add", "z", "--output", "json"]).exits(0).events();
     assert!(applied(&added, "created").iter().all(|object| object.contains("-z")));
     let ran = added.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
-    assert_eq!(ran.count(), 25, "16 checks, and a workflow in each of its three domains");
+    assert_eq!(ran.count(), 26, "17 checks, and a workflow in each of its three domains");
     let now = cluster::pods(&sandbox, SYSTEM);
     assert_eq!(others(&now), pods, "the pods of the others are the same");
     assert_eq!(now.len(), pods.len() + 3);

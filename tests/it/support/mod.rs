@@ -7,6 +7,7 @@
 //! | `docker.rs` | a Docker daemon in memory |
 //! | `execution.rs` | what a Flyte does with a workflow |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
+//! | `minio.rs` | a Minio as its administrator sees it |
 //! | `projects.rs` | what admin does with projects |
 //! | `responders.rs` | what a Flyte answers on its published ports |
 //! | `stage.rs` | one smoke stage, played to its end |
@@ -17,6 +18,7 @@ pub(crate) mod docker;
 pub(crate) mod execution;
 pub(crate) mod flyte;
 mod merge;
+pub(crate) mod minio;
 pub(crate) mod projects;
 mod responders;
 pub(crate) mod stage;

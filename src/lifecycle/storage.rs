@@ -1,0 +1,56 @@
+//! What each project has in the object store, brought to what the spec says.
+
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::kubernetes::Inventory;
+use crate::report::Stage;
+use crate::run::Run;
+use crate::spec::{Keys, Spec};
+use crate::store::{Store, Tenant};
+
+/// For all requests; the store is ready when it is first asked, and the way to it may not be.
+const BUDGET: Duration = Duration::from_secs(60);
+
+/// Gives every project its bucket and its keys. Whether anything had to be done.
+///
+/// # Errors
+/// [`Reason::ProjectStorage`](crate::failure::Reason::ProjectStorage) with the store's words.
+pub(super) async fn admit(spec: &Spec, before: Option<&Inventory>, run: &Run) -> Result<bool, Failure> {
+    let work = async {
+        let admitted = store(spec, run)?.admit(&tenants(spec, before)).await?;
+        if admitted > 0 {
+            run.report.progress(Stage::Rollout, format!("{admitted} projects: bucket and keys made"));
+        }
+        Ok(admitted > 0)
+    };
+    run.unless_cancelled(work).await
+}
+
+/// Takes bucket and keys from projects that the spec has no longer. Whether anything had to be done.
+///
+/// # Errors
+/// As [`admit`].
+pub(super) async fn dismiss(spec: &Spec, run: &Run) -> Result<bool, Failure> {
+    let work = async {
+        let prefix = spec.storage.bucket_of("");
+        Ok(store(spec, run)?.dismiss(&prefix, &tenants(spec, None)).await? > 0)
+    };
+    run.unless_cancelled(work).await
+}
+
+fn store(spec: &Spec, run: &Run) -> Result<Store, Failure> {
+    let storage = &spec.storage;
+    let root =
+        Keys { access_key: storage.access_key.clone(), secret_key: storage.secret_key.clone(), expires_at: None };
+    Store::new(spec.ports.minio, root, run.deadline.at_most(BUDGET))
+}
+
+fn tenants(spec: &Spec, before: Option<&Inventory>) -> Vec<Tenant> {
+    let tenant = |project: &String| Tenant {
+        bucket: spec.storage.bucket_of(project),
+        keys: spec.storage.keys_of(project),
+        former: before.map(|before| before.spec.storage.keys_of(project).access_key),
+    };
+    spec.projects.iter().map(tenant).collect()
+}

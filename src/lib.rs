@@ -34,6 +34,7 @@ pub mod docker;
 pub mod evidence;
 pub mod failure;
 pub mod images;
+pub mod issuer;
 pub mod kubernetes;
 pub mod lifecycle;
 pub mod manifest;

@@ -9,6 +9,7 @@
 //! | `storage.rs` | what each project has in the object store, brought to what the spec says |
 //! | `retire.rs` | the end of workflow namespaces |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
+//! | `renewal.rs` | keys that somebody else issues |
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `diagnose.rs` | what there is to know about a sandbox in any state |
@@ -27,6 +28,7 @@ mod ground;
 mod images;
 mod projects;
 mod registration;
+mod renewal;
 mod retire;
 mod running;
 mod status;
@@ -43,6 +45,7 @@ pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
 pub use images::{bundle, load, pull};
 pub use projects::{ProjectState, add_project, projects, remove_project};
+pub use renewal::{fetch_keys, known_keys, renew_keys};
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};
 pub use up::{doctor, smoke, up};

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::kubernetes::Inventory;
 use crate::report::Stage;
 use crate::run::Run;
-use crate::spec::{Keys, Spec};
+use crate::spec::Spec;
 use crate::store::{Store, Tenant};
 
 /// For all requests; the store is ready when it is first asked, and the way to it may not be.
@@ -40,10 +40,7 @@ pub(super) async fn dismiss(spec: &Spec, run: &Run) -> Result<bool, Failure> {
 }
 
 fn store(spec: &Spec, run: &Run) -> Result<Store, Failure> {
-    let storage = &spec.storage;
-    let root =
-        Keys { access_key: storage.access_key.clone(), secret_key: storage.secret_key.clone(), expires_at: None };
-    Store::new(spec.ports.minio, root, run.deadline.at_most(BUDGET))
+    Store::new(spec.ports.minio, spec.storage.root(), run.deadline.at_most(BUDGET))
 }
 
 fn tenants(spec: &Spec, before: Option<&Inventory>) -> Vec<Tenant> {

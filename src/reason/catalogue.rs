@@ -125,6 +125,13 @@ catalogue! {
         "The disk that Docker keeps images on has too little room.",
         "`docker system prune` makes room";
 
+    CredentialSource "credential-source" PREFLIGHT, 3, retry,
+        "The source of a project's keys does not answer, or not with keys.",
+        "`storage.credentials` in the spec names the source; docs/storage.md says what it must answer";
+    CredentialsEnded "credentials-ended" PREFLIGHT, 3, retry,
+        "The source of a project's keys gives some that have ended, or end within a minute.",
+        "look at the source, and at this machine's clock";
+
     Docker "docker" None, 4, retry,
         "Docker refused a request, or failed at it.",
         "`docker info` and the daemon's log say more";

@@ -157,11 +157,11 @@ struct FileStorage {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct FileCredentials {
-    /// A JSON file with the keys of every project.
+    /// A JSON file with a project's keys; `{project}` in it stands for the project's id, `{bucket}` for its bucket.
     file: Option<String>,
-    /// A program and its arguments, run for each project, that prints its keys as JSON.
+    /// A program and its arguments, with `{project}` in one, that prints the project's keys as JSON.
     command: Option<Vec<String>>,
-    /// An HTTP endpoint that answers with a project's keys as JSON.
+    /// An HTTP endpoint, with `{project}` in its URL, that answers with the project's keys as JSON.
     url: Option<String>,
 }
 

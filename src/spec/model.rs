@@ -86,11 +86,11 @@ pub struct Storage {
     pub issued: BTreeMap<String, Keys>,
 }
 
-/// Who issues the keys of a project; docs/storage.md has the contract.
+/// Who issues the keys of a project; docs/storage.md has the contract. `{project}` and `{bucket}` stand for their names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredentialSource {
-    /// A file that has the keys of all projects.
+    /// A file for each project.
     File(String),
     /// A program and its arguments, run for each project.
     Command(Vec<String>),
@@ -98,11 +98,27 @@ pub enum CredentialSource {
     Url(String),
 }
 
+impl CredentialSource {
+    /// Whether a word stands in it.
+    pub(super) fn names(&self, word: &str) -> bool {
+        match self {
+            Self::File(text) | Self::Url(text) => text.contains(word),
+            Self::Command(words) => words.iter().any(|one| one.contains(word)),
+        }
+    }
+}
+
 impl Storage {
     /// The bucket that a project's workflows write to, and the name by which the store knows whoever may.
     #[must_use]
     pub fn bucket_of(&self, project: &str) -> String {
         format!("{}-{project}", self.bucket)
+    }
+
+    /// What opens every bucket: the store's own.
+    #[must_use]
+    pub fn root(&self) -> Keys {
+        Keys { access_key: self.access_key.clone(), secret_key: self.secret_key.clone(), expires_at: None }
     }
 
     /// What a project's propellers and task pods reach its bucket with; empty where somebody else is to issue them, and

@@ -236,8 +236,11 @@ impl Check {
             Some(CredentialSource::Command(words)) if words.first().is_none_or(String::is_empty) => {
                 Some("`command` names no program")
             }
-            Some(CredentialSource::Url(url)) if !url.starts_with("http://") && !url.starts_with("https://") => {
-                Some("`url` starts with http:// or https://")
+            Some(CredentialSource::Url(url)) if !url.starts_with("http://") => {
+                Some("`url` starts with http://; for anything else: `command: [curl, -fsS, URL]`")
+            }
+            Some(source) if !source.names("{project}") => {
+                Some("`{project}` must stand in it, in the place of its name")
             }
             Some(_) => None,
         };

@@ -9,7 +9,7 @@ use flyte_sandbox::failure::Reason;
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["serde_saphyr"], &["yaml.rs"]),
     (&["bollard::"], &["docker/"]),
-    (&["reqwest"], &["smoke/", "store/"]),
+    (&["reqwest"], &["issuer/", "smoke/", "store/"]),
     (&["ring::"], &["store/"]),
     (&["argon2"], &["store/seal.rs"]),
     (&["rusty_s3"], &["smoke/s3.rs"]),

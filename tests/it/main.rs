@@ -12,6 +12,7 @@ mod evidence;
 mod execution;
 mod hostile;
 mod images;
+mod issuer;
 mod preflight;
 mod projects;
 mod rollout;

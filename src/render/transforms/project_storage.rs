@@ -37,14 +37,8 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         let Some(workflow) = label.and_then(|label| context.workflows.iter().find(|one| *label == one.name)) else {
             continue;
         };
-        match object.kind() {
-            "ConfigMap" => {
-                let mut config = Config::open(object)?;
-                configure(&mut config, context.spec, &workflow.project);
-                config.close(object);
-            }
-            "Deployment" => hand_over(object, &workflow.project),
-            _ => {}
+        if object.kind() == "Deployment" {
+            hand_over(object, &workflow.project);
         }
     }
     Ok(())
@@ -61,7 +55,9 @@ fn secret(context: &Context<'_>, project: &str) -> Object {
     secret
 }
 
-fn configure(config: &mut Config, spec: &Spec, project: &str) {
+/// Settings for the propellers of a project. `limit-namespace` writes them with its own: to read and write YAML once more
+/// for each propeller would take most of the time of a render.
+pub(super) fn configure(config: &mut Config, spec: &Spec, project: &str) {
     let bucket = spec.storage.bucket_of(project);
     raw_output(config, &bucket);
     config.set(HOME, &["storage", "container"], bucket.as_str());

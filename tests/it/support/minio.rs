@@ -109,7 +109,7 @@ impl Kept {
                 done
             }
             "remove-user" => {
-                self.groups.values_mut().for_each(|(members, _)| drop(members.remove(&of("accessKey"))));
+                self.groups.values_mut().for_each(|(members, _)| members.retain(|member| *member != of("accessKey")));
                 if self.users.remove(&of("accessKey")) { done } else { absent() }
             }
             "update-group-members" => {

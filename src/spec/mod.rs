@@ -6,13 +6,15 @@
 //! | `credentials.rs` | secrets that are not shown, and the key that they are derived from |
 //! | `layer.rs` | a partial one, each value with its origin; later layers win |
 //! | `file.rs` | a layer from YAML text, with positions |
-//! | `resolve.rs` | layers to spec: every rule a value must keep, all problems at once |
+//! | `resolve.rs` | layers to spec: all problems at once |
+//! | `rules.rs` | what a single value must be |
 
 mod credentials;
 mod file;
 mod layer;
 mod model;
 mod resolve;
+mod rules;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,7 @@ use flyte_sandbox::plan::{Difference, Plan};
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
-use flyte_sandbox::spec::{Ports, Spec};
+use flyte_sandbox::spec::{CredentialSource, Keys, Ports, Secret, Spec};
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -76,7 +76,10 @@ impl World {
 
     /// Brings the projects about, and returns what was said.
     async fn bring(&self, projects: &[&str]) -> (Result<(), Failure>, Vec<Event>) {
-        let plan = self.plan(projects);
+        self.bring_about(self.plan(projects)).await
+    }
+
+    async fn bring_about(&self, plan: Plan) -> (Result<(), Failure>, Vec<Event>) {
         let (report, mut events) = Reporter::channel();
         let deadline = Deadline::after(Duration::from_secs(60));
         let run = Run { report, deadline, cancel: CancellationToken::new() };
@@ -90,17 +93,24 @@ impl World {
     }
 
     fn plan(&self, projects: &[&str]) -> Plan {
+        planned(self.spec(projects))
+    }
+
+    fn spec(&self, projects: &[&str]) -> Spec {
         let projects = projects.iter().map(ToString::to_string).collect();
         let ports = Ports { minio: self.minio.port, ..Spec::default().ports };
-        let spec = Spec { projects, ports, ..Spec::default() };
-        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
-        Plan::new(spec, rendered).expect("a plan")
+        Spec { projects, ports, ..Spec::default() }
     }
 
     fn names(&self) -> BTreeSet<String> {
         let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
         self.api.objects().iter().map(name).collect()
     }
+}
+
+fn planned(spec: Spec) -> Plan {
+    let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+    Plan::new(spec, rendered).expect("a plan")
 }
 
 /// The work of Kubernetes' controllers, done at once.
@@ -157,6 +167,32 @@ async fn a_project_comes_and_goes_and_the_others_stay_as_they_are() {
 
     world.bring(&["x", "y", "z"]).await.0.expect("back again");
     assert_eq!(world.admin().ids(true), ["x", "y", "z"]);
+}
+
+#[tokio::test]
+async fn keys_that_somebody_issues_reach_the_store_the_secret_and_the_propellers_of_their_project() {
+    let world = World::start().await;
+    let with_keys = |access: &str| {
+        let mut spec = world.spec(&["x", "y"]);
+        spec.storage.credentials = Some(CredentialSource::File("/{project}".to_owned()));
+        let keys =
+            |of: &str| Keys { access_key: of.to_owned(), secret_key: Secret::new("issued-to-x"), expires_at: None };
+        spec.storage.issued = [("x".to_owned(), keys(access)), ("y".to_owned(), keys("of-y"))].into();
+        planned(spec)
+    };
+    world.bring_about(with_keys("first")).await.0.expect("brought up");
+    let (done, events) = world.bring_about(with_keys("second")).await;
+    done.expect("renewed");
+    assert_eq!(Vec::from_iter(&world.minio.kept().users), ["first", "of-y", "second"]);
+    let secret = world.api.get("/api/v1/namespaces/103020-flytepoc-dev/secrets/flyte-storage-x").expect("there");
+    assert_eq!(secret["data"]["accessKey"], "c2Vjb25k", "second, in base64");
+    let propeller = |domain: &str| format!("deployment 103020-flytepoc-dev/flytepropeller-x-{domain}");
+    let mut changed = applied(&events, "Changed");
+    changed.sort();
+    let propellers = ["d-dev", "p-dev", "t-dev"].map(propeller);
+    assert_eq!(changed, [&propellers[..], &["secret 103020-flytepoc-dev/flyte-storage-x".to_owned()]].concat());
+    let kept = find(&world.client).await.expect("readable").expect("kept").spec;
+    assert_eq!(kept.storage.keys_of("x").access_key, "second");
 }
 
 #[tokio::test]

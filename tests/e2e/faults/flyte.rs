@@ -41,7 +41,7 @@ const SPOILT: &[Spoilt] = &[
     ),
     (
         "whose_store_has_no_bucket_is_told",
-        "minio HEAD",
+        "minio HEAD /my-s3-bucket?",
         404,
         "<Error><Code>NoSuchBucket</Code></Error>",
         Reason::StorageRefused,

@@ -24,6 +24,7 @@
 //! | [`evidence`] | what a failure leaves to read, saved before it is undone | reads, writes its own folder |
 //! | [`lifecycle`] | the stages in order: `up`, `down`, `status` | effect |
 //! | [`reason`] | why a run fails: one catalogue, and the words it is recognised by | pure |
+//! | [`rehearsal`] | a sandbox that is played, for trying and for tests | effect |
 //! | [`cli`] | the only user of argv, environment, streams and exit codes | edge |
 //!
 //! `docs/architecture.md` has the invariants and the tests that hold them.
@@ -42,6 +43,7 @@ pub mod plan;
 pub mod preflight;
 pub mod process;
 pub mod reason;
+pub mod rehearsal;
 pub mod render;
 pub mod report;
 pub mod rollout;

@@ -1,11 +1,15 @@
 //! Other people's programs: run with an explicit environment, heard line by line, and never outliving us. However much
-//! one writes, what is kept of it is bounded.
+//! one writes, what is kept of it is bounded. The one exception outlives us on purpose: see [`detach`].
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, setsid};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
@@ -196,6 +200,58 @@ async fn next<R: AsyncRead + Unpin>(stream: &mut Option<Lines<R>>) -> std::io::R
 fn tail(written: &Written) -> Vec<String> {
     let all: Vec<String> = written.stdout.iter().chain(&written.stderr).map(|line| plain(line)).collect();
     all[all.len().saturating_sub(TAIL)..].to_vec()
+}
+
+/// A process that outlives this one.
+#[derive(Debug)]
+pub struct Detached(std::process::Child);
+
+/// Starts a program that is to outlive this one, with no variables, in the root folder; what it writes goes to a new
+/// file `log`, which its owner alone may read. It has to call [`leave_session`] itself.
+///
+/// # Errors
+/// The file cannot be written, or the program not be started.
+pub fn detach(program: &Path, args: &[&OsStr], log: &Path) -> io::Result<Detached> {
+    let log = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(log)?;
+    let mut command = std::process::Command::new(program);
+    command.args(args).env_clear().current_dir("/").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().map(Detached)
+}
+
+impl Detached {
+    /// How it ended, such as `exit status: 1`; none while it runs.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn ended(&mut self) -> io::Result<Option<String>> {
+        Ok(self.0.try_wait()?.map(|status| status.to_string()))
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+/// Leaves the terminal that this process was started from, so that its end and its Ctrl-C are not ours.
+pub fn leave_session() {
+    let _ = setsid();
+}
+
+/// Asks a process to end (SIGTERM).
+pub fn end(pid: u32) {
+    signal(pid, Signal::TERM);
+}
+
+/// Ends a process at once (SIGKILL).
+pub fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
 }
 
 /// A line without what it tells a terminal: colours (`ESC [ … letter`), titles and links (`ESC ] … BEL` or `ESC \`),

@@ -79,6 +79,9 @@ pub(crate) enum Command {
     Schema(Schema),
     /// Print a shell completion script
     Completions(Completions),
+    /// Play the sandbox of this folder; what `up --engine rehearsal` starts
+    #[command(hide = true)]
+    Rehearse(Rehearse),
     /// Write the manual pages to a folder; for packagers
     #[command(hide = true)]
     Man(Man),
@@ -123,7 +126,7 @@ pub(crate) struct SpecFlags {
     /// k3s release of the node
     #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
     pub(crate) kubernetes: Option<String>,
-    /// What makes the node: k3d, docker; k3d where it is on the PATH, or else docker, where absent
+    /// What makes the node: k3d, docker, or rehearsal, which plays it without Docker; k3d where it is on the PATH, or else docker, where absent
     #[arg(long, env = "SANDBOX_ENGINE", value_name = "ENGINE", hide_env_values = true)]
     pub(crate) engine: Option<String>,
     /// Image in place of a pinned one
@@ -157,6 +160,9 @@ pub(crate) struct Up {
     /// In the end run a workflow in every project and domain, not only in the first
     #[arg(long)]
     pub(crate) full: bool,
+    /// What goes wrong in a rehearsal: pod=NAME,reason=REASON or workflow=failed|ignored|waiting, and message=WORDS
+    #[arg(long = "rehearse-fault", value_name = "FAULT")]
+    pub(crate) rehearse_faults: Vec<String>,
     /// Write the result as JUnit XML too
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
@@ -368,6 +374,12 @@ pub(crate) enum SchemaOf {
     Spec,
     /// A line of --output json
     Event,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehearse {
+    /// The folder
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,8 @@ pub(crate) struct Environment {
     pub(crate) here: PathBuf,
     /// `$SANDBOX_STATE_DIR`, or `flyte-sandbox` within the XDG state folder, or within the temporary one.
     pub(crate) state: StateRoot,
+    /// This program's file.
+    pub(crate) program: PathBuf,
 }
 
 impl Environment {
@@ -34,6 +36,7 @@ impl Environment {
         Self {
             here: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             state: StateRoot::new(state.unwrap_or_else(|| std::env::temp_dir().join("flyte-sandbox"))),
+            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("sandbox")),
             variables,
             home,
         }

@@ -31,3 +31,11 @@ fn leave(sandbox: &str) {
     let _ = writeln!(std::io::stderr(), "\nleft at once; `sandbox down --name {sandbox}` removes what is there");
     std::process::exit(130);
 }
+
+/// Ends at the first SIGTERM.
+pub(super) async fn terminated() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => drop(terminate.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}

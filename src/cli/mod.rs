@@ -60,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Credentials(args) => commands::credentials::run(&session, args),
         Command::Schema(args) => commands::schema::run(&session, args),
         Command::Completions(args) => commands::completions::run(&session, args),
+        Command::Rehearse(args) => commands::rehearse::run(&session, args),
         Command::Man(args) => commands::man::run(&session, args),
     };
     match done {

@@ -87,6 +87,7 @@ impl Session {
             home: self.environment.home.clone(),
             variables: self.environment.variables.clone(),
             state: self.environment.state.clone(),
+            program: self.environment.program.clone(),
         }
     }
 

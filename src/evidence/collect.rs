@@ -1,5 +1,6 @@
 //! From a sandbox in any state to a folder.
 
+use std::future::ready;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use super::index::{Index, Row};
 use super::mask::Mask;
 use super::source::{File, Found, Missing};
 use super::{docker, kubernetes, told};
+use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
@@ -31,6 +33,8 @@ pub struct Subject<'a> {
     pub plan: Result<&'a Plan, &'a Failure>,
     /// The daemon that it is on.
     pub docker: Result<&'a Docker, &'a Failure>,
+    /// Access to its API, where that is not to be had from Docker.
+    pub kubeconfig: Option<String>,
     /// What made its node, with the version.
     pub engine: Result<String, &'a Failure>,
     /// Its secrets, besides those in the plan.
@@ -95,15 +99,20 @@ fn told(subject: &Subject<'_>, history: &[(Duration, Event)], heard: &[(Duration
 /// All sources at once; the folder is filled in this order, as long as there is room.
 async fn all(subject: &Subject<'_>, told: Found, deadline: Deadline) -> Found {
     let name = subject.name;
-    let others = match subject.docker {
-        Ok(docker) => {
+    let others = match (subject.docker, &subject.kubeconfig) {
+        (Ok(docker), _) => {
+            let kubeconfig = cluster::kubeconfig(docker, name);
             let (docker, kubernetes) = tokio::join!(
                 docker::sources(docker, name, subject.since, deadline),
-                kubernetes::sources(docker, name, deadline)
+                kubernetes::sources(kubeconfig, deadline)
             );
             docker.and(kubernetes)
         }
-        Err(failure) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
+        (Err(failure), Some(kubeconfig)) => {
+            let kubernetes = kubernetes::sources(ready(Ok(kubeconfig.clone())), deadline).await;
+            Found::missing("all that Docker knows", failure.to_string()).and(kubernetes)
+        }
+        (Err(failure), None) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
     };
     told.and(told::plan(subject.plan)).and(others)
 }

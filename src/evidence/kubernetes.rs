@@ -10,8 +10,6 @@ use kube::core::Request;
 use serde_json::Value;
 
 use super::source::{Found, ask};
-use crate::cluster;
-use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes;
 use crate::run::Deadline;
@@ -29,11 +27,11 @@ const PODS: u32 = 200;
 const AT_ONCE: usize = 8;
 
 /// All of it; without an API one line that says why.
-pub(super) async fn sources(docker: &Docker, name: &str, deadline: Deadline) -> Found {
+pub(super) async fn sources(kubeconfig: impl Future<Output = Result<String, Failure>>, deadline: Deadline) -> Found {
     let what = "all that Kubernetes knows: events, pods, their logs";
     let limit = deadline.remaining().min(ANSWER);
     let reached = async {
-        let client = kubernetes::client(&cluster::kubeconfig(docker, name).await?)?;
+        let client = kubernetes::client(&kubeconfig.await?)?;
         let version = get(&client, "/version", None).await?;
         Ok::<_, Failure>((client, version))
     };

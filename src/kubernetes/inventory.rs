@@ -23,7 +23,7 @@ use crate::run::Run;
 use crate::spec::{self, Spec};
 
 /// The Secret's name.
-const NAME: &str = "sandbox-inventory";
+pub(crate) const NAME: &str = "sandbox-inventory";
 const ONE_ANSWER: Duration = Duration::from_secs(10);
 
 /// What was applied last.

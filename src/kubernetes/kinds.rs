@@ -30,6 +30,9 @@ impl Resource {
     }
 }
 
+/// The API version of Flyte's own kind, which is served once it is defined.
+pub(crate) const FLYTE: &str = "flyte.lyft.com/v1alpha1";
+
 const NAMESPACED: &[(&str, &[(&str, &str)])] = &[
     (
         "v1",
@@ -59,7 +62,7 @@ const NAMESPACED: &[(&str, &[(&str, &str)])] = &[
     ("networking.k8s.io/v1", &[("Ingress", "ingresses"), ("NetworkPolicy", "networkpolicies")]),
     ("policy/v1", &[("PodDisruptionBudget", "poddisruptionbudgets")]),
     ("rbac.authorization.k8s.io/v1", &[("Role", "roles"), ("RoleBinding", "rolebindings")]),
-    ("flyte.lyft.com/v1alpha1", &[("FlyteWorkflow", "flyteworkflows")]),
+    (FLYTE, &[("FlyteWorkflow", "flyteworkflows")]),
 ];
 
 const CLUSTER_SCOPED: &[(&str, &[(&str, &str)])] = &[
@@ -72,6 +75,17 @@ const CLUSTER_SCOPED: &[(&str, &[(&str, &str)])] = &[
 fn parse(api_version: &str, kind: &str) -> GroupVersionKind {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     GroupVersionKind::gvk(group, version, kind)
+}
+
+/// Every kind of the table: API version, kind, plural, and whether it is namespaced.
+pub(crate) fn known_kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str, bool)> {
+    let of = |table: &'static [(&'static str, &'static [(&'static str, &'static str)])], namespaced| {
+        let each = move |(version, kinds): &'static (&'static str, &'static [(&'static str, &'static str)])| {
+            kinds.iter().map(move |(kind, plural)| (*version, *kind, *plural, namespaced))
+        };
+        table.iter().flat_map(each)
+    };
+    of(NAMESPACED, true).chain(of(CLUSTER_SCOPED, false))
 }
 
 /// A kind of the table; no request.

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Host, Running};
+use super::{Host, Running, rehearse};
 use crate::cluster::{self, Engine, NodeState};
 use crate::docker::Docker;
 use crate::evidence::{self, Subject};
 use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
+use crate::rehearsal::Rehearsal;
 use crate::run::Run;
 
 /// What Docker did this long ago may still explain what is.
@@ -31,6 +32,9 @@ pub struct Diagnosis {
 /// # Errors
 /// [`Reason::NotFound`] when there is neither; [`Reason::StateUnwritable`].
 pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, run: &Run) -> Result<Diagnosis, Failure> {
+    if let Some(played) = Rehearsal::find(&host.state.sandbox(name)) {
+        return rehearsed(name, &played, plan, host, run).await;
+    }
     let docker = host.docker().await;
     let state = match &docker {
         Ok(docker) => {
@@ -56,7 +60,31 @@ pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, ru
         why: Ok(&state),
         plan,
         docker: docker.as_ref(),
+        kubeconfig: None,
         engine: engine.as_ref().map(ToString::to_string),
+        secrets: secrets(name, host).await,
+        since: SystemTime::now() - BEFORE,
+    };
+    let folder = evidence::collect(&subject, &host.state, run).await?;
+    Ok(Diagnosis { folder, fresh: true })
+}
+
+async fn rehearsed(
+    name: &str,
+    played: &Rehearsal,
+    plan: Result<&Plan, &Failure>,
+    host: &Host,
+    run: &Run,
+) -> Result<Diagnosis, Failure> {
+    let none = rehearse::no_docker();
+    let why = if played.runs() { "the sandbox is played" } else { "the rehearsal's process has ended" };
+    let subject = Subject {
+        name,
+        why: Ok(why),
+        plan,
+        docker: Err(&none),
+        kubeconfig: played.kubeconfig(),
+        engine: Ok("rehearsal".to_owned()),
         secrets: secrets(name, host).await,
         since: SystemTime::now() - BEFORE,
     };

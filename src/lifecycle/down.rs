@@ -1,8 +1,9 @@
 //! Removal.
 
-use super::{Done, Host};
+use super::{Done, Host, rehearse};
 use crate::cluster;
 use crate::failure::Failure;
+use crate::rehearsal::Rehearsal;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 
@@ -13,6 +14,16 @@ use crate::run::Run;
 pub async fn down(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
     let state = host.state.sandbox(name);
     let lock = state.lock("down")?;
+    if let Some(played) = Rehearsal::find(&state) {
+        rehearse::tell(run);
+        run.stage(Stage::Down, async {
+            let ended = rehearse::end(Some(&played)).await?;
+            Ok(((), Outcome::Passed, ended))
+        })
+        .await?;
+        state.remove(&lock)?;
+        return Ok(Done { outcome: Outcome::Passed, summary: format!("REHEARSAL: sandbox {name} is gone") });
+    }
     let removed = run
         .stage(Stage::Down, async {
             let docker = host.docker().await?;

@@ -15,6 +15,7 @@
 //! | `diagnose.rs` | what there is to know about a sandbox in any state |
 //! | `down.rs` | removal |
 //! | `images.rs` | its images, without the sandbox |
+//! | `rehearse.rs` | from whatever there is to a sandbox that is played, and back |
 //! | `running.rs` | a sandbox that runs: its node, its API, its inventory |
 //! | `status.rs` | what there is, as data |
 //! | `endpoints.rs` | where to go |
@@ -28,6 +29,7 @@ mod ground;
 mod images;
 mod projects;
 mod registration;
+mod rehearse;
 mod renewal;
 mod retire;
 mod running;
@@ -52,6 +54,7 @@ pub use up::{doctor, smoke, up};
 
 use crate::docker::Docker;
 use crate::failure::Failure;
+use crate::rehearsal::Faults;
 use crate::report::Outcome;
 use crate::smoke::Executions;
 use crate::state::StateRoot;
@@ -65,6 +68,8 @@ pub struct Host {
     pub variables: BTreeMap<String, String>,
     /// Where sandboxes keep their state.
     pub state: StateRoot,
+    /// This program, which plays where a sandbox is rehearsed.
+    pub program: PathBuf,
 }
 
 impl Host {
@@ -78,7 +83,7 @@ impl Host {
 }
 
 /// How to go about an `up`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options<'a> {
     /// Leave a sandbox that failed as it is.
     pub keep: bool,
@@ -88,6 +93,8 @@ pub struct Options<'a> {
     pub store: bool,
     /// Where a workflow is run in the end. A sandbox that is as it should be is only asked to run one in all places.
     pub executions: Executions,
+    /// What goes wrong in a rehearsal.
+    pub faults: Faults,
 }
 
 /// How a run went well.

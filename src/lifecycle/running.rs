@@ -4,14 +4,14 @@ use kube::Client;
 
 use super::Host;
 use crate::cluster::{self, NodeState};
-use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Inventory};
+use crate::rehearsal::Rehearsal;
 
 /// A sandbox whose node runs.
 pub struct Running {
-    /// The daemon that the node runs on.
-    pub docker: Docker,
+    /// Whether it is only played.
+    pub rehearsal: bool,
     /// Access to the cluster, from this host.
     pub kubeconfig: String,
     /// The same, as a client.
@@ -26,22 +26,31 @@ impl Running {
     /// # Errors
     /// [`Reason::NotFound`] when there is none that runs, or when it was never brought up whole.
     pub async fn find(name: &str, host: &Host) -> Result<Self, Failure> {
-        let docker = host.docker().await?;
         let absent = |what: &str| {
             Failure::new(Reason::NotFound, what)
                 .on(format!("sandbox {name}"))
                 .hint(format!("`sandbox up --name {name}` makes it"))
         };
-        match cluster::state(&docker, name).await? {
-            NodeState::Running => {}
-            NodeState::Absent | NodeState::Foreign => return Err(absent("there is no such sandbox")),
-            NodeState::Stopped | NodeState::Unstarted => return Err(absent("the sandbox does not run")),
-            NodeState::Restarting { .. } => return Err(absent("the sandbox's node does not stay up")),
-        }
-        let kubeconfig = cluster::kubeconfig(&docker, name).await?;
+        let played = Rehearsal::find(&host.state.sandbox(name));
+        let rehearsal = played.is_some();
+        let kubeconfig = match played {
+            Some(played) => played.kubeconfig().ok_or_else(|| absent("the rehearsal's process has ended"))?,
+            None => kubeconfig(name, host, absent).await?,
+        };
         let client = kubernetes::client(&kubeconfig)?;
         let inventory = kubernetes::find(&client).await?;
         let inventory = inventory.ok_or_else(|| absent("the sandbox was not brought up whole"))?;
-        Ok(Self { docker, kubeconfig, client, inventory })
+        Ok(Self { rehearsal, kubeconfig, client, inventory })
+    }
+}
+
+/// Access to a sandbox whose node is a container.
+async fn kubeconfig(name: &str, host: &Host, absent: impl Fn(&str) -> Failure) -> Result<String, Failure> {
+    let docker = host.docker().await?;
+    match cluster::state(&docker, name).await? {
+        NodeState::Running => cluster::kubeconfig(&docker, name).await,
+        NodeState::Absent | NodeState::Foreign => Err(absent("there is no such sandbox")),
+        NodeState::Stopped | NodeState::Unstarted => Err(absent("the sandbox does not run")),
+        NodeState::Restarting { .. } => Err(absent("the sandbox's node does not stay up")),
     }
 }

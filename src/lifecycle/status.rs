@@ -6,6 +6,7 @@ use super::{Host, Running, endpoints};
 use crate::cluster::{self, NodeState};
 use crate::failure::Failure;
 use crate::plan::Plan;
+use crate::rehearsal::Rehearsal;
 use crate::report::{Endpoint, Waiting};
 use crate::rollout;
 
@@ -43,6 +44,9 @@ pub enum SpecState {
 pub struct Status {
     /// The sandbox's name.
     pub name: String,
+    /// Whether it is only played.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
     /// What it is doing.
     pub phase: Phase,
     /// How it relates to the spec.
@@ -64,10 +68,19 @@ pub struct Status {
 /// Docker does not answer.
 pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
     let name = plan.spec.name.clone();
-    let docker = host.docker().await?;
-    let (node, sandboxes) = tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker))?;
+    let played = Rehearsal::find(&host.state.sandbox(&name));
+    let (node, sandboxes) = match &played {
+        // What else there is only Docker knows, and a rehearsal does without it.
+        Some(played) if played.runs() => (NodeState::Running, vec![name.clone()]),
+        Some(_) => (NodeState::Stopped, vec![name.clone()]),
+        None => {
+            let docker = host.docker().await?;
+            tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker))?
+        }
+    };
     let mut status = Status {
         name: name.clone(),
+        rehearsal: played.is_some(),
         phase: Phase::Broken,
         spec: SpecState::Unknown,
         system_namespace: None,

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::ground::Ground;
-use super::{Host, diagnose};
-use crate::cluster::{self, Removed};
+use super::Host;
+use crate::cluster;
 use crate::docker::Docker;
 use crate::evidence::{self, Subject};
 use crate::failure::{Failure, Reason};
-use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 
@@ -23,34 +21,15 @@ const BUDGET: Duration = Duration::from_secs(60);
 
 /// Saves all there is to know about a sandbox whose `up` failed, and removes nothing. An `up` that was stopped on request
 /// explains itself. An interrupt ends the saving; that it did not work is told, and the failure stays the run's own.
-pub(super) async fn save_evidence(
-    mut failure: Failure,
-    plan: &Plan,
-    ground: &Ground,
-    host: &Host,
-    run: &Run,
-) -> Failure {
+pub(super) async fn save_evidence(mut failure: Failure, subject: &Subject<'_>, host: &Host, run: &Run) -> Failure {
     if failure.reason == Reason::Interrupted {
         return failure;
     }
     // The run's own time may be over: that may be what failed.
     let run = Run { deadline: Deadline::after(evidence::BUDGET), ..run.clone() };
-    let name = &plan.spec.name;
     let saved: Result<PathBuf, Failure> = run
         .stage(Stage::Evidence, async {
-            // One that was there before may have secrets that the plan no longer has.
-            let made_here = ground.node.is_ours_to_make();
-            let secrets = if made_here { Vec::new() } else { diagnose::secrets(name, host).await };
-            let subject = Subject {
-                name,
-                why: Err(&failure),
-                plan: Ok(plan),
-                docker: Ok(&ground.docker),
-                engine: Ok(ground.engine.to_string()),
-                secrets,
-                since: run.report.began(),
-            };
-            let folder = evidence::collect(&subject, &host.state, &run).await?;
+            let folder = evidence::collect(subject, &host.state, &run).await?;
             let summary = format!("saved in {}", folder.display());
             Ok((folder, Outcome::Passed, summary))
         })
@@ -62,18 +41,23 @@ pub(super) async fn save_evidence(
     failure
 }
 
-/// Removes the cluster that the run made, and looks whether it is gone. Reason and causes stay those of the first
-/// failure; what could not be removed is told beside them.
-pub(super) async fn undo(mut failure: Failure, name: &str, docker: &Docker, run: &Run) -> Failure {
+/// Removes by `removal` what the run made, and says what that was. Reason and causes stay those of the first failure; what
+/// could not be removed is told beside them.
+pub(super) async fn undo(
+    mut failure: Failure,
+    name: &str,
+    run: &Run,
+    removal: impl Future<Output = Result<String, Failure>>,
+) -> Failure {
     if failure.reason != Reason::Interrupted {
         failure = also(failure, "`--keep` leaves a sandbox that failed as it is");
     }
     let run = Run { deadline: Deadline::after(BUDGET), cancel: CancellationToken::new(), ..run.clone() };
     let removed = run.stage(Stage::Down, async {
-        let removed = tokio::time::timeout(BUDGET, remove(docker, name)).await;
+        let removed = tokio::time::timeout(BUDGET, removal).await;
         let removed = removed.unwrap_or_else(|_| {
             Err(Failure::new(Reason::Docker, "could not remove the sandbox")
-                .because(format!("Docker did not end within {} s", BUDGET.as_secs())))
+                .because(format!("it did not end within {} s", BUDGET.as_secs())))
         })?;
         let summary = format!("undone: {removed}");
         Ok(((), Outcome::Passed, summary))
@@ -103,7 +87,7 @@ pub(super) fn also(mut failure: Failure, hint: impl Into<String>) -> Failure {
 
 /// Removes what there is, until nothing new has come for a while: the last request of a k3d that was stopped may still
 /// be with the daemon, and what it makes appears after k3d is gone.
-async fn remove(docker: &Docker, name: &str) -> Result<Removed, Failure> {
+pub(super) async fn remove(docker: &Docker, name: &str) -> Result<String, Failure> {
     let mut removed = cluster::delete(docker, name).await?;
     let mut quiet = Deadline::after(SETTLED);
     while !quiet.remaining().is_zero() {
@@ -114,5 +98,5 @@ async fn remove(docker: &Docker, name: &str) -> Result<Removed, Failure> {
             quiet = Deadline::after(SETTLED);
         }
     }
-    Ok(removed)
+    Ok(removed.to_string())
 }

@@ -7,17 +7,20 @@ use kube::Client;
 use super::ground::{self, Ground};
 use super::images::load_missing;
 use super::running::Running;
-use super::{Done, Host, Options, converge, endpoints, registration, storage, undo};
+use super::{Done, Host, Options, converge, diagnose, endpoints, registration, rehearse, storage, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
-use crate::failure::Failure;
+use crate::evidence::Subject;
+use crate::failure::{Failure, Reason};
 use crate::images::{self, Claim, Presence};
 use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
+use crate::preflight;
+use crate::rehearsal::Rehearsal;
 use crate::report::{Outcome, Stage};
 use crate::rollout;
 use crate::run::Run;
 use crate::smoke::{self, Executions, Target};
-use crate::spec::Spec;
+use crate::spec::{EngineKind, Spec};
 
 /// For the checks of a sandbox that should be ready already.
 const SETTLED: Duration = Duration::from_secs(20);
@@ -29,6 +32,15 @@ const SETTLED: Duration = Duration::from_secs(20);
 pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Result<Done, Failure> {
     let name = &plan.spec.name;
     let state = host.state.sandbox(name);
+    if plan.spec.engine == Some(EngineKind::Rehearsal) {
+        return rehearse::up(plan, host, options, run).await;
+    }
+    if Rehearsal::find(&state).is_some() {
+        return Err(Failure::new(Reason::SandboxDiffers, "the sandbox that is there is a rehearsal")
+            .on(format!("sandbox {name}"))
+            .hint(format!("`sandbox down --name {name}` removes it"))
+            .hint("`--engine rehearsal` goes on with it"));
+    }
     let lock = state.lock("up")?;
     let ground = match run.stage(Stage::Preflight, ground::look(plan, host, run)).await {
         Ok(ground) => ground,
@@ -40,14 +52,14 @@ pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Re
         }
     };
     let made_here = ground.node.is_ours_to_make();
-    let done = bring(plan, host, &ground, options, run).await;
+    let done = bring(plan, host, &ground, &options, run).await;
     match done {
         Err(failure) => {
-            let failure = undo::save_evidence(failure, plan, &ground, host, run).await;
+            let failure = save_evidence(failure, plan, &ground, host, run).await;
             if !made_here || options.keep {
                 return Err(undo::also(failure, format!("`sandbox down --name {name}` removes the sandbox")));
             }
-            let mut failure = undo::undo(failure, name, &ground.docker, run).await;
+            let mut failure = undo::undo(failure, name, run, undo::remove(&ground.docker, name)).await;
             if failure.leftovers.is_empty()
                 && let Err(left) = state.remove(&lock)
             {
@@ -67,7 +79,33 @@ pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Re
     }
 }
 
-async fn bring(plan: &Plan, host: &Host, ground: &Ground, options: Options<'_>, run: &Run) -> Result<Outcome, Failure> {
+async fn save_evidence(failure: Failure, plan: &Plan, ground: &Ground, host: &Host, run: &Run) -> Failure {
+    let why = failure.clone();
+    let subject = Subject {
+        name: &plan.spec.name,
+        why: Err(&why),
+        plan: Ok(plan),
+        docker: Ok(&ground.docker),
+        kubeconfig: None,
+        engine: Ok(ground.engine.to_string()),
+        // One that was there before may have secrets that the plan no longer has.
+        secrets: if ground.node.is_ours_to_make() {
+            Vec::new()
+        } else {
+            diagnose::secrets(&plan.spec.name, host).await
+        },
+        since: run.report.began(),
+    };
+    undo::save_evidence(failure, &subject, host, run).await
+}
+
+async fn bring(
+    plan: &Plan,
+    host: &Host,
+    ground: &Ground,
+    options: &Options<'_>,
+    run: &Run,
+) -> Result<Outcome, Failure> {
     // What has run a workflow before and has not changed need not do so again.
     let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
     if ground.node == NodeState::Running && is_unchanged(plan, host, ground, again, run).await? {
@@ -150,7 +188,7 @@ async fn stand(
     plan: &Plan,
     host: &Host,
     ground: &Ground,
-    options: Options<'_>,
+    options: &Options<'_>,
     run: &Run,
 ) -> Result<Standing, Failure> {
     let mut shape = plan.cluster.clone();
@@ -228,9 +266,16 @@ pub(super) async fn prove(
 /// # Errors
 /// There is none that runs, or a check fails.
 pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -> Result<Done, Failure> {
-    let Running { client, inventory, .. } = Running::find(name, host).await?;
+    let Running { client, inventory, rehearsal, .. } = Running::find(name, host).await?;
+    if rehearsal {
+        rehearse::tell(run);
+    }
     prove(&inventory.spec, client, SETTLED, executions, run).await?;
-    Ok(Done { outcome: Outcome::Passed, summary: format!("sandbox {name} is a working Flyte") })
+    let summary = match rehearsal {
+        true => format!("REHEARSAL: sandbox {name} passes its checks"),
+        false => format!("sandbox {name} is a working Flyte"),
+    };
+    Ok(Done { outcome: Outcome::Passed, summary })
 }
 
 /// Looks for what would stand in the way of [`up`], and makes nothing.
@@ -238,6 +283,13 @@ pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -
 /// # Errors
 /// Something does.
 pub async fn doctor(plan: &Plan, host: &Host, run: &Run) -> Result<Done, Failure> {
+    if plan.spec.engine == Some(EngineKind::Rehearsal) {
+        rehearse::tell(run);
+        let findings = preflight::rehearsal(&plan.cluster);
+        findings.iter().for_each(|finding| run.report.emit(finding.event()));
+        preflight::blockers(&findings)?;
+        return Ok(Done { outcome: Outcome::Passed, summary: "nothing is in the way of a rehearsal".to_owned() });
+    }
     let state = host.state.sandbox(&plan.spec.name);
     let fresh = !state.path().exists();
     let looked = run.stage(Stage::Preflight, ground::look(plan, host, run)).await;

@@ -15,4 +15,4 @@ mod ports;
 mod run;
 
 pub use finding::{Finding, blockers};
-pub use run::run;
+pub use run::{rehearsal, run};

@@ -46,6 +46,13 @@ pub async fn run(
     found
 }
 
+/// Looks at what could stand in the way of a rehearsal of this plan: its ports.
+#[must_use]
+pub fn rehearsal(plan: &ClusterPlan) -> Vec<Finding> {
+    let engine = Finding::fine("engine", "the node is played, without Docker");
+    std::iter::once(engine).chain(ports::findings(plan, &[])).collect()
+}
+
 /// k3d nodes that run, this cluster's own aside.
 fn other_nodes(containers: &[Container], cluster: &str) -> u64 {
     let runs = |container: &&Container| container.state == ContainerState::Running;

@@ -83,6 +83,11 @@ pub enum Event {
         /// This program's version.
         version: String,
     },
+    /// What follows is played, and nothing of Flyte runs. Every later line says so, too.
+    Rehearsal {
+        /// The same in words.
+        message: String,
+    },
     /// A stage began. Stages may overlap.
     StageStarted {
         /// Which.

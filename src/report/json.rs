@@ -17,27 +17,34 @@ use super::view::View;
 struct Line<'a> {
     /// Milliseconds since the start of the run.
     at_ms: u64,
+    /// Whether it is played, and nothing of Flyte runs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rehearsal: bool,
     #[serde(flatten)]
     event: &'a Event,
 }
 
 /// One JSON object per line and event.
-pub struct Json<W>(W);
+pub struct Json<W> {
+    to: W,
+    rehearsal: bool,
+}
 
 impl<W: Write + Send> Json<W> {
     /// Writes to `to`, and flushes after every line.
     pub fn new(to: W) -> Self {
-        Self(to)
+        Self { to, rehearsal: false }
     }
 }
 
 impl<W: Write + Send> View for Json<W> {
     fn on(&mut self, at: Duration, event: &Event) -> io::Result<()> {
         let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        let mut line = serde_json::to_vec(&Line { at_ms, event })?;
+        self.rehearsal |= matches!(event, Event::Rehearsal { .. });
+        let mut line = serde_json::to_vec(&Line { at_ms, rehearsal: self.rehearsal, event })?;
         line.push(b'\n');
-        self.0.write_all(&line)?;
-        self.0.flush()
+        self.to.write_all(&line)?;
+        self.to.flush()
     }
 }
 

@@ -81,6 +81,9 @@ impl Story {
             Event::RunStarted { command, sandbox, version, .. } => {
                 vec![Told::Opening(format!("sandbox {command}: {sandbox} (version {version})"))]
             }
+            Event::Rehearsal { message } => {
+                vec![Told::Said { stage: None, mark: Mark::Look, text: one_line(message), hints: Vec::new() }]
+            }
             Event::StageStarted { stage } => {
                 self.active.insert(*stage, at);
                 vec![Told::Started(*stage)]

@@ -28,11 +28,13 @@ pub enum EngineKind {
     K3d,
     /// The Docker API, as k3d would use it.
     Docker,
+    /// This program itself, which plays a node where there is none.
+    Rehearsal,
 }
 
 impl EngineKind {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::K3d, Self::Docker];
+    pub const ALL: &[Self] = &[Self::K3d, Self::Docker, Self::Rehearsal];
 
     /// The word it is asked for by.
     #[must_use]
@@ -40,6 +42,7 @@ impl EngineKind {
         match self {
             Self::K3d => "k3d",
             Self::Docker => "docker",
+            Self::Rehearsal => "rehearsal",
         }
     }
 }

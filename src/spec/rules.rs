@@ -75,7 +75,7 @@ pub(super) fn credentials(source: Option<&CredentialSource>) -> Result<(), &'sta
         Some(CredentialSource::Url(url)) if !url.starts_with("http://") => {
             Err("`url` starts with http://; for anything else: `command: [curl, -fsS, URL]`")
         }
-        Some(source) if !source.names("{project}") => Some("`{project}` must stand in it, in the place of its name"),
+        Some(source) if !source.names("{project}") => Err("`{project}` must stand in it, in the place of its name"),
         Some(_) => Ok(()),
     }
 }

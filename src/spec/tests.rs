@@ -111,7 +111,7 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "kubernetes: v1.20.4+k3s1\n",
             "sandbox.yaml:1:13: `kubernetes: v1.20.4+k3s1`: v1.21 is the oldest Kubernetes that is supported",
         ),
-        ("engine: k3s\n", "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker)"),
+        ("engine: k3s\n", "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker, rehearsal)"),
         (
             "images: {flyteadmn: a:b}\n",
             "sandbox.yaml:1:21: `images`: there is no component `flyteadmn` (did you mean `flyteadmin`?)",

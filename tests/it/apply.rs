@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::apiserver::{ApiServer, Fault};
+use flyte_sandbox::rehearsal::{Answer, ApiServer};
 
 fn run(seconds: u64) -> (Run, UnboundedReceiver<Event>) {
     let (report, events) = Reporter::channel();
@@ -49,7 +49,7 @@ fn said(events: &mut UnboundedReceiver<Event>) -> String {
 
 #[tokio::test]
 async fn objects_are_created_then_unchanged_then_changed() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, mut events) = run(10);
     let first = apply(&client, &[config("a", "1"), config("b", "1")], &run).await.expect("applied");
@@ -62,7 +62,7 @@ async fn objects_are_created_then_unchanged_then_changed() {
 
 #[tokio::test]
 async fn a_write_of_a_controller_in_between_is_no_change_of_ours() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     apply(&client, &[deployment("x")], &run).await.expect("applied");
@@ -75,7 +75,7 @@ async fn a_write_of_a_controller_in_between_is_no_change_of_ours() {
 
 #[tokio::test]
 async fn existing_objects_cost_one_listing_for_each_kind_and_namespace() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     let objects: Vec<_> = (0..20).map(|number| config(&format!("c{number}"), "1")).collect();
@@ -85,7 +85,7 @@ async fn existing_objects_cost_one_listing_for_each_kind_and_namespace() {
 
 #[tokio::test]
 async fn kubernetes_1_21_takes_ports_without_protocol_and_integer_quantities() {
-    let server = ApiServer::start(21).await;
+    let server = ApiServer::start(21).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     let service =
@@ -98,7 +98,7 @@ async fn kubernetes_1_21_takes_ports_without_protocol_and_integer_quantities() {
 
 #[tokio::test]
 async fn a_namespace_and_a_kind_come_before_what_is_in_them() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     let mut inside = config("a", "1");
@@ -113,9 +113,9 @@ async fn a_namespace_and_a_kind_come_before_what_is_in_them() {
 
 #[tokio::test]
 async fn an_api_that_stumbles_is_asked_again_with_a_voice() {
-    let server = ApiServer::start(33).await;
-    server.fail("PATCH", 2, Fault::Answer(503, "not yet"));
-    server.fail("GET", 1, Fault::Reset);
+    let server = ApiServer::start(33).await.expect("a free port");
+    server.fail("PATCH", 2, Answer::status(503, "not yet"));
+    server.fail("GET", 1, Answer::Broken);
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, mut events) = run(10);
     let done = apply(&client, &[config("a", "1")], &run).await.expect("applied");
@@ -126,8 +126,8 @@ async fn an_api_that_stumbles_is_asked_again_with_a_voice() {
 
 #[tokio::test]
 async fn an_api_that_keeps_stumbling_ends_at_the_deadline_with_its_words() {
-    let server = ApiServer::start(33).await;
-    server.fail("PATCH", usize::MAX, Fault::Answer(503, "not yet"));
+    let server = ApiServer::start(33).await.expect("a free port");
+    server.fail("PATCH", usize::MAX, Answer::status(503, "not yet"));
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(1);
     let failure = apply(&client, &[config("a", "1")], &run).await.expect_err("never taken");
@@ -146,8 +146,8 @@ async fn what_the_answer_tells_is_the_reason() {
         (429, "too many requests", 1, Reason::ApiUnavailable),
         (403, LEAVING, 1, Reason::NamespaceTerminating),
     ] {
-        let server = ApiServer::start(33).await;
-        server.fail("PATCH", usize::MAX, Fault::Answer(code, words));
+        let server = ApiServer::start(33).await.expect("a free port");
+        server.fail("PATCH", usize::MAX, Answer::status(code, words));
         let client = client(&server.kubeconfig()).expect("a client");
         let (run, _events) = run(seconds);
         let failure = apply(&client, &[config("a", "1")], &run).await.expect_err("never taken");
@@ -158,7 +158,7 @@ async fn what_the_answer_tells_is_the_reason() {
 
 #[tokio::test]
 async fn a_namespace_that_does_not_go_away_is_told_with_what_holds_it() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     server.put(json!({"apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": "n", "finalizers": ["example.com/mine"], "deletionTimestamp": "2021-06-01T00:00:00Z"},
         "status": {"phase": "Terminating", "conditions": [{"type": "NamespaceFinalizersRemaining", "status": "True",
@@ -166,7 +166,7 @@ async fn a_namespace_that_does_not_go_away_is_told_with_what_holds_it() {
             "message": "Some content in the namespace has finalizers remaining"}]}}));
     let words =
         "configmaps \"a\" is forbidden: unable to create new content in namespace n because it is being terminated";
-    server.fail("PATCH", usize::MAX, Fault::Answer(403, words));
+    server.fail("PATCH", usize::MAX, Answer::status(403, words));
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(1);
     let mut inside = config("a", "1");
@@ -184,8 +184,8 @@ async fn a_namespace_that_does_not_go_away_is_told_with_what_holds_it() {
 
 #[tokio::test]
 async fn an_aggregated_api_that_is_down_is_not_asked_for_what_others_serve() {
-    let server = ApiServer::start(33).await;
-    server.fail("GET /apis/metrics.k8s.io", usize::MAX, Fault::Answer(503, "no metrics"));
+    let server = ApiServer::start(33).await.expect("a free port");
+    server.fail("GET /apis/metrics.k8s.io", usize::MAX, Answer::status(503, "no metrics"));
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     apply(&client, &[config("a", "1"), deployment("x")], &run).await.expect("applied");
@@ -195,8 +195,8 @@ async fn an_aggregated_api_that_is_down_is_not_asked_for_what_others_serve() {
 
 #[tokio::test]
 async fn a_refusal_names_the_object_the_words_and_a_next_step() {
-    let server = ApiServer::start(33).await;
-    server.fail("PATCH", 1, Fault::Answer(422, "data: Invalid value"));
+    let server = ApiServer::start(33).await.expect("a free port");
+    server.fail("PATCH", 1, Answer::status(422, "data: Invalid value"));
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     let failure = apply(&client, &[config("a", "1")], &run).await.expect_err("refused");
@@ -208,7 +208,7 @@ async fn a_refusal_names_the_object_the_words_and_a_next_step() {
 
 #[tokio::test]
 async fn our_deployment_with_another_selector_is_made_anew_and_a_strangers_is_not() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     apply(&client, &[deployment("x")], &run).await.expect("applied");
@@ -226,7 +226,7 @@ async fn our_deployment_with_another_selector_is_made_anew_and_a_strangers_is_no
 
 #[tokio::test]
 async fn pruning_removes_what_vanished_and_is_ours_and_nothing_else() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, mut events) = run(10);
     let objects = [config("kept", "1"), config("vanished", "1"), config("gone-already", "1")];
@@ -247,7 +247,7 @@ async fn pruning_removes_what_vanished_and_is_ours_and_nothing_else() {
 
 #[tokio::test]
 async fn an_object_whose_api_version_moves_on_is_not_pruned() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     let at = |version: &str| ObjectRef {
@@ -267,7 +267,7 @@ async fn an_object_whose_api_version_moves_on_is_not_pruned() {
 
 #[tokio::test]
 async fn an_inventory_comes_back_as_it_was_kept() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, _events) = run(10);
     assert_eq!(find(&client).await.expect("readable"), None);
@@ -284,7 +284,7 @@ async fn an_inventory_comes_back_as_it_was_kept() {
 
 #[tokio::test]
 async fn a_damaged_inventory_is_a_failure_with_a_next_step() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     server.put(json!({"apiVersion": "v1", "kind": "Secret", "data": {"digest": "MQ==", "objects": "Ww=="},
         "metadata": {"name": "sandbox-inventory", "namespace": "default"}}));
     let client = client(&server.kubeconfig()).expect("a client");

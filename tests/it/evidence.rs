@@ -19,8 +19,8 @@ use flyte_sandbox::spec::Spec;
 use flyte_sandbox::state::StateRoot;
 use serde_json::{Value, json};
 
-use crate::support::apiserver::{ApiServer, Fault};
 use crate::support::docker::{FakeDocker, World, node, run, volume};
+use flyte_sandbox::rehearsal::{Answer, ApiServer, Faults};
 
 /// In everything that is collected here.
 const SECRET: &str = "never-to-be-seen/2026";
@@ -42,7 +42,7 @@ fn failure() -> Failure {
 
 /// An API with a pod that has fallen over once, and an event about it.
 async fn api() -> ApiServer {
-    let api = ApiServer::start(21).await;
+    let api = ApiServer::start(21).await.expect("a free port");
     api.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "k3d-flyte-server-0"}}));
     api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "flyteadmin-1", "namespace": "n",
             "managedFields": [{"manager": "x"}]},
@@ -91,6 +91,7 @@ fn subject<'a>(docker: Result<&'a Docker, &'a Failure>, plan: &'a Plan, failure:
         name: "flyte",
         why: Err(failure),
         plan: Ok(plan),
+        kubeconfig: None,
         docker,
         engine: Ok("k3d v5.9.0".to_owned()),
         secrets: Vec::new(),
@@ -186,7 +187,7 @@ async fn all_there_is_to_know_is_in_one_folder_and_no_secret_is() {
     assert_eq!(container["Config"]["Env"], json!(["K3S_TOKEN=***", "OTHER=***"]));
     let versions: Value = serde_json::from_str(&files["versions.json"]).expect("JSON");
     assert_eq!((&versions["engine"], &versions["Docker"]), (&json!("k3d v5.9.0"), &json!("20.10.24")));
-    assert_eq!(versions["Kubernetes"], "v1.21.0+fake");
+    assert_eq!(versions["Kubernetes"], "v1.21.0+rehearsal");
     let plan: Value = serde_json::from_str(&files["plan.json"]).expect("JSON");
     assert_eq!(plan["spec"]["storage"].get("secretKey"), None, "a secret is not written at all");
     assert!(files["manifests.yaml"].contains("kind: Deployment") && files["run.ndjson"].starts_with("{\"at_ms\":"));
@@ -195,8 +196,8 @@ async fn all_there_is_to_know_is_in_one_folder_and_no_secret_is() {
 #[tokio::test]
 async fn a_source_that_cannot_be_had_is_noted_and_the_others_are_there() {
     let (api, plan, failure) = (api().await, plan(), failure());
-    api.fail("GET /api/v1/events", 9, Fault::Answer(503, "etcd is away"));
-    api.fail("/flyteadmin-1/log", 9, Fault::Reset);
+    api.fail("GET /api/v1/events", 9, Answer::status(503, "etcd is away"));
+    api.fail("/flyteadmin-1/log", 9, Answer::Broken);
     let fake = docker(&api).await;
     fake.world().events_hang = true;
     let docker = fake.connect().await;
@@ -274,7 +275,12 @@ fn host(folder: &Path, docker_host: &str) -> Host {
         ("PATH".to_owned(), format!("{}:/usr/bin:/bin", folder.display())),
         ("DOCKER_HOST".to_owned(), docker_host.to_owned()),
     ];
-    Host { home: None, variables: variables.into(), state: StateRoot::new(folder.join("state")) }
+    Host {
+        home: None,
+        variables: variables.into(),
+        state: StateRoot::new(folder.join("state")),
+        program: "sandbox".into(),
+    }
 }
 
 #[tokio::test]
@@ -287,7 +293,8 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
     let host = host(folder.path(), &fake.host);
     let (asked, go) = (folder.path().join("asked"), folder.path().join("go"));
     let run = run();
-    let options = Options { keep: false, bundle: None, store: false, executions: Executions::None };
+    let options =
+        Options { keep: false, bundle: None, store: false, executions: Executions::None, faults: Faults::default() };
     let interfere = async {
         while !asked.exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -8,9 +8,9 @@ use flyte_sandbox::run::{Deadline, Run};
 use flyte_sandbox::smoke::{CATALOGUE, Executions, Target, Verdict, run};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::execution::Trouble;
 use crate::support::flyte::FakeFlyte;
 use crate::support::stage::{EVER, Smoke, play};
+use flyte_sandbox::rehearsal::Workflow;
 
 async fn smoke(flyte: &FakeFlyte, executions: Executions, within: Duration) -> Smoke {
     play(flyte, executions, Duration::from_secs(30), within, CancellationToken::new()).await
@@ -133,7 +133,7 @@ async fn a_permission_is_named_where_admin_may_not_make_a_flyteworkflow() {
 #[tokio::test]
 async fn admin_is_named_where_it_makes_the_flyteworkflow_elsewhere() {
     let flyte = FakeFlyte::start().await;
-    flyte.trouble(Trouble::OtherNamespace("x-d-dev".to_owned()));
+    flyte.trouble(Workflow::Elsewhere("x-d-dev".to_owned()));
     let failure = failing(&flyte).await;
     assert_eq!(failure.causes[1], "admin: admin made it in x-d-dev");
     assert!(failure.hints[0].contains("namespace_mapping.template"), "{:?}", failure.hints);
@@ -142,7 +142,7 @@ async fn admin_is_named_where_it_makes_the_flyteworkflow_elsewhere() {
 #[tokio::test]
 async fn a_propeller_is_named_with_what_its_log_says() {
     let flyte = FakeFlyte::start().await;
-    flyte.trouble(Trouble::NoPropeller);
+    flyte.trouble(Workflow::Ignored);
     let silent = failing(&flyte).await;
     assert!(silent.causes[1].starts_with("propeller: no phase, no pod after "), "{silent}");
     assert_eq!(silent.hints[0], "`sandbox logs flytepropeller-x-d-dev` shows what its propeller does");
@@ -163,7 +163,7 @@ async fn a_propeller_is_named_with_what_its_log_says() {
 #[tokio::test]
 async fn an_image_is_named_where_the_pod_cannot_have_it() {
     let flyte = FakeFlyte::start().await;
-    flyte.trouble(Trouble::PodWaits("InvalidImageName", "couldn't parse image reference"));
+    flyte.trouble(Workflow::Waits("InvalidImageName".to_owned(), "couldn't parse image reference".to_owned()));
     let failure = failing(&flyte).await;
     assert_eq!(
         failure.causes[1],
@@ -174,7 +174,7 @@ async fn an_image_is_named_where_the_pod_cannot_have_it() {
 #[tokio::test]
 async fn a_pod_is_named_with_what_it_waits_for() {
     let flyte = FakeFlyte::start().await;
-    flyte.trouble(Trouble::PodWaits("ContainerCreating", ""));
+    flyte.trouble(Workflow::Waits("ContainerCreating".to_owned(), "".to_owned()));
     let failure = failing(&flyte).await;
     assert!(
         failure.causes[1].starts_with("pod: RUNNING, its pod's container task: ContainerCreating after "),
@@ -185,20 +185,20 @@ async fn a_pod_is_named_with_what_it_waits_for() {
 #[tokio::test]
 async fn a_failed_execution_is_told_in_its_own_words() {
     let flyte = FakeFlyte::start().await;
-    flyte.trouble(Trouble::Fails("NonZeroExitCode", "exited with code 1"));
+    flyte.trouble(Workflow::Fails("NonZeroExitCode".to_owned(), "exited with code 1".to_owned()));
     assert_eq!(failing(&flyte).await.causes[1], "pod: FAILED: NonZeroExitCode: exited with code 1");
 }
 
 #[tokio::test]
 async fn a_log_that_may_not_be_read_is_not_taken_for_one() {
     let flyte = FakeFlyte::start().await;
-    flyte.trouble(Trouble::Link("http://localhost:1/#/log/n/p/pod?namespace=n".to_owned()));
+    flyte.trouble(Workflow::Link("http://localhost:1/#/log/n/p/pod?namespace=n".to_owned()));
     let elsewhere = failing(&flyte).await;
     let dashboard = flyte.spec.ports.dashboard;
     assert_eq!(elsewhere.causes[1], format!("propeller: it leads to port 1, and the dashboard is on {dashboard}"));
     assert_eq!(elsewhere.object.as_deref(), Some("check D4 x/d-dev its log opens by admin's link"));
 
-    flyte.trouble(Trouble::Log("pods \"p\" is forbidden: cannot get resource \"pods/log\""));
+    flyte.trouble(Workflow::Log("pods \"p\" is forbidden: cannot get resource \"pods/log\"".to_owned()));
     let refused = failing(&flyte).await;
     assert!(refused.causes[1].starts_with("permission: pods \"p\" is forbidden"), "{refused}");
     assert_eq!(flyte.removed().len(), 2);
@@ -207,7 +207,7 @@ async fn a_log_that_may_not_be_read_is_not_taken_for_one() {
 #[tokio::test]
 async fn an_interrupt_removes_what_was_made() {
     let flyte = FakeFlyte::start().await;
-    flyte.trouble(Trouble::NoPropeller);
+    flyte.trouble(Workflow::Ignored);
     let (report, mut events) = Reporter::channel();
     let cancel = CancellationToken::new();
     let work = Run { report, deadline: Deadline::after(Duration::from_secs(60)), cancel: cancel.clone() };

@@ -15,6 +15,7 @@ mod images;
 mod issuer;
 mod preflight;
 mod projects;
+mod rehearsal;
 mod rollout;
 mod smoke;
 mod store;

@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::apiserver::{ApiServer, Fault};
 use crate::support::minio::FakeMinio;
-use crate::support::projects::Projects;
+use flyte_sandbox::rehearsal::Projects;
+use flyte_sandbox::rehearsal::{Answer, ApiServer};
 
 const ADMIN: &str = "/services/flyteadmin:http/proxy";
 const LOOK: Duration = Duration::from_millis(2);
@@ -253,7 +253,7 @@ async fn what_a_run_that_was_cut_short_had_in_hand_is_seen_to_differ_and_is_done
     world.api.fail(
         "PATCH /apis/apps/v1/namespaces/103020-flytepoc-dev/deployments/flytepropeller-z-d-dev",
         1,
-        Fault::Answer(422, "no"),
+        Answer::status(422, "no"),
     );
     world.bring(&["x", "z"]).await.0.expect_err("refused half way");
     let cut = find(&world.client).await.expect("readable").expect("kept");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::apiserver::{ApiServer, Fault};
+use flyte_sandbox::rehearsal::{Answer, ApiServer};
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(500);
@@ -62,7 +62,7 @@ async fn progress(events: &mut UnboundedReceiver<Event>) -> (usize, Vec<String>)
 
 #[tokio::test]
 async fn the_wait_follows_the_watches_and_ends_when_all_are_ready() {
-    let server = ApiServer::start(21).await;
+    let server = ApiServer::start(21).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, mut events) = run();
     put(&server, "a", 1, None);
@@ -80,7 +80,7 @@ async fn the_wait_follows_the_watches_and_ends_when_all_are_ready() {
 
 #[tokio::test]
 async fn a_workload_that_was_ready_all_along_needs_no_event() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     put(&server, "a", 1, None);
     wait(&client, &[target("a")], &run().0, LONG).await.expect("ready");
@@ -88,7 +88,7 @@ async fn a_workload_that_was_ready_all_along_needs_no_event() {
 
 #[tokio::test]
 async fn an_image_that_cannot_be_had_is_named_with_its_container() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let state = json!({"waiting": {"reason": "InvalidImageName", "message": "couldn't parse image \"A:b:c\""}});
     put(&server, "a", 0, Some(json!({"name": "main", "state": state})));
@@ -101,7 +101,7 @@ async fn an_image_that_cannot_be_had_is_named_with_its_container() {
 
 #[tokio::test]
 async fn a_crash_loop_comes_with_the_log_of_the_run_that_crashed() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     put(&server, "a", 0, Some(crash_loop(3)));
     server.log("a-1-a", "main", true, "starting\npanic: no database\n");
@@ -118,7 +118,7 @@ async fn a_crash_loop_comes_with_the_log_of_the_run_that_crashed() {
 
 #[tokio::test]
 async fn the_deadline_names_the_first_that_fails_not_the_one_that_waits_for_it() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     put(&server, "first", 0, None);
     put(&server, "second", 0, Some(json!({"name": "main", "state": {"waiting": {"reason": "ErrImagePull"}}})));
@@ -133,7 +133,7 @@ async fn the_deadline_names_the_first_that_fails_not_the_one_that_waits_for_it()
 
 #[tokio::test]
 async fn an_object_that_never_comes_is_named_at_the_deadline() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let failure = wait(&client, &[target("a")], &run().0, SHORT).await.expect_err("not there");
     assert_eq!(
@@ -144,7 +144,7 @@ async fn an_object_that_never_comes_is_named_at_the_deadline() {
 
 #[tokio::test]
 async fn a_component_that_the_database_refused_is_told_as_that() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     put(&server, "a", 0, Some(crash_loop(3)));
     server.log("a-1-a", "main", true, "starting\npq: password authentication failed for user \"postgres\"\n");
@@ -155,7 +155,7 @@ async fn a_component_that_the_database_refused_is_told_as_that() {
 
 #[tokio::test]
 async fn a_container_that_runs_and_is_never_ready_ends_at_the_deadline_for_its_probe() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     put(&server, "a", 0, Some(json!({"name": "main", "ready": false, "state": {"running": {}}})));
     let failure = wait(&client, &[target("a")], &run().0, SHORT).await.expect_err("never ready");
@@ -165,11 +165,11 @@ async fn a_container_that_runs_and_is_never_ready_ends_at_the_deadline_for_its_p
 
 #[tokio::test]
 async fn a_watch_that_cannot_be_had_at_first_is_tried_again_with_a_voice() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     server.fail(
         "GET /apis/apps/v1/namespaces/default/deployments",
         1,
-        Fault::Answer(500, "etcdserver: leader changed"),
+        Answer::status(500, "etcdserver: leader changed"),
     );
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, mut events) = run();
@@ -181,7 +181,7 @@ async fn a_watch_that_cannot_be_had_at_first_is_tried_again_with_a_voice() {
 
 #[tokio::test]
 async fn a_request_to_stop_ends_the_wait() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     let (run, mut events) = run();
     let stop = run.cancel.clone();
@@ -193,7 +193,7 @@ async fn a_request_to_stop_ends_the_wait() {
 
 #[tokio::test]
 async fn what_is_not_ready_now_is_told_in_two_requests() {
-    let server = ApiServer::start(33).await;
+    let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");
     put(&server, "a", 1, None);
     put(&server, "b", 0, Some(crash_loop(1)));

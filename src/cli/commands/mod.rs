@@ -12,6 +12,7 @@ pub(super) mod logs;
 pub(super) mod man;
 pub(super) mod plan;
 pub(super) mod project;
+pub(super) mod rehearse;
 pub(super) mod render;
 pub(super) mod schema;
 pub(super) mod smoke;

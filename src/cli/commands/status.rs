@@ -6,6 +6,7 @@ use crate::cli::args::{self, Output};
 use crate::cli::session::{Ended, Session};
 use crate::failure::Reason;
 use crate::lifecycle::{self, Phase, SpecState, Status};
+use crate::rehearsal::BANNER;
 
 pub(in crate::cli) fn run(session: &Session, args: &args::Status) -> Result<(), Ended> {
     let (plan, _) = session.plan(&args.spec)?;
@@ -23,13 +24,15 @@ pub(in crate::cli) fn run(session: &Session, args: &args::Status) -> Result<(), 
 
 fn shown(status: &Status) -> String {
     let name = &status.name;
-    let mut text = match status.phase {
+    let banner = if status.rehearsal { format!("{BANNER}\n") } else { String::new() };
+    let text = match status.phase {
         Phase::Absent => format!("sandbox {name} is not there; `sandbox up` makes it\n"),
         Phase::Stopped => format!("sandbox {name} is stopped; `sandbox up` starts it\n"),
         Phase::Broken => format!("sandbox {name} is broken; `sandbox up` mends it, `sandbox down` removes it\n"),
         Phase::NotReady => format!("sandbox {name} runs, but is not ready\n"),
         Phase::Ready => format!("sandbox {name} is ready\n"),
     };
+    let mut text = banner + &text;
     for waiting in &status.waiting {
         let _ = writeln!(text, "  {}: {}", waiting.object, waiting.reason);
     }

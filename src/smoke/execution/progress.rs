@@ -14,7 +14,7 @@ use crate::smoke::target::Context;
 
 /// A propeller at work has told admin of a new execution, and made its pod, within seconds.
 const SILENCE: Duration = Duration::from_secs(25);
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Waits until the execution has succeeded, and its pod with it. Returns the pod's name. `tell` is given what it does,

@@ -4,7 +4,9 @@ use flyte_sandbox::failure::Reason;
 
 use super::expected::fails;
 use super::{Fault, fault, up_fails, up_fails_later};
-use crate::standin::{Answer, Faults};
+use flyte_sandbox::rehearsal::Answer;
+
+use crate::standin::Faults;
 use crate::support::sandbox::Sandbox;
 
 /// What is asked for, how often it goes wrong, and how.

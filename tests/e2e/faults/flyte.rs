@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::expected::fails;
 use super::{Fault, fault, long_enough};
-use crate::standin::{Answer, Failing, Faults, Workflow};
+use flyte_sandbox::rehearsal::{Answer, Workflow};
+
+use crate::standin::{Failing, Faults};
 use crate::support::cluster;
 use crate::support::ran::Ran;
 use crate::support::sandbox::Sandbox;

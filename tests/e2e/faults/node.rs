@@ -4,7 +4,9 @@ use flyte_sandbox::failure::Reason;
 
 use super::expected::fails;
 use super::{Row, long_enough};
-use crate::standin::{Answer, Failing, Faults};
+use flyte_sandbox::rehearsal::Answer;
+
+use crate::standin::{Failing, Faults};
 use crate::support::docker::docker;
 use crate::support::sandbox::{Sandbox, is_running};
 

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::expected::fails;
 use super::{Fault, fault, up_fails, up_fails_later};
-use crate::standin::{Faults, PodFault};
+use flyte_sandbox::rehearsal::PodFault;
+
+use crate::standin::Faults;
 
 struct Stuck {
     sentence: &'static str,

@@ -1,19 +1,11 @@
-//! What a stand-in's node does wrong: a file in it, which is read at every turn, so that it may change while it runs.
+//! What a stand-in's node does wrong: a file in it, which is read whenever it has changed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use futures::stream;
+use flyte_sandbox::rehearsal::{self, Answer, PodFault, Request, Workflow};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::apiserver::refusal;
-use super::execution::Trouble;
 
 /// The variable that a node is born with.
 pub(super) const VARIABLE: &str = "STANDIN_FAULTS";
@@ -32,55 +24,6 @@ pub(crate) struct Faults {
     pub(crate) workflows: Option<Workflow>,
     /// What containerd says to every import, in place of doing it.
     pub(crate) import: Option<String>,
-}
-
-/// What comes of a request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Request {
-    /// Stands in `api METHOD /path`; Flyte's ports are `console`, `dashboard` and `minio`.
-    pub(crate) what: String,
-    /// How often; none for always.
-    pub(crate) times: Option<usize>,
-    pub(crate) answer: Answer,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Answer {
-    /// A status and a body; from the API an error's message.
-    Status(u16, String),
-    /// The right one, so many milliseconds later.
-    Late(u64),
-    /// None.
-    Silence,
-    /// The connection breaks within it.
-    Broken,
-}
-
-/// What becomes of a Deployment's pod, which is never ready.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct PodFault {
-    /// Laid over the status of every container.
-    pub(crate) container: Value,
-    /// The status of the first init container, if it is to have one.
-    pub(crate) init: Value,
-    /// Laid over the pod's status.
-    pub(crate) status: Value,
-    /// What its first container, or its first init container, has logged.
-    pub(crate) log: String,
-    /// Reason and message of an event about it.
-    pub(crate) event: Option<(String, String)>,
-}
-
-/// What becomes of every workflow.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Workflow {
-    /// No propeller takes it.
-    Ignored,
-    /// It fails with this code and message.
-    Fails(String, String),
-    /// Its pod waits for ever, for this reason and message.
-    Waits(String, String),
 }
 
 impl Faults {
@@ -120,49 +63,8 @@ impl Faults {
         std::fs::metadata(Self::FILE).and_then(|file| file.modified()).ok()
     }
 
-    /// What comes of a request, `who` being asked for `METHOD /path`; nothing where it is to be answered as ever.
-    pub(super) async fn strike(who: &str, request: &str) -> Option<Response> {
-        static STRUCK: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
-        let asked = format!("{who} {request}");
-        let due = |fault: &Request| {
-            let mut struck = STRUCK.lock().expect("not poisoned");
-            let times = struck.entry(fault.what.clone()).or_default();
-            let due = asked.contains(&fault.what) && fault.times.is_none_or(|limit| *times < limit);
-            *times += usize::from(due);
-            due
-        };
-        match Self::now().requests.into_iter().find(due)?.answer {
-            Answer::Status(status, text) if who == "api" && status >= 400 => {
-                let mut response = refusal(status, &text);
-                if status == 429 || status == 503 {
-                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-                }
-                Some(response)
-            }
-            Answer::Status(status, text) => {
-                Some((StatusCode::from_u16(status).expect("an HTTP status"), text).into_response())
-            }
-            Answer::Late(millis) => {
-                tokio::time::sleep(Duration::from_millis(millis)).await;
-                None
-            }
-            Answer::Silence => std::future::pending().await,
-            Answer::Broken => {
-                let broken = stream::iter([Ok("{"), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))]);
-                Some(Body::from_stream(broken).into_response())
-            }
-        }
-    }
-
-    /// As the executions know it.
-    pub(super) fn trouble(&self) -> Trouble {
-        // A node lives no longer than its words.
-        let word = |text: &String| -> &'static str { text.clone().leak() };
-        match &self.workflows {
-            None => Trouble::None,
-            Some(Workflow::Ignored) => Trouble::NoPropeller,
-            Some(Workflow::Fails(code, message)) => Trouble::Fails(word(code), word(message)),
-            Some(Workflow::Waits(reason, message)) => Trouble::PodWaits(word(reason), word(message)),
-        }
+    /// What a rehearsal takes of them.
+    pub(super) fn played(self) -> rehearsal::Faults {
+        rehearsal::Faults { requests: self.requests, pods: self.pods, workflows: self.workflows }
     }
 }

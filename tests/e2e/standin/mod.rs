@@ -4,38 +4,18 @@
 //! | file | what |
 //! |---|---|
 //! | `k3d.rs` | `k3d version` and `k3d cluster create`, in both dialects, through the Docker CLI |
-//! | `node.rs` | the node's container: the Kubernetes API and Flyte's three ports |
-//! | `controllers.rs` | what becomes of what was applied |
+//! | `node.rs` | the node's container: the Kubernetes API and Flyte's three ports, as a rehearsal plays them |
 //! | `faults.rs` | what the node does wrong, when it is told to |
-//! | `access.rs` | access reviews, answered from the Roles that were applied |
-//! | `flyte.rs` | what Flyte answers on the node's ports, once what answers is up |
 //! | `containerd.rs` | `ctr images import` and `crictl images`, with a file for a store |
-//! | `apiserver.rs`, `merge.rs`, `responders.rs`, `execution.rs`, `projects.rs` | shared with the integration tests |
 
-mod access;
-#[expect(dead_code, reason = "the integration tests use all of it")]
-#[path = "../../it/support/apiserver.rs"]
-mod apiserver;
 mod containerd;
-mod controllers;
-#[expect(dead_code, reason = "the integration tests let executions go wrong in more ways")]
-#[path = "../../it/support/execution.rs"]
-mod execution;
 mod faults;
-mod flyte;
 mod k3d;
-#[path = "../../it/support/merge.rs"]
-mod merge;
 mod node;
-#[expect(dead_code, reason = "the integration tests look into it")]
-#[path = "../../it/support/projects.rs"]
-mod projects;
-#[path = "../../it/support/responders.rs"]
-mod responders;
 
 use std::process::ExitCode;
 
-pub(crate) use faults::{Answer, Faults, PodFault, Workflow};
+pub(crate) use faults::Faults;
 pub(crate) use k3d::{Failing, Noise, Part};
 
 /// The program of the node's container.

@@ -14,8 +14,7 @@ use flyte_sandbox::spec::{Ports, Spec};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::execution::{Executions, Trouble};
-use super::responders::{Kept, Responders, json_of, not_found};
+use flyte_sandbox::rehearsal::{Executions, Kept, Responders, Workflow, json_of, not_found};
 
 /// What stands in the way of a request.
 #[derive(Clone)]
@@ -82,8 +81,8 @@ impl FakeFlyte {
 
 impl FakeFlyte {
     /// Lets every execution go wrong in this way.
-    pub(crate) fn trouble(&self, trouble: Trouble) {
-        self.world.executions.lock().expect("not poisoned").trouble = trouble;
+    pub(crate) fn trouble(&self, trouble: Workflow) {
+        self.world.executions.lock().expect("not poisoned").trouble = Some(trouble);
     }
 
     /// What was posted to admin: paths and bodies, in order.

@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-
-use super::responders::signer;
 
 #[derive(Default)]
 pub(crate) struct Kept {
@@ -58,7 +56,7 @@ impl Kept {
             self.busy -= 1;
             return (StatusCode::SERVICE_UNAVAILABLE, "<Code>XMinioServerNotInitialized</Code>").into_response();
         }
-        let who = signer(uri, headers).unwrap_or_default();
+        let who = signer(headers).unwrap_or_default();
         if who != "minio" && !self.users.contains(&who) {
             return (StatusCode::FORBIDDEN, "<Code>InvalidAccessKeyId</Code>").into_response();
         }
@@ -132,4 +130,10 @@ impl Kept {
             _ => StatusCode::BAD_REQUEST.into_response(),
         }
     }
+}
+
+/// The access key that a request is signed with.
+fn signer(headers: &HeaderMap) -> Option<String> {
+    let signed = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    Some(signed.split_once("Credential=")?.1.split('/').next()?.to_owned())
 }

@@ -12,17 +12,18 @@ pub(super) fn allowed(objects: &[&Value], review: &Value) -> bool {
         Some("ClusterRoleBinding") => true,
         _ => false,
     };
-    let bindings = objects.iter().filter(grants).filter(|binding| names(binding, user));
+    let bindings = objects.iter().filter(grants).filter(|binding| names(binding, user, list(&review["groups"])));
     let mut roles = bindings.filter_map(|binding| role(objects, binding));
     roles.any(|role| list(&role["rules"]).iter().any(|rule| covers(rule, asked)))
 }
 
-fn names(binding: &Value, user: &str) -> bool {
+fn names(binding: &Value, user: &str, groups: &[Value]) -> bool {
     list(&binding["subjects"]).iter().any(|subject| {
         let text = |key: &str| subject[key].as_str().unwrap_or_default();
         match text("kind") {
             "ServiceAccount" => user == format!("system:serviceaccount:{}:{}", text("namespace"), text("name")),
             "User" => user == text("name"),
+            "Group" => groups.contains(&subject["name"]),
             _ => false,
         }
     })

@@ -4,22 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use flyte_sandbox::manifest::ImageRef;
 use serde_json::{Value, json};
 
-use super::apiserver::ApiServer;
-use super::faults::{Faults, PodFault};
-use super::merge::lay_over;
-use super::{containerd, flyte};
+use super::api::{ApiServer, lay_over};
+use super::faults::PodFault;
+use super::flyte;
+use crate::manifest::ImageRef;
 
 /// From a pod's birth to its readiness.
-const START: Duration = Duration::from_millis(300);
+const START: Duration = Duration::from_millis(150);
+/// What every container logs, besides what a fault has it log.
+const SAID: &str = "REHEARSAL: this container is played, and does nothing\n";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 const WORKFLOW_NAMESPACE: &str = "sandbox.flyte/workflow-namespace";
 
 /// What is remembered between two rounds.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Controllers {
     born: BTreeMap<String, Instant>,
 }
@@ -53,24 +54,29 @@ impl<'a> Deployed<'a> {
         format!("/{root}/namespaces/{}/{plural}/{name}", self.namespace)
     }
 
-    fn images(&self) -> Vec<ImageRef> {
+    fn containers(&self) -> impl Iterator<Item = &'a Value> {
         let spec = &self.object["spec"]["template"]["spec"];
-        let containers = ["initContainers", "containers"].map(|key| spec[key].as_array().cloned().unwrap_or_default());
-        let images = containers.iter().flatten().filter_map(|container| container["image"].as_str());
-        images.filter_map(|image| image.parse().ok()).collect()
+        ["initContainers", "containers"].into_iter().flat_map(|key| spec[key].as_array().into_iter().flatten())
+    }
+
+    fn images(&self) -> impl Iterator<Item = ImageRef> {
+        self.containers().filter_map(|container| container["image"].as_str()?.parse().ok())
     }
 }
 
 impl Controllers {
-    /// One round: everything that is due.
-    pub(super) fn round(&mut self, api: &ApiServer, node: &str) {
+    /// One turn: everything that is due. Without `images` every image counts as in the node.
+    pub(super) fn turn(
+        &mut self,
+        api: &ApiServer,
+        images: Option<&BTreeMap<String, String>>,
+        faults: &BTreeMap<String, PodFault>,
+    ) {
         let objects = api.objects();
-        network(api, &objects, node);
         let open = objects.iter().any(|object| {
             object["kind"] == "Node" && object["spec"]["taints"].as_array().is_none_or(std::vec::Vec::is_empty)
         });
-        let images = containerd::images();
-        let faults = Faults::now().pods;
+        let lacks = |image: &ImageRef| images.is_some_and(|images| !images.contains_key(&image.canonical()));
         let mut alive = BTreeSet::new();
         for object in &objects {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -79,7 +85,7 @@ impl Controllers {
                 Some("Deployment") => {
                     let Some(deployed) = Deployed::of(object) else { continue };
                     alive.extend([deployed.set(), deployed.pod()].map(|name| format!("{}/{name}", deployed.namespace)));
-                    let missing = deployed.images().into_iter().find(|image| !images.contains_key(&image.canonical()));
+                    let missing = deployed.images().find(&lacks);
                     self.deploy(api, &deployed, open, missing, faults.get(deployed.name));
                 }
                 _ => {}
@@ -126,6 +132,9 @@ impl Controllers {
             api.put(json!({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"], "metadata": {
                 "name": pod, "namespace": deployed.namespace, "labels": template["metadata"]["labels"],
                 "ownerReferences": owner("ReplicaSet", &set, &set_uid)}}));
+            for container in deployed.containers() {
+                api.log(&pod, container["name"].as_str().unwrap_or_default(), false, SAID);
+            }
         }
         let state = match (&missing, ready) {
             (Some(image), _) => {
@@ -196,18 +205,6 @@ fn tell(api: &ApiServer, deployed: &Deployed<'_>, fault: &PodFault) {
 fn account(api: &ApiServer, namespace: &str) {
     if api.get(&format!("/api/v1/namespaces/{namespace}/serviceaccounts/default")).is_none() {
         api.put(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}));
-    }
-}
-
-/// The pod network comes up once the node has its subnet.
-fn network(api: &ApiServer, objects: &[Value], node: &str) {
-    let has_subnet = |object: &Value| object["kind"] == "Node" && !object["spec"]["podCIDR"].is_null();
-    if objects.iter().any(has_subnet) && !std::path::Path::new(super::FLANNEL).exists() {
-        std::fs::create_dir_all("/run/flannel").expect("a folder");
-        std::fs::write(super::FLANNEL, "").expect("a file");
-        api.edit(&format!("/api/v1/nodes/{node}"), |node| {
-            node["metadata"]["annotations"]["flannel.alpha.coreos.com/backend-type"] = "vxlan".into();
-        });
     }
 }
 

@@ -1,41 +1,49 @@
 //! What a working Flyte answers on its three published ports.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use flyte_sandbox::spec::Spec;
 use serde_json::{Value, json};
 
+use crate::spec::Spec;
+
 /// What is kept in the object store, by path.
-pub(crate) type Kept = Arc<Mutex<BTreeMap<String, Bytes>>>;
+pub type Kept = Arc<Mutex<BTreeMap<String, Bytes>>>;
 
 /// A Flyte that was brought up for this spec.
-pub(crate) struct Responders<'a> {
-    pub(crate) spec: &'a Spec,
-    pub(crate) objects: Kept,
+#[derive(Debug)]
+pub struct Responders<'a> {
+    /// What it was brought up for.
+    pub spec: &'a Spec,
+    /// Its object store.
+    pub objects: Kept,
 }
 
 fn html(body: &str) -> Response {
     ([(header::CONTENT_TYPE, "text/html")], body.to_owned()).into_response()
 }
 
-pub(crate) fn json_of(value: &Value) -> Response {
+/// JSON.
+pub fn json_of(value: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-pub(crate) fn not_found() -> Response {
+/// A 404 without words.
+pub fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
 impl Responders<'_> {
-    pub(crate) fn gateway(&self, path: &str, headers: &HeaderMap) -> Response {
+    /// Console and admin.
+    #[must_use]
+    pub fn gateway(&self, path: &str, headers: &HeaderMap) -> Response {
         match path {
             "/healthcheck" | "/console/healthz" => StatusCode::OK.into_response(),
             "/console" => html(
-                "<html><script>window.env = {\"BASE_URL\":\"/console\",\"DISABLE_AUTH\":\"1\"};</script>\
+                "<html><title>REHEARSAL</title><h1>REHEARSAL: nothing of Flyte runs here</h1><script>window.env = {\"BASE_URL\":\"/console\",\"DISABLE_AUTH\":\"1\"};</script>\
                  <div id=\"react-app\"></div><script src=\"/console/assets/main.js\"></script></html>",
             ),
             "/console/assets/main.js" => ([(header::CONTENT_TYPE, "application/javascript")], "1").into_response(),
@@ -53,9 +61,11 @@ impl Responders<'_> {
         }
     }
 
-    pub(crate) fn dashboard(&self, path: &str) -> Response {
+    /// The dashboard.
+    #[must_use]
+    pub fn dashboard(&self, path: &str) -> Response {
         match path {
-            "/" => html("<kd-root></kd-root>"),
+            "/" => html("<title>REHEARSAL</title><h1>REHEARSAL: no dashboard runs here</h1><kd-root></kd-root>"),
             "/api/v1/login/status" => json_of(&json!({"httpsMode": false})),
             _ => match path.strip_prefix("/api/v1/pod/") {
                 Some(namespace) if self.spec.workflow_namespaces().iter().any(|ours| ours.name == namespace) => {
@@ -66,12 +76,18 @@ impl Responders<'_> {
         }
     }
 
-    pub(crate) fn minio(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
+    /// Minio, its browser's page and the S3 API.
+    #[must_use]
+    pub fn minio(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
         match uri.path() {
             "/minio/health/cluster" => return StatusCode::OK.into_response(),
             "/minio/" => {
                 let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-                return if agent.contains("Mozilla") { html("<html>") } else { StatusCode::FORBIDDEN.into_response() };
+                return if agent.contains("Mozilla") {
+                    html("<html><title>REHEARSAL</title><h1>REHEARSAL: no Minio runs here</h1>")
+                } else {
+                    StatusCode::FORBIDDEN.into_response()
+                };
             }
             _ => {}
         }
@@ -93,7 +109,7 @@ impl Responders<'_> {
             return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
         }
         let bucket = format!("/{named}");
-        let mut objects = self.objects.lock().expect("not poisoned");
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         match (method.as_str(), uri.path()) {
             ("HEAD", path) if path.trim_end_matches('/') == bucket => StatusCode::OK.into_response(),
             ("PUT", path) if path.starts_with(&bucket) => {
@@ -108,7 +124,7 @@ impl Responders<'_> {
 }
 
 /// The access key that a request is signed with, in its headers or its URL.
-pub(crate) fn signer(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+fn signer(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     let presigned = uri.query().filter(|query| query.contains("X-Amz-Signature=")).unwrap_or_default();
     let presigned = presigned.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential=")?.split("%2F").next());
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

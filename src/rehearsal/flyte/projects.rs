@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 const PATH: &str = "/api/v1/projects";
 
 /// Every project that was ever registered, as it is listed.
-#[derive(Default)]
-pub(crate) struct Projects {
+#[derive(Debug, Default)]
+pub struct Projects {
     known: BTreeMap<String, Value>,
-    refusal: Option<&'static str>,
+    refusal: Option<String>,
 }
 
 impl Projects {
     /// The ids of those that are active, or of the others.
-    pub(crate) fn ids(&self, active: bool) -> Vec<String> {
+    pub fn ids(&self, active: bool) -> Vec<String> {
         self.known
             .iter()
             .filter(|(_, project)| project["state"].is_null() == active)
@@ -25,12 +25,12 @@ impl Projects {
     }
 
     /// Answers every request with these words from now on.
-    pub(crate) fn refuse(&mut self, words: &'static str) {
-        self.refusal = Some(words);
+    pub fn refuse(&mut self, words: &str) {
+        self.refusal = Some(words.to_owned());
     }
 
     /// What admin answers, if the request is about projects.
-    pub(crate) fn answer(
+    pub fn answer(
         &mut self,
         method: &Method,
         path: &str,
@@ -41,8 +41,8 @@ impl Projects {
         let id = path.strip_prefix(PATH)?.trim_start_matches('/');
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
         let refusal = |status: StatusCode, words: String| Some((status, json!({"error": words, "message": words})));
-        if let Some(words) = self.refusal {
-            return refusal(StatusCode::INTERNAL_SERVER_ERROR, words.to_owned());
+        if let Some(words) = &self.refusal {
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, words.clone());
         }
         match (method.as_str(), id) {
             ("GET", "") => {

@@ -6,34 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::{Method, StatusCode};
-use flyte_sandbox::spec::Spec;
 use serde_json::{Value, json};
 
-/// What goes wrong with every execution.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum Trouble {
-    #[default]
-    None,
-    /// No propeller takes it.
-    NoPropeller,
-    /// Admin makes the FlyteWorkflow elsewhere.
-    OtherNamespace(String),
-    /// Its pod waits for ever, for this reason and message.
-    PodWaits(&'static str, &'static str),
-    /// It fails with this code and message.
-    Fails(&'static str, &'static str),
-    /// What the dashboard shows in place of the log.
-    Log(&'static str),
-    /// The link to the log.
-    Link(String),
-}
+use crate::rehearsal::faults::Workflow;
+use crate::spec::Spec;
 
 /// Everything that was registered and executed, by path.
-#[derive(Default)]
-pub(crate) struct Executions {
-    pub(crate) trouble: Trouble,
+#[derive(Debug, Default)]
+pub struct Executions {
+    /// What goes wrong with every execution.
+    pub trouble: Option<Workflow>,
     /// `METHOD path body` of what was posted, in order.
-    pub(crate) posted: Vec<(String, Value)>,
+    pub posted: Vec<(String, Value)>,
     workflows: BTreeSet<String>,
     /// Looks so far, by `project/domain/name`.
     running: BTreeMap<String, usize>,
@@ -55,12 +39,12 @@ fn namespace_of(spec: &Spec, project: &str, domain: &str) -> Option<String> {
 
 impl Executions {
     /// `namespace/name` of the FlyteWorkflows that were deleted.
-    pub(crate) fn removed(&self) -> Vec<String> {
+    pub fn removed(&self) -> Vec<String> {
         self.removed.clone()
     }
 
     /// What admin answers, if the path is of an execution.
-    pub(crate) fn admin(&mut self, spec: &Spec, method: &Method, path: &str, body: &[u8]) -> Option<Answer> {
+    pub fn admin(&mut self, spec: &Spec, method: &Method, path: &str, body: &[u8]) -> Option<Answer> {
         let kind = path.strip_prefix("/api/v1/")?;
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         if *method == Method::POST {
@@ -85,7 +69,7 @@ impl Executions {
                 let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
                 let (project, domain, name) = (text("project"), text("domain"), text("name"));
                 let namespace = match &self.trouble {
-                    Trouble::OtherNamespace(other) => other.clone(),
+                    Some(Workflow::Elsewhere(other)) => other.clone(),
                     _ => namespace_of(spec, &project, &domain)?,
                 };
                 self.traces.insert(format!("{namespace}/{name}"));
@@ -96,7 +80,7 @@ impl Executions {
             ("GET", ["task_executions", project, domain, name, "n0"]) => {
                 let namespace = namespace_of(spec, project, domain)?;
                 let link = match &self.trouble {
-                    Trouble::Link(link) => link.clone(),
+                    Some(Workflow::Link(link)) => link.clone(),
                     _ => format!(
                         "http://localhost:{}/#/log/{namespace}/{name}-n0-0/pod?namespace={namespace}",
                         spec.ports.dashboard
@@ -112,10 +96,10 @@ impl Executions {
         let Some(looks) = self.running.get_mut(id) else { return refusal(StatusCode::NOT_FOUND, "missing entity") };
         *looks += 1;
         let closure = match (&self.trouble, *looks) {
-            (Trouble::NoPropeller, _) | (_, 1) => json!({}),
+            (Some(Workflow::Ignored), _) | (_, 1) => json!({}),
             (_, 2) => json!({"phase": "QUEUED"}),
-            (Trouble::PodWaits(..), _) | (_, 3) => json!({"phase": "RUNNING"}),
-            (Trouble::Fails(code, message), _) => {
+            (Some(Workflow::Waits(..)), _) | (_, 3) => json!({"phase": "RUNNING"}),
+            (Some(Workflow::Fails(code, message)), _) => {
                 json!({"phase": "FAILED", "error": {"code": code, "message": message}})
             }
             _ => json!({"phase": "SUCCEEDED"}),
@@ -124,7 +108,7 @@ impl Executions {
     }
 
     /// What the dashboard answers to a request for a log.
-    pub(crate) fn log(&self, path: &str) -> Option<Answer> {
+    pub fn log(&self, path: &str) -> Option<Answer> {
         let [namespace, pod, container] = path.strip_prefix("/api/v1/log/")?.split('/').collect::<Vec<_>>()[..] else {
             return None;
         };
@@ -132,12 +116,12 @@ impl Executions {
         if pod != container || !self.traces.contains(&format!("{namespace}/{name}")) {
             return Some(refusal(StatusCode::NOT_FOUND, "pods not found"));
         }
-        let line = if let Trouble::Log(line) = self.trouble { line } else { "sandbox-smoke-ok" };
+        let line = if let Some(Workflow::Log(line)) = &self.trouble { line } else { "sandbox-smoke-ok" };
         Some((StatusCode::OK, json!({"logs": [{"content": line}]})))
     }
 
     /// What the Kubernetes API answers about the traces of executions.
-    pub(crate) fn kubernetes(&mut self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Answer> {
+    pub fn kubernetes(&mut self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Answer> {
         const FLYTE: &str = "/apis/flyte.lyft.com/v1alpha1/";
         let absent = || {
             (
@@ -185,9 +169,9 @@ impl Executions {
     fn pod(&self, spec: &Spec, namespace: &str, id: &str, looks: usize) -> Option<Value> {
         let [project, domain, name] = id.split('/').collect::<Vec<_>>()[..] else { return None };
         let here =
-            namespace_of(spec, project, domain)? == namespace && looks > 2 && self.trouble != Trouble::NoPropeller;
+            namespace_of(spec, project, domain)? == namespace && looks > 2 && self.trouble != Some(Workflow::Ignored);
         let status = match &self.trouble {
-            Trouble::PodWaits(reason, message) => json!({"phase": "Pending", "containerStatuses": [{
+            Some(Workflow::Waits(reason, message)) => json!({"phase": "Pending", "containerStatuses": [{
                 "name": "task", "image": "", "imageID": "", "ready": false, "restartCount": 0,
                 "state": {"waiting": {"reason": reason, "message": message}},
             }]}),

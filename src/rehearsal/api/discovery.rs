@@ -1,0 +1,69 @@
+//! What kinds are served: enough for `kubectl`, and for whoever asks for one group.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::path::Path;
+use crate::kubernetes::known_kinds;
+
+const VERBS: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
+
+/// The answer to `/api`, `/apis`, `/api/v1` or `/apis/<group>/<version>`, if the path is one of these and is served.
+pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> Option<Value> {
+    let kinds = kinds(definitions);
+    let groups: BTreeSet<(&str, &str)> = kinds.keys().filter_map(|version| version.split_once('/')).collect();
+    let versioned =
+        |group: &str, version: &str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let group = |(group, version): &(&str, &str)| json!({"name": group, "versions": [versioned(group, version)], "preferredVersion": versioned(group, version)});
+    match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {
+        ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
+        ["apis"] => {
+            let groups: Vec<_> = groups.iter().map(group).collect();
+            Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
+        }
+        ["api", "v1"] => Some(list("v1", kinds.get("v1")?)),
+        ["apis", name] => {
+            let found = groups.iter().find(|(group, _)| *group == name).map(group)?;
+            Some(json!({"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": found["versions"],
+                "preferredVersion": found["preferredVersion"]}))
+        }
+        ["apis", name, version] => {
+            let version = format!("{name}/{version}");
+            Some(list(&version, kinds.get(&version)?))
+        }
+        _ => None,
+    }
+}
+
+fn list(version: &str, resources: &[Value]) -> Value {
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
+}
+
+/// Resources by API version: the built-in ones, and what was defined besides.
+fn kinds<'a>(definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> BTreeMap<String, Vec<Value>> {
+    let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut add = |version: String, kind: &str, plural: &str, namespaced: bool| {
+        let resources = found.entry(version).or_default();
+        if !resources.iter().any(|there| there["name"] == plural) {
+            resources.push(
+                json!({"name": plural, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": VERBS}),
+            );
+        }
+    };
+    for (version, kind, plural, namespaced) in known_kinds() {
+        // A kind that has to be defined is served once it is.
+        if version != crate::kubernetes::FLYTE {
+            add(version.to_owned(), kind, plural, namespaced);
+        }
+    }
+    for (_, definition) in definitions.filter(|(path, _)| path.plural == "customresourcedefinitions") {
+        let spec = &definition["spec"];
+        let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        for version in spec["versions"].as_array().into_iter().flatten() {
+            let version = format!("{}/{}", text("/group"), version["name"].as_str().unwrap_or_default());
+            add(version, text("/names/kind"), text("/names/plural"), text("/scope") == "Namespaced");
+        }
+    }
+    found
+}

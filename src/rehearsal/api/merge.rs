@@ -1,0 +1,166 @@
+//! What a server-side apply does to an object, as far as plain values go: mappings merge, lists are replaced whole, what
+//! the manager applied before and does not apply again goes away, and what another applied is not changed unasked.
+
+use serde_json::{Map, Value, json};
+
+/// What a manager applied last, in the API's own notation: `f:` before each key, nothing below a value or a list.
+const FIELDS: &str = "fieldsV1";
+/// What names an object, and is owned by nobody.
+const IDENTITY: [&str; 2] = ["apiVersion", "kind"];
+
+/// The object after the apply, without a new resource version; equal to `live` when the apply changed nothing.
+pub(super) fn merged(live: &Value, body: &Value, manager: &str, now: &str) -> Value {
+    let mut next = live.clone();
+    let (mine, mut others): (Vec<_>, Vec<_>) = entries(live).iter().cloned().partition(|entry| is_of(entry, manager));
+    let fields = owned(body);
+    if let Some(before) = mine.first() {
+        withdraw(&mut next, &before[FIELDS], body);
+    }
+    lay_over(&mut next, body);
+    if mine.first().is_some_and(|before| before[FIELDS] == fields) && next == *live {
+        return next;
+    }
+    for other in &mut others {
+        give_up(&mut other[FIELDS], &fields, live, body);
+    }
+    others.push(json!({"manager": manager, "operation": "Apply", "apiVersion": body["apiVersion"],
+        "fieldsType": "FieldsV1", "time": now, FIELDS: fields}));
+    next["metadata"]["managedFields"] = others.into();
+    next
+}
+
+/// Who else applied, with another value, what is applied now: manager and field, such as `.spec.replicas`.
+pub(super) fn conflicts(live: &Value, body: &Value, manager: &str) -> Vec<(String, String)> {
+    let others = entries(live).iter().filter(|entry| !is_of(entry, manager));
+    let found = others.flat_map(|entry| {
+        let mut paths = Vec::new();
+        clashes(&entry[FIELDS], live, body, "", &mut paths);
+        let name = entry["manager"].as_str().unwrap_or_default().to_owned();
+        paths.into_iter().map(move |path| (name.clone(), path))
+    });
+    found.collect()
+}
+
+/// Lays `body` over `live`: mappings merge, anything else is replaced.
+pub(crate) fn lay_over(live: &mut Value, body: &Value) {
+    match (live, body) {
+        (Value::Object(live), Value::Object(body)) => {
+            for (key, value) in body {
+                lay_over(live.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (live, body) => *live = body.clone(),
+    }
+}
+
+fn entries(live: &Value) -> &[Value] {
+    live.pointer("/metadata/managedFields").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn is_of(entry: &Value, manager: &str) -> bool {
+    entry["manager"] == manager && entry["operation"] == "Apply"
+}
+
+fn owned(body: &Value) -> Value {
+    let mut all = fields(body);
+    if let Some(top) = all.as_object_mut() {
+        top.retain(|key, _| !IDENTITY.iter().any(|own| key.strip_prefix("f:") == Some(own)));
+        if let Some(metadata) = top.get_mut("f:metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|key, _| key != "f:name" && key != "f:namespace");
+        }
+        top.retain(|key, inner| key != "f:metadata" || inner.as_object().is_some_and(|map| !map.is_empty()));
+    }
+    all
+}
+
+fn fields(value: &Value) -> Value {
+    let within =
+        |map: &Map<String, Value>| map.iter().map(|(key, value)| (format!("f:{key}"), fields(value))).collect();
+    Value::Object(value.as_object().map(within).unwrap_or_default())
+}
+
+/// Each field of a share: its key, and what is below it.
+fn each(share: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    share.as_object().into_iter().flatten().filter_map(|(key, below)| Some((key.strip_prefix("f:")?, below)))
+}
+
+fn is_leaf(below: &Value) -> bool {
+    below.as_object().is_none_or(Map::is_empty)
+}
+
+fn withdraw(live: &mut Value, before: &Value, body: &Value) {
+    let Some(live) = live.as_object_mut() else { return };
+    for (key, below) in each(before) {
+        match (body.get(key), live.get_mut(key)) {
+            (None, Some(inner)) if inner.is_object() && !is_leaf(below) => withdraw(inner, below, &Value::Null),
+            (None, _) => drop(live.remove(key)),
+            (Some(again), Some(inner)) => withdraw(inner, below, again),
+            (Some(_), None) => {}
+        }
+    }
+}
+
+fn clashes(share: &Value, live: &Value, body: &Value, at: &str, found: &mut Vec<String>) {
+    for (key, below) in each(share) {
+        let Some(wanted) = body.get(key) else { continue };
+        let path = format!("{at}.{key}");
+        match is_leaf(below) {
+            true if live[key] != *wanted => found.push(path),
+            true => {}
+            false => clashes(below, &live[key], wanted, &path, found),
+        }
+    }
+}
+
+/// Takes from another's share what is forced to a new value.
+fn give_up(share: &mut Value, taken: &Value, live: &Value, body: &Value) {
+    let Some(fields) = share.as_object_mut() else { return };
+    fields.retain(|key, below| {
+        let (Some(taken), Some(name)) = (taken.get(key), key.strip_prefix("f:")) else { return true };
+        if is_leaf(below) {
+            return live[name] == body[name];
+        }
+        give_up(below, taken, &live[name], &body[name]);
+        !is_leaf(below)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{conflicts, merged};
+
+    const NOW: &str = "2021-06-01T00:00:00Z";
+
+    #[test]
+    fn what_is_not_applied_again_goes_and_what_others_own_stays() {
+        let live = merged(&json!({}), &json!({"data": {"a": "1", "b": "1"}}), "one", NOW);
+        let live = merged(&live, &json!({"data": {"c": "1"}}), "other", NOW);
+        let live = merged(&live, &json!({"data": {"a": "2"}}), "one", NOW);
+        assert_eq!(live["data"], json!({"a": "2", "c": "1"}));
+        assert_eq!(merged(&live, &json!({"data": {"a": "2"}}), "one", "later"), live, "nothing new");
+    }
+
+    #[test]
+    fn another_managers_value_is_a_conflict_and_forced_it_changes_hands() {
+        let live = merged(&json!({}), &json!({"spec": {"replicas": 1, "paused": true}}), "one", NOW);
+        let same = json!({"spec": {"replicas": 1}});
+        assert_eq!(conflicts(&live, &same, "other"), []);
+        let body = json!({"spec": {"replicas": 2}});
+        assert_eq!(conflicts(&live, &body, "other"), [("one".to_owned(), ".spec.replicas".to_owned())]);
+        assert_eq!(conflicts(&live, &body, "one"), []);
+        let forced = merged(&live, &body, "other", NOW);
+        assert_eq!(forced["spec"], json!({"replicas": 2, "paused": true}));
+        assert_eq!(conflicts(&forced, &json!({"spec": {"replicas": 3}}), "one")[0].0, "other");
+        assert_eq!(conflicts(&forced, &json!({"spec": {"paused": false}}), "other")[0].0, "one");
+    }
+
+    #[test]
+    fn what_names_an_object_is_owned_by_nobody() {
+        let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "labels": {"a": "b"}}});
+        let live = merged(&json!({}), &body, "one", NOW);
+        let fields = &live["metadata"]["managedFields"][0]["fieldsV1"];
+        assert_eq!(*fields, json!({"f:metadata": {"f:labels": {"f:a": {}}}}));
+    }
+}

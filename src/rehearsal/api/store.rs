@@ -1,0 +1,276 @@
+//! The objects, and what verbs do to them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::merge::{conflicts, lay_over, merged};
+use super::path::Path;
+use super::refusal::{already_exists, not_found, refusal};
+
+/// What stands behind the `?` of a request.
+pub(super) type Parameters = HashMap<String, String>;
+
+/// Changes that a watch can begin before; the API's own window is five minutes.
+const HISTORY: usize = 10_000;
+
+struct Watcher {
+    at: Path,
+    to: UnboundedSender<String>,
+}
+
+/// Everything that the API knows.
+#[derive(Default)]
+pub(super) struct Store {
+    minor: u32,
+    pub(super) version: u64,
+    pub(super) objects: BTreeMap<Path, Value>,
+    history: VecDeque<(u64, Path, String)>,
+    watchers: Vec<Watcher>,
+}
+
+impl Store {
+    /// An empty one of Kubernetes `1.minor`.
+    pub(super) fn new(minor: u32) -> Self {
+        Self { minor, ..Self::default() }
+    }
+
+    /// Makes the object be as given, and tells the watches.
+    pub(super) fn put(&mut self, path: Path, mut object: Value) -> Value {
+        self.version += 1;
+        let before = self.objects.get(&path);
+        let kept =
+            |field: &str| before.map(|before| before["metadata"][field].clone()).filter(|value| !value.is_null());
+        let metadata = &object["metadata"];
+        let given = |field: &str| Some(metadata[field].clone()).filter(|value| !value.is_null());
+        let uid = kept("uid").or(given("uid")).unwrap_or_else(|| format!("uid-{}", self.version).into());
+        let born = kept("creationTimestamp").unwrap_or_else(|| now().into());
+        let same_spec = before.is_some_and(|before| before["spec"] == object["spec"]);
+        let generation = kept("generation").and_then(|value| value.as_u64()).unwrap_or(0) + u64::from(!same_spec);
+        let generation = given("generation").filter(|_| before.is_none()).unwrap_or_else(|| generation.into());
+        let kind = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        for (field, value) in [("uid", uid), ("creationTimestamp", born), ("generation", generation)] {
+            object["metadata"][field] = value;
+        }
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        if object["kind"] == "CustomResourceDefinition" {
+            object["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});
+        }
+        self.tell(kind, &path, &object);
+        self.objects.insert(path, object.clone());
+        object
+    }
+
+    fn tell(&mut self, kind: &str, path: &Path, object: &Value) {
+        let line = format!("{}\n", json!({"type": kind, "object": object}));
+        self.watchers.retain(|watcher| !watcher.at.holds(path) || watcher.to.send(line.clone()).is_ok());
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back((self.version, path.clone(), line));
+    }
+
+    /// Such as `21`.
+    pub(super) const fn minor(&self) -> u32 {
+        self.minor
+    }
+
+    pub(super) fn list(&self, at: &Path, parameters: &Parameters) -> Value {
+        let there = self.objects.iter().filter(|(path, object)| at.holds(path) && selected(object, parameters));
+        let items: Vec<_> = there.map(|(_, object)| object).collect();
+        let version = at.root.split_once('/').map_or("v1", |(_, version)| version);
+        json!({"kind": "List", "apiVersion": version, "metadata": {"resourceVersion": self.version.to_string()}, "items": items})
+    }
+
+    pub(super) fn watch(&mut self, at: Path, since: u64) -> Response {
+        let (to, from) = unbounded_channel();
+        for (_, _, line) in self.history.iter().filter(|(version, path, _)| *version > since && at.holds(path)) {
+            let _ = to.send(line.clone());
+        }
+        self.watchers.push(Watcher { at, to });
+        let lines = stream::unfold(from, async |mut from| from.recv().await.map(|line| (line, from)));
+        Body::from_stream(lines.map(Ok::<_, std::io::Error>)).into_response()
+    }
+
+    pub(super) fn apply(&mut self, path: Path, body: &Value, parameters: &Parameters) -> Response {
+        let Some(manager) = parameters.get("fieldManager") else {
+            return refusal(
+                400,
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+            );
+        };
+        if !body["metadata"]["managedFields"].is_null() {
+            return refusal(400, "metadata.managedFields must be nil");
+        }
+        if self.minor < 22
+            && let Some(bug) = bug_before_1_22(body)
+        {
+            return refusal(500, &bug);
+        }
+        if let Some(refusal) = self.homeless(&path) {
+            return refusal;
+        }
+        let live = self.objects.get(&path).cloned();
+        if parameters.get("force").is_none_or(|force| force != "true")
+            && let Some(live) = &live
+        {
+            let found = conflicts(live, body, manager);
+            if !found.is_empty() {
+                return refusal(409, &told(&found));
+            }
+        }
+        let next = merged(live.as_ref().unwrap_or(&json!({})), body, manager, &now());
+        for (plural, field) in [("deployments", "selector"), ("jobs", "template")] {
+            let changes = live.as_ref().is_some_and(|live| live["spec"][field] != next["spec"][field]);
+            if path.plural == plural && changes {
+                return refusal(422, &format!("{} is invalid: spec.{field}: field is immutable", path.name));
+            }
+        }
+        match live {
+            Some(live) if live == next => Json(live).into_response(),
+            _ => Json(self.put(path, next)).into_response(),
+        }
+    }
+
+    /// A POST to a collection.
+    pub(super) fn create(&mut self, at: &Path, object: Value) -> Response {
+        let mut path = Path::of(&object);
+        if path.namespace.is_empty() {
+            path.namespace.clone_from(&at.namespace);
+        }
+        if path.name.is_empty() || !at.holds(&path) {
+            return refusal(400, "the object does not belong here, or has no name");
+        }
+        if self.objects.contains_key(&path) {
+            return already_exists(&path);
+        }
+        if let Some(refusal) = self.homeless(&path) {
+            return refusal;
+        }
+        let mut object = object;
+        if !path.namespace.is_empty() {
+            object["metadata"]["namespace"] = path.namespace.clone().into();
+        }
+        (axum::http::StatusCode::CREATED, Json(self.put(path, object))).into_response()
+    }
+
+    fn homeless(&self, path: &Path) -> Option<Response> {
+        let lost = !path.namespace.is_empty() && !self.objects.contains_key(&path.home());
+        lost.then(|| not_found(&path.home()))
+    }
+
+    /// A merge patch; one that names a version wants it to be the live one.
+    pub(super) fn merge(&mut self, path: Path, body: &Value) -> Response {
+        let Some(live) = self.objects.get(&path).cloned() else { return not_found(&path) };
+        let wanted = &body["metadata"]["resourceVersion"];
+        if !wanted.is_null() && *wanted != live["metadata"]["resourceVersion"] {
+            return refusal(
+                409,
+                &format!(
+                    "Operation cannot be fulfilled on {} \"{}\": the object has been modified; please apply your changes to the latest version and try again",
+                    path.qualified(),
+                    path.name
+                ),
+            );
+        }
+        let mut next = live.clone();
+        lay_over(&mut next, body);
+        let answer = Json(if next == live { live } else { self.put(path.clone(), next) }).into_response();
+        self.release(&path);
+        answer
+    }
+
+    pub(super) fn delete(&mut self, path: &Path, body: &Value) -> Response {
+        let Some(object) = self.objects.get(path) else { return not_found(path) };
+        let wanted = &body["preconditions"]["uid"];
+        if !wanted.is_null() && *wanted != object["metadata"]["uid"] {
+            return refusal(409, "the UID in the precondition does not match");
+        }
+        if self.is_held(path, object) {
+            let mut ending = object.clone();
+            if ending["metadata"]["deletionTimestamp"].is_null() {
+                ending["metadata"]["deletionTimestamp"] = now().into();
+                self.put(path.clone(), ending);
+            }
+            self.delete_within(path);
+            return Json(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
+                .into_response();
+        }
+        self.version += 1;
+        let object = self.objects.remove(path).unwrap_or_default();
+        self.tell("DELETED", path, &object);
+        self.delete_within(path);
+        Json(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})).into_response()
+    }
+
+    /// Whether the object waits for a finalizer of its own, or, a namespace, for one of what is in it.
+    fn is_held(&self, path: &Path, object: &Value) -> bool {
+        let finalizers =
+            |object: &Value| object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
+        let within = |inner: &Path| path.plural == "namespaces" && inner.namespace == path.name;
+        finalizers(object) || self.objects.iter().any(|(inner, object)| within(inner) && finalizers(object))
+    }
+
+    fn delete_within(&mut self, path: &Path) {
+        let within: Vec<_> = match path.plural.as_str() {
+            "namespaces" => self.objects.keys().filter(|inner| inner.namespace == path.name).cloned().collect(),
+            _ => Vec::new(),
+        };
+        for inner in within {
+            self.delete(&inner, &Value::Null);
+        }
+    }
+
+    /// Removes what was only held by a finalizer that is gone now, and the namespace that waited for it.
+    pub(super) fn release(&mut self, path: &Path) {
+        for path in [path, &path.home()] {
+            let ending = |object: &&Value| !object["metadata"]["deletionTimestamp"].is_null();
+            if self.objects.get(path).filter(ending).is_some() {
+                self.delete(path, &Value::Null);
+            }
+        }
+    }
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_micros(SystemTime::now()).to_string()
+}
+
+/// As the API tells of conflicts: `Apply failed with 1 conflict: conflict with "kubectl": .spec.replicas`.
+fn told(found: &[(String, String)]) -> String {
+    let count = if found.len() == 1 { "1 conflict".to_owned() } else { format!("{} conflicts", found.len()) };
+    let each: Vec<_> = found.iter().map(|(manager, field)| format!("conflict with \"{manager}\": {field}")).collect();
+    format!("Apply failed with {count}: {}", each.join("\n"))
+}
+
+/// Whether a list's selectors choose the object: `key`, `key=value`, and the field `metadata.name`.
+fn selected(object: &Value, parameters: &Parameters) -> bool {
+    let part = |key: &str| parameters.get(key).map(String::as_str).unwrap_or_default();
+    let labels = part("labelSelector").split(',').filter(|wanted| !wanted.is_empty());
+    let mut labels = labels.map(|wanted| match wanted.split_once('=') {
+        Some((key, value)) => object["metadata"]["labels"][key] == value.trim_start_matches('='),
+        None => !object["metadata"]["labels"][wanted].is_null(),
+    });
+    let name = part("fieldSelector").strip_prefix("metadata.name=");
+    labels.all(|chosen| chosen) && name.is_none_or(|name| object["metadata"]["name"] == name)
+}
+
+/// Kubernetes before 1.22 wants list keys and quantities written out in an apply.
+fn bug_before_1_22(body: &Value) -> Option<String> {
+    let every = |pointer: &str| body.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let containers = || every("/spec/template/spec/containers").chain(every("/spec/template/spec/initContainers"));
+    let of_containers = containers().flat_map(|container| container["ports"].as_array().into_iter().flatten());
+    if every("/spec/ports").chain(of_containers).any(|port| port["protocol"].is_null()) {
+        return Some("failed to create typed patch object: associative list with keys has an element that omits key field \"protocol\"".into());
+    }
+    let mut amounts =
+        containers().flat_map(|container| ["limits", "requests"].map(|part| &container["resources"][part]));
+    let number = amounts.any(|part| part.as_object().is_some_and(|map| map.values().any(Value::is_number)));
+    number.then(|| "failed to create typed patch object: expected string, got &value.valueUnstructured".into())
+}

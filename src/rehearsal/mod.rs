@@ -1,0 +1,30 @@
+//! A sandbox that is played: the same pipeline against a cluster of one node that this program itself is, with real
+//! sockets on the real ports and nothing of Flyte behind them. For trying manifests, a CI job or the tool in a second,
+//! where there is no Docker, and for this project's own tests, which are played by the same code.
+//!
+//! | file | what |
+//! |---|---|
+//! | `process.rs` | the process that plays: started, found and stopped |
+//! | `node.rs` | that process from within: its sockets and its turns |
+//! | `cluster.rs` | a cluster of one node: who answers what |
+//! | `api/` | the Kubernetes API in memory |
+//! | `controllers.rs` | what becomes of what was applied |
+//! | `flyte/` | what a Flyte answers on its published ports |
+//! | `faults.rs` | what goes wrong, when it is told to |
+//! | `wish.rs` | what a user asks to go wrong |
+
+mod api;
+mod cluster;
+mod controllers;
+mod faults;
+mod flyte;
+mod node;
+mod process;
+mod wish;
+
+pub use api::ApiServer;
+pub use cluster::Cluster;
+pub use faults::{Answer, Faults, PodFault, Request, Workflow};
+pub use flyte::{Executions, Kept, Port, Projects, Responders, json_of, not_found};
+pub use node::play;
+pub use process::{BANNER, Rehearsal};

@@ -1,0 +1,83 @@
+//! The process that plays, from within: its sockets and its turns.
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::Request;
+use tokio::net::TcpListener;
+
+use super::api::ApiServer;
+use super::cluster::Cluster;
+use super::flyte::Port;
+use super::process::{Order, Stage};
+
+const TURN: Duration = Duration::from_millis(20);
+/// Longer than any pod takes to start: what is begun goes on by itself for a while.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// Plays what is ordered in a sandbox's folder, until `stop` ends. `order` is the folder's; see
+/// [`Rehearsal`](super::Rehearsal).
+///
+/// # Errors
+/// There is no order in the folder, another process plays it already, or a port is taken.
+pub async fn play(folder: &std::path::Path, stop: impl Future<Output = ()>) -> io::Result<()> {
+    let order = Order::read(folder)?;
+    // Given up by the end of the process, and not before: whoever stops it waits for that.
+    let stage = ManuallyDrop::new(Stage::enter(folder)?);
+    let api = bind(order.api.unwrap_or(0), "the Kubernetes API").await?;
+    let mut ports = Vec::new();
+    for (number, port) in Port::ALL {
+        let host = order.ports.get(&number).copied().unwrap_or(number);
+        ports.push((bind(host, port.name()).await?, port));
+    }
+    let address = api.local_addr()?;
+    let server = ApiServer::at(&address.to_string(), order.minor);
+    let cluster = Cluster::new(server.clone(), order.faults.clone());
+    cluster.register(&order.node, &[]);
+    {
+        let cluster = cluster.clone();
+        serve(api, move |request| {
+            let cluster = cluster.clone();
+            async move { cluster.kubernetes(request).await }
+        });
+    }
+    for (listener, port) in ports {
+        let cluster = cluster.clone();
+        serve(listener, move |request| {
+            let cluster = cluster.clone();
+            async move { cluster.port(port, request).await }
+        });
+    }
+    stage.open(address.port())?;
+
+    let mut stop = std::pin::pin!(stop);
+    let (mut seen, mut changed) = (None, Instant::now());
+    loop {
+        let version = Some(server.version());
+        if version != seen {
+            (seen, changed) = (version, Instant::now());
+        }
+        if changed.elapsed() < SETTLED {
+            cluster.turn(None);
+        }
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = tokio::time::sleep(TURN) => {}
+        }
+    }
+}
+
+async fn bind(port: u16, what: &str) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    bound.map_err(|error| io::Error::new(error.kind(), format!("port {port} ({what}): {error}")))
+}
+
+fn serve<F>(listener: TcpListener, answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static)
+where
+    F: Future<Output = axum::response::Response> + Send + 'static,
+{
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+}

@@ -1,0 +1,131 @@
+//! What a user asks to go wrong: `pod=flyteadmin,reason=CrashLoopBackOff`.
+
+use super::faults::{Faults, PodFault, Workflow};
+
+/// The reasons that a pod can be told to fail for.
+const REASONS: &[&str] = &[
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "OOMKilled",
+    "Unhealthy",
+    "Unschedulable",
+];
+/// What can become of workflows.
+const WORKFLOWS: &[&str] = &["failed", "ignored", "waiting"];
+
+impl Faults {
+    /// Adds what is asked for: `pod=NAME,reason=REASON` or `workflow=failed|ignored|waiting`, either with `message=WORDS`
+    /// at the end, which may have commas in them.
+    ///
+    /// # Errors
+    /// What is wrong with it, a sentence.
+    pub fn wish(&mut self, text: &str) -> Result<(), String> {
+        let (head, message) = match text.split_once("message=") {
+            Some((head, message)) => (head.trim_end_matches(','), Some(message)),
+            None => (text, None),
+        };
+        let (mut pod, mut reason, mut workflow) = (None, None, None);
+        for part in head.split(',') {
+            match part.split_once('=') {
+                Some(("pod", name)) if !name.is_empty() => pod = Some(name),
+                Some(("reason", word)) => reason = Some(word),
+                Some(("workflow", word)) => workflow = Some(word),
+                _ => {
+                    return Err(format!(
+                        "`{part}` is neither pod=NAME, reason=REASON, workflow=WHAT nor message=WORDS"
+                    ));
+                }
+            }
+        }
+        match (pod, reason, workflow) {
+            (Some(pod), Some(reason), None) => {
+                let fault = pod_fault(reason, message).ok_or_else(|| unknown("reason", reason, REASONS))?;
+                self.pods.insert(pod.to_owned(), fault);
+            }
+            (None, None, Some(word)) => {
+                let known = workflow_fault(word, message).ok_or_else(|| unknown("workflow", word, WORKFLOWS))?;
+                self.workflows = Some(known);
+            }
+            _ => return Err("it needs pod=NAME and reason=REASON, or workflow=WHAT".to_owned()),
+        }
+        Ok(())
+    }
+}
+
+fn unknown(key: &str, word: &str, known: &[&str]) -> String {
+    format!("{key} `{word}` is not known; one of {}", known.join(", "))
+}
+
+fn pod_fault(reason: &str, message: Option<&str>) -> Option<PodFault> {
+    let said = |default: &str| message.unwrap_or(default).to_owned();
+    Some(match reason {
+        "CrashLoopBackOff" => PodFault {
+            log: format!("{}\n", said("rehearsed: it ends as it was told to")),
+            ..PodFault::crashed(1, "Error")
+        },
+        "OOMKilled" => PodFault {
+            log: message.map(|log| format!("{log}\n")).unwrap_or_default(),
+            ..PodFault::crashed(137, reason)
+        },
+        "Unhealthy" => PodFault::unready(&said("Readiness probe failed: HTTP probe failed with statuscode: 503")),
+        "Unschedulable" => PodFault::unschedulable(&said("0/1 nodes are available: 1 Insufficient memory.")),
+        known if REASONS.contains(&known) => PodFault::waiting(known, &said("rehearsed: as it was told to")),
+        _ => return None,
+    })
+}
+
+fn workflow_fault(word: &str, message: Option<&str>) -> Option<Workflow> {
+    let said = || message.unwrap_or("rehearsed: as it was told to").to_owned();
+    Some(match word {
+        "failed" => Workflow::Fails("UserError".to_owned(), said()),
+        "ignored" => Workflow::Ignored,
+        "waiting" => Workflow::Waits("ImagePullBackOff".to_owned(), said()),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Faults, REASONS, WORKFLOWS, Workflow};
+
+    #[test]
+    fn every_reason_and_workflow_can_be_asked_for() {
+        for reason in REASONS {
+            let mut faults = Faults::default();
+            faults.wish(&format!("pod=flyteadmin,reason={reason}")).expect("known");
+            assert_eq!(faults.pods.len(), 1, "{reason}");
+        }
+        for word in WORKFLOWS {
+            let mut faults = Faults::default();
+            faults.wish(&format!("workflow={word}")).expect("known");
+            assert!(faults.workflows.is_some(), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_message_may_have_commas() {
+        let mut faults = Faults::default();
+        faults.wish("workflow=failed,message=one, two=2").expect("known");
+        assert_eq!(faults.workflows, Some(Workflow::Fails("UserError".into(), "one, two=2".into())));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said() {
+        for (text, why) in [
+            ("flyteadmin", "`flyteadmin` is neither"),
+            ("pod=,reason=OOMKilled", "`pod=` is neither"),
+            ("pod=flyteadmin", "it needs pod=NAME and reason=REASON"),
+            ("pod=flyteadmin,workflow=failed", "it needs pod=NAME"),
+            ("pod=flyteadmin,reason=Sad", "reason `Sad` is not known; one of CrashLoopBackOff,"),
+            ("workflow=late", "workflow `late` is not known; one of failed, ignored, waiting"),
+            ("", "`` is neither"),
+        ] {
+            let told = Faults::default().wish(text).expect_err(text);
+            assert!(told.starts_with(why), "{told}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A sandbox that is rehearsed, from outside: the real binary, its real process, and real ports; no Docker.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A machine of its own; what is played on it ends with it.
+struct Machine {
+    folder: TempDir,
+    ports: Vec<String>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+        let ports = listeners.iter().zip(["console", "dashboard", "minio"]);
+        let ports = ports.map(|(at, name)| format!("--port-{name}={}", at.local_addr().expect("bound").port()));
+        Self { ports: ports.collect(), folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state of this machine")
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
+        command.env_clear().env("SANDBOX_STATE_DIR", self.state()).current_dir(&self.folder);
+        // Nothing that a rehearsal does may need Docker.
+        command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        Ran(command.args(args).output().expect("it runs"))
+    }
+
+    fn up(&self, args: &[&str]) -> Ran {
+        let ports: Vec<_> = self.ports.iter().map(String::as_str).collect();
+        self.run(&[&["up", "--engine", "rehearsal", "-o", "json"], ports.as_slice(), args].concat())
+    }
+
+    /// The process that plays.
+    fn player(&self) -> u32 {
+        let lock = fs::read_to_string(self.state().join("flyte/rehearsal.lock")).expect("played");
+        lock.split_once(' ').expect("two numbers").0.parse().expect("a number")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.run(&["down"]);
+    }
+}
+
+struct Ran(Output);
+
+impl Ran {
+    #[track_caller]
+    fn exits(self, code: i32) -> Self {
+        assert_eq!(self.0.status.code(), Some(code), "{}\n{}", self.out(), String::from_utf8_lossy(&self.0.stderr));
+        self
+    }
+
+    fn out(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    fn events(&self) -> Vec<Value> {
+        self.out().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    fn failure(&self) -> Value {
+        self.events().pop().expect("events")["failure"].clone()
+    }
+}
+
+fn lives(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// A process that never ends ends the test.
+fn await_end(pid: u32) {
+    while lives(pid) {
+        std::thread::yield_now();
+    }
+}
+
+fn folders(state: &Path) -> Vec<String> {
+    let entries = fs::read_dir(state).expect("there").flatten().map(|entry| entry.file_name());
+    let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_rehearsal_lives_from_up_to_down_and_says_what_it_is_on_every_surface() {
+    let machine = Machine::new();
+    let events = machine.up(&[]).exits(0).events();
+    let told = events.iter().position(|event| event["event"] == "rehearsal").expect("it says so");
+    assert!(events[told..].iter().all(|event| event["rehearsal"] == true));
+    let stages: Vec<_> = events.iter().filter(|event| event["event"] == "stage-finished").collect();
+    let names: Vec<_> = stages.iter().map(|event| event["stage"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["plan", "preflight", "cluster", "apply", "rollout", "smoke"]);
+    let summary = events.last().expect("the end")["summary"].as_str().expect("text").to_owned();
+    assert_eq!(summary, "REHEARSAL: sandbox flyte is ready");
+
+    let status: Value = serde_json::from_str(&machine.run(&["status", "-o", "json"]).exits(0).out()).expect("JSON");
+    assert_eq!((&status["rehearsal"], &status["phase"]), (&true.into(), &"ready".into()));
+    assert!(machine.run(&["status"]).exits(0).out().starts_with("REHEARSAL: "));
+    assert!(machine.run(&["logs", "flyteadmin"]).exits(0).out().contains("REHEARSAL: this container is played"));
+    assert!(machine.run(&["kubeconfig"]).exits(0).out().contains("\"current-context\":\"rehearsal\""));
+    let smoke = machine.run(&["smoke", "--full", "-o", "json"]).exits(0).events();
+    let ran = smoke.iter().filter(|event| event["id"].as_str().is_some_and(|id| id.starts_with("A3"))).count();
+    assert_eq!(ran, 6, "a workflow in each project and domain");
+
+    let player = machine.player();
+    let again = machine.up(&[]).exits(0).events();
+    assert_eq!(again.last().expect("the end")["outcome"], "unchanged");
+    assert_eq!(machine.player(), player);
+    machine.run(&["project", "add", "z", "-o", "json"]).exits(0);
+    assert!(machine.run(&["project", "list"]).exits(0).out().contains('z'));
+    machine.run(&["project", "remove", "z", "-o", "json"]).exits(0);
+
+    machine.run(&["down"]).exits(0);
+    await_end(player);
+    assert_eq!(folders(&machine.state()), ["machine.key"]);
+}
+
+#[test]
+fn a_rehearsal_that_is_told_to_fail_ends_as_the_real_thing_does() {
+    let machine = Machine::new();
+    let fault = "pod=flyteadmin,reason=CrashLoopBackOff,message=panic: the database, it is gone";
+    let failure = machine.up(&["--rehearse-fault", fault]).exits(9).failure();
+    assert_eq!(failure["reason"], "pod-crash");
+    let causes = failure["causes"].as_array().expect("causes");
+    assert!(
+        causes.last().is_some_and(|first| first == "its last words: panic: the database, it is gone"),
+        "{causes:?}"
+    );
+    let evidence = PathBuf::from(failure["folder"].as_str().expect("evidence"));
+    let index = fs::read_to_string(evidence.join("index.md")).expect("an index");
+    assert!(index.contains("rehearsal") && index.contains("flyteadmin"), "{index}");
+    assert_eq!(folders(&machine.state()), ["failures", "machine.key"], "the rest is undone");
+
+    let failure = machine.up(&["--rehearse-fault", "workflow=failed,message=no luck"]).exits(10).failure();
+    assert!(failure.to_string().contains("no luck"), "{failure}");
+}
+
+#[test]
+fn one_whose_process_was_killed_is_stopped_and_up_makes_it_anew() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    let player = machine.player();
+    Command::new("/bin/kill").args(["-KILL", &player.to_string()]).assert().success();
+    await_end(player);
+    let status: Value = serde_json::from_str(&machine.run(&["status", "-o", "json"]).exits(5).out()).expect("JSON");
+    assert_eq!(status["phase"], "stopped");
+    let hint = machine.run(&["smoke", "-o", "json"]).exits(13).failure();
+    assert!(hint.to_string().contains("the rehearsal's process has ended"), "{hint}");
+    machine.up(&[]).exits(0);
+    assert_ne!(machine.player(), player);
+}
+
+#[test]
+fn what_a_rehearsal_was_not_asked_for_is_refused_and_it_goes_on() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    let player = machine.player();
+    let other = machine.up(&["--rehearse-fault", "pod=minio,reason=OOMKilled"]).exits(3).failure();
+    assert_eq!(other["reason"], "sandbox-differs");
+    assert_eq!(machine.run(&["up", "-o", "json"]).exits(3).failure()["reason"], "sandbox-differs");
+    let taken = machine.up(&["--name", "second"]).exits(3).failure();
+    assert_eq!(taken["reason"], "port-taken");
+    assert!(taken["causes"].to_string().contains(&format!("process {player}")), "{taken}");
+    assert_eq!(folders(&machine.state()), ["flyte", "flyte.lock", "machine.key"]);
+    machine.run(&["smoke"]).exits(0);
+}
+
+#[test]
+fn only_a_rehearsal_can_be_told_to_fail_and_only_in_words_that_are_known() {
+    let machine = Machine::new();
+    let hint = machine.run(&["up", "--rehearse-fault", "workflow=ignored", "--engine", "docker"]).exits(2);
+    assert!(String::from_utf8_lossy(&hint.0.stderr).contains("only a rehearsal can be told to fail"));
+    let ran = machine.up(&["--rehearse-fault", "pod=minio,reason=Sad"]).exits(2);
+    assert!(ran.out().contains("reason `Sad` is not known"), "{}", ran.out());
+    assert!(!machine.state().join("flyte").exists());
+}

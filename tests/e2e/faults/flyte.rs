@@ -43,7 +43,7 @@ const SPOILT: &[Spoilt] = &[
     ),
     (
         "whose_store_has_no_bucket_is_told",
-        "minio HEAD /my-s3-bucket?",
+        "minio HEAD",
         404,
         "<Error><Code>NoSuchBucket</Code></Error>",
         Reason::StorageRefused,

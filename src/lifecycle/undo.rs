@@ -50,7 +50,8 @@ pub(super) async fn undo(
     removal: impl Future<Output = Result<String, Failure>>,
 ) -> Failure {
     if failure.reason != Reason::Interrupted {
-        failure = also(failure, "`--keep` leaves a sandbox that failed as it is");
+        failure =
+            also(failure, "`--keep` leaves a sandbox that failed as it is, for `sandbox logs` and `sandbox smoke`");
     }
     let run = Run { deadline: Deadline::after(BUDGET), cancel: CancellationToken::new(), ..run.clone() };
     let removed = run.stage(Stage::Down, async {

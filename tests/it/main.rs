@@ -4,6 +4,7 @@ mod apply;
 mod architecture;
 mod bundle;
 mod cluster;
+mod conformance;
 mod credentials;
 mod docker;
 mod docs;

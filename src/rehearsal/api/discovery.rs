@@ -5,9 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::path::Path;
-use crate::kubernetes::known_kinds;
+use crate::kubernetes::{FLYTE, known_kinds};
 
 const VERBS: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
+
+/// What `kubectl` calls a kind for short.
+const SHORT: &[(&str, &str)] = &[
+    ("configmaps", "cm"),
+    ("deployments", "deploy"),
+    ("events", "ev"),
+    ("namespaces", "ns"),
+    ("nodes", "no"),
+    ("pods", "po"),
+    ("replicasets", "rs"),
+    ("serviceaccounts", "sa"),
+    ("services", "svc"),
+];
 
 /// The answer to `/api`, `/apis`, `/api/v1` or `/apis/<group>/<version>`, if the path is one of these and is served.
 pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> Option<Value> {
@@ -36,6 +49,22 @@ pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path
     }
 }
 
+/// Whether a path is of a kind that is served.
+pub(super) fn serves<'a>(path: &Path, mut definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> bool {
+    let version = path.root.split_once('/').map_or("", |(_, version)| version);
+    let asked = version == "v1" || path.root.starts_with("apis/");
+    let own = known_kinds().any(|(known, _, plural, _)| known == version && plural == path.plural && known != FLYTE);
+    let reviews = path.plural.ends_with("accessreviews");
+    asked
+        && (own
+            || reviews
+            || definitions.any(|(at, definition)| {
+                at.plural == "customresourcedefinitions"
+                    && definition["spec"]["names"]["plural"] == path.plural.as_str()
+                    && version.starts_with(definition["spec"]["group"].as_str().unwrap_or("?"))
+            }))
+}
+
 fn list(version: &str, resources: &[Value]) -> Value {
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
 }
@@ -46,14 +75,14 @@ fn kinds<'a>(definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> BTreeM
     let mut add = |version: String, kind: &str, plural: &str, namespaced: bool| {
         let resources = found.entry(version).or_default();
         if !resources.iter().any(|there| there["name"] == plural) {
-            resources.push(
-                json!({"name": plural, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": VERBS}),
-            );
+            let short: Vec<_> = SHORT.iter().filter(|(of, _)| *of == plural).map(|(_, short)| short).collect();
+            resources.push(json!({"name": plural, "singularName": kind.to_lowercase(), "kind": kind,
+                "namespaced": namespaced, "verbs": VERBS, "shortNames": short}));
         }
     };
     for (version, kind, plural, namespaced) in known_kinds() {
         // A kind that has to be defined is served once it is.
-        if version != crate::kubernetes::FLYTE {
+        if version != FLYTE {
             add(version.to_owned(), kind, plural, namespaced);
         }
     }

@@ -14,7 +14,8 @@ pub(super) fn merged(live: &Value, body: &Value, manager: &str, now: &str) -> Va
     let (mine, mut others): (Vec<_>, Vec<_>) = entries(live).iter().cloned().partition(|entry| is_of(entry, manager));
     let fields = owned(body);
     if let Some(before) = mine.first() {
-        withdraw(&mut next, &before[FIELDS], body);
+        let theirs: Vec<_> = others.iter().map(|entry| &entry[FIELDS]).collect();
+        withdraw(&mut next, &before[FIELDS], body, &theirs);
     }
     lay_over(&mut next, body);
     if mine.first().is_some_and(|before| before[FIELDS] == fields) && next == *live {
@@ -53,6 +54,24 @@ pub(crate) fn lay_over(live: &mut Value, body: &Value) {
     }
 }
 
+/// A merge patch (RFC 7386): like [`lay_over`], and null takes away.
+pub(super) fn patch(live: &mut Value, body: &Value) {
+    let Value::Object(body) = body else {
+        *live = body.clone();
+        return;
+    };
+    if !live.is_object() {
+        *live = json!({});
+    }
+    let Some(live) = live.as_object_mut() else { return };
+    for (key, value) in body {
+        match value {
+            Value::Null => drop(live.remove(key)),
+            value => patch(live.entry(key.clone()).or_insert(Value::Null), value),
+        }
+    }
+}
+
 fn entries(live: &Value) -> &[Value] {
     live.pointer("/metadata/managedFields").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
@@ -88,14 +107,18 @@ fn is_leaf(below: &Value) -> bool {
     below.as_object().is_none_or(Map::is_empty)
 }
 
-fn withdraw(live: &mut Value, before: &Value, body: &Value) {
+/// Takes away what was applied before and is not applied now, unless others applied it too.
+fn withdraw(live: &mut Value, before: &Value, body: &Value, others: &[&Value]) {
     let Some(live) = live.as_object_mut() else { return };
     for (key, below) in each(before) {
+        let theirs: Vec<_> = others.iter().filter_map(|share| share.get(format!("f:{key}"))).collect();
         match (body.get(key), live.get_mut(key)) {
-            (None, Some(inner)) if inner.is_object() && !is_leaf(below) => withdraw(inner, below, &Value::Null),
-            (None, _) => drop(live.remove(key)),
-            (Some(again), Some(inner)) => withdraw(inner, below, again),
-            (Some(_), None) => {}
+            (None, Some(inner)) if inner.is_object() && !is_leaf(below) => {
+                withdraw(inner, below, &Value::Null, &theirs);
+            }
+            (None, _) if theirs.is_empty() => drop(live.remove(key)),
+            (Some(again), Some(inner)) => withdraw(inner, below, again, &theirs),
+            (None, _) | (Some(_), None) => {}
         }
     }
 }

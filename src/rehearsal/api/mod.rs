@@ -211,9 +211,19 @@ impl ApiServer {
         let Some(path) = Path::parse(at).filter(|path| !path.plural.is_empty()) else {
             return refusal(404, "the server could not find the requested resource");
         };
+        let there = store.objects.keys().any(|other| path.holds(other));
+        if !there && !discovery::serves(&path, store.objects.iter()) {
+            return refusal(404, "the server could not find the requested resource");
+        }
         let body = || serde_json::from_slice(body).unwrap_or(Value::Null);
         match method.as_str() {
-            "GET" if path.part == "log" => log(&state.logs, &path, parameters),
+            "GET" if path.part == "log" => {
+                let pod = Path { part: String::new(), ..path.clone() };
+                match store.objects.get(&pod) {
+                    Some(found) => log(&state.logs, &path, found, parameters),
+                    None => refusal::not_found(&pod),
+                }
+            }
             "GET" if path.name.is_empty() && parameters.contains_key("watch") => {
                 let since = parameters.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
                 store.watch(path, since)
@@ -233,8 +243,13 @@ impl ApiServer {
     }
 }
 
-fn log(logs: &BTreeMap<String, String>, path: &Path, parameters: &Parameters) -> Response {
-    let container = parameters.get("container").cloned().unwrap_or_default();
+fn log(logs: &BTreeMap<String, String>, path: &Path, pod: &Value, parameters: &Parameters) -> Response {
+    let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let container = match (parameters.get("container"), containers) {
+        (Some(container), _) => container.as_str(),
+        (None, [only]) => only["name"].as_str().unwrap_or_default(),
+        (None, _) => return refusal(400, &format!("a container name must be specified for pod {}", path.name)),
+    };
     let previous = parameters.get("previous").is_some_and(|previous| previous == "true");
     let text = logs.get(&format!("{}/{container}/{previous}", path.name)).cloned();
     text.map_or_else(|| refusal(400, "previous terminated container not found"), IntoResponse::into_response)

@@ -5,12 +5,13 @@ use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::Body;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::merge::{conflicts, lay_over, merged};
+use super::merge::{conflicts, merged, patch};
 use super::path::Path;
 use super::refusal::{already_exists, not_found, refusal};
 
@@ -101,7 +102,7 @@ impl Store {
     pub(super) fn apply(&mut self, path: Path, body: &Value, parameters: &Parameters) -> Response {
         let Some(manager) = parameters.get("fieldManager") else {
             return refusal(
-                400,
+                422,
                 "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
             );
         };
@@ -134,7 +135,8 @@ impl Store {
         }
         match live {
             Some(live) if live == next => Json(live).into_response(),
-            _ => Json(self.put(path, next)).into_response(),
+            Some(_) => Json(self.put(path, next)).into_response(),
+            None => (StatusCode::CREATED, Json(self.put(path, next))).into_response(),
         }
     }
 
@@ -157,7 +159,7 @@ impl Store {
         if !path.namespace.is_empty() {
             object["metadata"]["namespace"] = path.namespace.clone().into();
         }
-        (axum::http::StatusCode::CREATED, Json(self.put(path, object))).into_response()
+        (StatusCode::CREATED, Json(self.put(path, object))).into_response()
     }
 
     fn homeless(&self, path: &Path) -> Option<Response> {
@@ -180,7 +182,7 @@ impl Store {
             );
         }
         let mut next = live.clone();
-        lay_over(&mut next, body);
+        patch(&mut next, body);
         let answer = Json(if next == live { live } else { self.put(path.clone(), next) }).into_response();
         self.release(&path);
         answer

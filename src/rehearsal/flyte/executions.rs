@@ -140,7 +140,10 @@ impl Executions {
                     let found = self.traces.iter().filter_map(|trace| trace.split_once('/'));
                     let found = found.filter(|(_, name)| query.contains(name));
                     let items: Vec<_> = found.map(|(namespace, name)| workflow(namespace, name)).collect();
-                    (StatusCode::OK, json!({"metadata": {}, "items": items}))
+                    (
+                        StatusCode::OK,
+                        json!({"kind": "FlyteWorkflowList", "apiVersion": "flyte.lyft.com/v1alpha1", "metadata": {}, "items": items}),
+                    )
                 }
                 ["namespaces", namespace, "flyteworkflows", name] => {
                     let trace = format!("{namespace}/{name}");

@@ -46,6 +46,7 @@ fn whole() {
     sandbox.run(&["up", "--port-minio", &elsewhere]).exits(3).says("minio is published on port ");
     assert_eq!(sandbox.node_id(), node);
 
+    assert_eq!(cluster::differences_to_the_double(&sandbox), Vec::<String>::new());
     meddled_with(&sandbox);
 
     sandbox.run(&["status"]).exits(0).says("is ready").says("would change nothing");

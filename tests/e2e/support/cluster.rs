@@ -7,6 +7,7 @@ use flyte_sandbox::manifest::ObjectRef;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::Value;
 
+use super::conformance;
 use super::sandbox::Sandbox;
 
 /// Makes the object be as given.
@@ -40,6 +41,20 @@ pub(crate) fn pods(sandbox: &Sandbox, namespace: &str) -> BTreeMap<String, Strin
     on(sandbox, &at, async |api| {
         let pods = api.list(&ListParams::default()).await?.items.into_iter().map(|pod| pod.metadata);
         Ok(pods.map(|pod| (pod.name.unwrap_or_default(), pod.uid.unwrap_or_default())).collect())
+    })
+}
+
+/// What a Kubernetes answers otherwise than its double.
+pub(crate) fn differences_to_the_double(sandbox: &Sandbox) -> Vec<String> {
+    let kubeconfig = sandbox.run(&["kubeconfig"]).exits(0).out;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let client = client(&kubeconfig).expect("a way in");
+        let mut differences = Vec::new();
+        for ask in conformance::all() {
+            differences.extend(ask.differences(&ask.send(&client).await));
+        }
+        differences
     })
 }
 

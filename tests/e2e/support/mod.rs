@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ground.rs` | what this machine has, and what is played |
 //! | `cluster.rs` | the Kubernetes API of a sandbox, for those who meddle with it |
+//! | `conformance.rs` | what a Kubernetes API and its double must answer alike; shared with the integration tests |
 //! | `docker.rs` | the Docker CLI, and what is there |
 //! | `images.rs` | images for stand-ins, made from this program |
 //! | `desk.rs` | a folder to run the binary in, without Docker |
@@ -14,6 +15,8 @@
 //! | `schema.rs` | whether events are as the schema says |
 
 pub(crate) mod cluster;
+#[path = "../../it/support/conformance.rs"]
+pub(crate) mod conformance;
 pub(crate) mod daemon;
 pub(crate) mod desk;
 pub(crate) mod docker;

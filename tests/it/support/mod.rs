@@ -2,11 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `conformance.rs` | what a Kubernetes API and its double must answer alike |
 //! | `docker.rs` | a Docker daemon in memory |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
 //! | `minio.rs` | a Minio as its administrator sees it |
 //! | `stage.rs` | one smoke stage, played to its end |
 
+pub(crate) mod conformance;
 pub(crate) mod docker;
 pub(crate) mod flyte;
 pub(crate) mod minio;

@@ -117,6 +117,12 @@ impl StateDir {
         self.path.join("kubeconfig.yaml")
     }
 
+    /// Where it stands on which given cluster the sandbox is, of one that is on such.
+    #[must_use]
+    pub fn place(&self) -> PathBuf {
+        self.path.join("place.json")
+    }
+
     /// Takes the sandbox's lock for `command`.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::context::Subject;
+
 /// A working Flyte on a throw-away k3d cluster, in one command.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", version, disable_help_subcommand = true, arg_required_else_help = true)]
@@ -126,9 +128,16 @@ pub(crate) struct SpecFlags {
     /// k3s release of the node
     #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
     pub(crate) kubernetes: Option<String>,
-    /// What makes the node: k3d, docker, or rehearsal, which plays it without Docker; k3d where it is on the PATH, or else docker, where absent
+    /// What makes the node: k3d, docker, or rehearsal, which plays it without Docker; k3d where it is on the PATH, or else
+    /// docker, where absent. `context` makes none, and uses a cluster that is there
     #[arg(long, env = "SANDBOX_ENGINE", value_name = "ENGINE", hide_env_values = true)]
     pub(crate) engine: Option<String>,
+    /// The kubeconfig context of the cluster that the engine `context` uses; the current one is never taken
+    #[arg(long, env = "SANDBOX_CONTEXT", value_name = "NAME", hide_env_values = true)]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig that has the context; $KUBECONFIG or ~/.kube/config where absent
+    #[arg(long, env = "SANDBOX_KUBECONFIG", value_name = "FILE", hide_env_values = true)]
+    pub(crate) kubeconfig: Option<String>,
     /// Image in place of a pinned one
     #[arg(long = "image", value_name = "COMPONENT=REF")]
     pub(crate) images: Vec<String>,
@@ -170,6 +179,8 @@ pub(crate) struct Up {
 
 #[derive(Debug, Args)]
 pub(crate) struct Down {
+    #[command(flatten)]
+    pub(crate) spec: SpecFlags,
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
@@ -225,6 +236,11 @@ pub(crate) struct Render {
     /// Show the difference to the input in place of the manifests
     #[arg(long)]
     pub(crate) diff: bool,
+    /// For the engine `context`: what a cluster admin applies for SUBJECT to run `up`, in place of what `up` applies:
+    /// namespaces, CustomResourceDefinition, and the SUBJECT's Roles; such as user:jane or serviceaccount:ci/sandbox
+    #[arg(long, value_name = "user:NAME|group:NAME|serviceaccount:NAMESPACE/NAME")]
+    #[arg(conflicts_with_all = ["explain", "diff"])]
+    pub(crate) for_admin: Option<Subject>,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,9 @@ use super::args::{Global, SpecFlags};
 use super::environment::Environment;
 use crate::failure::{Failure, Reason};
 use crate::manifest::{Bundle, Source};
-use crate::spec::{self, Domain, Given, Layer, MachineKey, Origin, Problem, Resolved, Secret, UPSTREAM};
+use crate::spec::{
+    self, Domain, EngineKind, Given, Layer, MachineKey, Origin, Problem, Resolved, Secret, Spec, UPSTREAM,
+};
 
 /// The most text that is read in all, in bytes: upstream's manifests have 140 KB.
 const MANIFEST_LIMIT: u64 = 64 << 20;
@@ -32,6 +34,20 @@ pub(crate) fn spec(
 /// The sandbox's name, for a command without spec flags.
 pub(crate) fn name(global: &Global, matches: &ArgMatches, environment: &Environment) -> Result<String, Failure> {
     spec::name(layers(global, &SpecFlags::default(), matches, environment)?).map_err(refused)
+}
+
+/// The spec, where it asks for the engine `context`.
+pub(crate) fn given_cluster(
+    global: &Global,
+    flags: &SpecFlags,
+    matches: &ArgMatches,
+    environment: &Environment,
+) -> Result<Option<Spec>, Failure> {
+    let engine = spec::engine(layers(global, flags, matches, environment)?).map_err(refused)?;
+    if engine != Some(EngineKind::Context) {
+        return Ok(None);
+    }
+    spec(global, flags, matches, environment).map(|resolved| Some(resolved.spec))
 }
 
 fn layers(
@@ -172,6 +188,8 @@ fn flag_layer(global: &Global, flags: &SpecFlags, matches: &ArgMatches) -> Resul
         port_api: port("port_api", "--port-api", "SANDBOX_PORT_API", flags.port_api),
         kubernetes: text("kubernetes", "--kubernetes", "SANDBOX_KUBERNETES", &flags.kubernetes),
         engine: text("engine", "--engine", "SANDBOX_ENGINE", &flags.engine),
+        context: text("context", "--context", "SANDBOX_CONTEXT", &flags.context),
+        kubeconfig: text("kubeconfig", "--kubeconfig", "SANDBOX_KUBECONFIG", &flags.kubeconfig),
         images: flags.images.iter().map(image).collect::<Result<_, _>>()?,
         access_key: upstream.clone().map(|origin| Given { value: access.to_owned(), origin }),
         secret_key: upstream.map(|origin| Given { value: Secret::new(secret), origin }),

@@ -96,6 +96,11 @@ impl Session {
         load::spec(&self.global, flags, self.matches(), &self.environment)
     }
 
+    /// The spec, where it asks for the engine `context`.
+    pub(super) fn given_cluster(&self, flags: &SpecFlags) -> Result<Option<Spec>, Failure> {
+        load::given_cluster(&self.global, flags, self.matches(), &self.environment)
+    }
+
     fn matches(&self) -> &ArgMatches {
         let of_command = self.matches.subcommand();
         of_command.map_or(&self.matches, |(_, matches)| matches.subcommand().map_or(matches, |(_, matches)| matches))

@@ -1,9 +1,11 @@
 //! From a sandbox in any state to a folder.
 
+use std::fmt;
 use std::future::ready;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use kube::Client;
 use serde_json::{Map, Value};
 
 use super::folder::Folder;
@@ -33,6 +35,8 @@ pub struct Subject<'a> {
     pub plan: Result<&'a Plan, &'a Failure>,
     /// The daemon that it is on.
     pub docker: Result<&'a Docker, &'a Failure>,
+    /// The given cluster that it is on, in place of a daemon.
+    pub given: Option<Given<'a>>,
     /// Access to its API, where that is not to be had from Docker.
     pub kubeconfig: Option<String>,
     /// What made its node, with the version.
@@ -41,6 +45,21 @@ pub struct Subject<'a> {
     pub secrets: Vec<String>,
     /// From when on events matter.
     pub since: SystemTime,
+}
+
+/// A given cluster, as far as the sandbox is in it.
+#[derive(Clone)]
+pub struct Given<'a> {
+    /// Its API.
+    pub client: &'a Client,
+    /// Where the sandbox is; nowhere else anything is asked.
+    pub namespaces: Vec<String>,
+}
+
+impl fmt::Debug for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("namespaces", &self.namespaces).finish_non_exhaustive()
+    }
 }
 
 /// Collects all there is to know into a new folder, and says where that is. Whatever is broken, that is noted and the
@@ -99,8 +118,9 @@ fn told(subject: &Subject<'_>, history: &[(Duration, Event)], heard: &[(Duration
 /// All sources at once; the folder is filled in this order, as long as there is room.
 async fn all(subject: &Subject<'_>, told: Found, deadline: Deadline) -> Found {
     let name = subject.name;
-    let others = match (subject.docker, &subject.kubeconfig) {
-        (Ok(docker), _) => {
+    let others = match (&subject.given, subject.docker, &subject.kubeconfig) {
+        (Some(given), _, _) => kubernetes::within(given.client, &given.namespaces, deadline).await,
+        (None, Ok(docker), _) => {
             let kubeconfig = cluster::kubeconfig(docker, name);
             let (docker, kubernetes) = tokio::join!(
                 docker::sources(docker, name, subject.since, deadline),
@@ -108,11 +128,11 @@ async fn all(subject: &Subject<'_>, told: Found, deadline: Deadline) -> Found {
             );
             docker.and(kubernetes)
         }
-        (Err(failure), Some(kubeconfig)) => {
+        (None, Err(failure), Some(kubeconfig)) => {
             let kubernetes = kubernetes::sources(ready(Ok(kubeconfig.clone())), deadline).await;
             Found::missing("all that Docker knows", failure.to_string()).and(kubernetes)
         }
-        (Err(failure), None) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
+        (None, Err(failure), None) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
     };
     told.and(told::plan(subject.plan)).and(others)
 }

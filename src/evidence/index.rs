@@ -115,6 +115,7 @@ impl Index<'_> {
                     Outcome::Passed => "passed",
                     Outcome::Failed => "failed",
                     Outcome::Unchanged => "nothing to do",
+                    Outcome::Skipped => "skipped",
                 };
                 format!(
                     "{}: {word} after {:.1} s: {summary}",

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 use kube::Client;
 use kube::api::{ListParams, LogParams};
@@ -36,39 +37,91 @@ pub(super) async fn sources(kubeconfig: impl Future<Output = Result<String, Fail
         Ok::<_, Failure>((client, version))
     };
     match tokio::time::timeout(limit, reached).await {
-        Ok(Ok((client, version))) => all(&client, version, deadline).await,
+        Ok(Ok((client, version))) => {
+            let everything = Scope::cluster();
+            let (all, nodes) = tokio::join!(all(&client, version, &everything, deadline), nodes(&client, deadline));
+            all.and(nodes)
+        }
         Ok(Err(failure)) => Found::missing(what, failure.to_string()),
         Err(_) => Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())),
     }
 }
 
-async fn all(client: &Client, version: Value, deadline: Deadline) -> Found {
-    let version = Found::file("kubernetes/version.json", "Kubernetes' own version", version);
-    let events = async {
-        let what = "Kubernetes events of all namespaces, oldest first";
-        let source = async {
-            let list = get(client, "/api/v1/events", Some(ListParams::default().limit(2000))).await?;
-            Ok(Found::file("kubernetes/events.txt", what, event_lines(&list["items"])))
-        };
-        ask(what, LIMIT, deadline, source).await
-    };
-    let nodes = async {
-        let what = "the node as Kubernetes describes it";
-        let source = async {
-            let mut list = get(client, "/api/v1/nodes", Some(ListParams::default())).await?;
-            list["items"].as_array_mut().into_iter().flatten().for_each(drop_managed_fields);
-            Ok(Found::file("kubernetes/nodes.json", what, list["items"].take()))
-        };
-        ask(what, LIMIT, deadline, source).await
-    };
-    let (events, nodes, pods) = tokio::join!(events, nodes, pods(client, deadline));
-    version.and(events).and(nodes).and(pods)
+/// What is in these namespaces, and nothing else.
+pub(super) async fn within(client: &Client, namespaces: &[String], deadline: Deadline) -> Found {
+    let limit = deadline.remaining().min(ANSWER);
+    match tokio::time::timeout(limit, get(client, "/version", None)).await {
+        Ok(Ok(version)) => all(client, version, &Scope::namespaces(namespaces), deadline).await,
+        Ok(Err(failure)) => Found::missing("all that Kubernetes knows", failure.to_string()),
+        Err(_) => Found::missing("all that Kubernetes knows", format!("no answer within {:.1} s", limit.as_secs_f32())),
+    }
 }
 
-async fn pods(client: &Client, deadline: Deadline) -> Found {
-    let what = "pods of all namespaces";
+/// What is asked about.
+struct Scope {
+    /// As a reader knows it.
+    name: &'static str,
+    /// Prefixes of what is listed: of the whole cluster, or of each namespace.
+    paths: Vec<String>,
+}
+
+impl Scope {
+    fn cluster() -> Self {
+        Self { name: "all namespaces", paths: vec!["/api/v1".to_owned()] }
+    }
+
+    fn namespaces(names: &[String]) -> Self {
+        Self {
+            name: "the sandbox's namespaces",
+            paths: names.iter().map(|name| format!("/api/v1/namespaces/{name}")).collect(),
+        }
+    }
+
+    /// The lists of a kind, one after the other as one.
+    async fn list(&self, client: &Client, plural: &str, limit: u32) -> Result<Value, Failure> {
+        let lists = self.paths.iter().map(|path| async move {
+            get(client, &format!("{path}/{plural}"), Some(ListParams::default().limit(limit))).await
+        });
+        let mut lists = try_join_all(lists).await?.into_iter();
+        let mut whole = lists.next().unwrap_or_default();
+        for mut list in lists {
+            let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            if let Some(all) = whole["items"].as_array_mut() {
+                all.extend(items);
+            }
+        }
+        Ok(whole)
+    }
+}
+
+async fn all(client: &Client, version: Value, scope: &Scope, deadline: Deadline) -> Found {
+    let version = Found::file("kubernetes/version.json", "Kubernetes' own version", version);
+    let events = async {
+        let what = format!("Kubernetes events of {}, oldest first", scope.name);
+        let source = async {
+            let list = scope.list(client, "events", 2000).await?;
+            Ok(Found::file("kubernetes/events.txt", what.clone(), event_lines(&list["items"])))
+        };
+        ask(what.clone(), LIMIT, deadline, source).await
+    };
+    let (events, pods) = tokio::join!(events, pods(client, scope, deadline));
+    version.and(events).and(pods)
+}
+
+async fn nodes(client: &Client, deadline: Deadline) -> Found {
+    let what = "the node as Kubernetes describes it";
+    let source = async {
+        let mut list = get(client, "/api/v1/nodes", Some(ListParams::default())).await?;
+        list["items"].as_array_mut().into_iter().flatten().for_each(drop_managed_fields);
+        Ok(Found::file("kubernetes/nodes.json", what, list["items"].take()))
+    };
+    ask(what, LIMIT, deadline, source).await
+}
+
+async fn pods(client: &Client, scope: &Scope, deadline: Deadline) -> Found {
+    let what = format!("pods of {}", scope.name);
     let limit = deadline.remaining().min(LIMIT);
-    let asked = get(client, "/api/v1/pods", Some(ListParams::default().limit(PODS)));
+    let asked = scope.list(client, "pods", PODS);
     let mut list = match tokio::time::timeout(limit, asked).await {
         Ok(Ok(list)) => list,
         Ok(Err(failure)) => return Found::missing(what, failure.to_string()),

@@ -26,5 +26,5 @@ mod source;
 mod told;
 
 pub use archive::archive;
-pub use collect::{BUDGET, Subject, collect};
+pub use collect::{BUDGET, Given, Subject, collect};
 pub use folder::latest;

@@ -18,7 +18,7 @@ use crate::run::Run;
 pub(super) const AT_ONCE: usize = 8;
 
 /// What was there before, by identity.
-type Before = BTreeMap<ObjectRef, ObjectMeta>;
+pub(crate) type Before = BTreeMap<ObjectRef, ObjectMeta>;
 
 /// Applies the objects server-side, field conflicts decided in our favour: namespaces first, then
 /// CustomResourceDefinitions (awaited until served), then the rest side by side. Returns what was done to each, in the
@@ -61,7 +61,7 @@ async fn put(client: &Client, object: &Object, before: &Before, run: &Run) -> Re
 }
 
 /// One LIST of metadata for each kind and namespace, in place of a GET for each object.
-async fn existing(client: &Client, objects: &[Object], run: &Run) -> Result<Before, Failure> {
+pub(crate) async fn existing(client: &Client, objects: &[Object], run: &Run) -> Result<Before, Failure> {
     let places: BTreeSet<ObjectRef> =
         objects.iter().map(|object| ObjectRef { name: String::new(), ..object.reference() }).collect();
     let lists = places.into_iter().map(|place| list(client, place, run));

@@ -1,4 +1,4 @@
-//! A client from kubeconfig text, never from the user's own surroundings.
+//! A client from a kubeconfig, never from the user's own surroundings.
 
 use std::time::Duration;
 
@@ -21,7 +21,15 @@ pub fn client(kubeconfig: &str) -> Result<Client, Failure> {
         Failure::new(Reason::ClusterNotReady, "cannot use the sandbox's kubeconfig")
             .hint("`sandbox down` followed by `sandbox up` makes a new one")
     };
-    let mut parsed = Kubeconfig::from_yaml(kubeconfig).map_err(|error| unusable().caused_by(&error))?;
+    let parsed = Kubeconfig::from_yaml(kubeconfig).map_err(|error| unusable().caused_by(&error))?;
+    connected(parsed, unusable)
+}
+
+/// As [`client`], of a kubeconfig that was read; `unusable` is the failure that it cannot be used.
+///
+/// # Errors
+/// `unusable`, with the cause.
+pub(crate) fn connected(mut parsed: Kubeconfig, unusable: impl Fn() -> Failure) -> Result<Client, Failure> {
     for cluster in parsed.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
         // A value here keeps the loader from reading HTTPS_PROXY; it is dropped again below.
         cluster.proxy_url = Some("http://unused.invalid".to_owned());

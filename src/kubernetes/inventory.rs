@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject, ListParams, ObjectMeta};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -52,10 +52,21 @@ fn place(namespace: &str) -> ObjectRef {
 /// [`Reason::ApiUnavailable`] when the API does not answer, or what else it answers; [`Reason::Apply`] when the inventory
 /// cannot be read.
 pub async fn find(client: &Client) -> Result<Option<Inventory>, Failure> {
+    find_in(Api::all(client.clone())).await
+}
+
+/// As [`find`], in this namespace and nowhere else.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_within(client: &Client, namespace: &str) -> Result<Option<Inventory>, Failure> {
+    find_in(Api::namespaced(client.clone(), namespace)).await
+}
+
+async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
     let what = "cannot read what was applied before";
-    let everywhere: Api<Secret> = Api::all(client.clone());
     let named = ListParams::default().fields(&format!("metadata.name={NAME}"));
-    let answer = timeout(ONE_ANSWER, everywhere.list(&named)).await;
+    let answer = timeout(ONE_ANSWER, secrets.list(&named)).await;
     let unread = || Failure::new(Reason::Apply, what).on(format!("secret {NAME}"));
     let silent = || Failure { reason: Reason::ApiUnavailable, ..unread() }.because("the API does not answer");
     let found = answer.map_err(|_| silent())?;
@@ -116,6 +127,14 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     run.unless_cancelled(request::put(client, &body, None, run)).await.map(|_| ())
 }
 
+/// Deletes the inventory itself, when nothing of what it names is left.
+///
+/// # Errors
+/// As [`apply`](super::apply()).
+pub(crate) async fn forget(client: &Client, namespace: &str, run: &Run) -> Result<(), Failure> {
+    run.unless_cancelled(prune_one(client, &place(namespace), request::is_ours, run)).await.map(|_| ())
+}
+
 /// Deletes what `previous` has and `now` has not, in the background: first what is in namespaces, then the rest. Only
 /// objects that carry our label are touched; the others are told of. Returns what was deleted.
 ///
@@ -127,13 +146,34 @@ pub async fn prune(
     now: &BTreeSet<ObjectRef>,
     run: &Run,
 ) -> Result<Vec<ObjectRef>, Failure> {
+    remove(client, previous, now, request::is_ours, run).await
+}
+
+/// Deletes all that `all` has, as [`prune`] does, and that which was ours and has lost its labels.
+///
+/// # Errors
+/// As [`prune`].
+pub(crate) async fn withdraw(client: &Client, all: &Inventory, run: &Run) -> Result<Vec<ObjectRef>, Failure> {
+    remove(client, all, &BTreeSet::new(), request::was_ours, run).await
+}
+
+/// Whether an object may be deleted.
+type Ours = fn(&ObjectMeta) -> bool;
+
+async fn remove(
+    client: &Client,
+    previous: &Inventory,
+    now: &BTreeSet<ObjectRef>,
+    ours: Ours,
+    run: &Run,
+) -> Result<Vec<ObjectRef>, Failure> {
     let kept: BTreeSet<_> = now.iter().map(ObjectRef::identity).collect();
     let vanished = previous.objects.keys().filter(|object| !kept.contains(&object.identity()));
     let (within, outside): (Vec<_>, Vec<_>) = vanished.partition(|object| object.namespace.is_some());
     let in_order = async {
         let mut pruned = Vec::new();
         for part in [within, outside] {
-            let removals = part.into_iter().map(|object| prune_one(client, object, run));
+            let removals = part.into_iter().map(|object| prune_one(client, object, ours, run));
             let removed: Vec<_> = stream::iter(removals).buffered(AT_ONCE).try_collect().await?;
             pruned.extend(removed.into_iter().flatten());
         }
@@ -142,7 +182,7 @@ pub async fn prune(
     run.unless_cancelled(in_order).await
 }
 
-async fn prune_one(client: &Client, object: &ObjectRef, run: &Run) -> Result<Option<ObjectRef>, Failure> {
+async fn prune_one(client: &Client, object: &ObjectRef, ours: Ours, run: &Run) -> Result<Option<ObjectRef>, Failure> {
     let failed = |refusal: Refusal| refusal.failure("cannot delete what is rendered no longer", object);
     let find = || async {
         let api: Api<DynamicObject> = resolve(client, object).await?.endpoint(client, object.namespace.as_deref());
@@ -155,7 +195,7 @@ async fn prune_one(client: &Client, object: &ObjectRef, run: &Run) -> Result<Opt
         Err(refusal) if refusal.verdict == Verdict::Missing => return Ok(None),
         Err(refusal) => return Err(failed(refusal)),
     };
-    if !request::is_ours(&seen) {
+    if !ours(&seen) {
         run.report.warn(format!("{object} is rendered no longer, but does not carry our label: left alone"));
         return Ok(None);
     }

@@ -99,6 +99,12 @@ pub(crate) fn known(api_version: &str, kind: &str) -> Option<Resource> {
     namespaced.or_else(|| find(CLUSTER_SCOPED).map(|api| Resource { api, scope: Scope::Cluster }))
 }
 
+/// The plural of a kind; guessed as most are made where the table has it not.
+pub(crate) fn plural(api_version: &str, kind: &str) -> String {
+    let known = known(api_version, kind).map(|resource| resource.api);
+    known.unwrap_or_else(|| ApiResource::from_gvk(&parse(api_version, kind))).plural
+}
+
 /// Where the object's kind lives: from the table, or by a discovery of its group.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `client.rs` | a client from kubeconfig text, never from the user's own surroundings |
+//! | `client.rs` | a client from a kubeconfig, never from the user's own surroundings |
 //! | `kinds.rs` | where a kind lives in the API, and whether it is namespaced |
 //! | `answer.rs` | what an error of the API means: try again, or never |
 //! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
@@ -22,13 +22,17 @@ mod request;
 
 pub(crate) use answer::{known, persist, unanswered, with_clock};
 pub use apply::apply;
+pub(crate) use apply::existing;
 pub use client::client;
+pub(crate) use client::connected;
 pub(crate) use inventory::NAME as INVENTORY;
-pub use inventory::{Inventory, find, prune, save};
-pub(crate) use kinds::{FLYTE, known_kinds};
+pub use inventory::{Inventory, find, find_within, prune, save};
+pub(crate) use inventory::{forget, withdraw};
+pub(crate) use kinds::{FLYTE, known_kinds, plural};
 pub use kinds::{Resource, resolve};
 pub use logs::{logs, workloads};
 pub use normalise::normalise;
+pub(crate) use request::was_ours;
 
 /// The label that marks what is ours, with the value [`MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

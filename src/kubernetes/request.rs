@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::TryFutureExt;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::metadata::PartialObjectMeta;
@@ -33,6 +34,18 @@ const REFUSED: &str = "the API did not take the object";
 /// Whether the object carries our label.
 pub(crate) fn is_ours(metadata: &ObjectMeta) -> bool {
     metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
+}
+
+/// Whether the object carries our label, or was applied by us and has lost its labels since: the dashboard replaces
+/// those of the Secret that it keeps its key in.
+pub(crate) fn was_ours(metadata: &ObjectMeta) -> bool {
+    is_ours(metadata) || applied(metadata).is_some()
+}
+
+/// What the API knows of our applies to the object.
+fn applied(metadata: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
+    let mut entries = metadata.managed_fields.iter().flatten();
+    entries.find(|entry| entry.manager.as_deref() == Some(MANAGER) && entry.operation.as_deref() == Some("Apply"))
 }
 
 /// Applies the object; `before` is what was there.
@@ -100,13 +113,7 @@ async fn patch(
 /// renews our own entry of the managed fields only when an apply changed something.
 fn change(before: Option<&ObjectMeta>, after: &ObjectMeta) -> Change {
     let Some(before) = before else { return Change::Created };
-    let own = |metadata: &ObjectMeta| {
-        let entries = metadata.managed_fields.as_deref().unwrap_or_default();
-        let ours =
-            |manager: Option<&str>, operation: Option<&str>| manager == Some(MANAGER) && operation == Some("Apply");
-        entries.iter().find(|entry| ours(entry.manager.as_deref(), entry.operation.as_deref())).cloned()
-    };
-    let untouched = own(before).is_some() && own(before) == own(after);
+    let untouched = applied(before).is_some() && applied(before) == applied(after);
     if before.uid == after.uid && (before.resource_version == after.resource_version || untouched) {
         Change::Unchanged
     } else {

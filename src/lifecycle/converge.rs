@@ -9,7 +9,7 @@ use super::{registration, retire, storage};
 use crate::failure::Failure;
 use crate::kubernetes::{self, Inventory};
 use crate::manifest::ObjectRef;
-use crate::plan::{Plan, Wave};
+use crate::plan::{Plan, Wave, is_given};
 use crate::report::{Change, Outcome, Stage};
 use crate::rollout;
 use crate::run::Run;
@@ -27,13 +27,19 @@ pub async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Result<Optio
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_none()).collect();
     run.stage(Stage::Apply, async {
         let mut changes = Vec::new();
-        let mut before = None;
-        for (index, wave) in waves.iter().enumerate() {
+        let mut waves = waves.into_iter().peekable();
+        // What is written down needs a namespace to be in; a given one is there.
+        while let Some(first) = waves.next_if(|wave| wave.objects.iter().all(is_given)) {
+            changes.extend(kubernetes::apply(client, &first.objects, run).await?);
+        }
+        let before = if plan.spec.is_on_given_cluster() {
+            kubernetes::find_within(client, &plan.spec.system_namespace()).await?
+        } else {
+            kubernetes::find(client).await?
+        };
+        save(client, plan, String::new(), intended(plan, before.as_ref()), run).await?;
+        for wave in waves {
             changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
-            if index == 0 {
-                before = kubernetes::find(client).await?;
-                save(client, plan, String::new(), intended(plan, before.as_ref()), run).await?;
-            }
         }
         let changes: Vec<_> = changes.into_iter().map(|(_, change)| change).collect();
         Ok((before, outcome(&changes), summary(&changes)))
@@ -83,12 +89,12 @@ pub async fn workloads(
             Ok(changes)
         };
         // The stores are ready by now, and nothing runs yet that needs its keys.
-        let (rest, admitted) = tokio::try_join!(rest, storage::admit(&plan.spec, before.as_ref(), run))?;
+        let (rest, admitted) = tokio::try_join!(rest, storage::admit(client, &plan.spec, before.as_ref(), run))?;
         changes.extend(rest);
         let registered = registration::reconcile(client, &plan.spec, run).await?;
         if let Some(before) = before {
             changes.extend(prune(client, plan, &before, run).await?);
-            storage::dismiss(&plan.spec, run).await?;
+            storage::dismiss(client, &plan.spec, run).await?;
         }
         save(client, plan, plan.digest.clone(), plan.digests(), run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
@@ -100,10 +106,14 @@ pub async fn workloads(
 /// Removes what is rendered no longer, and sees that namespaces are gone.
 async fn prune(client: &Client, plan: &Plan, before: &Inventory, run: &Run) -> Result<Vec<Change>, Failure> {
     let now: BTreeSet<_> = plan.objects().collect();
-    let leaving = retire::leaving(before, &now);
-    retire::drain(client, &leaving, run).await?;
+    let leaving = retire::leaving(before, &now, &plan.spec);
+    retire::drain(client, &leaving, Stage::Rollout, run).await?;
     let pruned = kubernetes::prune(client, before, &now, run).await?;
-    retire::gone(client, &leaving, run).await?;
+    if plan.spec.is_on_given_cluster() {
+        retire::let_go_all(client, &leaving, run).await?;
+    } else {
+        retire::gone(client, &leaving, run).await?;
+    }
     Ok(pruned.iter().map(|_| Change::Pruned).collect())
 }
 

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Host, Running, rehearse};
+use super::{Host, Running, given, rehearse};
 use crate::cluster::{self, Engine, NodeState};
+use crate::context::Place;
 use crate::docker::Docker;
-use crate::evidence::{self, Subject};
+use crate::evidence::{self, Given, Subject};
 use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
 use crate::rehearsal::Rehearsal;
 use crate::run::Run;
+use crate::spec::Spec;
 
 /// What Docker did this long ago may still explain what is.
 const BEFORE: Duration = Duration::from_secs(60 * 60);
@@ -32,6 +34,10 @@ pub struct Diagnosis {
 /// # Errors
 /// [`Reason::NotFound`] when there is neither; [`Reason::StateUnwritable`].
 pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, run: &Run) -> Result<Diagnosis, Failure> {
+    let place = given::known_place(name, host)?;
+    if let Some(place) = place.or_else(|| plan.ok().and_then(|plan| Place::of(&plan.spec))) {
+        return on_given(name, plan, &place, host, run).await;
+    }
     if let Some(played) = Rehearsal::find(&host.state.sandbox(name)) {
         return rehearsed(name, &played, plan, host, run).await;
     }
@@ -60,9 +66,44 @@ pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, ru
         why: Ok(&state),
         plan,
         docker: docker.as_ref(),
+        given: None,
         kubeconfig: None,
         engine: engine.as_ref().map(ToString::to_string),
         secrets: secrets(name, host).await,
+        since: SystemTime::now() - BEFORE,
+    };
+    let folder = evidence::collect(&subject, &host.state, run).await?;
+    Ok(Diagnosis { folder, fresh: true })
+}
+
+async fn on_given(
+    name: &str,
+    plan: Result<&Plan, &Failure>,
+    place: &Place,
+    host: &Host,
+    run: &Run,
+) -> Result<Diagnosis, Failure> {
+    let access = host.access(place)?;
+    let running = tokio::time::timeout(ANSWER, Running::at(place, name, host)).await;
+    let running = running.ok().and_then(Result::ok);
+    let spec = running.as_ref().map(|running| &running.inventory.spec).or_else(|| plan.ok().map(|plan| &plan.spec));
+    let namespaces = spec.map_or_else(|| vec![place.namespace.clone()], Spec::namespaces);
+    let nowhere = given::no_docker();
+    let why = if running.is_some() {
+        "the sandbox is there"
+    } else {
+        "the sandbox's inventory is not there, or cannot be read"
+    };
+    let secret = running.iter().map(|running| running.inventory.spec.storage.secret_key.expose().to_owned());
+    let subject = Subject {
+        name,
+        why: Ok(why),
+        plan,
+        docker: Err(&nowhere),
+        kubeconfig: None,
+        given: Some(Given { client: &access.client, namespaces }),
+        engine: Ok(given::engine(Some(place))),
+        secrets: secret.collect(),
         since: SystemTime::now() - BEFORE,
     };
     let folder = evidence::collect(&subject, &host.state, run).await?;
@@ -83,6 +124,7 @@ async fn rehearsed(
         why: Ok(why),
         plan,
         docker: Err(&none),
+        given: None,
         kubeconfig: played.kubeconfig(),
         engine: Ok("rehearsal".to_owned()),
         secrets: secrets(name, host).await,

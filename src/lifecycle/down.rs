@@ -1,17 +1,22 @@
 //! Removal.
 
-use super::{Done, Host, rehearse};
+use super::{Done, Host, given, rehearse};
 use crate::cluster;
+use crate::context::Place;
 use crate::failure::Failure;
 use crate::rehearsal::Rehearsal;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 
-/// Removes the sandbox of this name: its containers, network, volumes and state. That there is none is a success.
+/// Removes the sandbox of this name: its containers, network, volumes and state; on a given cluster, at `place`, its
+/// objects and state. That there is none is a success.
 ///
 /// # Errors
 /// Docker does not answer, another run is busy with the sandbox, or something could not be removed.
-pub async fn down(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
+pub async fn down(name: &str, place: Option<&Place>, host: &Host, run: &Run) -> Result<Done, Failure> {
+    if let Some(place) = place {
+        return given::down(name, place, host, run).await;
+    }
     let state = host.state.sandbox(name);
     let lock = state.lock("down")?;
     if let Some(played) = Rehearsal::find(&state) {

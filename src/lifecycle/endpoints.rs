@@ -6,16 +6,35 @@ use crate::state::StateDir;
 
 /// URLs and the `kubectl` line of a sandbox.
 pub(super) fn ready(spec: &Spec, state: &StateDir) -> Event {
-    Event::Ready {
-        endpoints: endpoints(spec),
-        kubectl: format!("kubectl --kubeconfig {} get pods -A", quoted(&state.kubeconfig().display().to_string())),
-    }
+    let kubectl = match given_kubectl(spec) {
+        Some(kubectl) => format!("{kubectl} get pods"),
+        None => format!("kubectl --kubeconfig {} get pods -A", quoted(&state.kubeconfig().display().to_string())),
+    };
+    Event::Ready { endpoints: endpoints(spec), kubectl }
 }
 
-/// The published ports, by what is behind them.
+/// How kubectl reaches the system namespace of a given cluster.
+fn given_kubectl(spec: &Spec) -> Option<String> {
+    let context = spec.context.as_deref().filter(|_| spec.is_on_given_cluster())?;
+    let file = spec.kubeconfig.as_deref().map(|file| format!(" --kubeconfig {}", quoted(file))).unwrap_or_default();
+    Some(format!("kubectl{file} --context {} -n {}", quoted(context), spec.system_namespace()))
+}
+
+/// The published ports, by what is behind them. On a given cluster nothing is published: each says how it is reached.
 pub(super) fn endpoints(spec: &Spec) -> Vec<Endpoint> {
-    let endpoint =
-        |name: &str, url: String, credentials: Option<String>| Endpoint { name: name.to_owned(), url, credentials };
+    let kubectl = given_kubectl(spec);
+    let endpoint = |name: &str, url: String, credentials: Option<String>| {
+        let forward = |kubectl: &String| {
+            let (service, port, own) = match name {
+                "dashboard" => ("kubernetes-dashboard", spec.ports.dashboard, 80),
+                "minio" => ("minio-direct", spec.ports.minio, 9000),
+                _ => ("gateway", spec.ports.console, 80),
+            };
+            format!("{url} while `{kubectl} port-forward service/{service} {port}:{own}` runs")
+        };
+        let url = kubectl.as_ref().map_or_else(|| url.clone(), forward);
+        Endpoint { name: name.to_owned(), url, credentials }
+    };
     let keys = format!("`sandbox credentials --name {}` prints the keys", spec.name);
     vec![
         endpoint("console", format!("http://localhost:{}/console", spec.ports.console), None),

@@ -3,6 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `up.rs` | from whatever there is to a proven sandbox |
+//! | `given.rs` | the same on a given cluster, and which one that is |
+//! | `withdraw.rs` | removal from namespaces that stay |
 //! | `ground.rs` | what it stands on: Docker, the engine, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
@@ -25,6 +27,7 @@ mod converge;
 mod diagnose;
 mod down;
 mod endpoints;
+mod given;
 mod ground;
 mod images;
 mod projects;
@@ -37,6 +40,7 @@ mod status;
 mod storage;
 mod undo;
 mod up;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,6 +49,7 @@ pub use compare::compare;
 pub use converge::{foundation, workloads};
 pub use diagnose::{Diagnosis, diagnose};
 pub use down::down;
+pub use given::known_place;
 pub use images::{bundle, load, pull};
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use renewal::{fetch_keys, known_keys, renew_keys};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Done, Host, Running, converge, registration, storage, up};
+use super::{Done, Host, Running, converge, given, registration, storage, up};
 use crate::failure::{Failure, Reason};
 use crate::issuer;
 use crate::kubernetes::Inventory;
@@ -146,9 +146,12 @@ impl Change<'_> {
         let workloads: Vec<_> = plan.workloads().collect();
         if before.digest == plan.digest && rollout::ready_now(&client, &workloads).await?.is_empty() {
             let registered = registration::reconcile(&client, &plan.spec, run).await?;
-            let admitted = storage::admit(&plan.spec, Some(&before), run).await?;
-            let dismissed = storage::dismiss(&plan.spec, run).await?;
+            let admitted = storage::admit(&client, &plan.spec, Some(&before), run).await?;
+            let dismissed = storage::dismiss(&client, &plan.spec, run).await?;
             return Ok(if registered || admitted || dismissed { Outcome::Passed } else { Outcome::Unchanged });
+        }
+        if plan.spec.is_on_given_cluster() {
+            run.stage(Stage::Preflight, given::ground(&plan, host, run)).await?;
         }
         let before = converge::foundation(&client, &plan, run).await?;
         converge::workloads(&client, &plan, before, async { Ok(()) }, run).await?;

@@ -154,6 +154,7 @@ async fn save_evidence(failure: Failure, plan: &Plan, played: Option<&Rehearsal>
         why: Err(&why),
         plan: Ok(plan),
         docker: Err(&none),
+        given: None,
         kubeconfig: played.and_then(Rehearsal::kubeconfig),
         engine: Ok("rehearsal".to_owned()),
         secrets: Vec::new(),

@@ -18,6 +18,7 @@ use crate::kubernetes::{Inventory, persist};
 use crate::manifest::ObjectRef;
 use crate::report::Stage;
 use crate::run::Run;
+use crate::spec::Spec;
 
 /// For a propeller to abort what runs and to tell admin; it takes well below a second.
 const ABORTED_WITHIN: Duration = Duration::from_secs(20);
@@ -25,15 +26,24 @@ const ABORTED_WITHIN: Duration = Duration::from_secs(20);
 const GONE_WITHIN: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The namespaces that were applied and are not wanted any more.
-pub(super) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>) -> Vec<String> {
+/// The namespaces that were applied and are not wanted any more. Given ones are not applied: of them it is those in which
+/// no workflow runs any more.
+pub(super) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec) -> Vec<String> {
+    if spec.is_on_given_cluster() {
+        let (before, now) = (before.spec.workflow_namespaces(), spec.workflow_namespaces());
+        return before
+            .into_iter()
+            .filter(|namespace| !now.contains(namespace))
+            .map(|namespace| namespace.name)
+            .collect();
+    }
     let namespaces = before.objects.keys().filter(|object| object.kind == "Namespace" && !now.contains(object));
     namespaces.map(|object| object.name.clone()).collect()
 }
 
 /// Ends the workflows of the namespaces: their propellers abort them, and admin learns of it. What no propeller ends in
-/// time is let go without one.
-pub(super) async fn drain(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
+/// time is let go without one. Told as progress of `stage`.
+pub(super) async fn drain(client: &Client, namespaces: &[String], stage: Stage, run: &Run) -> Result<(), Failure> {
     let ended = async {
         let deadline = run.deadline.at_most(ABORTED_WITHIN);
         for namespace in namespaces {
@@ -51,13 +61,26 @@ pub(super) async fn drain(client: &Client, namespaces: &[String], run: &Run) -> 
                         .warn(format!("no propeller ends {} of {namespace}; let go without it", names.join(", ")));
                     break;
                 }
-                run.report.progress(Stage::Rollout, format!("namespace {namespace}: {} workflows end", left.len()));
+                run.report.progress(stage, format!("namespace {namespace}: {} workflows end", left.len()));
                 sleep(LOOK).await;
             }
         }
         Ok(())
     };
     run.unless_cancelled(ended).await
+}
+
+/// Lets go what is left of the workflows of namespaces that stay, when their propellers are gone.
+pub(super) async fn let_go_all(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
+    let all = async {
+        for namespace in namespaces {
+            for workflow in workflows(client, namespace, run).await? {
+                let_go(client, namespace, &workflow, run).await?;
+            }
+        }
+        Ok(())
+    };
+    run.unless_cancelled(all).await
 }
 
 /// Waits until the namespaces, which are being deleted, are gone.

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Host, Running, endpoints};
+use super::{Host, Running, endpoints, given};
 use crate::cluster::{self, NodeState};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
 use crate::rehearsal::Rehearsal;
 use crate::report::{Endpoint, Waiting};
@@ -62,6 +62,22 @@ pub struct Status {
     pub sandboxes: Vec<String>,
 }
 
+impl Status {
+    async fn see(&mut self, running: Running, plan: &Plan) -> Result<(), Failure> {
+        let inventory = running.inventory;
+        let workloads: Vec<_> =
+            inventory.objects.keys().filter(|object| object.kind == "Deployment").cloned().collect();
+        self.waiting = rollout::ready_now(&running.client, &workloads).await?;
+        let ready = self.waiting.is_empty() && !inventory.digest.is_empty();
+        self.phase = if ready { Phase::Ready } else { Phase::NotReady };
+        let same = inventory.digest == plan.digest;
+        self.spec = if same { SpecState::Unchanged } else { SpecState::Changed };
+        self.system_namespace = Some(inventory.spec.system_namespace());
+        self.endpoints = endpoints::endpoints(&inventory.spec);
+        Ok(())
+    }
+}
+
 /// Looks at the sandbox of the plan's name, and compares it to the plan.
 ///
 /// # Errors
@@ -69,6 +85,24 @@ pub struct Status {
 pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
     let name = plan.spec.name.clone();
     let played = Rehearsal::find(&host.state.sandbox(&name));
+    let mut status = Status {
+        name: name.clone(),
+        rehearsal: played.is_some(),
+        phase: Phase::Broken,
+        spec: SpecState::Unknown,
+        system_namespace: None,
+        waiting: Vec::new(),
+        endpoints: Vec::new(),
+        sandboxes: Vec::new(),
+    };
+    if let Some(place) = given::place_of(plan, host)? {
+        match Running::at(&place, &name, host).await {
+            Ok(running) => status.see(running, plan).await?,
+            Err(failure) if failure.reason == Reason::NotFound => status.phase = Phase::Absent,
+            Err(failure) => return Err(failure),
+        }
+        return Ok(status);
+    }
     let (node, sandboxes) = match &played {
         // What else there is only Docker knows, and a rehearsal does without it.
         Some(played) if played.runs() => (NodeState::Running, vec![name.clone()]),
@@ -78,33 +112,13 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
             tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker))?
         }
     };
-    let mut status = Status {
-        name: name.clone(),
-        rehearsal: played.is_some(),
-        phase: Phase::Broken,
-        spec: SpecState::Unknown,
-        system_namespace: None,
-        waiting: Vec::new(),
-        endpoints: Vec::new(),
-        sandboxes,
-    };
+    status.sandboxes = sandboxes;
     match node {
         NodeState::Absent | NodeState::Foreign => status.phase = Phase::Absent,
         NodeState::Stopped => status.phase = Phase::Stopped,
         NodeState::Unstarted | NodeState::Restarting { .. } => {}
         NodeState::Running => match Running::find(&name, host).await {
-            Ok(running) => {
-                let inventory = running.inventory;
-                let workloads: Vec<_> =
-                    inventory.objects.keys().filter(|object| object.kind == "Deployment").cloned().collect();
-                status.waiting = rollout::ready_now(&running.client, &workloads).await?;
-                let ready = status.waiting.is_empty() && !inventory.digest.is_empty();
-                status.phase = if ready { Phase::Ready } else { Phase::NotReady };
-                let same = inventory.digest == plan.digest;
-                status.spec = if same { SpecState::Unchanged } else { SpecState::Changed };
-                status.system_namespace = Some(inventory.spec.system_namespace());
-                status.endpoints = endpoints::endpoints(&inventory.spec);
-            }
+            Ok(running) => status.see(running, plan).await?,
             Err(failure) => {
                 status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() })
             }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use kube::Client;
+
+use crate::context::{Forwarded, forward};
 use crate::failure::Failure;
 use crate::kubernetes::Inventory;
 use crate::report::Stage;
@@ -16,9 +19,15 @@ const BUDGET: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`Reason::ProjectStorage`](crate::failure::Reason::ProjectStorage) with the store's words.
-pub(super) async fn admit(spec: &Spec, before: Option<&Inventory>, run: &Run) -> Result<bool, Failure> {
+pub(super) async fn admit(
+    client: &Client,
+    spec: &Spec,
+    before: Option<&Inventory>,
+    run: &Run,
+) -> Result<bool, Failure> {
     let work = async {
-        let admitted = store(spec, run)?.admit(&tenants(spec, before)).await?;
+        let (store, _way) = store(client, spec, run).await?;
+        let admitted = store.admit(&tenants(spec, before)).await?;
         if admitted > 0 {
             run.report.progress(Stage::Rollout, format!("{admitted} projects: bucket and keys made"));
         }
@@ -31,16 +40,20 @@ pub(super) async fn admit(spec: &Spec, before: Option<&Inventory>, run: &Run) ->
 ///
 /// # Errors
 /// As [`admit`].
-pub(super) async fn dismiss(spec: &Spec, run: &Run) -> Result<bool, Failure> {
+pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<bool, Failure> {
     let work = async {
         let prefix = spec.storage.bucket_of("");
-        Ok(store(spec, run)?.dismiss(&prefix, &tenants(spec, None)).await? > 0)
+        let (store, _way) = store(client, spec, run).await?;
+        Ok(store.dismiss(&prefix, &tenants(spec, None)).await? > 0)
     };
     run.unless_cancelled(work).await
 }
 
-fn store(spec: &Spec, run: &Run) -> Result<Store, Failure> {
-    Store::new(spec.ports.minio, spec.storage.root(), run.deadline.at_most(BUDGET))
+/// The store, and the way to it where it is on a given cluster, which publishes nothing; to be kept while it is asked.
+async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(Store, Option<Forwarded>), Failure> {
+    let way = if spec.is_on_given_cluster() { Some(forward(client, spec).await?) } else { None };
+    let port = way.as_ref().map_or(spec.ports, |way| way.ports).minio;
+    Ok((Store::new(port, spec.storage.root(), run.deadline.at_most(BUDGET))?, way))
 }
 
 fn tenants(spec: &Spec, before: Option<&Inventory>) -> Vec<Tenant> {

@@ -7,7 +7,7 @@ use kube::Client;
 use super::ground::{self, Ground};
 use super::images::load_missing;
 use super::running::Running;
-use super::{Done, Host, Options, converge, diagnose, endpoints, registration, rehearse, storage, undo};
+use super::{Done, Host, Options, converge, diagnose, endpoints, given, registration, rehearse, storage, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
 use crate::evidence::Subject;
 use crate::failure::{Failure, Reason};
@@ -23,13 +23,17 @@ use crate::smoke::{self, Executions, Target};
 use crate::spec::{EngineKind, Spec};
 
 /// For the checks of a sandbox that should be ready already.
-const SETTLED: Duration = Duration::from_secs(20);
+pub(super) const SETTLED: Duration = Duration::from_secs(20);
 
 /// Makes the sandbox that the plan describes, or brings the one there is to it. One that is as planned is only proven.
 ///
 /// # Errors
 /// The first stage's that fails. What the run made is removed then, unless it is to be kept.
 pub async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run) -> Result<Done, Failure> {
+    if plan.spec.is_on_given_cluster() {
+        return Box::pin(given::up(plan, host, options, run)).await;
+    }
+    given::not_elsewhere(plan, host)?;
     let name = &plan.spec.name;
     let state = host.state.sandbox(name);
     if plan.spec.engine == Some(EngineKind::Rehearsal) {
@@ -86,6 +90,7 @@ async fn save_evidence(failure: Failure, plan: &Plan, ground: &Ground, host: &Ho
         why: Err(&why),
         plan: Ok(plan),
         docker: Ok(&ground.docker),
+        given: None,
         kubeconfig: None,
         engine: Ok(ground.engine.to_string()),
         // One that was there before may have secrets that the plan no longer has.
@@ -156,8 +161,8 @@ async fn is_unchanged(
     })
     .await?;
     registration::reconcile(&running.client, &plan.spec, run).await?;
-    storage::admit(&plan.spec, Some(&running.inventory), run).await?;
-    storage::dismiss(&plan.spec, run).await?;
+    storage::admit(&running.client, &plan.spec, Some(&running.inventory), run).await?;
+    storage::dismiss(&running.client, &plan.spec, run).await?;
     prove(&plan.spec, running.client, SETTLED, executions, run).await?;
     Ok(true)
 }
@@ -283,6 +288,9 @@ pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -
 /// # Errors
 /// Something does.
 pub async fn doctor(plan: &Plan, host: &Host, run: &Run) -> Result<Done, Failure> {
+    if plan.spec.is_on_given_cluster() {
+        return given::doctor(plan, host, run).await;
+    }
     if plan.spec.engine == Some(EngineKind::Rehearsal) {
         rehearse::tell(run);
         let findings = preflight::rehearsal(&plan.cluster);

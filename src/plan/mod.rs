@@ -14,7 +14,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use difference::Difference;
-pub use waves::Wave;
+pub use waves::{Wave, is_given};
 
 use crate::cluster::{ClusterPlan, PortMapping};
 use crate::manifest::{ImageRef, Object, ObjectRef};

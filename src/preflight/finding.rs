@@ -22,29 +22,29 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(severity: Severity, check: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(severity: Severity, check: &str, message: impl Into<String>) -> Self {
         Self { check: check.to_owned(), severity, message: message.into(), hints: Vec::new(), reason: None }
     }
 
-    pub(super) fn fine(check: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn fine(check: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Fine, check, message)
     }
 
-    pub(super) fn warning(check: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(check: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, check, message)
     }
 
-    pub(super) fn blocker(reason: Reason, check: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn blocker(reason: Reason, check: &str, message: impl Into<String>) -> Self {
         Self { reason: Some(reason), ..Self::new(Severity::Blocker, check, message) }
     }
 
-    pub(super) fn from_failure(check: &str, failure: &Failure) -> Self {
+    pub(crate) fn from_failure(check: &str, failure: &Failure) -> Self {
         let hints = failure.next_steps().into_iter().map(str::to_owned).collect();
         Self { hints, ..Self::blocker(failure.reason, check, failure.to_string()) }
     }
 
     #[must_use]
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }

@@ -80,6 +80,9 @@ catalogue! {
     Locked "locked" None, 11, retry,
         "Another run is busy with this sandbox.",
         "wait for it to end";
+    ContextUnusable "context-unusable" None, 2, no,
+        "The kubeconfig context of a given cluster is not there, or cannot be used.",
+        "`kubectl config get-contexts` lists what there is; `--context` and `--kubeconfig` name another";
     NotFound "not-found" None, 13, no,
         "There is no such sandbox, or none that runs.",
         "`sandbox up` makes it";
@@ -101,11 +104,23 @@ catalogue! {
         "A cluster of this name is there that no sandbox made; it is left alone.",
         "`--name` chooses another name";
     SandboxDiffers "sandbox-differs" PREFLIGHT, 3, no,
-        "The sandbox that is there has ports or a node image that cannot be changed in place.",
+        "The sandbox that is there has ports, a node image or a cluster that cannot be changed in place.",
         "`sandbox down` and then `sandbox up` makes it anew; `--name` makes another beside it";
     SandboxBroken "sandbox-broken" PREFLIGHT, 3, no,
         "The sandbox that is there does not stay up.",
         "`sandbox down` removes it";
+    RightsMissing "rights-missing" PREFLIGHT, 3, no,
+        "The user of the kubeconfig context lacks rights in the namespaces.",
+        "`sandbox render --for-admin SUBJECT` writes what a cluster admin applies";
+    NamespaceMissing "namespace-missing" PREFLIGHT, 3, no,
+        "A namespace that is to be given is not there.",
+        "`sandbox render --for-admin SUBJECT` writes what a cluster admin applies";
+    CrdMissing "crd-missing" PREFLIGHT, 3, no,
+        "The cluster does not have the kind FlyteWorkflow.",
+        "`sandbox render --for-admin SUBJECT` writes what a cluster admin applies";
+    ObjectForeign "object-foreign" PREFLIGHT, 3, no,
+        "An object is in a given namespace that another owner made, under a name that the sandbox needs.",
+        "other namespaces: `--appid`, `--system-project` or `--env`; or remove the objects";
     K3dAbsent "k3d-absent" PREFLIGHT, 3, no,
         "k3d was asked for, and is not installed.",
         "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs none";

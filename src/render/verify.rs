@@ -39,8 +39,9 @@ const MISTYPED: &str = "10302-";
 
 /// The first thing that does not hold.
 pub(super) fn verify(context: &Context<'_>, objects: &[Object]) -> Result<(), RenderError> {
-    let rendered: BTreeSet<&str> =
-        objects.iter().filter(|object| object.kind() == "Namespace").map(Object::name).collect();
+    let given = if context.spec.is_on_given_cluster() { context.spec.namespaces() } else { Vec::new() };
+    let rendered = objects.iter().filter(|object| object.kind() == "Namespace").map(Object::name);
+    let rendered: BTreeSet<&str> = rendered.chain(given.iter().map(String::as_str)).collect();
     let left = context.origin.as_deref().filter(|origin| !rendered.contains(origin));
     let services = objects.iter().filter(|object| object.kind() == "Service");
     let mut check = Check {

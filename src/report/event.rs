@@ -19,6 +19,8 @@ pub enum Outcome {
     Failed,
     /// Nothing had to be done.
     Unchanged,
+    /// Not done, or not wholly, and so nothing is said about it; the words say why.
+    Skipped,
 }
 
 /// What applying did to an object.

@@ -38,7 +38,7 @@ impl Finale {
         let mark = match self.outcome {
             Outcome::Passed => Mark::Good,
             Outcome::Failed => Mark::Bad,
-            Outcome::Unchanged => Mark::Same,
+            Outcome::Unchanged | Outcome::Skipped => Mark::Same,
         };
         let took = paint.dim(&format!("({})", seconds(self.took)));
         let headline = format!("{} {} {took}", paint.mark(mark), paint.bold(&self.summary));

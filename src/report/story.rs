@@ -205,7 +205,7 @@ const fn outcome_mark(outcome: Outcome) -> Mark {
     match outcome {
         Outcome::Passed => Mark::Good,
         Outcome::Failed => Mark::Bad,
-        Outcome::Unchanged => Mark::Same,
+        Outcome::Unchanged | Outcome::Skipped => Mark::Same,
     }
 }
 

@@ -46,6 +46,11 @@ impl<'a> Board<'a> {
         });
     }
 
+    /// That a check says nothing, and why: who reads only the end must know.
+    pub(super) fn skipped(&self, verdict: &Verdict) {
+        self.run.report.warn(format!("{} {} is not proven: {}", verdict.id(), verdict.check.title, verdict.detail));
+    }
+
     fn tell(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);

@@ -13,6 +13,11 @@ use super::target::Context;
 const OURS: (&str, &str) = ("app.kubernetes.io/managed-by", "sandbox");
 
 pub(super) async fn nothing(context: &Context<'_>) -> Sight {
+    if context.spec.is_on_given_cluster() {
+        return Err(Miss::skip(
+            "ClusterRoles and their bindings are the whole cluster's, and are not asked for; none is applied",
+        ));
+    }
     let client = context.api.client();
     let roles: Api<ClusterRole> = Api::all(client.clone());
     let bindings: Api<ClusterRoleBinding> = Api::all(client);

@@ -20,12 +20,19 @@ pub(super) struct Miss {
     pub(super) reason: Option<Reason>,
     /// A clear answer, and the wrong one: not a matter of waiting for something to start.
     pub(super) settled: bool,
+    /// It was not asked, or not wholly: nothing is said about it.
+    pub(super) skipped: bool,
 }
 
 impl Miss {
     pub(super) fn new(asked: impl Into<String>, seen: impl Into<String>) -> Self {
         let (asked, seen) = (asked.into(), seen.into());
-        Self { asked, seen, evidence: Vec::new(), hints: Vec::new(), reason: None, settled: false }
+        Self { asked, seen, evidence: Vec::new(), hints: Vec::new(), reason: None, settled: false, skipped: false }
+    }
+
+    /// That a check was not made, and why.
+    pub(super) fn skip(why: impl Into<String>) -> Self {
+        Self { skipped: true, settled: true, ..Self::new("", why) }
     }
 
     pub(super) fn evidence(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -50,6 +57,9 @@ impl Miss {
 
     /// One line for a verdict.
     pub(super) fn line(&self) -> String {
+        if self.skipped {
+            return self.seen.clone();
+        }
         format!("{}: {}", self.asked, self.seen)
     }
 }

@@ -18,6 +18,7 @@
 //! | `propeller.rs` | checks of the propellers: workers and leadership |
 //! | `propeller_log.rs` | what a propeller's log says about a propeller that does not work |
 //! | `access.rs` | who must be allowed what and who must not: a pure table from the spec |
+//! | `roles.rs` | what Roles grant, where nobody may be asked about |
 //! | `review.rs` | asks the API server about that table |
 //! | `execution/` | a workflow that really runs, in one project and domain or in all |
 //! | `cluster_wide.rs` | that nothing of ours is granted cluster-wide |
@@ -37,6 +38,7 @@ mod miss;
 mod propeller;
 mod propeller_log;
 mod review;
+mod roles;
 mod run;
 mod s3;
 mod target;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 
+use crate::context::forward;
 use crate::failure::{Failure, Reason};
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
@@ -45,7 +46,11 @@ pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure
 async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure> {
     let http = Http::new();
     let http = http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(&error));
-    let context = Context { spec: target.spec, http: http?, api: ApiServer::new(target.client.clone()) };
+    let (spec, client) = (target.spec, target.client.clone());
+    // A given cluster publishes nothing; its pods are reached for as long as they are asked.
+    let forwarded = if spec.is_on_given_cluster() { Some(forward(&client, spec).await?) } else { None };
+    let ports = forwarded.as_ref().map_or(spec.ports, |forwarded| forwarded.ports);
+    let context = Context { spec, ports, http: http?, api: ApiServer::new(client) };
     let mut verdicts = run.unless_cancelled(all_checks(&context, target.budget, run)).await?;
     let namespaces = target.executions.among(target.spec);
     if !namespaces.is_empty() {
@@ -57,6 +62,13 @@ async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Fail
 /// Such as `17 of 17 checks; 6 workflows ran`.
 fn summary(verdicts: &[Verdict]) -> String {
     let last = EXECUTION.last().map(|check| check.id);
+    let skipped =
+        verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Skipped).map(Verdict::id).collect::<Vec<_>>();
+    if !skipped.is_empty() {
+        let passed: Vec<_> = verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Skipped).cloned().collect();
+        let told = summary(&passed).replacen(&format!("of {}", passed.len()), &format!("of {}", verdicts.len()), 1);
+        return format!("{told}; {} skipped", skipped.join(", "));
+    }
     match verdicts.iter().filter(|verdict| Some(verdict.check.id) == last).count() {
         0 => format!("{} of {0} checks", verdicts.len()),
         1 => format!("{} of {0} checks; a workflow ran", verdicts.len()),
@@ -94,7 +106,11 @@ async fn until_passed(
             Err(_) => Err(seen_before.unwrap_or_else(|| Miss::new(check.title, "no answer in time"))),
         };
         match sight {
-            Err(miss) if !(deadline.remaining().is_zero() || miss.settled && settled.remaining().is_zero()) => {
+            Err(miss)
+                if !(miss.skipped
+                    || deadline.remaining().is_zero()
+                    || miss.settled && settled.remaining().is_zero()) =>
+            {
                 let note = format!("{} {}: {}", check.id, check.title, miss.line());
                 board.missed(&check.id.to_string(), note);
                 seen_before = Some(miss);
@@ -106,7 +122,10 @@ async fn until_passed(
     };
     let verdict = Verdict::of(*check, None, &sight, started);
     board.done(&check.id.to_string(), &verdict);
-    (verdict, sight.err())
+    if verdict.outcome == Outcome::Skipped {
+        board.skipped(&verdict);
+    }
+    (verdict, sight.err().filter(|miss| !miss.skipped))
 }
 
 async fn look(id: Id, context: &Context<'_>) -> Sight {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::spec::{Spec, WorkflowNamespace};
+use crate::spec::{Ports, Spec, WorkflowNamespace};
 
 use super::apiserver::ApiServer;
 use super::http::Http;
@@ -54,21 +54,23 @@ impl Executions {
 /// What every check is handed.
 pub(super) struct Context<'a> {
     pub(super) spec: &'a Spec,
+    /// Where console, dashboard and Minio are reached on 127.0.0.1.
+    pub(super) ports: Ports,
     pub(super) http: Http,
     pub(super) api: ApiServer,
 }
 
 impl Context<'_> {
     pub(super) fn console(&self, path: &str) -> String {
-        loopback(self.spec.ports.console, path)
+        loopback(self.ports.console, path)
     }
 
     pub(super) fn dashboard(&self, path: &str) -> String {
-        loopback(self.spec.ports.dashboard, path)
+        loopback(self.ports.dashboard, path)
     }
 
     pub(super) fn minio(&self, path: &str) -> String {
-        loopback(self.spec.ports.minio, path)
+        loopback(self.ports.minio, path)
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Verdict {
     pub check: Check,
     /// The project and domain that it was asked of, such as `x/d-dev`, where it is asked of each.
     pub pair: Option<String>,
-    /// Passed or failed.
+    /// Passed, failed, or skipped.
     pub outcome: Outcome,
     /// What was seen, in one line.
     pub detail: String,
@@ -27,6 +27,7 @@ impl Verdict {
     pub(super) fn of(check: Check, pair: Option<String>, sight: &Sight, started: Instant) -> Self {
         let (outcome, detail) = match sight {
             Ok(seen) => (Outcome::Passed, seen.clone()),
+            Err(miss) if miss.skipped => (Outcome::Skipped, miss.line()),
             Err(miss) => (Outcome::Failed, miss.line()),
         };
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -101,9 +101,16 @@ struct SpecFile {
     /// The k3s release that the node runs, such as `v1.21.2+k3s1`.
     #[schemars(with = "Option<String>")]
     kubernetes: Option<Spanned<String>>,
-    /// What makes the node, `k3d` or `docker`; k3d where it is on the PATH, or else docker, where absent.
+    /// What makes the node, `k3d` or `docker`; k3d where it is on the PATH, or else docker, where absent. `context` makes
+    /// none, and uses a cluster that is there.
     #[schemars(with = "Option<String>")]
     engine: Option<Spanned<String>>,
+    /// The kubeconfig context of the cluster, for the engine `context`.
+    #[schemars(with = "Option<String>")]
+    context: Option<Spanned<String>>,
+    /// The kubeconfig that has the context; `$KUBECONFIG` or `~/.kube/config` where absent.
+    #[schemars(with = "Option<String>")]
+    kubeconfig: Option<Spanned<String>>,
     /// Images in place of the pinned ones, by component.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     images: Option<BTreeMap<String, Spanned<String>>>,
@@ -200,6 +207,8 @@ impl SpecFile {
             port_api: ports.api.map(|v| given(v, origin)),
             kubernetes: self.kubernetes.map(|v| given(v, origin)),
             engine: self.engine.map(|v| given(v, origin)),
+            context: self.context.map(|v| given(v, origin)),
+            kubeconfig: self.kubeconfig.map(|v| given(v, origin)),
             images: self.images.unwrap_or_default().into_iter().map(|(name, v)| (name, given(v, origin))).collect(),
             bucket: storage.bucket.map(|v| given(v, origin)),
             access_key: storage.access_key.map(|v| given(v, origin)),

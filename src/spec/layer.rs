@@ -70,6 +70,8 @@ pub struct Layer {
     pub port_api: Option<Given<u32>>,
     pub kubernetes: Option<Given<String>>,
     pub engine: Option<Given<String>>,
+    pub context: Option<Given<String>>,
+    pub kubeconfig: Option<Given<String>>,
     /// By component; layers add to each other.
     pub images: Vec<(String, Given<String>)>,
     pub bucket: Option<Given<String>>,
@@ -98,6 +100,8 @@ impl Layer {
             port_api: above.port_api.or(self.port_api),
             kubernetes: above.kubernetes.or(self.kubernetes),
             engine: above.engine.or(self.engine),
+            context: above.context.or(self.context),
+            kubeconfig: above.kubeconfig.or(self.kubeconfig),
             images,
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),

@@ -22,7 +22,7 @@ pub use credentials::{Keys, MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
 pub use model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
-pub use resolve::{Provenance, Resolved, name, resolve};
+pub use resolve::{Provenance, Resolved, engine, name, resolve};
 
 use std::fmt;
 

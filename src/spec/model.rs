@@ -30,11 +30,13 @@ pub enum EngineKind {
     Docker,
     /// This program itself, which plays a node where there is none.
     Rehearsal,
+    /// No node is made: a cluster that is there, by its kubeconfig context.
+    Context,
 }
 
 impl EngineKind {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::K3d, Self::Docker, Self::Rehearsal];
+    pub const ALL: &[Self] = &[Self::K3d, Self::Docker, Self::Rehearsal, Self::Context];
 
     /// The word it is asked for by.
     #[must_use]
@@ -43,6 +45,7 @@ impl EngineKind {
             Self::K3d => "k3d",
             Self::Docker => "docker",
             Self::Rehearsal => "rehearsal",
+            Self::Context => "context",
         }
     }
 }
@@ -164,6 +167,12 @@ pub struct Spec {
     /// What makes the node; k3d where it is on the path, or else Docker, where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineKind>,
+    /// The kubeconfig context that the engine `context` uses; always there with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The kubeconfig that has the context; `$KUBECONFIG` or `~/.kube/config` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<String>,
     /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
     pub images: BTreeMap<String, ImageRef>,
     /// The object store.
@@ -182,6 +191,19 @@ pub struct WorkflowNamespace {
 }
 
 impl Spec {
+    /// Whether the cluster is somebody's, with namespaces that are given.
+    #[must_use]
+    pub fn is_on_given_cluster(&self) -> bool {
+        self.engine == Some(EngineKind::Context)
+    }
+
+    /// The system namespace and all workflow namespaces.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        let workflows = self.workflow_namespaces().into_iter().map(|namespace| namespace.name);
+        std::iter::once(self.system_namespace()).chain(workflows).collect()
+    }
+
     /// Where Flyte itself runs: `<appid>-<systemProject>-<env>`.
     #[must_use]
     pub fn system_namespace(&self) -> String {

@@ -52,6 +52,9 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     ]);
     let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
     let engine = check.engine(layer.engine);
+    let context = check.optional("context", layer.context);
+    let kubeconfig = check.optional("kubeconfig", layer.kubeconfig);
+    check.given_cluster(engine, context.as_deref());
     let images = check.images(layer.images);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
@@ -74,6 +77,8 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         kubernetes,
         node_image,
         engine,
+        context,
+        kubeconfig,
         images,
         storage,
     };
@@ -100,6 +105,15 @@ pub fn name(layers: impl IntoIterator<Item = Layer>) -> Result<String, Vec<Probl
     let mut check = Check::default();
     let name = check.name(laid_over(layers)?.name);
     if check.problems.is_empty() { Ok(name) } else { Err(check.problems) }
+}
+
+/// The engine alone, as it is asked for; nothing else that the layers have is checked.
+///
+/// # Errors
+/// The built-in layer's; never in a released binary.
+pub fn engine(layers: impl IntoIterator<Item = Layer>) -> Result<Option<EngineKind>, Vec<Problem>> {
+    let given = laid_over(layers)?.engine;
+    Ok(given.and_then(|given| EngineKind::ALL.iter().copied().find(|engine| engine.name() == given.value)))
 }
 
 fn laid_over(layers: impl IntoIterator<Item = Layer>) -> Result<Layer, Vec<Problem>> {
@@ -234,6 +248,29 @@ impl Check {
             self.problem(&origin, format!("`storage.credentials`: {why}"), None);
         }
         source
+    }
+
+    fn optional(&mut self, key: &str, given: Option<Given<String>>) -> Option<String> {
+        let given = given?;
+        Some(self.value(key, Some(given), |text| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) }))
+    }
+
+    /// A cluster that is there is never guessed: neither that one is wanted, nor which.
+    fn given_cluster(&mut self, engine: Option<EngineKind>, context: Option<&str>) {
+        let origin = |check: &Self, key: &str| check.provenance.get(key).cloned().unwrap_or(Origin::Default);
+        match (engine, context) {
+            (Some(EngineKind::Context), None) => {
+                let hint = "`--context NAME` names it; `kubectl config get-contexts` lists them".to_owned();
+                let message = "`engine: context`: which context is not said, and the current one is never taken";
+                self.problem(&origin(self, "engine"), message, Some(hint));
+            }
+            (None, Some(context)) => {
+                let hint = "`--engine context` puts the sandbox on it".to_owned();
+                let message = format!("`context: {context}`: only the engine `context` has a context");
+                self.problem(&origin(self, "context"), message, Some(hint));
+            }
+            _ => {}
+        }
     }
 
     fn images(&mut self, given: Vec<(String, Given<String>)>) -> BTreeMap<String, ImageRef> {

@@ -75,7 +75,7 @@ fn an_image_of_the_node_wins_over_the_kubernetes_release() {
 fn an_engine_is_asked_for_by_name_and_none_is_asked_for_by_default() {
     assert_eq!(from_file("").expect("valid").spec.engine, None);
     for engine in EngineKind::ALL {
-        let resolved = from_file(&format!("engine: {}\n", engine.name())).expect("valid");
+        let resolved = from_file(&format!("engine: {}\ncontext: team\n", engine.name())).expect("valid");
         assert_eq!(resolved.spec.engine, Some(*engine));
         assert_eq!(resolved.provenance["engine"].to_string(), "sandbox.yaml:1:9");
         assert_eq!(serde_json::to_value(engine).expect("JSON"), engine.name());
@@ -111,7 +111,18 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "kubernetes: v1.20.4+k3s1\n",
             "sandbox.yaml:1:13: `kubernetes: v1.20.4+k3s1`: v1.21 is the oldest Kubernetes that is supported",
         ),
-        ("engine: k3s\n", "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker, rehearsal)"),
+        (
+            "engine: k3s\n",
+            "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker, rehearsal, context)",
+        ),
+        (
+            "engine: context\n",
+            "sandbox.yaml:1:9: `engine: context`: which context is not said, and the current one is never taken (`--context NAME` names it; `kubectl config get-contexts` lists them)",
+        ),
+        (
+            "context: team\n",
+            "sandbox.yaml:1:10: `context: team`: only the engine `context` has a context (`--engine context` puts the sandbox on it)",
+        ),
         (
             "images: {flyteadmn: a:b}\n",
             "sandbox.yaml:1:21: `images`: there is no component `flyteadmn` (did you mean `flyteadmin`?)",

@@ -28,8 +28,8 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["similar::"], &["cli/commands/render.rs"]),
     (&["strsim"], &["spec/resolve.rs"]),
     (&["rustix"], &["process.rs", "preflight/run.rs"]),
-    (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "lifecycle/", "evidence/"]),
-    (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "rehearsal/flyte/mod.rs"]),
+    (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "lifecycle/", "evidence/"]),
+    (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "rehearsal/flyte/mod.rs"]),
     (&["tokio::process", "process::Command"], &["process.rs"]),
     (&["clap::", "clap_complete", "clap_mangen", "etcetera", "tracing_subscriber"], &["cli/"]),
     (&["std::env::", "tokio::signal", "process::exit", "ExitCode"], &["cli/", "main.rs"]),
@@ -38,8 +38,19 @@ const RESERVED: &[(&[&str], &[&str])] = &[
 ];
 
 /// Stages that are functions of text.
-const PURE: &[&str] =
-    &["spec/", "manifest/", "render/", "plan/", "yaml.rs", "failure.rs", "reason/", "stage.rs", "evidence/mask.rs"];
+const PURE: &[&str] = &[
+    "spec/",
+    "manifest/",
+    "render/",
+    "plan/",
+    "yaml.rs",
+    "failure.rs",
+    "reason/",
+    "stage.rs",
+    "evidence/mask.rs",
+    "context/rights.rs",
+    "context/admin.rs",
+];
 
 /// What a pure stage has not in it.
 const EFFECTS: &[&str] = &["async ", ".await", "tokio", "std::fs", "std::net", "std::time::Instant", "SystemTime"];

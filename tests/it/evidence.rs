@@ -93,6 +93,7 @@ fn subject<'a>(docker: Result<&'a Docker, &'a Failure>, plan: &'a Plan, failure:
         plan: Ok(plan),
         kubeconfig: None,
         docker,
+        given: None,
         engine: Ok("k3d v5.9.0".to_owned()),
         secrets: Vec::new(),
         since: SystemTime::UNIX_EPOCH,

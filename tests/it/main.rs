@@ -5,6 +5,7 @@ mod architecture;
 mod bundle;
 mod cluster;
 mod conformance;
+mod context;
 mod credentials;
 mod docker;
 mod docs;

@@ -13,12 +13,18 @@ use crate::state::write_whole;
 
 pub(in crate::cli) fn run(session: &Session, args: &Kubeconfig) -> Result<(), Ended> {
     let name = session.name()?;
-    let kubeconfig = session.block_on(async { Running::find(&name, &session.host()).await })?.kubeconfig;
+    let running = session.block_on(async { Running::find(&name, &session.host()).await })?;
+    let (kubeconfig, spec) = (running.kubeconfig, running.inventory.spec);
     match &args.merge {
         None => session.print(&kubeconfig)?,
         Some(file) => {
             merge_into(file, &kubeconfig)?;
-            session.print(&format!("kubectl --kubeconfig {} --context k3d-{name} get pods -A", file.display()))?;
+            let (context, where_to) = match spec.context.as_ref().filter(|_| spec.is_on_given_cluster()) {
+                Some(context) => (context.clone(), format!("-n {}", spec.system_namespace())),
+                None => (format!("k3d-{name}"), "-A".to_owned()),
+            };
+            session
+                .print(&format!("kubectl --kubeconfig {} --context {context} get pods {where_to}", file.display()))?;
         }
     }
     Ok(())

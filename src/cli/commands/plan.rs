@@ -79,10 +79,10 @@ fn shown(plan: &Plan, provenance: &Provenance) -> String {
             _ => writeln!(text, "  {key} is set by {origin}"),
         };
     }
-    let by = plan.spec.engine.map(|engine| format!(", made by {}", engine.name())).unwrap_or_default();
-    let _ = writeln!(text, "\ncluster {} of one node, {}{by}", plan.spec.name, plan.spec.node_image);
-    for port in &plan.cluster.ports {
-        let _ = writeln!(text, "  127.0.0.1:{} -> {} {}", port.host, port.node, port.purpose);
+    if let Some(context) = plan.spec.context.as_deref().filter(|_| plan.spec.is_on_given_cluster()) {
+        let _ = writeln!(text, "\non the cluster of context {context}, in namespaces that are given");
+    } else {
+        node(&mut text, plan);
     }
     let _ = writeln!(text, "\nnamespaces");
     let _ = writeln!(text, "  {} for Flyte itself", plan.spec.system_namespace());
@@ -105,4 +105,12 @@ fn shown(plan: &Plan, provenance: &Provenance) -> String {
     }
     let _ = writeln!(text, "\ndigest {}", plan.digest);
     text
+}
+
+fn node(text: &mut String, plan: &Plan) {
+    let by = plan.spec.engine.map(|engine| format!(", made by {}", engine.name())).unwrap_or_default();
+    let _ = writeln!(text, "\ncluster {} of one node, {}{by}", plan.spec.name, plan.spec.node_image);
+    for port in &plan.cluster.ports {
+        let _ = writeln!(text, "  127.0.0.1:{} -> {} {}", port.host, port.node, port.purpose);
+    }
 }

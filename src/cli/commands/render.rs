@@ -6,14 +6,26 @@ use similar::TextDiff;
 
 use crate::cli::args::{Output, Render};
 use crate::cli::session::{Ended, Session};
+use crate::context::{self, Subject};
 use crate::manifest::{Bundle, Object};
 use crate::render::{self, Change, TRANSFORMS};
-use crate::spec::Spec;
+use crate::spec::{EngineKind, Spec};
 use crate::yaml;
+
+const ABOUT: &str = "\
+# For a cluster admin: what `sandbox up --engine context` needs and cannot make itself.
+#
+# The namespaces that Flyte runs in, the kind of its workflows, which is namespaced, and for whoever installs it one Role
+# in each of the namespaces. The Role has the rights that Flyte's own components get there too, because nobody may grant
+# what he has not. There is no ClusterRole and no ClusterRoleBinding, neither here nor in what is installed with it.
+";
 
 pub(in crate::cli) fn run(session: &Session, args: &Render) -> Result<(), Ended> {
     let spec = session.spec(&args.spec)?.spec;
     let bundle = session.bundle(&args.spec)?;
+    if let Some(subject) = &args.for_admin {
+        return for_admin(session, spec, bundle, subject);
+    }
     if args.explain {
         return explain(session, &spec, bundle);
     }
@@ -34,6 +46,17 @@ fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), Ended> 
     let printed = match session.output() {
         Output::Json => session.print_json(&changes),
         Output::Human => session.print(&explanation(&changes)),
+    };
+    Ok(printed?)
+}
+
+/// What a cluster admin applies before the engine `context` is used, with a word about it on top.
+fn for_admin(session: &Session, spec: Spec, bundle: Bundle, subject: &Subject) -> Result<(), Ended> {
+    let spec = Spec { engine: Some(EngineKind::Context), ..spec };
+    let objects = context::manifests(&spec, bundle, subject)?;
+    let printed = match session.output() {
+        Output::Json => session.print_json(&objects),
+        Output::Human => session.print(&format!("{ABOUT}{}", yaml::emit_documents(&objects))),
     };
     Ok(printed?)
 }

@@ -3,6 +3,7 @@
 mod defects;
 mod equivalence;
 mod errors;
+mod given;
 mod properties;
 
 use serde_json::Value;

@@ -20,6 +20,7 @@
 //! | `limit_namespace.rs` | one propeller for each workflow namespace |
 //! | `project_storage.rs` | a bucket for each project, and keys that open it alone |
 //! | `minimal_permissions.rs` | exactly the permissions that the code uses |
+//! | `given_cluster.rs` | on a cluster that is there already, only what is in namespaces |
 //! | `labels.rs` | whose objects these are |
 //! | `config_checksum.rs` | pods that restart when their configuration changes |
 //! | `edit.rs` | edits that several of them make |
@@ -30,6 +31,7 @@ mod dashboard;
 mod database;
 mod edit;
 mod gateway;
+mod given_cluster;
 mod images;
 mod labels;
 mod limit_namespace;
@@ -134,6 +136,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "minimal-permissions",
         why: "every ServiceAccount has exactly the permissions that its component's code uses",
         run: minimal_permissions::run,
+    },
+    Transform {
+        name: "given-cluster",
+        why: "on a cluster that is there already, namespaces and kinds are given, and the ports of nodes are everybody's",
+        run: given_cluster::run,
     },
     Transform {
         name: "labels",

@@ -12,6 +12,7 @@ use super::trial::Trial;
 use crate::rollout::{Neighbours, Status, pod_status};
 use crate::smoke::apiserver::ApiServer;
 use crate::smoke::miss::Miss;
+use crate::smoke::target::Context;
 
 /// On every pod of an execution; its value is the execution's name.
 const EXECUTION: &str = "execution-id";
@@ -30,16 +31,22 @@ fn flyte_workflow() -> ApiResource {
 }
 
 /// That admin made the FlyteWorkflow in the workflow namespace, where alone its propeller looks.
-pub(super) async fn is_in_its_namespace(trial: &Trial, api: &ApiServer) -> Result<(), Miss> {
+pub(super) async fn is_in_its_namespace(trial: &Trial, context: &Context<'_>) -> Result<(), Miss> {
+    let api = &context.api;
     let (namespace, name) = (&trial.at.name, &trial.name);
     let asked = format!("flyteworkflow {namespace}/{name}");
     let here: Api<DynamicObject> = Api::namespaced_with(api.client(), namespace, &flyte_workflow());
     if api.ask(&asked, here.get_metadata_opt(name)).await?.is_some() {
         return Ok(());
     }
-    let everywhere: Api<DynamicObject> = Api::all_with(api.client(), &flyte_workflow());
     let named = ListParams::default().fields(&format!("metadata.name={name}"));
-    let found = api.ask(&asked, everywhere.list_metadata(&named)).await?.items;
+    // On a given cluster other namespaces are none of ours.
+    let found = if context.spec.is_on_given_cluster() {
+        Vec::new()
+    } else {
+        let everywhere: Api<DynamicObject> = Api::all_with(api.client(), &flyte_workflow());
+        api.ask(&asked, everywhere.list_metadata(&named)).await?.items
+    };
     let elsewhere: Vec<_> =
         found.iter().filter_map(ResourceExt::namespace).filter(|other| other != namespace).collect();
     let miss = match elsewhere.first() {

@@ -10,9 +10,11 @@
 //! | `failing.rs` | k3d, nodes and images that fail |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `manifests.rs` | manifests of others |
+//! | `given.rs` | a cluster that is there already |
 
 mod bundle;
 mod failing;
+mod given;
 mod in_the_way;
 mod interrupted;
 mod life;
@@ -32,6 +34,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         failing::SCENARIOS,
         projects::SCENARIOS,
         manifests::SCENARIOS,
+        given::SCENARIOS,
         bundle::SCENARIOS,
     ]
     .concat()

@@ -6,10 +6,12 @@
 //! | `docker.rs` | a Docker daemon in memory |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
 //! | `minio.rs` | a Minio as its administrator sees it |
+//! | `given.rs` | somebody else's cluster, with rights in some namespaces only |
 //! | `stage.rs` | one smoke stage, played to its end |
 
 pub(crate) mod conformance;
 pub(crate) mod docker;
 pub(crate) mod flyte;
+pub(crate) mod given;
 pub(crate) mod minio;
 pub(crate) mod stage;

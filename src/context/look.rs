@@ -1,0 +1,234 @@
+//! What is missing on a given cluster, all of it at once, before anything is touched.
+//!
+//! Nothing here asks for more than a user of namespaces has: reviews of one's own rights and the discovery of kinds are
+//! everybody's, and a namespace is looked at by its name.
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, PostParams};
+use kube::{Client, Error};
+
+use super::access::Access;
+use super::admin::Missing;
+use super::rights::{REVIEW, Right, rights, rules, shown};
+use crate::failure::{Failure, Reason};
+use crate::kubernetes;
+use crate::manifest::Object;
+use crate::plan::Plan;
+use crate::preflight::Finding;
+use crate::render::NAME_LABEL;
+use crate::run::Run;
+
+/// Questions under way at once.
+const AT_ONCE: usize = 16;
+const KIND: &str = "flyteworkflows";
+const GROUP_VERSION: &str = "flyte.lyft.com/v1alpha1";
+/// What a namespace's pods must be, where something holds them to it.
+const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Of the API server, such as `v1.21.2+k3s1`; empty where it did not answer.
+    pub version: String,
+    /// All of it.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks at all that could stand in the way of this plan, and touches nothing.
+///
+/// # Errors
+/// The API stops answering half way, or [`Reason::Interrupted`].
+pub async fn look(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
+    run.unless_cancelled(all(access, plan, run)).await
+}
+
+async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
+    let (client, spec) = (&access.client, &plan.spec);
+    let context = spec.context.as_deref().unwrap_or_default();
+    let version = match client.apiserver_version().await {
+        Ok(info) => info.git_version,
+        Err(error) => {
+            let failure =
+                kubernetes::unanswered(&error, Reason::ApiUnavailable, "the API of the cluster does not answer");
+            let failure = failure.on(format!("context {context}, {}", access.server));
+            return Ok(Seen { version: String::new(), findings: vec![Finding::from_failure("cluster", &failure)] });
+        }
+    };
+    let mut findings =
+        vec![Finding::fine("cluster", format!("context {context} leads to Kubernetes {version} at {}", access.server))];
+    let objects: Vec<Object> = plan.waves.iter().flat_map(|wave| wave.objects.clone()).collect();
+    let wanted = rights(spec, &objects);
+    let asked = wanted.len();
+    let namespaces = spec.namespaces();
+    let (seen, kind, denied, unproven) = tokio::try_join!(
+        look_at_namespaces(client, &namespaces),
+        kind_is_served(client),
+        denied(client, wanted),
+        denied(client, namespaces.iter().map(|namespace| review_in(namespace)).collect()),
+    )?;
+    findings.extend(seen.findings);
+    // Rights in a namespace come from within it: where they are held, it is there.
+    let mut hidden = seen.hidden;
+    hidden.retain(|namespace| denied.iter().any(|right| right.namespace == *namespace));
+    findings.extend(hidden.iter().map(|namespace| {
+        Finding::warning("namespaces", format!("whether there is a namespace {namespace} cannot be seen"))
+    }));
+    if hidden.is_empty() && seen.missing.is_empty() {
+        findings.push(Finding::fine("namespaces", format!("{} namespaces, all there", namespaces.len())));
+    }
+    findings.push(kind.clone());
+    findings.extend(rules(&denied).into_iter().map(|((namespace, group, resource, name), verbs)| {
+        let what = shown(group, resource, name);
+        Finding::blocker(
+            Reason::RightsMissing,
+            "rights",
+            format!("in {namespace} not allowed to {} {what}", verbs.join(", ")),
+        )
+    }));
+    if denied.is_empty() {
+        findings.push(Finding::fine("rights", format!("{asked} rights in {} namespaces, all held", namespaces.len())));
+    }
+    if let Some(first) = unproven.first() {
+        findings.push(Finding::warning(
+            "reviews",
+            format!(
+                "`smoke` cannot ask who else may do what: not allowed to {first}, {} of {} namespaces",
+                unproven.len(),
+                namespaces.len()
+            ),
+        ));
+    }
+    let missing = Missing { namespaces: seen.missing, hidden, kind: kind.reason.is_some(), rights: denied };
+    match missing.exception(context) {
+        Some(exception) => {
+            let manifests =
+                "`sandbox render --for-admin SUBJECT`, with the same spec, writes all that a cluster admin applies";
+            let first = findings.iter_mut().find(|finding| finding.reason.is_some());
+            first.into_iter().for_each(|first| first.hints.extend([exception.clone(), manifests.to_owned()]));
+        }
+        None => findings.push(foreign(client, &objects, &spec.name, run).await?),
+    }
+    Ok(Seen { version, findings })
+}
+
+struct Namespaces {
+    missing: Vec<String>,
+    /// Whether they are there cannot be seen.
+    hidden: Vec<String>,
+    findings: Vec<Finding>,
+}
+
+async fn look_at_namespaces(client: &Client, names: &[String]) -> Result<Namespaces, Failure> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let api = &api;
+    let looks = stream::iter(names).map(|name| async move { (name, api.get_opt(name).await) }).buffered(AT_ONCE);
+    let mut seen = Namespaces { missing: Vec::new(), hidden: Vec::new(), findings: Vec::new() };
+    for (name, found) in looks.collect::<Vec<_>>().await {
+        match found {
+            Ok(Some(namespace)) => {
+                let labels = namespace.metadata.labels.unwrap_or_default();
+                if labels.get(POD_SECURITY).is_some_and(|level| level == "restricted") {
+                    let message =
+                        format!("namespace {name} holds its pods to `restricted`; Flyte's images need `baseline`");
+                    seen.findings.push(Finding::warning("pod-security", message));
+                }
+            }
+            Ok(None) => {
+                let finding =
+                    Finding::blocker(Reason::NamespaceMissing, "namespaces", format!("there is no namespace {name}"));
+                seen.findings.push(finding);
+                seen.missing.push(name.clone());
+            }
+            Err(Error::Api(status)) if status.code == 403 => seen.hidden.push(name.clone()),
+            Err(error) => return Err(unanswered(&error).on(format!("namespace {name}"))),
+        }
+    }
+    Ok(seen)
+}
+
+/// By discovery, which everybody may: the definition itself is the cluster's.
+async fn kind_is_served(client: &Client) -> Result<Finding, Failure> {
+    let absent = || {
+        let message = "the cluster has no CustomResourceDefinition flyteworkflows.flyte.lyft.com";
+        Finding::blocker(Reason::CrdMissing, "kinds", message)
+    };
+    match client.list_api_group_resources(GROUP_VERSION).await {
+        Ok(kinds) if kinds.resources.iter().any(|kind| kind.name == format!("{KIND}/status")) => Ok(Finding::warning(
+            "kinds",
+            "FlyteWorkflow has a status subresource here: propellers of Flyte 0.x write status with the object, which is dropped",
+        )),
+        Ok(kinds) if kinds.resources.iter().any(|kind| kind.name == KIND && kind.namespaced) => {
+            Ok(Finding::fine("kinds", format!("FlyteWorkflow is served by {GROUP_VERSION}")))
+        }
+        Ok(_) => Ok(absent()),
+        Err(Error::Api(status)) if status.code == 404 => Ok(absent()),
+        Err(error) => Err(unanswered(&error).on(GROUP_VERSION)),
+    }
+}
+
+fn review_in(namespace: &str) -> Right {
+    let (group, resource, verb) = REVIEW;
+    let [group, resource, verb] = [group, resource, verb].map(str::to_owned);
+    Right { namespace: namespace.to_owned(), group, resource, name: String::new(), verb }
+}
+
+/// Those of the rights that the user has not.
+async fn denied(client: &Client, rights: Vec<Right>) -> Result<Vec<Right>, Failure> {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let reviews = &reviews;
+    let asked = stream::iter(rights).map(|right| async move {
+        let answer = reviews.create(&PostParams::default(), &review(&right)).await;
+        answer.map(|answer| (right, answer.status.is_some_and(|status| status.allowed)))
+    });
+    let mut denied = Vec::new();
+    for answer in asked.buffered(AT_ONCE).collect::<Vec<_>>().await {
+        let (right, allowed) = answer.map_err(|error| unanswered(&error))?;
+        if !allowed {
+            denied.push(right);
+        }
+    }
+    Ok(denied)
+}
+
+fn review(right: &Right) -> SelfSubjectAccessReview {
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let (resource, sub) = right.resource.split_once('/').unwrap_or((&right.resource, ""));
+    let attributes = ResourceAttributes {
+        verb: filled(&right.verb),
+        group: filled(&right.group),
+        resource: filled(resource),
+        subresource: filled(sub),
+        name: filled(&right.name),
+        namespace: filled(&right.namespace),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() }
+}
+
+/// An object of the plan's names that is there and is not this sandbox's would be taken over by an apply.
+async fn foreign(client: &Client, objects: &[Object], name: &str, run: &Run) -> Result<Finding, Failure> {
+    let there = kubernetes::existing(client, objects, run).await?;
+    let ours = |object: &Object| {
+        there.get(&object.reference()).is_none_or(|metadata| {
+            let label = metadata.labels.as_ref().and_then(|labels| labels.get(NAME_LABEL));
+            kubernetes::was_ours(metadata) && label.is_none_or(|label| label == name)
+        })
+    };
+    let foreign: Vec<_> =
+        objects.iter().filter(|object| !ours(object)).map(|object| object.reference().to_string()).collect();
+    if foreign.is_empty() {
+        return Ok(Finding::fine("objects", "no object of another owner is in the way"));
+    }
+    Ok(Finding::blocker(
+        Reason::ObjectForeign,
+        "objects",
+        format!("{} objects are there that sandbox {name} did not make: {}", foreign.len(), foreign.join(", ")),
+    ))
+}
+
+fn unanswered(error: &Error) -> Failure {
+    kubernetes::unanswered(error, Reason::ApiUnavailable, "the cluster does not say what is missing in it")
+}

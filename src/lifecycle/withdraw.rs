@@ -1,0 +1,123 @@
+//! Taking a sandbox out of namespaces that stay: by its inventory, object by object, and looking whether it is gone.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams};
+use kube::core::GroupVersionKind;
+use kube::{Client, Error, ResourceExt};
+use tokio::time::sleep;
+
+use super::retire;
+use crate::failure::{Failure, Reason};
+use crate::kubernetes::{self, Inventory, persist, resolve};
+use crate::manifest::ObjectRef;
+use crate::render::NAME_LABEL;
+use crate::report::Stage;
+use crate::run::Run;
+use crate::spec::Spec;
+
+/// For the whole of it: a pod has 30 s to end by itself.
+pub(super) const BUDGET: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(250);
+/// On every pod of an execution.
+const EXECUTION_LABEL: &str = "execution-id";
+
+/// Removes all that the sandbox's inventory in this namespace names, and what its propellers made: workflows with their
+/// pods, and locks. Returns how many objects were removed; none where there is no inventory of this sandbox.
+///
+/// # Errors
+/// The API refuses a removal, or [`Reason::Leftovers`] names what is still there at the end.
+pub(super) async fn all(client: &Client, namespace: &str, name: &str, run: &Run) -> Result<usize, Failure> {
+    let found = kubernetes::find_within(client, namespace).await?;
+    let Some(inventory) = found.filter(|inventory| inventory.spec.name == name) else { return Ok(0) };
+    let spec = &inventory.spec;
+    let workflows: Vec<_> = spec.workflow_namespaces().into_iter().map(|workflow| workflow.name).collect();
+    retire::drain(client, &workflows, Stage::Down, run).await?;
+    let pruned = kubernetes::withdraw(client, &inventory, run).await?;
+    retire::let_go_all(client, &workflows, run).await?;
+    locks(client, spec, run).await?;
+    gone(client, &inventory, run).await?;
+    kubernetes::forget(client, namespace, run).await?;
+    Ok(pruned.len() + 1)
+}
+
+fn of(api_version: &str, kind: &str) -> ApiResource {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// What the propellers lead by; they make it themselves, without a label.
+async fn locks(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
+    let maps: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &spec.system_namespace(), &of("v1", "ConfigMap"));
+    for workflow in spec.workflow_namespaces() {
+        let lock = format!("propeller-leader-{}-{}", workflow.project, workflow.domain);
+        let at = format!("configmap {}/{lock}", spec.system_namespace());
+        let delete = || async {
+            match maps.delete(&lock, &DeleteParams::default()).await {
+                Err(Error::Api(status)) if status.code == 404 => Ok(()),
+                done => done.map(|_| ()),
+            }
+        };
+        run.unless_cancelled(async {
+            persist(run, &at, Duration::ZERO, delete)
+                .await
+                .map_err(|refusal| refusal.failure("cannot delete the lock", &at))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Waits until nothing is listed any more that carries the sandbox's label, nor a pod of an execution.
+async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), Failure> {
+    let spec = &inventory.spec;
+    let ours = format!("{NAME_LABEL}={}", spec.name);
+    let mut places: BTreeSet<(ObjectRef, &str)> = BTreeSet::new();
+    for object in inventory.objects.keys().filter(|object| object.namespace.is_some()) {
+        places.insert((ObjectRef { name: String::new(), ..object.clone() }, &ours));
+    }
+    let pods = |namespace: String| ObjectRef {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        namespace: Some(namespace),
+        name: String::new(),
+    };
+    places.insert((pods(spec.system_namespace()), &ours));
+    places.extend(spec.workflow_namespaces().into_iter().map(|workflow| (pods(workflow.name), EXECUTION_LABEL)));
+    let until_gone = async {
+        let deadline = run.deadline.at_most(BUDGET);
+        loop {
+            let mut left = Vec::new();
+            for (place, label) in &places {
+                left.extend(listed(client, place, label, run).await?);
+            }
+            let Some(first) = left.first() else { return Ok(()) };
+            if deadline.remaining().is_zero() {
+                let failure = Failure::new(Reason::Leftovers, "something of the sandbox does not go").on(first);
+                let mut failure = failure.because(deadline.over());
+                failure.leftovers = left;
+                return Err(failure);
+            }
+            let others = if left.len() > 1 { format!(" (+{})", left.len() - 1) } else { String::new() };
+            run.report.progress(Stage::Down, format!("{first}{others}: is being deleted"));
+            sleep(LOOK).await;
+        }
+    };
+    run.unless_cancelled(until_gone).await
+}
+
+async fn listed(client: &Client, place: &ObjectRef, label: &str, run: &Run) -> Result<Vec<String>, Failure> {
+    let list = || async {
+        let api = resolve(client, place).await?.endpoint(client, place.namespace.as_deref());
+        match api.list_metadata(&ListParams::default().labels(label)).await {
+            Err(Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+            listed => Ok(listed?.items),
+        }
+    };
+    let at = ObjectRef { name: "*".to_owned(), ..place.clone() };
+    let found = persist(run, &at, Duration::ZERO, list).await;
+    let found = found.map_err(|refusal| refusal.failure("cannot see whether the sandbox is gone", &at))?;
+    Ok(found.iter().map(|object| ObjectRef { name: object.name_any(), ..place.clone() }.to_string()).collect())
+}

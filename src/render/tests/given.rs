@@ -1,0 +1,45 @@
+//! What is rendered for a given cluster, against what is rendered for a node of our own.
+
+use super::*;
+use crate::spec::EngineKind;
+
+fn given() -> Spec {
+    Spec { engine: Some(EngineKind::Context), context: Some("team".to_owned()), ..Spec::default() }
+}
+
+/// As a given cluster has it: nothing that is the cluster's, no port of its nodes, and its own `default` accounts.
+fn reduced(mut objects: Vec<Object>) -> Vec<Object> {
+    objects.retain(|object| object.namespace().is_some() && !object.is("ServiceAccount", "default"));
+    for service in objects.iter_mut().filter(|object| object.kind() == "Service") {
+        if service.get("/spec/type").is_some_and(|kind| kind == "NodePort") {
+            service.set(&["spec", "type"], "ClusterIP");
+        }
+        for port in service.get_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(port) = port.as_object_mut() {
+                port.shift_remove("nodePort");
+            }
+        }
+    }
+    objects
+}
+
+#[test]
+fn a_given_cluster_gets_the_same_but_what_is_the_whole_clusters() {
+    for bundle in std::iter::once(ours()).chain(upstream()) {
+        let ours = rendered(&Spec::default(), bundle.clone()).objects;
+        let theirs = rendered(&given(), bundle).objects;
+        assert!(ours.len() > theirs.len());
+        assert_eq!(theirs, reduced(ours));
+    }
+}
+
+#[test]
+fn what_else_is_the_whole_clusters_is_left_out_with_a_warning() {
+    let mut bundle = ours();
+    bundle.objects.push(Object::named("scheduling.k8s.io/v1", "PriorityClass", "important"));
+    let rendered = rendered(&given(), bundle);
+    assert!(rendered.objects.iter().all(|object| object.kind() != "PriorityClass"));
+    let warned =
+        rendered.warnings.iter().any(|warning| warning.to_string().contains("priorityclass important is left out"));
+    assert!(warned, "{:?}", rendered.warnings);
+}

@@ -1,0 +1,34 @@
+//! `given-cluster`: on a cluster that is there already, nothing but what is in the given namespaces, and no port of its
+//! nodes.
+
+use super::super::component::FLYTE_WORKFLOWS;
+use super::super::context::{Context, Draft};
+use super::super::error::RenderError;
+use crate::manifest::Object;
+
+pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
+    if !context.spec.is_on_given_cluster() {
+        return Ok(());
+    }
+    let given =
+        |object: &Object| object.kind() == "Namespace" || object.is("CustomResourceDefinition", FLYTE_WORKFLOWS);
+    let beyond: Vec<_> = draft.objects.iter().filter(|object| object.namespace().is_none()).cloned().collect();
+    for object in beyond.iter().filter(|object| !given(object)) {
+        draft.warn(
+            object,
+            "is left out: it is the whole cluster's, and only what is in namespaces is applied to a given one",
+        );
+    }
+    draft.objects.retain(|object| object.namespace().is_some());
+    for service in draft.objects.iter_mut().filter(|object| object.kind() == "Service") {
+        // A node's port is one for the whole cluster, and many quotas allow none.
+        if service.get("/spec/type").is_some_and(|kind| kind == "NodePort") {
+            service.set(&["spec", "type"], "ClusterIP");
+        }
+        let ports = service.get_mut("/spec/ports").and_then(serde_json::Value::as_array_mut);
+        for port in ports.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+            port.shift_remove("nodePort");
+        }
+    }
+    Ok(())
+}

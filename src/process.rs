@@ -31,6 +31,7 @@ pub struct Tool {
     program: PathBuf,
     env: BTreeMap<String, String>,
     reason: Reason,
+    discreet: bool,
 }
 
 /// What a program that succeeded wrote: the newest lines, where it wrote many.
@@ -57,7 +58,14 @@ impl Tool {
     /// A program, the variables it sees, and what its failures are filed under.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, env: BTreeMap<String, String>, reason: Reason) -> Self {
-        Self { program: program.into(), env, reason }
+        Self { program: program.into(), env, reason, discreet: false }
+    }
+
+    /// The same, of which nobody is to know what it writes: its caller alone gets to see it, and a failure has no more
+    /// than the last line of its standard error.
+    #[must_use]
+    pub fn discreet(self) -> Self {
+        Self { discreet: true, ..self }
     }
 
     /// The program's path.
@@ -94,6 +102,10 @@ impl Tool {
         let ended = {
             let mut told = 0;
             let listened = listen(&mut child, &mut written, |said| {
+                if self.discreet {
+                    return;
+                }
+                tracing::debug!("{said}");
                 run.report.hear(plain(said));
                 told += 1;
                 if told <= TOLD {
@@ -107,6 +119,7 @@ impl Tool {
                 ended = listened => Some(ended),
             }
         };
+        let tail = |written: &Written| if self.discreet { Vec::new() } else { tail(written) };
         match ended {
             None => Err(failure("gave up waiting for").because("it did not end in time").evidence(tail(&written))),
             Some(Err(error)) => Err(failure("cannot listen to").caused_by(&error)),
@@ -133,7 +146,6 @@ async fn listen(child: &mut Child, written: &mut Written, mut line: impl FnMut(&
             said = next(&mut stderr) => (said?, &mut written.stderr),
         };
         if let Some(said) = said {
-            tracing::debug!("{said}");
             line(&said);
             if kept.len() == KEPT {
                 kept.remove(0);

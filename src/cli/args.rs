@@ -77,7 +77,7 @@ pub(crate) enum Command {
     Config(Config),
     /// Print the kubeconfig, or merge it into another
     Kubeconfig(Kubeconfig),
-    /// Print the keys of the running sandbox's Minio
+    /// Print the keys of the running sandbox's Minio, or renew those of its projects
     Credentials(Credentials),
     /// Print a JSON schema
     Schema(Schema),
@@ -300,7 +300,33 @@ pub(crate) struct Kubeconfig {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Credentials {}
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Credentials {
+    #[command(subcommand)]
+    pub(crate) change: Option<CredentialsChange>,
+    /// Those that open the bucket of this project, and no other one; the store's own where absent
+    #[arg(long, value_name = "ID")]
+    pub(crate) project: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CredentialsChange {
+    /// Fetch new keys for the projects whose keys end soon, and bring them into the running sandbox
+    Renew(CredentialsRenew),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CredentialsRenew {
+    /// Those that end within this time
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub(crate) within: Duration,
+    /// The manifests that the sandbox was brought up with, where they are not the built-in ones
+    #[arg(long, env = "SANDBOX_MANIFESTS", value_name = "FILE|DIR|-", hide_env_values = true)]
+    pub(crate) manifests: Option<PathBuf>,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {

@@ -14,7 +14,7 @@ use super::args::{Global, Output, SpecFlags};
 use super::environment::Environment;
 use super::{interrupt, load};
 use crate::failure::{Failure, Reason};
-use crate::lifecycle::{Done, Host};
+use crate::lifecycle::{self, Done, Host};
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::render::{self, RenderError};
@@ -123,8 +123,20 @@ impl Session {
         Ok((plan, provenance))
     }
 
+    /// With the keys that the sandbox has, where somebody issues them: a plan asks nobody for new ones.
     fn planned(&self, flags: &SpecFlags) -> Result<(Plan, Provenance, Vec<String>), Failure> {
-        let Resolved { spec, provenance } = self.spec(flags)?;
+        let mut resolved = self.spec(flags)?;
+        if resolved.spec.storage.credentials.is_some() {
+            runtime()?.block_on(lifecycle::known_keys(&mut resolved.spec, &self.host()));
+        }
+        self.planned_for(resolved, flags)
+    }
+
+    fn planned_for(
+        &self,
+        Resolved { spec, provenance }: Resolved,
+        flags: &SpecFlags,
+    ) -> Result<(Plan, Provenance, Vec<String>), Failure> {
         let rendered = render::render(&spec, self.bundle(flags)?)?;
         let warnings = rendered.warnings.iter().map(ToString::to_string).collect();
         Ok((Plan::new(spec, rendered)?, provenance, warnings))
@@ -163,16 +175,20 @@ impl Session {
         runtime()?.block_on(work)
     }
 
-    /// Does `work` with a plan while its events are shown, to the end. Making the plan is the first stage.
+    /// Does `work` with a plan while its events are shown, to the end. Making the plan, from a spec that `prepare` has
+    /// completed, is the first stage.
     pub(super) fn narrate_plan(
         &self,
         telling: Telling<'_>,
         flags: &SpecFlags,
+        prepare: impl AsyncFnOnce(&mut Spec, &Run) -> Result<(), Failure>,
         work: impl AsyncFnOnce(&Plan, &Run) -> Result<Done, Failure>,
     ) -> Result<(), Ended> {
         self.narrate(telling, async |run| {
             let plan = run.stage(Stage::Plan, async {
-                let (plan, _, warnings) = self.planned(flags)?;
+                let mut resolved = self.spec(flags)?;
+                prepare(&mut resolved.spec, run).await?;
+                let (plan, _, warnings) = self.planned_for(resolved, flags)?;
                 warnings.into_iter().for_each(|warning| run.report.warn(warning));
                 let summary = format!("{} objects in {} waves", plan.objects().count(), plan.waves.len());
                 Ok((plan, Outcome::Passed, summary))
@@ -250,6 +266,11 @@ impl Session {
         views.extend(junit.map(|path| Box::new(Junit::new(path)) as Box<dyn View>));
         views
     }
+}
+
+/// Leaves a spec's keys as they are, for what does not depend on them.
+pub(super) async fn as_it_is(_: &mut Spec, _: &Run) -> Result<(), Failure> {
+    Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -77,7 +77,8 @@ pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Resu
     let (history, heard) = (run.report.history(), run.report.heard());
     let found = all(subject, told(subject, &history, &heard), deadline).await;
     let mut secrets = subject.secrets.clone();
-    secrets.extend(subject.plan.ok().map(|plan| plan.spec.storage.secret_key.expose().to_owned()));
+    let planned = subject.plan.ok().into_iter().flat_map(|plan| plan.spec.secrets());
+    secrets.extend(planned.map(|secret| secret.expose().to_owned()));
     let mask = Mask::new(secrets);
     let versions = versions(subject, &found.files);
     let shown: Map<_, _> = versions.iter().map(|(of, version)| ((*of).to_owned(), version.as_str().into())).collect();

@@ -78,6 +78,14 @@ async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
         |error: serde_json::Error| unread().caused_by(&error).hint("start anew with `sandbox down` and `sandbox up`");
     let mut spec: Spec = serde_json::from_str(&text("spec")).map_err(damaged)?;
     spec.storage.secret_key = spec::Secret::new(text("secretKey"));
+    let issued = text("issuedKeys");
+    if !issued.is_empty() {
+        let kept: BTreeMap<String, (String, String, Option<u64>)> = serde_json::from_str(&issued).map_err(damaged)?;
+        let keys = kept.into_iter().map(|(project, (access_key, secret_key, expires_at))| {
+            (project, spec::Keys { access_key, secret_key: spec::Secret::new(secret_key), expires_at })
+        });
+        spec.storage.issued = keys.collect();
+    }
     Ok(Some(Inventory {
         digest: text("digest").into_owned(),
         spec,
@@ -95,8 +103,16 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(&error);
     let objects = serde_json::to_string(&Vec::from_iter(&inventory.objects)).map_err(unwritable)?;
     let spec = serde_json::to_string(&inventory.spec).map_err(unwritable)?;
+    let issued = inventory
+        .spec
+        .storage
+        .issued
+        .iter()
+        .map(|(project, keys)| (project, (&keys.access_key, keys.secret_key.expose(), keys.expires_at)));
+    let issued = serde_json::to_string(&issued.collect::<BTreeMap<_, _>>()).map_err(unwritable)?;
     let data = [
         ("digest", inventory.digest.clone()),
+        ("issuedKeys", issued),
         ("objects", objects),
         ("secretKey", inventory.spec.storage.secret_key.expose().to_owned()),
         ("spec", spec),

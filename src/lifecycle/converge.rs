@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::Client;
 
-use super::{registration, retire};
+use super::{registration, retire, storage};
 use crate::failure::Failure;
 use crate::kubernetes::{self, Inventory};
 use crate::manifest::ObjectRef;
@@ -81,16 +81,24 @@ pub async fn workloads(
             let (first, ()) = tokio::try_join!(one(client, first, run), names_resolve)?;
             changes.extend(first);
         }
-        for wave in waves {
-            changes.extend(one(client, wave, run).await?);
-        }
+        let rest = async {
+            let mut changes = Vec::new();
+            for wave in waves {
+                changes.extend(one(client, wave, run).await?);
+            }
+            Ok(changes)
+        };
+        // The stores are ready by now, and nothing runs yet that needs its keys.
+        let (rest, admitted) = tokio::try_join!(rest, storage::admit(client, &plan.spec, before.as_ref(), run))?;
+        changes.extend(rest);
         let registered = registration::reconcile(client, &plan.spec, run).await?;
         if let Some(before) = before {
             changes.extend(prune(client, plan, &before, run).await?);
+            storage::dismiss(client, &plan.spec, run).await?;
         }
         save(client, plan, plan.digest.clone(), plan.digests(), run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
-        Ok(((), if registered { Outcome::Passed } else { outcome(&changes) }, ready))
+        Ok(((), if registered || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
     })
     .await
 }

@@ -156,7 +156,7 @@ async fn state(docker: &Docker, name: &str) -> Option<String> {
 /// Those of the sandbox as it runs: the spec may say something else by now.
 pub(super) async fn secrets(name: &str, host: &Host) -> Vec<String> {
     match tokio::time::timeout(ANSWER, Running::find(name, host)).await {
-        Ok(Ok(running)) => vec![running.inventory.spec.storage.secret_key.expose().to_owned()],
+        Ok(Ok(running)) => running.inventory.spec.secrets().map(|secret| secret.expose().to_owned()).collect(),
         _ => Vec::new(),
     }
 }

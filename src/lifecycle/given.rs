@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::up::{SETTLED, prove};
-use super::{Done, Host, Options, converge, endpoints, registration, undo, withdraw};
+use super::{Done, Host, Options, converge, endpoints, registration, storage, undo, withdraw};
 use crate::context::{Access, Place, Seen, look};
 use crate::evidence::{Given, Subject};
 use crate::failure::{Failure, Reason};
@@ -163,6 +163,8 @@ async fn bring(
     let same = before.is_some_and(|before| before.digest == plan.digest);
     if same && rollout::ready_now(client, &workloads).await?.is_empty() {
         registration::reconcile(client, &plan.spec, run).await?;
+        storage::admit(client, &plan.spec, before, run).await?;
+        storage::dismiss(client, &plan.spec, run).await?;
         let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
         prove(&plan.spec, client.clone(), SETTLED, again, run).await?;
         return Ok(Outcome::Unchanged);

@@ -8,8 +8,10 @@
 //! | `ground.rs` | what it stands on: Docker, the engine, what there is already |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
+//! | `storage.rs` | what each project has in the object store, brought to what the spec says |
 //! | `retire.rs` | the end of workflow namespaces |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
+//! | `renewal.rs` | keys that somebody else issues |
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `diagnose.rs` | what there is to know about a sandbox in any state |
@@ -33,9 +35,11 @@ mod images;
 mod projects;
 mod registration;
 mod rehearse;
+mod renewal;
 mod retire;
 mod running;
 mod status;
+mod storage;
 mod undo;
 mod up;
 mod withdraw;
@@ -52,6 +56,7 @@ pub use gc::{Fate, Sweep, Swept, gc};
 pub use given::known_place;
 pub use images::{bundle, load, pull};
 pub use projects::{ProjectState, add_project, projects, remove_project};
+pub use renewal::{fetch_keys, known_keys, renew_keys};
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};
 pub use up::{doctor, smoke, up};

@@ -4,11 +4,13 @@
 //! about as `up` does it: what belongs to the others is rendered as it was, and stays as it is.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Done, Host, Running, converge, given, registration, up};
+use super::{Done, Host, Running, converge, given, registration, storage, up};
 use crate::failure::{Failure, Reason};
+use crate::issuer;
 use crate::kubernetes::Inventory;
 use crate::manifest::Bundle;
 use crate::plan::{Difference, Plan};
@@ -55,8 +57,7 @@ pub async fn add_project(name: &str, project: &str, bundle: Bundle, host: &Host,
 }
 
 /// Removes a project from the sandbox that runs: what runs in it is aborted, its namespaces go with all that is in them,
-/// and admin archives it. What its workflows wrote to the bucket stays, and so do admin's records. That there is no such
-/// project is a success.
+/// and admin archives it. Its bucket and its keys go, admin's records stay. That there is no such project is a success.
 ///
 /// # Errors
 /// There is no such sandbox, it is the only project, or the first stage's that fails.
@@ -113,16 +114,16 @@ pub async fn projects(name: &str, host: &Host) -> Result<Vec<ProjectState>, Fail
     Ok(all)
 }
 
-/// A project that comes or goes.
-struct Change<'a> {
-    project: &'a str,
-    bundle: Bundle,
-    command: &'static str,
-    executions: Executions,
+/// A change to the spec of a sandbox that runs: a project that comes or goes, or new keys for some.
+pub(super) struct Change<'a> {
+    pub(super) project: &'a str,
+    pub(super) bundle: Bundle,
+    pub(super) command: &'static str,
+    pub(super) executions: Executions,
 }
 
 impl Change<'_> {
-    async fn make(
+    pub(super) async fn make(
         self,
         name: &str,
         host: &Host,
@@ -134,14 +135,20 @@ impl Change<'_> {
         let (plan, client, before) = run
             .stage(Stage::Plan, async {
                 let Running { client, inventory, .. } = running;
-                let (plan, summary) = self.plan(&inventory, to)?;
+                let mut spec = to(&inventory.spec).map_err(|problems| self.refused(problems))?;
+                // A project that comes has no keys yet.
+                let issued = issuer::issue(&spec, Duration::ZERO, &host.variables, run).await?;
+                spec.storage.issued.extend(issued);
+                let (plan, summary) = self.plan(&inventory, spec)?;
                 Ok(((plan, client, inventory), Outcome::Passed, summary))
             })
             .await?;
         let workloads: Vec<_> = plan.workloads().collect();
         if before.digest == plan.digest && rollout::ready_now(&client, &workloads).await?.is_empty() {
             let registered = registration::reconcile(&client, &plan.spec, run).await?;
-            return Ok(if registered { Outcome::Passed } else { Outcome::Unchanged });
+            let admitted = storage::admit(&client, &plan.spec, Some(&before), run).await?;
+            let dismissed = storage::dismiss(&client, &plan.spec, run).await?;
+            return Ok(if registered || admitted || dismissed { Outcome::Passed } else { Outcome::Unchanged });
         }
         if plan.spec.is_on_given_cluster() {
             run.stage(Stage::Preflight, given::ground(&plan, host, run)).await?;
@@ -152,23 +159,21 @@ impl Change<'_> {
         Ok(Outcome::Passed)
     }
 
+    fn refused(&self, problems: Vec<Problem>) -> Failure {
+        let Self { project, command, .. } = self;
+        let mut problems = problems.into_iter();
+        let mut failure = Failure::new(Reason::Usage, format!("cannot {command}")).on(format!("project {project}"));
+        if let Some(first) = problems.next() {
+            failure = failure.because(&first.message);
+            failure.hints.extend(first.hint);
+        }
+        failure.evidence(problems.map(|problem| problem.message))
+    }
+
     /// The plan for the changed spec. What runs must be what these manifests make of the spec as it was: only then is
     /// the project all that changes.
-    fn plan(
-        self,
-        running: &Inventory,
-        to: impl FnOnce(&Spec) -> Result<Spec, Vec<Problem>>,
-    ) -> Result<(Plan, String), Failure> {
-        let Self { project, bundle, command, .. } = self;
-        let spec = to(&running.spec).map_err(|problems| {
-            let mut problems = problems.into_iter();
-            let mut failure = Failure::new(Reason::Usage, format!("cannot {command}")).on(format!("project {project}"));
-            if let Some(first) = problems.next() {
-                failure = failure.because(&first.message);
-                failure.hints.extend(first.hint);
-            }
-            failure.evidence(problems.map(|problem| problem.message))
-        })?;
+    fn plan(self, running: &Inventory, spec: Spec) -> Result<(Plan, String), Failure> {
+        let bundle = self.bundle;
         let made = Plan::new(running.spec.clone(), render(&running.spec, bundle.clone())?)?;
         if !running.digest.is_empty() && running.digest != made.digest {
             let name = &spec.name;

@@ -7,7 +7,7 @@ use kube::Client;
 use super::ground::{self, Ground};
 use super::images::load_missing;
 use super::running::Running;
-use super::{Done, Host, Options, converge, diagnose, endpoints, given, registration, rehearse, undo};
+use super::{Done, Host, Options, converge, diagnose, endpoints, given, registration, rehearse, storage, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
 use crate::docker::Docker;
 use crate::evidence::Subject;
@@ -173,6 +173,8 @@ async fn is_unchanged(
     })
     .await?;
     registration::reconcile(&running.client, &plan.spec, run).await?;
+    storage::admit(&running.client, &plan.spec, Some(&running.inventory), run).await?;
+    storage::dismiss(&running.client, &plan.spec, run).await?;
     prove(&plan.spec, running.client, SETTLED, executions, run).await?;
     Ok(true)
 }

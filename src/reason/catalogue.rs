@@ -140,6 +140,13 @@ catalogue! {
         "The disk that Docker keeps images on has too little room.",
         "`docker system prune` makes room";
 
+    CredentialSource "credential-source" PREFLIGHT, 3, retry,
+        "The source of a project's keys does not answer, or not with keys.",
+        "`storage.credentials` in the spec names the source; docs/storage.md says what it must answer";
+    CredentialsEnded "credentials-ended" PREFLIGHT, 3, retry,
+        "The source of a project's keys gives some that have ended, or end within a minute.",
+        "look at the source, and at this machine's clock";
+
     Docker "docker" None, 4, retry,
         "Docker refused a request, or failed at it.",
         "`docker info` and the daemon's log say more";
@@ -307,6 +314,10 @@ catalogue! {
     Registration "registration" ROLLOUT, 9, retry,
         "Admin does not register a project, or archive one.",
         "`sandbox logs flyteadmin` shows what it says; the same command goes on from what is there";
+
+    ProjectStorage "project-storage" ROLLOUT, 9, retry,
+        "The object store does not take a project's bucket, keys or policy, or does not let go of them.",
+        "`sandbox logs minio` shows what it says; the same command goes on from what is there";
 
     AdminFailing "admin-failing" SMOKE, 10, no,
         "flyteadmin does not answer through the gateway, or not as it should.",

@@ -96,7 +96,7 @@ pub(super) fn success() -> Vec<(u64, Event)> {
         (120_000, finished(Stage::Rollout, Outcome::Passed, "13 workloads ready", 107_100)),
         (120_000, Event::StageStarted { stage: Stage::Smoke }),
         (120_012, probe),
-        (120_300, finished(Stage::Smoke, Outcome::Passed, "16 of 16 checks", 300)),
+        (120_300, finished(Stage::Smoke, Outcome::Passed, "17 of 17 checks", 300)),
         (120_300, ready),
         (
             120_300,
@@ -120,7 +120,7 @@ pub(super) fn failure() -> Vec<(u64, Event)> {
         detail: "GET http://127.0.0.1:30081/api/v1/projects: HTTP 503".to_owned(),
         millis: 45_000,
     };
-    let failure = Failure::new(Reason::AdminFailing, "1 of 16 smoke checks failed")
+    let failure = Failure::new(Reason::AdminFailing, "1 of 17 smoke checks failed")
         .on("check A2 admin lists the projects and domains")
         .because("GET http://127.0.0.1:30081/api/v1/projects")
         .because("HTTP 503 Service Unavailable, not 200")
@@ -130,9 +130,9 @@ pub(super) fn failure() -> Vec<(u64, Event)> {
         (0, started()),
         (10, Event::StageStarted { stage: Stage::Images }),
         (20, Event::StageStarted { stage: Stage::Smoke }),
-        (30, note(Stage::Smoke, "15 of 16 passed; A2: HTTP 503")),
+        (30, note(Stage::Smoke, "16 of 17 passed; A2: HTTP 503")),
         (45_020, probe),
-        (45_030, finished(Stage::Smoke, Outcome::Failed, "1 of 16 smoke checks failed", 45_010)),
+        (45_030, finished(Stage::Smoke, Outcome::Failed, "1 of 17 smoke checks failed", 45_010)),
         (45_040, Event::Warning { message: "evidence is in the diagnose folder".to_owned() }),
         (
             45_050,

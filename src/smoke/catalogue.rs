@@ -17,6 +17,7 @@ pub enum Id {
     M1,
     M2,
     M3,
+    M4,
     D1,
     D2,
     D3,
@@ -54,7 +55,7 @@ const fn check(id: Id, reason: Reason, title: &'static str, proves: &'static str
 
 /// What is asked of the whole, in the order in which a failing check is likely to be the cause of those after it within
 /// its component.
-pub const CATALOGUE: [Check; 16] = [
+pub const CATALOGUE: [Check; 17] = [
     check(
         Id::A1,
         Reason::AdminFailing,
@@ -86,6 +87,12 @@ pub const CATALOGUE: [Check; 16] = [
         Reason::StorageFailing,
         "Minio keeps an object in the bucket",
         "the bucket exists, and the credentials can write, read and delete an object",
+    ),
+    check(
+        Id::M4,
+        Reason::StorageFailing,
+        "each project's keys open its own bucket alone",
+        "every project has a bucket, its propellers' keys work there, and are refused in another project's and in admin's",
     ),
     check(
         Id::D1,

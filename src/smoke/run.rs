@@ -59,7 +59,7 @@ async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Fail
     Ok(verdicts)
 }
 
-/// Such as `16 of 16 checks; 6 workflows ran`.
+/// Such as `17 of 17 checks; 6 workflows ran`.
 fn summary(verdicts: &[Verdict]) -> String {
     let last = EXECUTION.last().map(|check| check.id);
     let skipped =
@@ -137,6 +137,7 @@ async fn look(id: Id, context: &Context<'_>) -> Sight {
         Id::M1 => s3::healthy(context).await,
         Id::M2 => s3::browser_loads(context).await,
         Id::M3 => s3::keeps_an_object(context).await,
+        Id::M4 => s3::keeps_projects_apart(context).await,
         Id::D1 => dashboard::loads(context).await,
         Id::D2 => dashboard::sees_workflow_pods(context).await,
         Id::D3 => dashboard::sees_nothing_else(context).await,

@@ -2,18 +2,22 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures::{StreamExt, stream};
 use reqwest::header::USER_AGENT;
 use reqwest::{Method, StatusCode, Url};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 use crate::failure::Reason;
+use crate::spec::Spec;
 
 use super::http::Reply;
-use super::miss::{Miss, Sight};
+use super::miss::{Miss, Sight, all};
 use super::target::Context;
 
 /// What Minio takes where none is configured.
 const REGION: &str = "us-east-1";
+/// Projects that are looked at at once.
+const AT_ONCE: usize = 8;
 /// How long a signature holds; clocks may differ by seconds.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
 
@@ -37,20 +41,50 @@ pub(super) async fn browser_loads(context: &Context<'_>) -> Sight {
 /// M3: the bucket is there, and an object can be written, read back and deleted.
 pub(super) async fn keeps_an_object(context: &Context<'_>) -> Sight {
     let storage = &context.spec.storage;
-    let asked = || format!("bucket {}", storage.bucket);
-    let url = Url::parse(&context.minio("/")).map_err(|error| Miss::new(asked(), error.to_string()))?;
-    let bucket = Bucket::new(url, UrlStyle::Path, storage.bucket.clone(), REGION);
-    let bucket = bucket.map_err(|error| Miss::new(asked(), error.to_string()))?;
     let keys = Credentials::new(storage.access_key.clone(), storage.secret_key.expose());
-    let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let object = format!("sandbox-smoke/{}-{unique}", std::process::id());
+    round_trip(context, &bucket(context, &storage.bucket)?, &keys).await
+}
 
-    let ask =
-        async |method: Method, url: Url, body: &[u8]| context.http.send(method, url.as_str(), &[], body.to_vec()).await;
-    let head = ask(Method::HEAD, bucket.head_bucket(Some(&keys)).sign(SIGNED_FOR), b"").await?;
+/// M4: so it is in every project's bucket, with that project's keys, which open no other one.
+pub(super) async fn keeps_projects_apart(context: &Context<'_>) -> Sight {
+    let Spec { projects, storage, .. } = context.spec;
+    let sights = projects.iter().enumerate().map(async |(at, project)| {
+        let keys = storage.keys_of(project);
+        let keys = Credentials::new(keys.access_key, keys.secret_key.expose());
+        round_trip(context, &bucket(context, &storage.bucket_of(project))?, &keys).await?;
+        // Each is tried on the one after it: what opens more than its own opens that as well.
+        let next = &projects[(at + 1) % projects.len()];
+        let others = [(next != project).then(|| storage.bucket_of(next)), Some(storage.bucket.clone())];
+        for other in others.into_iter().flatten() {
+            is_refused(context, &bucket(context, &other)?, &keys).await?;
+        }
+        Ok(String::new())
+    });
+    all(stream::iter(sights).buffered(AT_ONCE).collect::<Vec<_>>().await, "projects")
+}
+
+fn bucket(context: &Context<'_>, name: &str) -> Result<Bucket, Miss> {
+    let miss = |error: &dyn std::fmt::Display| Miss::new(format!("bucket {name}"), error.to_string());
+    let url = Url::parse(&context.minio("/")).map_err(|error| miss(&error))?;
+    Bucket::new(url, UrlStyle::Path, name.to_owned(), REGION).map_err(|error| miss(&error))
+}
+
+/// A name that nobody else has.
+fn object() -> String {
+    let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    format!("sandbox-smoke/{}-{unique}", std::process::id())
+}
+
+async fn ask(context: &Context<'_>, method: Method, url: Url, body: &[u8]) -> Result<Reply, Miss> {
+    context.http.send(method, url.as_str(), &[], body.to_vec()).await
+}
+
+async fn round_trip(context: &Context<'_>, bucket: &Bucket, keys: &Credentials) -> Sight {
+    let object = object();
+    let head = ask(context, Method::HEAD, bucket.head_bucket(Some(keys)).sign(SIGNED_FOR), b"").await?;
     if head.status == StatusCode::NOT_FOUND {
         let hint = "`sandbox up` makes the bucket again; what Flyte wrote to it is gone";
-        let miss = head.miss(format!("bucket {} does not exist", storage.bucket));
+        let miss = head.miss(format!("bucket {} does not exist", bucket.name()));
         return Err(miss.reason(Reason::StorageRefused).hint(hint));
     }
     // A refused HEAD has no body to say why, so let the PUT be refused as well.
@@ -58,16 +92,32 @@ pub(super) async fn keeps_an_object(context: &Context<'_>) -> Sight {
         head.expect(StatusCode::OK)?;
     }
     let marker = object.as_bytes();
-    let put = ask(Method::PUT, bucket.put_object(Some(&keys), &object).sign(SIGNED_FOR), marker).await?;
+    let put = ask(context, Method::PUT, bucket.put_object(Some(keys), &object).sign(SIGNED_FOR), marker).await?;
     granted(put, StatusCode::OK)?;
-    let get = ask(Method::GET, bucket.get_object(Some(&keys), &object).sign(SIGNED_FOR), b"").await?;
+    let get = ask(context, Method::GET, bucket.get_object(Some(keys), &object).sign(SIGNED_FOR), b"").await?;
     let get = granted(get, StatusCode::OK)?;
     if get.body != marker {
         return Err(get.miss("not what was written"));
     }
-    let delete = ask(Method::DELETE, bucket.delete_object(Some(&keys), &object).sign(SIGNED_FOR), b"").await?;
+    let delete = ask(context, Method::DELETE, bucket.delete_object(Some(keys), &object).sign(SIGNED_FOR), b"").await?;
     granted(delete, StatusCode::NO_CONTENT)?;
-    Ok(format!("wrote, read and deleted an object in {}", storage.bucket))
+    Ok(format!("wrote, read and deleted an object in {}", bucket.name()))
+}
+
+/// Neither to be looked at nor to be written to.
+async fn is_refused(context: &Context<'_>, bucket: &Bucket, keys: &Credentials) -> Result<(), Miss> {
+    let object = object();
+    let head = (Method::HEAD, bucket.head_bucket(Some(keys)).sign(SIGNED_FOR));
+    let put = (Method::PUT, bucket.put_object(Some(keys), &object).sign(SIGNED_FOR));
+    for (method, url) in [head, put] {
+        let reply = ask(context, method, url, b"").await?;
+        if reply.status.is_success() {
+            let miss = reply.miss(format!("{} may use bucket {}, must be refused", keys.key(), bucket.name()));
+            return Err(miss.reason(Reason::PermissionExcess).settled());
+        }
+        reply.expect(StatusCode::FORBIDDEN)?;
+    }
+    Ok(())
 }
 
 fn granted(reply: Reply, status: StatusCode) -> Result<Reply, Miss> {

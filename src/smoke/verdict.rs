@@ -103,10 +103,10 @@ mod tests {
             missed("A2", Miss::new("GET /api", "HTTP 503").evidence(["no healthy upstream"]).hint("wait")),
             missed("C2", Miss::new("GET /console", "HTTP 404").hint("wait")),
         ];
-        let failure = failure("2 of 16 smoke checks failed".to_owned(), misses).expect("misses are a failure");
+        let failure = failure("2 of 17 smoke checks failed".to_owned(), misses).expect("misses are a failure");
         assert_eq!(
             failure.to_string(),
-            "2 of 16 smoke checks failed (check A2 admin lists the projects and domains): GET /api: HTTP 503"
+            "2 of 17 smoke checks failed (check A2 admin lists the projects and domains): GET /api: HTTP 503"
         );
         assert_eq!(failure.evidence, ["A2 GET /api: HTTP 503", "A2 no healthy upstream", "C2 GET /console: HTTP 404"]);
         assert_eq!(failure.hints[0], "wait");

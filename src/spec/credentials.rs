@@ -1,4 +1,4 @@
-//! The object store's secret key: never shown, and another one on every machine and for every sandbox.
+//! The object store's keys: secrets are never shown, and are others on every machine, for every sandbox and project.
 
 use std::fmt;
 
@@ -42,6 +42,17 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What somebody reaches the object store with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// The name that Minio knows its holder by.
+    pub access_key: String,
+    /// Never written with a spec.
+    pub secret_key: Secret,
+    /// When they end, in seconds since 1970; absent where they do not.
+    pub expires_at: Option<u64>,
+}
+
 /// What a machine's secrets are derived from: 32 random bytes. The default is of zeros, for specs that nobody runs.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct MachineKey([u8; MachineKey::LENGTH]);
@@ -63,13 +74,25 @@ impl MachineKey {
     /// field, or a digest that is cut, is of no use to who has one secret and wants another.
     #[must_use]
     pub fn storage_secret(&self, sandbox: &str) -> Secret {
-        let mut hash = Sha256::new();
-        for field in [b"flyte-sandbox/storage", &self.0[..], sandbox.as_bytes()] {
-            hash.update((field.len() as u64).to_be_bytes());
-            hash.update(field);
-        }
-        Secret(hash.finalize().iter().take(20).map(|byte| format!("{byte:02x}")).collect())
+        derived([b"flyte-sandbox/storage", &self.0[..], sandbox.as_bytes()])
     }
+}
+
+impl Secret {
+    /// A project's secret key from the store's own: whoever knows the sandbox's spec knows it, and whoever holds one
+    /// learns neither the store's nor another project's.
+    pub(super) fn of_project(&self, project: &str) -> Self {
+        derived([b"flyte-sandbox/project", self.0.as_bytes(), project.as_bytes()])
+    }
+}
+
+fn derived(fields: [&[u8]; 3]) -> Secret {
+    let mut hash = Sha256::new();
+    for field in fields {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    Secret(hash.finalize().iter().take(20).map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl fmt::Debug for MachineKey {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::credentials::Secret;
 use super::layer::{Given, Layer, Origin};
-use super::model::Domain;
+use super::model::{CredentialSource, Domain};
 use super::{Problem, resolve::closest};
 use crate::yaml::{self, Spanned};
 
@@ -150,7 +150,7 @@ struct FilePorts {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct FileStorage {
-    /// The bucket that everything is kept in.
+    /// The bucket of admin and datacatalog; project x gets one of its own, which is called after it with `-x`.
     #[schemars(with = "Option<String>")]
     bucket: Option<Spanned<String>>,
     /// Minio's access key, at least 3 characters.
@@ -159,6 +159,30 @@ struct FileStorage {
     /// Minio's secret key, at least 8 characters; one for this machine and sandbox where absent.
     #[schemars(with = "Option<String>")]
     secret_key: Option<Spanned<Secret>>,
+    /// Who issues the keys of each project, one of `file`, `command` and `url`; they are derived where absent.
+    #[schemars(with = "Option<FileCredentials>")]
+    credentials: Option<Spanned<FileCredentials>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct FileCredentials {
+    /// A JSON file with a project's keys; `{project}` in it stands for the project's id, `{bucket}` for its bucket.
+    file: Option<String>,
+    /// A program and its arguments, with `{project}` in one, that prints the project's keys as JSON.
+    command: Option<Vec<String>>,
+    /// An HTTP endpoint, with `{project}` in its URL, that answers with the project's keys as JSON.
+    url: Option<String>,
+}
+
+impl FileCredentials {
+    /// All that is named; the rules say that it is one.
+    fn sources(self) -> Vec<CredentialSource> {
+        let file = self.file.map(CredentialSource::File);
+        let command = self.command.map(CredentialSource::Command);
+        let url = self.url.map(CredentialSource::Url);
+        [file, command, url].into_iter().flatten().collect()
+    }
 }
 
 impl SpecFile {
@@ -196,6 +220,10 @@ impl SpecFile {
             bucket: storage.bucket.map(|v| given(v, origin)),
             access_key: storage.access_key.map(|v| given(v, origin)),
             secret_key: storage.secret_key.map(|v| given(v, origin)),
+            credentials: storage.credentials.map(|v| {
+                let Given { value, origin } = given(v, origin);
+                Given { value: value.sources(), origin }
+            }),
         }
     }
 }

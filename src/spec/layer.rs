@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::credentials::Secret;
-use super::model::Domain;
+use super::model::{CredentialSource, Domain};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,6 +79,7 @@ pub struct Layer {
     pub bucket: Option<Given<String>>,
     pub access_key: Option<Given<String>>,
     pub secret_key: Option<Given<Secret>>,
+    pub credentials: Option<Given<Vec<CredentialSource>>>,
 }
 
 impl Layer {
@@ -105,6 +106,7 @@ impl Layer {
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),
             secret_key: above.secret_key.or(self.secret_key),
+            credentials: above.credentials.or(self.credentials),
         }
     }
 }

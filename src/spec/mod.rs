@@ -3,12 +3,12 @@
 //! | file | what |
 //! |---|---|
 //! | `model.rs` | the complete, valid spec |
-//! | `credentials.rs` | a secret that is not shown, and the key that it is derived from |
+//! | `credentials.rs` | secrets that are not shown, and the key that they are derived from |
 //! | `mirrors.rs` | registries that are asked in place of others |
 //! | `layer.rs` | a partial one, each value with its origin; later layers win |
 //! | `file.rs` | a layer from YAML text, with positions |
-//! | `rules.rs` | rules that a value must keep by itself |
-//! | `resolve.rs` | layers to spec: every rule a value must keep, all problems at once |
+//! | `resolve.rs` | layers to spec: all problems at once |
+//! | `rules.rs` | what a single value must be |
 
 mod credentials;
 mod file;
@@ -20,11 +20,11 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use credentials::{MachineKey, Secret, UPSTREAM};
+pub use credentials::{Keys, MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Given, Layer, Origin};
 pub use mirrors::Mirrors;
-pub use model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
+pub use model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Provenance, Resolved, engine, is_name, name, resolve};
 
 use std::fmt;

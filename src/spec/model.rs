@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::credentials::Secret;
+use super::credentials::{Keys, Secret};
 use super::mirrors::Mirrors;
 use crate::manifest::ImageRef;
 
@@ -78,13 +78,69 @@ pub struct Ports {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// The bucket that everything is kept in.
+    /// The bucket of admin and datacatalog; a project's is called after it.
     pub bucket: String,
     /// Minio's access key.
     pub access_key: String,
     /// Minio's secret key; never written with the rest.
     #[serde(skip)]
     pub secret_key: Secret,
+    /// Who issues the projects' keys; they are derived from `secret_key` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<CredentialSource>,
+    /// What that one has issued, by project; never written with the rest.
+    #[serde(skip)]
+    pub issued: BTreeMap<String, Keys>,
+}
+
+/// Who issues the keys of a project; docs/storage.md has the contract. `{project}` and `{bucket}` stand for their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialSource {
+    /// A file for each project.
+    File(String),
+    /// A program and its arguments, run for each project.
+    Command(Vec<String>),
+    /// An HTTP endpoint, asked for each project.
+    Url(String),
+}
+
+impl CredentialSource {
+    /// Whether a word stands in it.
+    pub(super) fn names(&self, word: &str) -> bool {
+        match self {
+            Self::File(text) | Self::Url(text) => text.contains(word),
+            Self::Command(words) => words.iter().any(|one| one.contains(word)),
+        }
+    }
+}
+
+impl Storage {
+    /// The bucket that a project's workflows write to, and the name by which the store knows whoever may.
+    #[must_use]
+    pub fn bucket_of(&self, project: &str) -> String {
+        format!("{}-{project}", self.bucket)
+    }
+
+    /// What opens every bucket: the store's own.
+    #[must_use]
+    pub fn root(&self) -> Keys {
+        Keys { access_key: self.access_key.clone(), secret_key: self.secret_key.clone(), expires_at: None }
+    }
+
+    /// What a project's propellers and task pods reach its bucket with; empty where somebody else is to issue them, and
+    /// has not yet.
+    #[must_use]
+    pub fn keys_of(&self, project: &str) -> Keys {
+        match &self.credentials {
+            Some(_) => self.issued.get(project).cloned().unwrap_or_default(),
+            None => Keys {
+                access_key: self.bucket_of(project),
+                secret_key: self.secret_key.of_project(project),
+                expires_at: None,
+            },
+        }
+    }
 }
 
 /// A complete, valid description of a sandbox.
@@ -162,6 +218,14 @@ impl Spec {
     #[must_use]
     pub fn namespace_template(&self) -> String {
         format!("{}-{}-{{{{ project }}}}-{{{{ domain }}}}", self.appid, self.system_project)
+    }
+
+    /// Every secret of this spec, for what must not show one.
+    pub fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let of_projects = self.projects.iter().map(|project| self.storage.keys_of(project).secret_key);
+        std::iter::once(self.storage.secret_key.clone())
+            .chain(of_projects)
+            .filter(|secret| *secret != Secret::default())
     }
 
     /// All workflow namespaces, projects first, domains within.

@@ -7,8 +7,8 @@ use super::credentials::{MachineKey, Secret};
 use super::file;
 use super::layer::{Given, Layer, Origin};
 use super::mirrors::Mirrors;
-use super::model::{COMPONENTS, Domain, EngineKind, Ports, Spec, Storage};
-use super::rules::{LABEL_LIMIT, bucket, k3s_image, kubernetes_version, label, secret};
+use super::model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage};
+use super::rules::{LABEL_LIMIT, bucket, credentials, k3s_image, kubernetes_version, label, secret};
 use crate::manifest::ImageRef;
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
@@ -62,6 +62,8 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
         access_key: check.value("storage.accessKey", layer.access_key, |text| secret(text, 3)),
         secret_key: check.secret("storage.secretKey", layer.secret_key, || key.storage_secret(&name)),
+        credentials: check.credentials(layer.credentials),
+        issued: BTreeMap::new(),
     };
     let node_image = images.get("k3s").cloned().or_else(|| k3s_image(&kubernetes));
     let Some(node_image) = node_image.filter(|_| check.problems.is_empty()) else { return Err(check.problems) };
@@ -250,6 +252,17 @@ impl Check {
         found
     }
 
+    fn credentials(&mut self, given: Option<Given<Vec<CredentialSource>>>) -> Option<CredentialSource> {
+        let Given { value: mut sources, origin } = given?;
+        self.provenance.insert("storage.credentials".to_owned(), origin.clone());
+        let source = sources.pop().filter(|_| sources.is_empty());
+        let why = credentials(source.as_ref()).err();
+        if let Some(why) = why {
+            self.problem(&origin, format!("`storage.credentials`: {why}"), None);
+        }
+        source
+    }
+
     fn optional(&mut self, key: &str, given: Option<Given<String>>) -> Option<String> {
         let given = given?;
         Some(self.value(key, Some(given), |text| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) }))
@@ -324,6 +337,14 @@ impl Check {
                 let message =
                     format!("the workflow namespace `{}` is {over} characters too long for Kubernetes", longest.name);
                 self.problem(&at, message, Some(format!("shorten project `{project}` by {over}")));
+            }
+        }
+        for project in &spec.projects {
+            let bucket = spec.storage.bucket_of(project);
+            if let Some(over) = bucket.len().checked_sub(LABEL_LIMIT).filter(|over| *over > 0) {
+                let message = format!("the bucket `{bucket}` is {over} characters too long");
+                let at = origin(self, "projects");
+                self.problem(&at, message, Some(format!("shorten project `{project}`, or `storage.bucket`")));
             }
         }
         let mut seen = BTreeMap::from([(system, "Flyte itself".to_owned())]);

@@ -1,5 +1,6 @@
-//! Rules that a value must keep by itself.
+//! What a single value must be.
 
+use super::model::CredentialSource;
 use crate::manifest::ImageRef;
 
 /// RFC 1123: a DNS label.
@@ -61,4 +62,20 @@ pub(super) fn kubernetes_version(text: &str) -> Result<(u32, u32), String> {
 /// Rancher publishes `v1.21.2+k3s1` under the tag `v1.21.2-k3s1`: a tag cannot have a plus sign.
 pub(super) fn k3s_image(kubernetes: &str) -> Option<ImageRef> {
     format!("rancher/k3s:{}", kubernetes.replace('+', "-")).parse().ok()
+}
+
+/// A source that can be asked for the keys of one project.
+pub(super) fn credentials(source: Option<&CredentialSource>) -> Result<(), &'static str> {
+    match source {
+        None => Err("name one of `file`, `command` and `url`"),
+        Some(CredentialSource::File(path)) if path.is_empty() => Err("`file` is empty"),
+        Some(CredentialSource::Command(words)) if words.first().is_none_or(String::is_empty) => {
+            Err("`command` names no program")
+        }
+        Some(CredentialSource::Url(url)) if !url.starts_with("http://") => {
+            Err("`url` starts with http://; for anything else: `command: [curl, -fsS, URL]`")
+        }
+        Some(source) if !source.names("{project}") => Err("`{project}` must stand in it, in the place of its name"),
+        Some(_) => Ok(()),
+    }
 }

@@ -266,3 +266,51 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn each_project_has_a_bucket_and_keys_of_its_own() {
+    let spec = Spec::default();
+    let (x, y) = (spec.storage.keys_of("x"), spec.storage.keys_of("y"));
+    assert_eq!((spec.storage.bucket_of("x"), x.access_key.as_str()), ("my-s3-bucket-x".to_owned(), "my-s3-bucket-x"));
+    let secrets: Vec<_> = spec.secrets().collect();
+    assert_eq!(secrets, [spec.storage.secret_key.clone(), x.secret_key.clone(), y.secret_key.clone()]);
+    assert!(x.secret_key != y.secret_key && x.secret_key.expose().len() == 40);
+    let mut other = spec.clone();
+    other.storage.secret_key = Secret::new("another-machines");
+    assert_ne!(other.storage.keys_of("x"), x);
+}
+
+#[test]
+fn a_source_of_keys_is_one_that_can_be_asked_for_a_project() {
+    let refused = |credentials: &str| {
+        let layer = parse(&format!("storage: {{credentials: {credentials}}}\n"), "sandbox.yaml").expect("readable");
+        resolve([layer], &MachineKey::default())
+            .map(|resolved| resolved.spec.storage)
+            .map_err(|problems| problems[0].message.clone())
+    };
+    let spec = refused("{command: [mercury, keys, \"{project}\"]}").expect("a source");
+    let words = ["mercury", "keys", "{project}"].map(str::to_owned);
+    assert_eq!(spec.credentials, Some(CredentialSource::Command(words.into())));
+    assert_eq!(spec.keys_of("x"), Keys::default(), "nobody has issued any");
+    for (given, why) in [
+        ("{}", "name one of `file`, `command` and `url`"),
+        ("{file: \"/a/{project}\", url: \"http://a/{project}\"}", "name one of `file`, `command` and `url`"),
+        ("{command: []}", "`command` names no program"),
+        ("{file: \"\"}", "`file` is empty"),
+        ("{file: /keys.json}", "`{project}` must stand in it, in the place of its name"),
+        (
+            "{url: \"https://a/{project}\"}",
+            "`url` starts with http://; for anything else: `command: [curl, -fsS, URL]`",
+        ),
+    ] {
+        assert_eq!(refused(given).map(|_| ()), Err(format!("`storage.credentials`: {why}")), "{given}");
+    }
+}
+
+#[test]
+fn a_projects_bucket_is_not_too_long_either() {
+    let text = format!("storage: {{bucket: {}}}\nprojects: [long]\n", "b".repeat(60));
+    let problems =
+        resolve([parse(&text, "sandbox.yaml").expect("readable")], &MachineKey::default()).expect_err("too long");
+    assert!(problems[0].message.ends_with("is 2 characters too long"), "{problems:?}");
+}

@@ -9,7 +9,9 @@ use flyte_sandbox::failure::Reason;
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["serde_saphyr"], &["yaml.rs"]),
     (&["bollard::"], &["docker/"]),
-    (&["reqwest"], &["smoke/"]),
+    (&["reqwest"], &["issuer/", "smoke/", "store/"]),
+    (&["ring::"], &["store/"]),
+    (&["argon2"], &["store/seal.rs"]),
     (&["axum"], &["rehearsal/"]),
     (&["rusty_s3"], &["smoke/s3.rs"]),
     (&["quick_junit"], &["report/junit.rs"]),

@@ -67,7 +67,7 @@ async fn a_whole_life_asks_for_nothing_beyond_the_namespaces_and_leaves_nothing_
 
     let (again, mut events) = up(&cluster).await;
     assert_eq!(again.expect("as it should be"), Outcome::Unchanged);
-    assert_eq!(probes(&mut events, Outcome::Passed).len(), 14);
+    assert_eq!(probes(&mut events, Outcome::Passed).len(), 15);
 
     let status = lifecycle::status(&plan, &cluster.host).await.expect("seen");
     assert_eq!((status.phase, status.spec), (Phase::Ready, SpecState::Unchanged));

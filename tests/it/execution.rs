@@ -40,7 +40,7 @@ async fn a_workflow_runs_in_every_project_and_domain() {
     };
     assert!(wanted.iter().all(told), "{events:?}");
     assert!(
-        matches!(events.last(), Some(Event::StageFinished { summary, .. }) if summary == "34 of 34 checks; 6 workflows ran"),
+        matches!(events.last(), Some(Event::StageFinished { summary, .. }) if summary == "35 of 35 checks; 6 workflows ran"),
         "{:?}",
         events.last()
     );
@@ -81,7 +81,7 @@ async fn no_workflow_runs_where_none_is_wanted_or_a_check_fails() {
     passing(&flyte, Executions::None).await;
     flyte.grant("flytepropeller-x watch pods");
     let failure = smoke(&flyte, Executions::All, Duration::from_millis(500)).await.done.expect_err("R2 fails");
-    assert_eq!(failure.what, "1 of 16 smoke checks failed");
+    assert_eq!(failure.what, "1 of 17 smoke checks failed");
     assert!(flyte.posted().is_empty(), "{:?}", flyte.posted());
 }
 

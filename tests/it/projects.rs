@@ -16,12 +16,13 @@ use flyte_sandbox::plan::{Difference, Plan};
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
-use flyte_sandbox::spec::Spec;
+use flyte_sandbox::spec::{CredentialSource, Keys, Ports, Secret, Spec};
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::minio::FakeMinio;
 use flyte_sandbox::rehearsal::Projects;
 use flyte_sandbox::rehearsal::{Answer, ApiServer};
 
@@ -33,6 +34,7 @@ const WORKFLOW: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc
 struct World {
     api: ApiServer,
     admin: Arc<Mutex<Projects>>,
+    minio: FakeMinio,
     client: Client,
 }
 
@@ -65,7 +67,7 @@ impl World {
         };
         tokio::spawn(async move { axum::serve(listener, app).await });
         let client = client(&api.kubeconfig()).expect("a client");
-        Self { api, admin, client }
+        Self { api, admin, minio: FakeMinio::start().await, client }
     }
 
     fn admin(&self) -> MutexGuard<'_, Projects> {
@@ -74,7 +76,10 @@ impl World {
 
     /// Brings the projects about, and returns what was said.
     async fn bring(&self, projects: &[&str]) -> (Result<(), Failure>, Vec<Event>) {
-        let plan = plan(projects);
+        self.bring_about(self.plan(projects)).await
+    }
+
+    async fn bring_about(&self, plan: Plan) -> (Result<(), Failure>, Vec<Event>) {
         let (report, mut events) = Reporter::channel();
         let deadline = Deadline::after(Duration::from_secs(60));
         let run = Run { report, deadline, cancel: CancellationToken::new() };
@@ -87,10 +92,25 @@ impl World {
         (done, said)
     }
 
+    fn plan(&self, projects: &[&str]) -> Plan {
+        planned(self.spec(projects))
+    }
+
+    fn spec(&self, projects: &[&str]) -> Spec {
+        let projects = projects.iter().map(ToString::to_string).collect();
+        let ports = Ports { minio: self.minio.port, ..Spec::default().ports };
+        Spec { projects, ports, ..Spec::default() }
+    }
+
     fn names(&self) -> BTreeSet<String> {
         let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
         self.api.objects().iter().map(name).collect()
     }
+}
+
+fn planned(spec: Spec) -> Plan {
+    let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+    Plan::new(spec, rendered).expect("a plan")
 }
 
 /// The work of Kubernetes' controllers, done at once.
@@ -100,13 +120,6 @@ fn ready(api: &ApiServer, path: &str) {
         deployment["status"] =
             json!({"observedGeneration": seen, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
     });
-}
-
-fn plan(projects: &[&str]) -> Plan {
-    let projects = projects.iter().map(ToString::to_string).collect();
-    let spec = Spec { projects, ..Spec::default() };
-    let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
-    Plan::new(spec, rendered).expect("a plan")
 }
 
 fn running() -> Value {
@@ -136,21 +149,50 @@ async fn a_project_comes_and_goes_and_the_others_stay_as_they_are() {
     let (done, events) = world.bring(&["x", "y", "z"]).await;
     done.expect("added");
     assert_eq!(world.admin().ids(true), ["x", "y", "z"]);
+    let bucket = |project: &str| format!("my-s3-bucket-{project}");
+    assert_eq!(Vec::from_iter(&world.minio.kept().users), [&bucket("x"), &bucket("y"), &bucket("z")]);
     assert_eq!(applied(&events, "Changed"), ["configmap 103020-flytepoc-dev/kubernetes-dashboard-settings"]);
     let inventory = find(&world.client).await.expect("readable").expect("kept");
     assert_eq!(inventory.spec.projects, ["x", "y", "z"]);
-    let wanted = plan(&["x", "y", "z"]);
+    let wanted = world.plan(&["x", "y", "z"]);
     assert!(Difference::between(&inventory.spec, &inventory.objects, &wanted).is_empty());
 
     let (done, events) = world.bring(&["x", "y"]).await;
     done.expect("removed");
     assert_eq!(world.admin().ids(true), ["x", "y"]);
     assert_eq!(world.admin().ids(false), ["z"]);
+    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [&bucket("x"), &bucket("y")]);
     assert!(applied(&events, "Pruned").iter().all(|object| object.contains("-z")), "{}", said(&events));
     assert_eq!(world.names(), before);
 
     world.bring(&["x", "y", "z"]).await.0.expect("back again");
     assert_eq!(world.admin().ids(true), ["x", "y", "z"]);
+}
+
+#[tokio::test]
+async fn keys_that_somebody_issues_reach_the_store_the_secret_and_the_propellers_of_their_project() {
+    let world = World::start().await;
+    let with_keys = |access: &str| {
+        let mut spec = world.spec(&["x", "y"]);
+        spec.storage.credentials = Some(CredentialSource::File("/{project}".to_owned()));
+        let keys =
+            |of: &str| Keys { access_key: of.to_owned(), secret_key: Secret::new("issued-to-x"), expires_at: None };
+        spec.storage.issued = [("x".to_owned(), keys(access)), ("y".to_owned(), keys("of-y"))].into();
+        planned(spec)
+    };
+    world.bring_about(with_keys("first")).await.0.expect("brought up");
+    let (done, events) = world.bring_about(with_keys("second")).await;
+    done.expect("renewed");
+    assert_eq!(Vec::from_iter(&world.minio.kept().users), ["first", "of-y", "second"]);
+    let secret = world.api.get("/api/v1/namespaces/103020-flytepoc-dev/secrets/flyte-storage-x").expect("there");
+    assert_eq!(secret["data"]["accessKey"], "c2Vjb25k", "second, in base64");
+    let propeller = |domain: &str| format!("deployment 103020-flytepoc-dev/flytepropeller-x-{domain}");
+    let mut changed = applied(&events, "Changed");
+    changed.sort();
+    let propellers = ["d-dev", "p-dev", "t-dev"].map(propeller);
+    assert_eq!(changed, [&propellers[..], &["secret 103020-flytepoc-dev/flyte-storage-x".to_owned()]].concat());
+    let kept = find(&world.client).await.expect("readable").expect("kept").spec;
+    assert_eq!(kept.storage.keys_of("x").access_key, "second");
 }
 
 #[tokio::test]
@@ -216,7 +258,7 @@ async fn what_a_run_that_was_cut_short_had_in_hand_is_seen_to_differ_and_is_done
     world.bring(&["x", "z"]).await.0.expect_err("refused half way");
     let cut = find(&world.client).await.expect("readable").expect("kept");
     assert_eq!((cut.digest.as_str(), cut.spec.projects.len()), ("", 2));
-    let plan = plan(&["x", "z"]);
+    let plan = world.plan(&["x", "z"]);
     let differs = Difference::between(&cut.spec, &cut.objects, &plan);
     assert!(differs.changed.iter().any(|object| object.name == "flytepropeller-z-d-dev"), "{differs:?}");
     assert!(differs.changed.iter().all(|object| object.name != "flyteadmin"), "{differs:?}");

@@ -47,7 +47,7 @@ async fn a_working_flyte_passes_every_check_and_each_is_told_once() {
     assert_eq!(told, ids);
     assert_eq!(smoke.events.first(), Some(&Event::StageStarted { stage: Stage::Smoke }));
     assert!(
-        matches!(smoke.events.last(), Some(Event::StageFinished { outcome: Outcome::Passed, summary, .. }) if summary == "16 of 16 checks")
+        matches!(smoke.events.last(), Some(Event::StageFinished { outcome: Outcome::Passed, summary, .. }) if summary == "17 of 17 checks")
     );
 }
 
@@ -78,7 +78,7 @@ async fn a_failing_check_is_the_failure_with_what_was_seen() {
     let flyte = FakeFlyte::start().await;
     flyte.break_path("/api/v1/projects", EVER, 503, "no healthy\nupstream");
     let failure = failing(&flyte).await;
-    assert_eq!((failure.reason, failure.what.as_str()), (Reason::AdminFailing, "2 of 16 smoke checks failed"));
+    assert_eq!((failure.reason, failure.what.as_str()), (Reason::AdminFailing, "2 of 17 smoke checks failed"));
     assert_eq!(failure.object.as_deref(), Some("check A2 admin lists the projects and domains"));
     let url = format!("http://127.0.0.1:{}/api/v1/projects", flyte.spec.ports.console);
     assert_eq!(failure.causes, [format!("GET {url}"), "HTTP 503 Service Unavailable, not 200".to_owned()]);
@@ -165,7 +165,7 @@ async fn nothing_listening_is_a_failure_at_the_first_check() {
     flyte.spec.ports.console = unused.local_addr().expect("bound").port();
     drop(unused);
     let failure = failing(&flyte).await;
-    assert_eq!(failure.what, "4 of 16 smoke checks failed");
+    assert_eq!(failure.what, "4 of 17 smoke checks failed");
     assert_eq!(failure.causes[1], "connection refused");
 }
 

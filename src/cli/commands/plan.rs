@@ -17,7 +17,9 @@ pub(in crate::cli) fn run(session: &Session, args: &args::Plan) -> Result<(), En
     let printed = match session.output() {
         Output::Json => {
             let mut json = serde_json::json!({ "plan": plan, "provenance": provenance, "running": running });
-            hide(&plan.spec.storage.secret_key, &mut json);
+            for secret in plan.spec.secrets() {
+                hide(&secret, &mut json);
+            }
             session.print_json(&json)
         }
         Output::Human => {

@@ -5,6 +5,7 @@ use crate::cli::session::{Ended, Session, Telling};
 use crate::failure::{Failure, Reason};
 use crate::lifecycle::{self, Options};
 use crate::rehearsal::Faults;
+use crate::run::Run;
 use crate::smoke::Executions;
 use crate::spec::{EngineKind, Spec};
 
@@ -32,6 +33,7 @@ pub(in crate::cli) fn run(session: &Session, args: &Up) -> Result<(), Ended> {
             .into());
     }
     let options = Options { keep: args.keep, bundle, store: !args.no_cache, executions, ttl: args.ttl, faults };
-    session
-        .narrate_plan(telling, &args.spec, async |plan, run| lifecycle::up(plan, &session.host(), options, run).await)
+    let host = session.host();
+    let fetch = async |spec: &mut Spec, run: &Run| lifecycle::fetch_keys(spec, &host, run).await;
+    session.narrate_plan(telling, &args.spec, fetch, async |plan, run| lifecycle::up(plan, &host, options, run).await)
 }

@@ -91,14 +91,24 @@ impl Responders<'_> {
             }
             _ => {}
         }
-        let signed = uri.query().is_some_and(|query| {
-            query.contains("X-Amz-Signature=")
-                && query.contains(&format!("X-Amz-Credential={}%2F", self.spec.storage.access_key))
-        });
-        if !signed {
+        let who = signer(uri, headers).unwrap_or_default();
+        let root = who == self.spec.storage.access_key;
+        if let Some(call) = uri.path().strip_prefix("/minio/admin/v3/") {
+            return match (root, call) {
+                (false, _) => StatusCode::FORBIDDEN.into_response(),
+                (true, "groups") => json_of(&json!([])),
+                (true, _) => json_of(&json!({})),
+            };
+        }
+        let named = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default();
+        let storage = &self.spec.storage;
+        let own = self.spec.projects.iter().find(|project| storage.keys_of(project).access_key == who);
+        let opens = root || own.is_some_and(|project| storage.bucket_of(project) == named);
+        let is_there = named == storage.bucket || self.spec.projects.iter().any(|one| storage.bucket_of(one) == named);
+        if !opens || !is_there {
             return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
         }
-        let bucket = format!("/{}", self.spec.storage.bucket);
+        let bucket = format!("/{named}");
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         match (method.as_str(), uri.path()) {
             ("HEAD", path) if path.trim_end_matches('/') == bucket => StatusCode::OK.into_response(),
@@ -111,4 +121,13 @@ impl Responders<'_> {
             _ => not_found(),
         }
     }
+}
+
+/// The access key that a request is signed with, in its headers or its URL.
+fn signer(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let presigned = uri.query().filter(|query| query.contains("X-Amz-Signature=")).unwrap_or_default();
+    let presigned = presigned.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential=")?.split("%2F").next());
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = header.and_then(|text| text.split_once("Credential=")?.1.split('/').next());
+    presigned.or(header).map(str::to_owned)
 }

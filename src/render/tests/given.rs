@@ -7,9 +7,9 @@ fn given() -> Spec {
     Spec { engine: Some(EngineKind::Context), context: Some("team".to_owned()), ..Spec::default() }
 }
 
-/// As a given cluster has it: nothing that is the cluster's, and no port of its nodes.
+/// As a given cluster has it: nothing that is the cluster's, no port of its nodes, and its own `default` accounts.
 fn reduced(mut objects: Vec<Object>) -> Vec<Object> {
-    objects.retain(|object| object.namespace().is_some());
+    objects.retain(|object| object.namespace().is_some() && !object.is("ServiceAccount", "default"));
     for service in objects.iter_mut().filter(|object| object.kind() == "Service") {
         if service.get("/spec/type").is_some_and(|kind| kind == "NodePort") {
             service.set(&["spec", "type"], "ClusterIP");

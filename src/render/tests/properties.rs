@@ -36,7 +36,7 @@ prop_compose! {
             projects: projects.into_iter().collect(),
             domains: domains.into_iter().map(domain).collect(),
             ports: Ports { dashboard, ..Spec::default().ports },
-            storage: Storage { bucket, access_key, secret_key: Secret::new(secret_key) },
+            storage: Storage { bucket, access_key, secret_key: Secret::new(secret_key), ..Spec::default().storage },
             ..Spec::default()
         }
     }

@@ -27,3 +27,15 @@ pub(super) fn put_init_container(pod: &mut Value, container: Value) {
     }
     containers.insert(0, merged);
 }
+
+/// Sets a variable of a container, by its name.
+pub(super) fn put_variable(container: &mut Value, variable: Value) {
+    if !container["env"].is_array() {
+        put(container, "env", Value::Array(Vec::new()));
+    }
+    let Some(variables) = container["env"].as_array_mut() else { return };
+    match variables.iter_mut().find(|given| given["name"] == variable["name"]) {
+        Some(given) => *given = variable,
+        None => variables.push(variable),
+    }
+}

@@ -9,6 +9,7 @@ use super::super::config::Config;
 use super::super::context::{Context, Draft, mounted_config_maps};
 use super::super::error::RenderError;
 use super::edit::put;
+use super::project_storage;
 use crate::manifest::Object;
 use crate::spec::WorkflowNamespace;
 
@@ -85,6 +86,7 @@ fn instance_config(
     config.set(HOME, &path(&["enabled"]), true);
     config.set(HOME, &path(&["lock-config-map", "name"]), lock(workflow));
     config.set(HOME, &path(&["lock-config-map", "namespace"]), context.system.as_str());
+    project_storage::configure(&mut config, context.spec, &workflow.project);
     config.close(&mut object);
     object
 }

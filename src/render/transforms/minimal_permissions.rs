@@ -30,6 +30,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         account.set(&["automountServiceAccountToken"], false);
     }
     add_accounts(context, draft);
+    disarm_tasks(context, draft);
     let admin = account_of(draft, Component::Flyteadmin);
     let dashboard = account_of(draft, Component::Dashboard);
     draft
@@ -200,6 +201,23 @@ fn account_of(draft: &Draft, component: Component) -> String {
     let given = draft.workloads(component).next().and_then(Object::pod_spec);
     let name = given.and_then(|pod| pod.get("serviceAccountName")?.as_str());
     name.unwrap_or(component.id()).to_owned()
+}
+
+/// Task pods run as the `default` account of their namespace, which may do nothing: its token is of no use to them.
+/// On a given cluster that account is not ours to change.
+fn disarm_tasks(context: &Context<'_>, draft: &mut Draft) {
+    if context.spec.is_on_given_cluster() {
+        return;
+    }
+    let elsewhere = |object: &Object| object.namespace() != Some(context.system.as_str());
+    draft.objects.retain(|object| !(object.is("ServiceAccount", "default") && elsewhere(object)));
+    draft.objects.extend(context.workflows.iter().map(|workflow| {
+        let mut account = Object::named("v1", "ServiceAccount", "default");
+        account.set(&["metadata", "namespace"], workflow.name.as_str());
+        account.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], workflow.name.as_str());
+        account.set(&["automountServiceAccountToken"], false);
+        account
+    }));
 }
 
 /// Adds the ServiceAccounts that pods name and nobody brought, and names one where a pod that needs it names none.

@@ -18,6 +18,7 @@
 //! | `resources.rs` | limits that do not slow the start |
 //! | `probes.rs` | a readiness probe for every component |
 //! | `limit_namespace.rs` | one propeller for each workflow namespace |
+//! | `project_storage.rs` | a bucket for each project, and keys that open it alone |
 //! | `minimal_permissions.rs` | exactly the permissions that the code uses |
 //! | `given_cluster.rs` | on a cluster that is there already, only what is in namespaces |
 //! | `labels.rs` | whose objects these are |
@@ -41,6 +42,7 @@ mod one_config_file;
 mod pace;
 mod ports;
 mod probes;
+mod project_storage;
 mod projects_and_domains;
 mod resources;
 mod storage;
@@ -124,6 +126,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "limit-namespace",
         why: "a propeller watches exactly one namespace, or the whole cluster",
         run: limit_namespace::run,
+    },
+    Transform {
+        name: "project-storage",
+        why: "a project's workflows must not read or write another's data",
+        run: project_storage::run,
     },
     Transform {
         name: "minimal-permissions",

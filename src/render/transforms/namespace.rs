@@ -53,9 +53,11 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     Ok(())
 }
 
-/// Drops namespaces in which nothing but permissions would be left; those have their own transform.
+/// Drops namespaces in which nothing but permissions would be left, and the account that every namespace has; those have
+/// their own transform.
 fn drop_uninhabited(context: &Context<'_>, draft: &mut Draft) {
-    let lives = |object: &&Object| !matches!(object.kind(), "Role" | "RoleBinding");
+    let lives =
+        |object: &&Object| !matches!(object.kind(), "Role" | "RoleBinding") && !object.is("ServiceAccount", "default");
     let inhabited: BTreeSet<String> =
         draft.objects.iter().filter(lives).filter_map(|object| object.namespace().map(str::to_owned)).collect();
     let is_foreign = |object: &Object| object.kind() == "Namespace" && !context.is_ours(object.name());

@@ -31,10 +31,10 @@ fn whole() {
     let made = applied(&events, "created").len();
     assert!(made > 80, "{made} objects made");
     let probes = events.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
-    assert_eq!(probes.count(), 19, "16 checks, and a workflow in the first project and domain");
+    assert_eq!(probes.count(), 20, "17 checks, and a workflow in the first project and domain");
     let node = sandbox.node_id();
 
-    sandbox.run(&["smoke"]).exits(0).says("16 of 16 checks").says("is a working Flyte");
+    sandbox.run(&["smoke"]).exits(0).says("17 of 17 checks").says("is a working Flyte");
     sandbox.run(&["smoke", "--full"]).exits(0).says("34 of 34 checks; 6 workflows ran");
 
     let again = sandbox.up(&[]).exits(0).events();
@@ -95,7 +95,7 @@ fn meddled_with(sandbox: &Sandbox) {
             "subjects": [{"kind": "ServiceAccount", "name": "flyteadmin", "namespace": SYSTEM}]}),
     );
     let wide = sandbox.run(&["smoke"]).exits(10).says("clusterrolebinding e2e-too-wide");
-    wide.says("flyteadmin get secrets").says("2 of 16 smoke checks failed");
+    wide.says("flyteadmin get secrets").says("2 of 17 smoke checks failed");
     for kind in ["ClusterRoleBinding", "ClusterRole"] {
         cluster::delete(sandbox, [RBAC, kind, "", "e2e-too-wide"]);
     }
@@ -146,7 +146,7 @@ fn with_k3d_4() {
 fn with_docker() {
     let sandbox = Sandbox::new("life-d", &Ground::find(Wish::Real, Major::Five));
     let up = || sandbox.up(&["--engine", "docker"]).exits(0);
-    up().says(" by Docker; node Ready").says("19 of 19 checks");
+    up().says(" by Docker; node Ready").says("20 of 20 checks");
     let node = sandbox.node_id();
     sandbox.run(&["smoke"]).exits(0);
     assert_eq!(up().events().last().expect("events")["outcome"], "unchanged");

@@ -26,11 +26,15 @@ fn comes_and_goes() {
     let added = sandbox.run(&["project", "add", "z", "--output", "json"]).exits(0).events();
     assert!(applied(&added, "created").iter().all(|object| object.contains("-z")));
     let ran = added.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
-    assert_eq!(ran.count(), 25, "16 checks, and a workflow in each of its three domains");
+    assert_eq!(ran.count(), 26, "17 checks, and a workflow in each of its three domains");
     let now = cluster::pods(&sandbox, SYSTEM);
     assert_eq!(others(&now), pods, "the pods of the others are the same");
     assert_eq!(now.len(), pods.len() + 3);
     assert_eq!(listed(&sandbox.run(&["project", "list", "--output", "json"])), ["x: true", "y: true", "z: false"]);
+
+    let keys = |project: &str| sandbox.run(&["credentials", "--project", project]);
+    keys("z").exits(0).says("my-s3-bucket-z");
+    assert_ne!(keys("x").out, keys("y").out);
 
     sandbox.run(&["plan"]).exits(0).says("project z would be removed");
     sandbox.run(&["status"]).exits(0).says("the spec says something else");
@@ -47,6 +51,7 @@ fn comes_and_goes() {
     assert_eq!(listed(&sandbox.run(&["project", "list", "--output", "json"])), ["x: true", "y: true"]);
     sandbox.run(&["plan"]).exits(0).says("nothing would change");
     sandbox.run(&["project", "remove", "z"]).exits(0).says("has no project z");
+    keys("z").exits(2).says("there is no such project");
 
     sandbox.run(&["project", "add", "z"]).exits(0).says("has project z");
     sandbox.up(&[]).exits(0);

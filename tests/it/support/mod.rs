@@ -6,6 +6,7 @@
 //! | `docker.rs` | a Docker daemon in memory |
 //! | `docker_images.rs` | what it does with images |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
+//! | `minio.rs` | a Minio as its administrator sees it |
 //! | `given.rs` | somebody else's cluster, with rights in some namespaces only |
 //! | `stage.rs` | one smoke stage, played to its end |
 
@@ -14,4 +15,5 @@ pub(crate) mod docker;
 mod docker_images;
 pub(crate) mod flyte;
 pub(crate) mod given;
+pub(crate) mod minio;
 pub(crate) mod stage;

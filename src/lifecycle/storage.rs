@@ -1,0 +1,66 @@
+//! What each project has in the object store, brought to what the spec says.
+
+use std::time::Duration;
+
+use kube::Client;
+
+use crate::context::{Forwarded, forward};
+use crate::failure::Failure;
+use crate::kubernetes::Inventory;
+use crate::report::Stage;
+use crate::run::Run;
+use crate::spec::Spec;
+use crate::store::{Store, Tenant};
+
+/// For all requests; the store is ready when it is first asked, and the way to it may not be.
+const BUDGET: Duration = Duration::from_secs(60);
+
+/// Gives every project its bucket and its keys. Whether anything had to be done.
+///
+/// # Errors
+/// [`Reason::ProjectStorage`](crate::failure::Reason::ProjectStorage) with the store's words.
+pub(super) async fn admit(
+    client: &Client,
+    spec: &Spec,
+    before: Option<&Inventory>,
+    run: &Run,
+) -> Result<bool, Failure> {
+    let work = async {
+        let (store, _way) = store(client, spec, run).await?;
+        let admitted = store.admit(&tenants(spec, before)).await?;
+        if admitted > 0 {
+            run.report.progress(Stage::Rollout, format!("{admitted} projects: bucket and keys made"));
+        }
+        Ok(admitted > 0)
+    };
+    run.unless_cancelled(work).await
+}
+
+/// Takes bucket and keys from projects that the spec has no longer. Whether anything had to be done.
+///
+/// # Errors
+/// As [`admit`].
+pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<bool, Failure> {
+    let work = async {
+        let prefix = spec.storage.bucket_of("");
+        let (store, _way) = store(client, spec, run).await?;
+        Ok(store.dismiss(&prefix, &tenants(spec, None)).await? > 0)
+    };
+    run.unless_cancelled(work).await
+}
+
+/// The store, and the way to it where it is on a given cluster, which publishes nothing; to be kept while it is asked.
+async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(Store, Option<Forwarded>), Failure> {
+    let way = if spec.is_on_given_cluster() { Some(forward(client, spec).await?) } else { None };
+    let port = way.as_ref().map_or(spec.ports, |way| way.ports).minio;
+    Ok((Store::new(port, spec.storage.root(), run.deadline.at_most(BUDGET))?, way))
+}
+
+fn tenants(spec: &Spec, before: Option<&Inventory>) -> Vec<Tenant> {
+    let tenant = |project: &String| Tenant {
+        bucket: spec.storage.bucket_of(project),
+        keys: spec.storage.keys_of(project),
+        former: before.map(|before| before.spec.storage.keys_of(project).access_key),
+    };
+    spec.projects.iter().map(tenant).collect()
+}

@@ -1,0 +1,125 @@
+//! Signed requests to the store, again until it answers.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, StatusCode};
+
+use super::sign::{self, Unsigned, encoded};
+use crate::failure::{Failure, Reason};
+use crate::run::Deadline;
+use crate::spec::Keys;
+
+/// A NodePort that is not routed yet may swallow a connection: ask anew rather than wait.
+const ATTEMPT: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Of an answer that is shown.
+const EXCERPT: usize = 200;
+
+/// The store of a sandbox, by its published port.
+pub struct Store {
+    http: Client,
+    host: String,
+    pub(super) root: Keys,
+    deadline: Deadline,
+}
+
+/// A request to be signed by somebody.
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) path: String,
+    /// In the order of the names.
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) body: Vec<u8>,
+    /// Not signed.
+    pub(super) header: Option<(&'static str, &'static str)>,
+}
+
+impl Request<'_> {
+    pub(super) fn new<'a>(method: Method, path: impl Into<String>, query: &'a [(&'a str, &'a str)]) -> Request<'a> {
+        Request { method, path: path.into(), query, body: Vec::new(), header: None }
+    }
+}
+
+/// What the store answered.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: String,
+    asked: String,
+}
+
+impl Store {
+    /// The store that is published on this port of the loopback address, with its root keys.
+    ///
+    /// # Errors
+    /// [`Reason::Internal`]: there can be no HTTP client.
+    pub fn new(port: u16, root: Keys, deadline: Deadline) -> Result<Self, Failure> {
+        let http = Client::builder().timeout(ATTEMPT).redirect(Policy::none()).no_proxy().build();
+        let http =
+            http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(&error));
+        Ok(Self { http: http?, host: format!("127.0.0.1:{port}"), root, deadline })
+    }
+
+    /// Sends a request, signed with `keys`, until the store itself answers.
+    pub(super) async fn send(&self, request: &Request<'_>, keys: &Keys) -> Result<Reply, Failure> {
+        let Request { method, path, query, body, header } = request;
+        let query =
+            query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect::<Vec<_>>().join("&");
+        let url = format!("http://{}{path}{}{query}", self.host, if query.is_empty() { "" } else { "?" });
+        let asked = format!("{method} {url}");
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let unsigned = Unsigned { method: method.as_str(), host: &self.host, path, query: &query, body };
+            let mut signed = self.http.request(method.clone(), &url).body(body.clone());
+            for (name, value) in sign::headers(&unsigned, keys, SystemTime::now()) {
+                signed = signed.header(name, value);
+            }
+            if let Some((name, value)) = header {
+                signed = signed.header(*name, *value);
+            }
+            let answered = async {
+                let reply = signed.send().await?;
+                let status = reply.status();
+                Ok::<_, reqwest::Error>(Reply { status, body: reply.text().await?, asked: asked.clone() })
+            };
+            let unanswered = match answered.await {
+                Ok(reply) if !reply.status.is_server_error() => return Ok(reply),
+                Ok(reply) => reply.failure(),
+                Err(error) => Failure::new(Reason::ProjectStorage, WHAT).because(&asked).caused_by(&error),
+            };
+            if self.deadline.remaining().is_zero() {
+                return Err(unanswered.because(self.deadline.over()));
+            }
+            tokio::time::sleep(pause.min(self.deadline.remaining())).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// As the store's administrator; what is not there, where that is no matter, is taken for an answer, too.
+    pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Option<Reply>, Failure> {
+        let reply = self.send(request, &self.root).await?;
+        match reply.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => Ok(Some(reply)),
+            _ => Err(reply.failure()),
+        }
+    }
+
+    /// As [`Store::ask`], for what must be there.
+    pub(super) async fn must(&self, request: &Request<'_>) -> Result<Reply, Failure> {
+        let reply = self.send(request, &self.root).await?;
+        if reply.status.is_success() { Ok(reply) } else { Err(reply.failure()) }
+    }
+}
+
+const WHAT: &str = "the object store does not do what a project needs";
+
+impl Reply {
+    pub(super) fn failure(&self) -> Failure {
+        let words = self.body.split_whitespace().collect::<Vec<_>>().join(" ");
+        let failure =
+            Failure::new(Reason::ProjectStorage, WHAT).because(&self.asked).because(format!("HTTP {}", self.status));
+        if words.is_empty() { failure } else { failure.evidence([words.chars().take(EXCERPT).collect::<String>()]) }
+    }
+}

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::up::{SETTLED, prove};
+use super::proof::{SETTLED, prove};
 use super::{Done, Host, Options, converge, endpoints, registration, storage, undo, withdraw};
 use crate::context::{Access, Place, Seen, look};
 use crate::evidence::{Given, Subject};

@@ -13,6 +13,8 @@
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `renewal.rs` | keys that somebody else issues |
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
+//! | `proof.rs` | that a sandbox is what it should be |
+//! | `doctor.rs` | what would stand in the way of `up` |
 //! | `undo.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `diagnose.rs` | what there is to know about a sandbox in any state |
 //! | `down.rs` | removal |
@@ -26,6 +28,7 @@
 mod compare;
 mod converge;
 mod diagnose;
+mod doctor;
 mod down;
 mod endpoints;
 mod gc;
@@ -33,6 +36,7 @@ mod given;
 mod ground;
 mod images;
 mod projects;
+mod proof;
 mod registration;
 mod rehearse;
 mod renewal;
@@ -51,15 +55,17 @@ use std::time::Duration;
 pub use compare::compare;
 pub use converge::{foundation, workloads};
 pub use diagnose::{Diagnosis, diagnose};
+pub use doctor::doctor;
 pub use down::down;
 pub use gc::{Fate, Sweep, Swept, gc};
 pub use given::known_place;
 pub use images::{bundle, load, pull};
 pub use projects::{ProjectState, add_project, projects, remove_project};
+pub use proof::smoke;
 pub use renewal::{fetch_keys, known_keys, renew_keys};
 pub use running::Running;
 pub use status::{Phase, SpecState, Status, status};
-pub use up::{doctor, smoke, up};
+pub use up::up;
 
 use crate::docker::Docker;
 use crate::failure::Failure;

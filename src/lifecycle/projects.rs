@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Done, Host, Running, converge, given, registration, storage, up};
+use super::proof::prove;
+use super::{Done, Host, Running, converge, given, registration, storage};
 use crate::failure::{Failure, Reason};
 use crate::issuer;
 use crate::kubernetes::Inventory;
@@ -155,7 +156,7 @@ impl Change<'_> {
         }
         let before = converge::foundation(&client, &plan, run).await?;
         converge::workloads(&client, &plan, before, async { Ok(()) }, run).await?;
-        up::prove(&plan.spec, client, smoke::BUDGET, executions, run).await?;
+        prove(&plan.spec, client, smoke::BUDGET, executions, run).await?;
         Ok(Outcome::Passed)
     }
 

@@ -1,7 +1,7 @@
 //! From whatever there is to a sandbox that is played, and back. The stages are those of any other sandbox; what is
 //! played is the cluster.
 
-use super::up::prove;
+use super::proof::prove;
 use super::{Done, Host, Options, converge, endpoints, undo};
 use crate::cluster::{self, Cluster};
 use crate::evidence::Subject;

@@ -6,6 +6,7 @@ use kube::Client;
 
 use super::ground::{self, Ground};
 use super::images::load_missing;
+use super::proof::{SETTLED, prove};
 use super::running::Running;
 use super::{Done, Host, Options, converge, diagnose, endpoints, given, registration, rehearse, storage, undo};
 use crate::cluster::{self, Cluster, ClusterPlan, NodeState};
@@ -15,16 +16,12 @@ use crate::failure::{Failure, Reason};
 use crate::images::{self, Claim, Presence};
 use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
-use crate::preflight;
 use crate::rehearsal::Rehearsal;
 use crate::report::{Outcome, Stage};
 use crate::rollout;
 use crate::run::Run;
-use crate::smoke::{self, Executions, Target};
-use crate::spec::{EngineKind, Spec};
-
-/// For the checks of a sandbox that should be ready already.
-pub(super) const SETTLED: Duration = Duration::from_secs(20);
+use crate::smoke::{self, Executions};
+use crate::spec::EngineKind;
 
 /// Makes the sandbox that the plan describes, or brings the one there is to it. One that is as planned is only proven.
 ///
@@ -271,55 +268,4 @@ async fn images(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> 
         Ok(((), outcome, summary))
     })
     .await
-}
-
-pub(super) async fn prove(
-    spec: &Spec,
-    client: Client,
-    budget: Duration,
-    executions: Executions,
-    run: &Run,
-) -> Result<(), Failure> {
-    smoke::run(&Target { spec, client, budget, executions }, run).await.map(|_| ())
-}
-
-/// Proves a sandbox that runs, by what it was brought up for.
-///
-/// # Errors
-/// There is none that runs, or a check fails.
-pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -> Result<Done, Failure> {
-    let Running { client, inventory, rehearsal, .. } = Running::find(name, host).await?;
-    if rehearsal {
-        rehearse::tell(run);
-    }
-    prove(&inventory.spec, client, SETTLED, executions, run).await?;
-    let summary = match rehearsal {
-        true => format!("REHEARSAL: sandbox {name} passes its checks"),
-        false => format!("sandbox {name} is a working Flyte"),
-    };
-    Ok(Done { outcome: Outcome::Passed, summary })
-}
-
-/// Looks for what would stand in the way of [`up`], and makes nothing.
-///
-/// # Errors
-/// Something does.
-pub async fn doctor(plan: &Plan, host: &Host, run: &Run) -> Result<Done, Failure> {
-    if plan.spec.is_on_given_cluster() {
-        return given::doctor(plan, host, run).await;
-    }
-    if plan.spec.engine == Some(EngineKind::Rehearsal) {
-        rehearse::tell(run);
-        let findings = preflight::rehearsal(&plan.cluster);
-        findings.iter().for_each(|finding| run.report.emit(finding.event()));
-        preflight::blockers(&findings)?;
-        return Ok(Done { outcome: Outcome::Passed, summary: "nothing is in the way of a rehearsal".to_owned() });
-    }
-    let state = host.state.sandbox(&plan.spec.name);
-    let fresh = !state.path().exists();
-    let looked = run.stage(Stage::Preflight, ground::look(plan, host, run)).await;
-    if fresh {
-        let _ = std::fs::remove_dir_all(state.path());
-    }
-    looked.map(|_| Done { outcome: Outcome::Passed, summary: "nothing is in the way".to_owned() })
 }

@@ -16,17 +16,31 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
 need_rust() {
   have cargo && return
-  have curl || die "neither cargo nor curl is here; install Rust from https://rustup.rs"
+  have curl || need_package curl curl ca-certificates
   note "installing: the Rust toolchain, by rustup, into $HOME/.cargo"
-  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal -c clippy,rustfmt
+  local from init
+  from=https://static.rust-lang.org/rustup/dist/$(uname -m)-unknown-linux-gnu
+  init=$(mktemp -d)
+  curl --proto '=https' --tlsv1.2 -sSf --output-dir "$init" -O "$from/rustup-init" -O "$from/rustup-init.sha256" ||
+    die "cannot fetch rustup from $from; install Rust from https://rustup.rs"
+  (cd "$init" && echo "$(cut -d' ' -f1 rustup-init.sha256)  rustup-init" | sha256sum --check --quiet) ||
+    die "what came from $from is not what it should be"
+  chmod +x "$init/rustup-init"
+  "$init/rustup-init" -y --quiet --no-modify-path --profile minimal -c clippy,rustfmt
+  rm -r "$init"
 }
 
-need_cc() {
-  have cc && return
-  have apt-get || die "no C compiler is here; install one"
-  note "installing: gcc, from Debian"
-  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev >/dev/null
+# need_package WHAT PACKAGE...: from Debian, where WHAT cannot be had otherwise.
+need_package() {
+  local what=$1
+  shift
+  have apt-get || die "no $what is here; install one"
+  note "installing: $*, from Debian"
+  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null ||
+    die "cannot install $*"
 }
+
+need_cc() { have cc || need_package "C compiler" gcc libc6-dev; }
 
 # need_musl TARGET: Rust's standard library and a C compiler for static binaries; fails where they cannot be had.
 need_musl() {
@@ -41,12 +55,7 @@ need_musl() {
   as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq musl-tools >/dev/null
 }
 
-need_cxx() {
-  have c++ && return
-  have apt-get || die "no C++ compiler is here; install one"
-  note "installing: g++, from Debian"
-  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq g++ >/dev/null
-}
+need_cxx() { have c++ || need_package "C++ compiler" g++; }
 
 # need_tool CRATE VERSION: a cargo subcommand, built without optimisation, which is faster in all for one run of it.
 need_tool() {
@@ -64,14 +73,9 @@ need_docker() {
     "$ROOT/../shared/env/docker-engine"
     return
   fi
-  have apt-get || die "Docker does not answer; start it, or install Docker Engine"
-  if ! have dockerd; then
-    note "installing: docker.io and iptables, from Debian"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io iptables >/dev/null
-  fi
+  have dockerd || need_package "Docker that answers" docker.io iptables
   note "starting: dockerd"
-  as_root sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &'
+  as_root sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &' || die "cannot start dockerd"
   local tries=60
   until docker info >/dev/null 2>&1; do
     tries=$((tries - 1))

@@ -64,6 +64,9 @@ pub enum BundleError {
     Empty(String),
 }
 
+/// Where the manifests embedded in this binary come from.
+const BUILT_IN: &str = "built-in manifests";
+
 impl Bundle {
     /// The manifests embedded in this binary.
     ///
@@ -77,7 +80,13 @@ impl Bundle {
             name: format!("manifests/{}", file.path().display()),
             text: file.contents_utf8().unwrap_or_default().to_owned(),
         });
-        Self::parse("built-in manifests", sources)
+        Self::parse(BUILT_IN, sources)
+    }
+
+    /// Whether these are the manifests embedded in this binary.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.origin == BUILT_IN
     }
 
     /// The objects of all sources. `List` objects are taken apart.

@@ -78,7 +78,8 @@ fn edited(before: &Object, after: &Object) -> Option<(ObjectRef, What)> {
     (!paths.is_empty()).then(|| (after.reference(), What::Edited { paths }))
 }
 
-fn differences(before: &Value, after: &Value, path: &str, paths: &mut Vec<String>) {
+/// The paths at which two values differ.
+pub(super) fn differences(before: &Value, after: &Value, path: &str, paths: &mut Vec<String>) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
             let added = after.keys().filter(|key| !before.contains_key(*key));

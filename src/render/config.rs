@@ -89,14 +89,23 @@ impl Config {
         if self.files.iter().all(|file| file.name == home) {
             return;
         }
-        self.files.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut merged = Value::Object(Map::new());
+        let merged = self.clone().merged();
         for file in &mut self.files {
-            overlay(&mut merged, std::mem::replace(&mut file.content, Value::Object(Map::new())));
+            file.content = Value::Object(Map::new());
             file.changed = true;
         }
         self.files.retain(|file| file.name != home);
         self.files.push(File { name: home.to_owned(), content: merged, changed: true });
+    }
+
+    /// All settings, as a component that reads every file sees them.
+    pub(super) fn merged(mut self) -> Value {
+        self.files.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut merged = Value::Object(Map::new());
+        for file in self.files {
+            overlay(&mut merged, file.content);
+        }
+        merged
     }
 
     /// Changes each file as a whole; `edit` says whether it did.
@@ -137,7 +146,7 @@ impl File {
 }
 
 /// Lays one value over another: mappings are joined, anything else is replaced.
-fn overlay(under: &mut Value, over: Value) {
+pub(super) fn overlay(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {

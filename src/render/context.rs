@@ -5,6 +5,7 @@ use std::fmt;
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::component::{Component, component_of, is_workload};
@@ -66,7 +67,7 @@ impl Context<'_> {
 }
 
 /// Something that rendering could not place, which stops nothing.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Warning {
     /// What it is about.
     pub object: ObjectRef,

@@ -16,6 +16,8 @@ pub enum RenderError {
         missing: Vec<String>,
         /// What stands there instead, such as `Deployment nginx`.
         found: Vec<String>,
+        /// Of them, what has all of Flyte in one program, such as `Deployment flyte-binary`.
+        single: Option<String>,
     },
     /// A configuration file inside a ConfigMap is not what Flyte could read.
     #[error("`{file}` in {object} is not a YAML mapping")]
@@ -68,8 +70,14 @@ impl From<RenderError> for Failure {
         };
         let failure = Self::new(reason, "cannot render the manifests").caused_by(&error);
         match &error {
-            RenderError::NotFlyte { found, .. } if !found.is_empty() => {
-                failure.evidence([format!("found instead: {}", found.join(", "))])
+            RenderError::NotFlyte { found, single, .. } if !found.is_empty() => {
+                let found = format!("found instead: {}", found.join(", "));
+                let single = single.as_ref().map(|single| {
+                    format!(
+                        "{single} is all of Flyte in one program; a sandbox takes what upstream's chart `flyte` writes"
+                    )
+                });
+                failure.evidence(std::iter::once(found).chain(single))
             }
             RenderError::Payload { object, .. }
             | RenderError::Shape { object, .. }

@@ -8,6 +8,8 @@
 //! | `component.rs` | which object belongs to which part of Flyte |
 //! | `config.rs` | a lens into the YAML files inside a ConfigMap |
 //! | `references.rs` | where a namespace can stand in a value |
+//! | `pod_references.rs` | what pods read or run as, by name |
+//! | `deviations.rs` | what a component of the input says otherwise than the built-in one |
 //! | `changes.rs` | the difference between two sets of objects |
 //! | `lock.rs` | which images are pinned |
 //! | `verify.rs` | what holds after every render |
@@ -17,9 +19,11 @@ mod changes;
 mod component;
 mod config;
 mod context;
+mod deviations;
 mod error;
 mod lock;
 mod pipeline;
+mod pod_references;
 mod references;
 mod transforms;
 mod verify;
@@ -30,6 +34,7 @@ mod tests;
 pub use changes::{Change, What};
 pub use component::{Component, component_of};
 pub use context::Warning;
+pub use deviations::Deviation;
 pub use error::RenderError;
 pub use lock::{Lock, LockError, Pin};
 pub use pipeline::{Rendered, explain, render};

@@ -3,11 +3,16 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::changes::{self, Change};
 use super::component::{Component, FLYTE_WORKFLOWS, component_of, is_workload};
 use super::context::{Context, Draft, Warning};
+use super::deviations::{Deviation, deviations};
 use super::error::RenderError;
 use super::lock::Lock;
+use super::pod_references::PodReference;
+use super::references::services_in;
 use super::transforms::TRANSFORMS;
 use super::verify;
 use crate::manifest::{Bundle, ImageRef, Object};
@@ -18,8 +23,10 @@ use crate::spec::Spec;
 pub struct Rendered {
     /// Sorted by kind (in the order in which kinds depend on each other), namespace and name.
     pub objects: Vec<Object>,
-    /// What could not be placed.
+    /// What could not be placed, and what is not as it was when it was last seen to work.
     pub warnings: Vec<Warning>,
+    /// What is kept, though the built-in manifests say otherwise.
+    pub deviations: Vec<Deviation>,
 }
 
 impl Rendered {
@@ -51,6 +58,7 @@ pub fn explain(spec: &Spec, bundle: Bundle) -> Result<(Rendered, Vec<Change>), R
 
 fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Result<Rendered, RenderError> {
     must_be_flyte(&bundle)?;
+    let is_built_in = bundle.is_embedded();
     let admin = bundle.objects.iter().find(|object| is_essential(object, Component::Flyteadmin));
     let context = Context {
         spec,
@@ -77,11 +85,15 @@ fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Re
     }
     sort(&mut draft.objects);
     verify::verify(&context, &draft.objects)?;
+    let deviations =
+        if is_built_in { Vec::new() } else { deviations(&render(spec, Bundle::embedded()?)?.objects, &draft.objects)? };
     let mut warnings = draft.warnings;
     warnings.extend(unplaced(&draft.objects));
+    warnings.extend(unserved(&context.system, &draft.objects));
+    warnings.extend(deviations.iter().map(|one| Warning { object: one.object.clone(), message: one.to_string() }));
     warnings.sort();
     warnings.dedup();
-    Ok(Rendered { objects: draft.objects, warnings })
+    Ok(Rendered { objects: draft.objects, warnings, deviations })
 }
 
 fn is_essential(object: &Object, component: Component) -> bool {
@@ -113,7 +125,14 @@ fn must_be_flyte(bundle: &Bundle) -> Result<(), RenderError> {
         .map(|object| format!("{} {}", object.kind(), object.name()))
         .collect();
     found.sort();
-    Err(RenderError::NotFlyte { origin: bundle.origin.clone(), missing, found })
+    let single = bundle.objects.iter().find(|object| is_single_binary(object));
+    let single = single.map(|object| format!("{} {}", object.kind(), object.name()));
+    Err(RenderError::NotFlyte { origin: bundle.origin.clone(), missing, found, single })
+}
+
+fn is_single_binary(object: &Object) -> bool {
+    let images = object.containers().filter_map(|container| container.get("image")?.as_str()?.parse::<ImageRef>().ok());
+    images.into_iter().any(|image| image.repository().rsplit('/').next() == Some("flyte-binary"))
 }
 
 const KINDS: [&str; 10] = [
@@ -129,13 +148,41 @@ const KINDS: [&str; 10] = [
     "Deployment",
 ];
 
+/// What no transform knows, and names in it that lead nowhere.
 fn unplaced(objects: &[Object]) -> Vec<Warning> {
-    let strange = objects.iter().filter(|object| {
-        let known = KINDS.contains(&object.kind());
-        !known || (is_workload(object) && component_of(object).is_none())
-    });
-    let message = "is kept as it is: no transform knows what it is for";
-    strange.map(|object| Warning { object: object.reference(), message: message.to_owned() }).collect()
+    let mut warnings = Vec::new();
+    for object in objects {
+        let mut warn = |message: String| warnings.push(Warning { object: object.reference(), message });
+        if is_workload(object) && component_of(object).is_none() {
+            let images: BTreeSet<&str> = object.containers().filter_map(|one| one.get("image")?.as_str()).collect();
+            let images: Vec<&str> = images.into_iter().collect();
+            warn(format!("is kept and runs {}: it is no component that a sandbox knows", images.join(", ")));
+        } else if !KINDS.contains(&object.kind()) {
+            warn("is kept as it is: no transform knows what it is for".to_owned());
+        }
+        for missing in PodReference::dangling(object, objects) {
+            warn(format!("names the {} `{}`, which is not there: its pods may not start", missing.kind, missing.name));
+        }
+    }
+    warnings
+}
+
+/// Services of the system namespace that settings name and nobody brought; each told of once.
+fn unserved(system: &str, objects: &[Object]) -> Vec<Warning> {
+    let services: BTreeSet<&str> =
+        objects.iter().filter(|object| object.kind() == "Service").map(Object::name).collect();
+    let mut told = BTreeSet::new();
+    let mut warnings = Vec::new();
+    for object in objects.iter().filter(|object| object.kind() == "ConfigMap") {
+        let texts = object.get("/data").and_then(Value::as_object).into_iter().flat_map(|data| data.values());
+        for name in texts.filter_map(Value::as_str).flat_map(|text| services_in(text, system)) {
+            if !services.contains(name) && told.insert(name) {
+                let message = format!("names the Service `{name}`, which is not there");
+                warnings.push(Warning { object: object.reference(), message });
+            }
+        }
+    }
+    warnings
 }
 
 fn sort(objects: &mut [Object]) {

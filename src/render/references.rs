@@ -128,6 +128,16 @@ pub(super) fn dns_names(text: &str, namespace: &str, services: &BTreeSet<String>
     found.map(|(at, _)| at).collect()
 }
 
+/// The Services of a namespace that a text names in full: `<service>.<namespace>.svc`.
+pub(super) fn services_in<'a>(text: &'a str, namespace: &str) -> Vec<&'a str> {
+    let places = dns_names(text, namespace, &BTreeSet::new());
+    let service = |at: usize| {
+        let before = text[..at].strip_suffix('.')?;
+        before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-').next()
+    };
+    places.into_iter().filter_map(service).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::changes::{join, segment};
+use super::component::component_of;
 use super::config::is_yaml;
 use super::context::Context;
 use super::error::RenderError;
+use super::pod_references::PodReference;
 use super::references::{dns_names, is_namespace_key};
 use crate::manifest::Object;
 use crate::yaml;
@@ -66,6 +68,13 @@ pub(super) fn verify(context: &Context<'_>, objects: &[Object]) -> Result<(), Re
         }
         if let Some(namespace) = object.namespace().filter(|namespace| !rendered.contains(namespace)) {
             return broken("metadata.namespace", format!("is `{namespace}`, which is not a namespace of this sandbox"));
+        }
+        // On a cluster that is there already, what is named may be there too; what is no component's is warned of.
+        if let (Some(_), false) = (component_of(object), context.spec.is_on_given_cluster())
+            && let Some(missing) = PodReference::dangling(object, objects).first()
+        {
+            let why = format!("names the {} `{}`, which is not there", missing.kind, missing.name);
+            return broken("spec.template.spec", why);
         }
         let found = if object.kind() == "CustomResourceDefinition" { None } else { check.value(object.value()) };
         if let Some((path, why)) = found {

@@ -21,6 +21,7 @@ mod preflight;
 mod projects;
 mod proxy;
 mod rehearsal;
+mod releases;
 mod rollout;
 mod smoke;
 mod store;

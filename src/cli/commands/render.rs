@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
+use serde_json::json;
 use similar::TextDiff;
 
 use crate::cli::args::{Output, Render};
 use crate::cli::session::{Ended, Session};
 use crate::context::{self, Subject};
 use crate::manifest::{Bundle, Object};
-use crate::render::{self, Change, TRANSFORMS};
+use crate::render::{self, Change, Deviation, TRANSFORMS};
 use crate::spec::{EngineKind, Spec};
 use crate::yaml;
 
@@ -44,8 +45,12 @@ fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), Ended> 
     let (rendered, changes) = render::explain(spec, bundle)?;
     session.warn(rendered.warnings.iter().map(ToString::to_string));
     let printed = match session.output() {
-        Output::Json => session.print_json(&changes),
-        Output::Human => session.print(&explanation(&changes)),
+        Output::Json => session.print_json(&json!({
+            "changes": changes,
+            "deviations": rendered.deviations,
+            "warnings": rendered.warnings,
+        })),
+        Output::Human => session.print(&explanation(&changes, &rendered.deviations)),
     };
     Ok(printed?)
 }
@@ -61,8 +66,9 @@ fn for_admin(session: &Session, spec: Spec, bundle: Bundle, subject: &Subject) -
     Ok(printed?)
 }
 
-/// By transform: why it is there, and which object it touched where.
-fn explanation(changes: &[Change]) -> String {
+/// By transform: why it is there, and which object it touched where. Then what none of them touched, though the built-in
+/// manifests say otherwise.
+fn explanation(changes: &[Change], deviations: &[Deviation]) -> String {
     let mut text = String::new();
     for transform in TRANSFORMS {
         let own: Vec<_> = changes.iter().filter(|change| change.transform == transform.name).collect();
@@ -74,6 +80,16 @@ fn explanation(changes: &[Change]) -> String {
             let _ = writeln!(text, "  {}: {}", change.object, change.what);
         }
         text.push('\n');
+    }
+    if !deviations.is_empty() {
+        text.push_str("kept: the built-in manifests say otherwise, and only they were tried with the pinned images\n");
+    }
+    for kept in deviations {
+        for (what, names) in [("containers", &kept.containers), ("settings", &kept.settings)] {
+            if !names.is_empty() {
+                let _ = writeln!(text, "  {}: {what} {}", kept.object, names.join(", "));
+            }
+        }
     }
     text
 }

@@ -37,7 +37,10 @@ fn what_is_no_flyte_is_told_by_what_it_lacks_and_has() {
 #[test]
 fn a_workload_of_nobodys_is_kept_moved_and_told() {
     let told = warnings(DEPLOYMENT);
-    assert_eq!(told, ["deployment 103020-flytepoc-dev/nginx is kept as it is: no transform knows what it is for"]);
+    assert_eq!(
+        told,
+        ["deployment 103020-flytepoc-dev/nginx is kept and runs nginx:1: it is no component that a sandbox knows"]
+    );
     let output = rendered(&Spec::default(), with(DEPLOYMENT));
     let nginx = find(&output, "Deployment", "nginx");
     assert!(nginx.value().to_string().contains("minio.103020-flytepoc-dev"));
@@ -59,7 +62,10 @@ fn a_role_of_nobodys_is_kept_and_told() {
 fn an_ingress_that_leads_elsewhere_is_left_out_and_told() {
     let ingress = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: i, namespace: flyte},
         spec: {rules: [{http: {paths: [{path: /, backend: {service: {name: nginx}}}]}}]}}";
-    assert_eq!(warnings(ingress), ["ingress flyte/i is left out: no ingress controller runs in the sandbox"]);
+    assert_eq!(
+        warnings(ingress),
+        ["ingress flyte/i is left out: no ingress controller runs in the sandbox, so it does not lead to nginx"]
+    );
 }
 
 #[test]

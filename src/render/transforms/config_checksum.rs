@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::super::CONFIG_CHECKSUM;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
+use super::super::pod_references::PodReference;
 use crate::manifest::Object;
 
 /// Kind, namespace and name of something that a pod reads.
@@ -41,31 +42,8 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
 
 /// What the pods of a workload read, each once, in an order of its own.
 fn sources(object: &Object) -> BTreeSet<Source> {
-    fn collect(value: &Value, found: &mut BTreeSet<(&'static str, String)>) {
-        match value {
-            Value::Object(map) => {
-                for (key, inner) in map {
-                    let (kind, name) = match key.as_str() {
-                        "configMap" | "configMapRef" | "configMapKeyRef" => ("ConfigMap", inner.get("name")),
-                        "secret" => ("Secret", inner.get("secretName").or_else(|| inner.get("name"))),
-                        "secretRef" | "secretKeyRef" => ("Secret", inner.get("name")),
-                        _ => ("", None),
-                    };
-                    if let Some(name) = name.and_then(Value::as_str) {
-                        found.insert((kind, name.to_owned()));
-                    }
-                    collect(inner, found);
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-            _ => {}
-        }
-    }
-    let mut found = BTreeSet::new();
-    if let Some(pod) = object.pod_spec() {
-        collect(pod, &mut found);
-    }
-    found.into_iter().map(|(kind, name)| (kind, object.namespace().map(str::to_owned), name)).collect()
+    let read = PodReference::all(object).into_iter().filter(|one| matches!(one.kind, "ConfigMap" | "Secret"));
+    read.map(|one| (one.kind, object.namespace().map(str::to_owned), one.name)).collect()
 }
 
 /// Independent of the order in which keys are written.

@@ -1,5 +1,7 @@
 //! `gateway`: a static Envoy in the place of Contour, its CRDs, its certificate Job and the Ingress.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::super::component::Component;
@@ -10,9 +12,14 @@ use crate::manifest::Object;
 const CONTOUR: &str = "projectcontour";
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    let strange: Vec<Object> = draft.objects.iter().filter(|object| is_strange_ingress(object)).cloned().collect();
-    for ingress in strange {
-        draft.warn(&ingress, "is left out: no ingress controller runs in the sandbox");
+    for ingress in draft.objects.iter().filter(|object| is_ingress(object)).cloned().collect::<Vec<_>>() {
+        let elsewhere = leads_elsewhere(&ingress);
+        if !elsewhere.is_empty() {
+            let services = elsewhere.into_iter().collect::<Vec<_>>().join(", ");
+            let message =
+                format!("is left out: no ingress controller runs in the sandbox, so it does not lead to {services}");
+            draft.warn(&ingress, message);
+        }
     }
     draft.objects.retain(|object| !is_contours(object) && !is_ingress(object));
     for object in draft.objects.iter_mut().filter(|object| object.kind() == "Service") {
@@ -28,6 +35,7 @@ fn is_contours(object: &Object) -> bool {
     object.label("app.kubernetes.io/name") == Some("contour")
         || object.api_version().starts_with("projectcontour.io/")
         || object.is("Namespace", CONTOUR)
+        || object.namespace() == Some(CONTOUR)
         || (object.kind() == "CustomResourceDefinition" && object.name().ends_with(".projectcontour.io"))
         || (matches!(object.kind(), "ClusterRole" | "ClusterRoleBinding") && object.name().contains("contour"))
 }
@@ -36,9 +44,9 @@ fn is_ingress(object: &Object) -> bool {
     matches!(object.kind(), "Ingress" | "IngressClass")
 }
 
-/// Whether it leads anywhere else than to what the gateway leads to.
-fn is_strange_ingress(object: &Object) -> bool {
-    fn backends<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+/// The Services that it leads to, besides those that the gateway leads to.
+fn leads_elsewhere(ingress: &Object) -> BTreeSet<&str> {
+    fn backends<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
         match value {
             Value::Object(map) => {
                 found.extend(map.get("serviceName").and_then(Value::as_str));
@@ -49,9 +57,10 @@ fn is_strange_ingress(object: &Object) -> bool {
             _ => {}
         }
     }
-    let mut found = Vec::new();
-    backends(object.value(), &mut found);
-    is_ingress(object) && found.iter().any(|service| !matches!(*service, "flyteadmin" | "flyteconsole"))
+    let mut found = BTreeSet::new();
+    backends(ingress.value(), &mut found);
+    found.retain(|service| !matches!(*service, "flyteadmin" | "flyteconsole"));
+    found
 }
 
 fn drop_annotations(object: &mut Object) {

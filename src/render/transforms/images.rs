@@ -1,6 +1,6 @@
 //! `images`: pinned images, replaced by those that the spec names, and no container whose image is not pinned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -21,17 +21,25 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         .pins()
         .map(|(component, pin)| (component, context.spec.images.get(component.id()).unwrap_or(&pin.image)))
         .collect();
+    let overridden = |component: Component| context.spec.images.contains_key(component.id());
     let mut warnings = Vec::new();
     for object in &mut draft.objects {
         let Some(component) = component_of(object) else { continue };
         drop_redoc(object, component);
         let main = main_image(object, component);
         let reference = object.reference();
+        let mut replaced = BTreeSet::new();
         for list in ["initContainers", "containers"] {
             for container in object.containers_mut(list) {
                 put(container, "imagePullPolicy", Value::from("IfNotPresent"));
-                match owner(container, component, main.as_ref()).and_then(|owner| pinned.get(&owner)) {
-                    Some(image) => put(container, "image", Value::from(image.as_str())),
+                match owner(container, component, main.as_ref()).and_then(|owner| Some((owner, pinned.get(&owner)?))) {
+                    Some((owner, image)) => {
+                        let given = container["image"].as_str().filter(|given| *given != image.as_str());
+                        if let Some(given) = given.filter(|_| owner == component && !overridden(component)) {
+                            replaced.insert((given.to_owned(), *image));
+                        }
+                        put(container, "image", Value::from(image.as_str()));
+                    }
                     None => warnings.push(Warning {
                         object: reference.clone(),
                         message: format!(
@@ -42,6 +50,10 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
                 }
             }
         }
+        warnings.extend(replaced.into_iter().map(|(given, image)| Warning {
+            object: reference.clone(),
+            message: format!("runs {image}, which is pinned, and not {given}; `images` in a spec says otherwise"),
+        }));
     }
     draft.warnings.extend(warnings);
     Ok(())

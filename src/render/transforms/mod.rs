@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `gateway.rs` | a static Envoy in the place of Contour |
+//! | `left_out.rs` | no parts that need the whole cluster |
 //! | `dashboard.rs` | the Kubernetes dashboard, for task logs |
 //! | `api_versions.rs` | only API versions that old and new Kubernetes serve |
 //! | `namespace.rs` | the system namespace and the workflow namespaces, and every reference to them |
@@ -34,6 +35,7 @@ mod gateway;
 mod given_cluster;
 mod images;
 mod labels;
+mod left_out;
 mod limit_namespace;
 mod log_links;
 mod minimal_permissions;
@@ -67,6 +69,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "gateway",
         why: "Contour needs cluster-wide permissions and an API that Kubernetes 1.22 removed; a static Envoy needs neither",
         run: gateway::run,
+    },
+    Transform {
+        name: "left-out",
+        why: "a part without the permissions that it needs would fail, and the rollout with it",
+        run: left_out::run,
     },
     Transform { name: "dashboard", why: "the console links task logs to a Kubernetes dashboard", run: dashboard::run },
     Transform { name: "api-versions", why: "Kubernetes 1.22 removed the beta versions", run: api_versions::run },

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::super::component::Component;
+use super::super::config::Config;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
 use super::edit::{put, put_init_container, put_variable};
@@ -17,7 +18,10 @@ const STORAGE_FILE: &str = "storage.yaml";
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let storage = &context.spec.storage;
     for workload in draft.workloads_mut(Component::Minio) {
-        serve_bucket(workload, storage);
+        serve_bucket(workload, storage, context.spec.images.contains_key(Component::Minio.id()));
+    }
+    for component in [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller] {
+        draft.edit_config(component, connection_for_stow)?;
     }
     for component in [Component::Flyteadmin, Component::Datacatalog] {
         draft.edit_config(component, |config| {
@@ -33,13 +37,17 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     Ok(())
 }
 
-fn serve_bucket(workload: &mut Object, storage: &Storage) {
+fn serve_bucket(workload: &mut Object, storage: &Storage, other_image: bool) {
     let Some(server) = workload.containers_mut("containers").find(|one| one["name"] == Component::Minio.id()) else {
         return;
     };
     put_variable(server, json!({"name": "MINIO_ACCESS_KEY", "value": storage.access_key}));
     put_variable(server, json!({"name": "MINIO_SECRET_KEY", "value": storage.secret_key.expose()}));
     let data = data_directory(server);
+    // Later Flytes ship an image that serves of itself; the pinned one prints its help instead.
+    if !other_image && words(server).next().is_none() {
+        put(server, "args", json!(["server", data]));
+    }
     let mount = server.get_mut("volumeMounts").and_then(Value::as_array_mut).and_then(|mounts| mounts.first_mut());
     let volume = match mount {
         Some(mount) => {
@@ -67,7 +75,23 @@ fn serve_bucket(workload: &mut Object, storage: &Storage) {
 
 /// What follows `server`; Minio's data directory.
 fn data_directory(server: &Value) -> String {
-    let words = ["command", "args"].into_iter().filter_map(|list| server.get(list)?.as_array()).flatten();
-    let mut words = words.filter_map(Value::as_str).skip_while(|word| *word != "server").skip(1);
+    let mut words = words(server).skip_while(|word| *word != "server").skip(1);
     words.find(|word| word.starts_with('/')).map_or("/data", |path| path.trim_end_matches('/')).to_owned()
+}
+
+fn words(container: &Value) -> impl Iterator<Item = &str> {
+    let words = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
+    words.filter_map(Value::as_str)
+}
+
+/// Later Flytes name the store under `stow.config`, which goes before `connection`, where keys are set for a sandbox.
+fn connection_for_stow(config: &mut Config) {
+    const KEYS: [(&str, &str); 4] =
+        [("endpoint", "endpoint"), ("region", "region"), ("disable_ssl", "disable-ssl"), ("auth_type", "auth-type")];
+    for (stow, connection) in KEYS {
+        if let Some(value) = config.get(&["storage", "stow", "config", stow]).cloned() {
+            config.set(STORAGE_FILE, &["storage", "connection", connection], value);
+        }
+    }
+    config.remove(&["storage", "stow"]);
 }

@@ -103,6 +103,15 @@ fn missing(objects: &[Object]) -> Vec<String> {
 }
 
 #[test]
+fn whatever_helm_calls_the_release_every_service_has_its_pods() {
+    let text = release("v1_16").manifests();
+    let renamed = text.replace(r#""app.kubernetes.io/instance":"flyte""#, r#""app.kubernetes.io/instance":"team-a""#);
+    assert_ne!(text, renamed);
+    let rendered = render::render(&Spec::default(), bundle(&renamed)).expect("a Flyte");
+    assert_eq!(missing(&rendered.objects), [] as [String; 0]);
+}
+
+#[test]
 fn the_store_of_a_later_release_serves_and_is_reached_with_the_sandboxs_credentials() {
     let mut spec = Spec::default();
     spec.storage.secret_key = flyte_sandbox::spec::Secret::new("of-this-sandbox");
@@ -163,9 +172,8 @@ fn what_explain_says_is_left_out_is_what_is_warned_of() {
 fn settings_and_arguments_that_the_built_in_ones_have_otherwise_are_told_and_kept() {
     let rendered = changed(release("v1_16"), |objects| {
         for object in objects.iter_mut() {
-            let container = &mut object["spec"]["template"]["spec"]["containers"][0];
-            if container["name"] == "flytepropeller" {
-                container["command"] = json!(["flytepropeller", "--turbo"]);
+            if (&object["kind"], &object["metadata"]["name"]) == (&json!("Deployment"), &json!("flytepropeller")) {
+                object["spec"]["template"]["spec"]["containers"][0]["command"] = json!(["flytepropeller", "--turbo"]);
             }
         }
     })
@@ -254,6 +262,33 @@ fn a_contour_that_stands_in_its_own_namespace_goes_as_a_whole() {
     })
     .expect("a Flyte");
     assert!(rendered.objects.iter().all(|object| !object.value().to_string().contains("projectcontour")));
+}
+
+#[test]
+fn manifests_of_kustomize_without_helms_labels_are_the_same_parts() {
+    let components: Vec<&str> = render::Component::ALL.iter().map(|component| component.id()).collect();
+    let rendered = changed(release("v0_17"), |objects| {
+        for object in
+            objects.iter_mut().filter(|one| one["metadata"]["name"].as_str().is_some_and(|n| components.contains(&n)))
+        {
+            if object["kind"] == "Deployment" && object["metadata"]["name"] == "flyteadmin" {
+                let containers = &mut object["spec"]["template"]["spec"]["containers"];
+                let command = ["flyteadmin", "--config", "/etc/flyte/config/*.yaml", "clusterresource", "run"];
+                let goroutine = json!({"name": "sync-cluster-resources-goroutine", "image": "a", "command": command});
+                containers.as_array_mut().expect("containers").push(goroutine);
+            }
+            object["metadata"].as_object_mut().expect("metadata").remove("labels");
+        }
+        let mut scraper = deployment("dashboard-metrics-scraper", &[("scraper", "scraper:1", Value::Null)], json!([]));
+        scraper["metadata"]["namespace"] = json!("kubernetes-dashboard");
+        objects.push(scraper);
+    })
+    .expect("a Flyte");
+    let told = told(&rendered);
+    assert!(!told.contains("no component that a sandbox knows"), "{told}");
+    assert!(told.contains("flyteadmin runs without \"sync-cluster-resources-goroutine\""), "{told}");
+    assert!(told.contains("kubernetes-dashboard/dashboard-metrics-scraper is left out"), "{told}");
+    assert_eq!(missing(&rendered.objects), [] as [String; 0]);
 }
 
 #[test]

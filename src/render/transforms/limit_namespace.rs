@@ -96,6 +96,8 @@ fn instance(template: &Object, config_template: &str, config: &str, workflow: &W
     let own = workflow.name.as_str();
     object.set(&["metadata", "name"], format!("{PROPELLER}-{}-{}", workflow.project, workflow.domain));
     object.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], own);
+    // Where upstream leaves it out, the name that said so is gone.
+    object.set(&["metadata", "labels", "app.kubernetes.io/name"], PROPELLER.id());
     object.set(&["spec", "selector", "matchLabels", WORKFLOW_NAMESPACE_LABEL], own);
     object.set(&["spec", "template", "metadata", "labels", WORKFLOW_NAMESPACE_LABEL], own);
     object.set(&["spec", "replicas"], 1);

@@ -24,6 +24,12 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         if draft.find("Service", service).is_none() {
             let mut own = context.built_in(component)?;
             own.retain(|object| object.is("Service", service));
+            // The pods are given, and Helm labels them with the name of the release.
+            let pods =
+                draft.workloads(component).next().and_then(|workload| workload.get("/spec/selector/matchLabels"));
+            if let Some(labels) = pods.cloned() {
+                own.iter_mut().for_each(|object| object.set(&["spec", "selector"], labels.clone()));
+            }
             draft.add_missing(own);
         }
     }

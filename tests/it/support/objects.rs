@@ -55,7 +55,7 @@ pub(crate) fn config_volume(name: &str) -> Value {
 pub(crate) fn service(name: &str, ports: &[u16]) -> Value {
     let mut object = named("v1", "Service", name);
     let ports: Vec<Value> = ports.iter().map(|port| json!({"name": format!("p{port}"), "port": port})).collect();
-    object["spec"] = json!({"ports": ports, "selector": {"app.kubernetes.io/name": name}});
+    object["spec"] = json!({"ports": ports, "selector": object["metadata"]["labels"]});
     object
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn deployment(name: &str, containers: &[(&str, &str, Value)], volumes
         container
     };
     let containers: Vec<Value> = containers.iter().map(container).collect();
-    let labels = json!({"app.kubernetes.io/name": name});
+    let labels = object["metadata"]["labels"].clone();
     object["spec"] = json!({
         "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels}, "spec": {"containers": containers, "volumes": volumes}},

@@ -1,6 +1,7 @@
 //! What upstream's Helm chart `flyte` writes for several releases, as far as they differ for a sandbox. Facts are from
 //! `deployment/sandbox/flyte_helm_generated.yaml` of the tags of flyteorg/flyte; words and values are ours.
 
+use flyte_sandbox::manifest::Bundle;
 use serde_json::{Value, json};
 
 use super::objects::{account, cluster_wide, config_map, config_volume, deployment, secret, service, unlabelled};
@@ -132,7 +133,11 @@ impl Release {
         ]);
         let mut runs = deployment(
             "flytepropeller",
-            &[("flytepropeller", &format!("{propeller}:{of_propeller}"), json!(["flytepropeller"]))],
+            &[(
+                "flytepropeller",
+                &format!("{propeller}:{of_propeller}"),
+                json!(["flytepropeller", "--config", "/etc/flyte/config/*.yaml"]),
+            )],
             json!([
                 config_volume("flyte-propeller-config"),
                 {"name": "auth", "secret": {"secretName": self.auth()}},
@@ -140,15 +145,17 @@ impl Release {
         );
         runs["spec"]["template"]["spec"]["serviceAccountName"] = json!("flytepropeller");
         let datacatalog = format!("{datacatalog}:{of_datacatalog}");
+        let words =
+            |last: &[&str]| json!([&["datacatalog", "--config", "/etc/datacatalog/config/*.yaml"], last].concat());
+        let volumes = json!([config_volume("datacatalog-config")]);
+        let mut catalog = deployment("datacatalog", &[("datacatalog", &datacatalog, words(&["serve"]))], volumes);
+        catalog["spec"]["template"]["spec"]["initContainers"] =
+            json!([{"name": "run-migrations", "image": datacatalog, "command": words(&["migrate", "run"])}]);
         vec![
             pod,
             service("flyteadmin", &[80, 81]),
             runs,
-            deployment(
-                "datacatalog",
-                &[("datacatalog", &datacatalog, json!(["datacatalog", "serve"]))],
-                json!([config_volume("datacatalog-config")]),
-            ),
+            catalog,
             service("datacatalog", &[88, 89]),
             deployment("flyteconsole", &[("flyteconsole", &format!("{console}:{of_console}"), Value::Null)], json!([])),
             service("flyteconsole", &[80]),
@@ -157,7 +164,10 @@ impl Release {
             secret("flyte-admin-secrets"),
             secret(self.auth()),
             self.propeller_config(),
-            config_map("datacatalog-config", json!({"storage.yaml": self.storage()})),
+            config_map(
+                "datacatalog-config",
+                with(settings("datacatalog-config"), json!({"storage.yaml": self.storage()})),
+            ),
             config_map("clusterresource-template", json!({"aa_namespace.yaml": TEMPLATE})),
         ]
         .into_iter()
@@ -185,16 +195,16 @@ impl Release {
 
     fn admin_config(&self) -> Vec<Value> {
         let database = if self.scheduler.is_some() { "flyteadmin" } else { "flyte_development" };
-        let base = json!({
-            "db.yaml": json!({"database": {"dbname": database, "host": "postgres", "port": 5432}}).to_string(),
-            "domain.yaml": json!({"domains": [{"id": "development", "name": "development"}]}).to_string(),
-            "server.yaml": json!({
-                "flyteadmin": {"eventVersion": if self.scheduler.is_some() { 2 } else { 1 }, "metricsScope": "flyte:"},
-                "auth": {"authorizedUris": ["http://flyteadmin.flyte.svc.cluster.local:80"]},
-            })
-            .to_string(),
-            "storage.yaml": self.storage(),
-        });
+        let base = with(
+            settings("flyte-admin-config"),
+            json!({
+                "db.yaml": json!({"database": {"dbname": database, "host": "postgres", "port": 5432}}).to_string(),
+                "domain.yaml": json!({"domains": [{"id": "development", "name": "development"}]}).to_string(),
+                "auth.yaml": json!({"auth": {"authorizedUris": ["http://flyteadmin.flyte.svc.cluster.local:80"]}})
+                    .to_string(),
+                "storage.yaml": self.storage(),
+            }),
+        );
         if self.projected {
             let clusters = json!({"clusters.yaml": "clusters: {clusterConfigs: []}\n"});
             vec![config_map("flyte-admin-base-config", base), config_map("flyte-admin-clusters-config", clusters)]
@@ -229,19 +239,14 @@ impl Release {
         }
         config_map(
             "flyte-propeller-config",
-            json!({
-                "core.yaml": json!({
-                    "propeller": {
-                        "limit-namespace": "all",
-                        "leader-election": {"lock-config-map": {"name": "propeller-leader", "namespace": "flyte"}},
-                        "rawoutput-prefix": "s3://my-s3-bucket/",
-                    },
-                    "webhook": {"certDir": "/etc/webhook/certs", "serviceName": "flyte-pod-webhook"},
-                })
-                .to_string(),
-                "k8s.yaml": json!({"plugins": plugins}).to_string(),
-                "storage.yaml": self.storage(),
-            }),
+            with(
+                settings("flyte-propeller-config"),
+                json!({
+                    "webhook.yaml": json!({"webhook": {"serviceName": "flyte-pod-webhook"}}).to_string(),
+                    "k8s.yaml": json!({"plugins": plugins}).to_string(),
+                    "storage.yaml": self.storage(),
+                }),
+            ),
         )
     }
 
@@ -320,6 +325,19 @@ impl Release {
         let own = self.redoc.then(|| config_map(config, json!({"db.yaml": "database: {dbname: flyteadmin}\n"})));
         std::iter::once(pod).chain(own).collect()
     }
+}
+
+/// The settings that every release has: those of the built-in manifests, which are in upstream's vocabulary.
+fn settings(config_map: &str) -> Value {
+    let objects = Bundle::embedded().expect("built-in manifests").objects;
+    let found = objects.iter().find(|object| object.is("ConfigMap", config_map)).expect("a ConfigMap of that name");
+    found.value()["data"].clone()
+}
+
+fn with(mut settings: Value, others: Value) -> Value {
+    let others = others.as_object().expect("files by name").clone();
+    settings.as_object_mut().expect("files by name").extend(others);
+    settings
 }
 
 const FLYTE: &str = "cr.flyte.org/flyteorg";

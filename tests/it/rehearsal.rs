@@ -9,6 +9,8 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::releases::RELEASES;
+
 /// A machine of its own; what is played on it ends with it.
 struct Machine {
     folder: TempDir,
@@ -125,6 +127,26 @@ fn a_rehearsal_lives_from_up_to_down_and_says_what_it_is_on_every_surface() {
     machine.run(&["down"]).exits(0);
     await_end(player);
     assert_eq!(folders(&machine.state()), ["machine.key"]);
+}
+
+#[test]
+fn the_manifests_of_other_releases_are_explained_and_come_up() {
+    for release in [&RELEASES[0], &RELEASES[RELEASES.len() - 1]] {
+        let machine = Machine::new();
+        let file = machine.folder.path().join("release.yaml");
+        fs::write(&file, release.manifests()).expect("written");
+        let from = ["--manifests", file.to_str().expect("text")];
+        let explained = machine.run(&[&["render", "--explain", "-o", "json"], from.as_slice()].concat()).exits(0).out();
+        let explained: Value = serde_json::from_str(&explained).expect("JSON");
+        let whom = |list: &str, name: &str| {
+            explained[list].as_array().expect("a list").iter().any(|one| one["object"]["name"] == name)
+        };
+        assert!(whom("changes", "flyte-pod-webhook") && whom("warnings", "flyte-pod-webhook"), "{explained}");
+        assert!(whom("deviations", "flyteadmin"), "{explained}");
+        let told = machine.run(&[&["render", "--explain"], from.as_slice()].concat()).exits(0).out();
+        assert!(told.contains("\nkept: the built-in manifests say otherwise"), "{told}");
+        machine.up(&from).exits(0);
+    }
 }
 
 #[test]

@@ -63,6 +63,10 @@ fn whatever_the_release_nothing_has_permissions_in_the_whole_cluster_and_every_n
             assert!(!object.kind().starts_with("ClusterRole"), "{} of {}", object.reference(), release.name);
             assert!(!object.api_version().ends_with("beta1"), "{} of {}", object.reference(), release.name);
         }
+        let dashboards = rendered.objects.iter().filter(|object| {
+            object.kind() == "Deployment" && render::component_of(object) == Some(render::Component::Dashboard)
+        });
+        assert_eq!(dashboards.count(), 1, "{}", release.name);
         let missing = missing(&rendered.objects);
         assert_eq!(missing, [] as [String; 0], "{}", release.name);
     }

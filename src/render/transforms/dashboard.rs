@@ -10,15 +10,18 @@ use super::edit::put;
 use crate::manifest::Object;
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    // One that stands elsewhere, as its own project's manifests have it, could not be reached by short names.
-    let elsewhere = |object: &Object| {
-        component_of(object) == Some(Component::Dashboard)
-            && object
-                .namespace()
-                .is_some_and(|namespace| namespace != context.system && Some(namespace) != context.origin.as_deref())
+    let own = context.built_in(Component::Dashboard)?;
+    // One that stands elsewhere, as its own project's manifests have it, could not be reached by short names; one that
+    // Helm named after its release would be a second beside ours, with permissions that nobody asks about.
+    let is_other = |object: &Object| {
+        let elsewhere = object
+            .namespace()
+            .is_some_and(|namespace| namespace != context.system && Some(namespace) != context.origin.as_deref());
+        let known = own.iter().any(|one| one.is(object.kind(), object.name()));
+        component_of(object) == Some(Component::Dashboard) && (elsewhere || !known)
     };
-    draft.objects.retain(|object| !elsewhere(object) || object.kind() == "Role" || object.kind() == "RoleBinding");
-    draft.add_missing(context.built_in(Component::Dashboard)?);
+    draft.objects.retain(|object| !is_other(object) || matches!(object.kind(), "Role" | "RoleBinding"));
+    draft.add_missing(own);
     let arguments = json!([format!("--namespace={}", context.system), "--metrics-provider=none"]);
     for workload in draft.workloads_mut(Component::Dashboard) {
         for container in workload.containers_mut("containers") {

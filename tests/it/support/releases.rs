@@ -101,6 +101,7 @@ impl Release {
         all.extend(self.cluster());
         all.extend(self.stores());
         all.extend(contour(self.beta));
+        all.extend(dashboard());
         all.extend(self.webhook());
         all.extend(self.sync());
         if let Some(tag) = self.scheduler {
@@ -365,6 +366,21 @@ fn spark() -> Vec<Value> {
     all.extend(cluster_wide("rbac.authorization.k8s.io/v1", "flyte-sparkoperator", "flyte-spark"));
     for object in &mut all {
         object["metadata"]["labels"] = json!({"app.kubernetes.io/name": "sparkoperator"});
+    }
+    all
+}
+
+/// Helm names it after the release, and its chart leaves namespaces out.
+fn dashboard() -> Vec<Value> {
+    let name = "flyte-kubernetes-dashboard";
+    let container = ("kubernetes-dashboard", "kubernetesui/dashboard:v2.2.0", Value::Null);
+    let mut pod = deployment(name, &[container], json!([]));
+    pod["spec"]["template"]["spec"]["serviceAccountName"] = json!(name);
+    let mut all = vec![pod, account(name), service(name, &[80])];
+    all.extend(cluster_wide("rbac.authorization.k8s.io/v1", "flyte-kubernetes-dashboard-metrics", name));
+    for object in &mut all {
+        object["metadata"]["labels"]["app.kubernetes.io/name"] = json!("kubernetes-dashboard");
+        object["metadata"].as_object_mut().expect("metadata").remove("namespace");
     }
     all
 }

@@ -19,6 +19,7 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
     };
     let database = text(setting("dbname")?, "flyte_development");
     let (host, port) = (text(setting("host")?, "postgres"), text(setting("port")?, "5432"));
+    let user = text(setting("username")?, "postgres");
     for workload in draft.workloads_mut(Component::Postgres) {
         for container in workload.containers_mut("containers").filter(|one| one["name"] == Component::Postgres.id()) {
             default_variable(container, "POSTGRES_DB", &database);
@@ -30,7 +31,8 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
     let image = postgres.and_then(|workload| workload.containers().last()?.get("image").cloned()).unwrap_or_default();
     for component in [Component::Datacatalog, Component::Flyteadmin] {
         for pod in draft.workloads_mut(component).filter_map(|workload| workload.pod_spec_mut()) {
-            let wait = format!("until pg_isready -h {host} -p {port}; do sleep 0.2; done");
+            // With a user, or the check ends with `no attempt` for ever where a pod's own has no name in the image.
+            let wait = format!("until pg_isready -U {user} -h {host} -p {port}; do sleep 0.2; done");
             let check = json!({"name": CHECK_DATABASE, "image": image, "command": ["sh", "-c", wait]});
             put_init_container(pod, check);
         }

@@ -184,7 +184,7 @@ fn settings_and_arguments_that_the_built_in_ones_have_otherwise_are_told_and_kep
     .expect("a Flyte");
     let deviation = rendered.deviations.iter().find(|one| one.component.id() == "flytepropeller").expect("a deviation");
     assert_eq!(deviation.containers, ["flytepropeller"]);
-    assert!(deviation.settings.iter().any(|path| path.starts_with("storage.stow")), "{:?}", deviation.settings);
+    assert!(deviation.settings.iter().any(|path| path.starts_with("storage.connection")), "{:?}", deviation.settings);
     let kept = rendered.objects.iter().filter(|object| object.value().to_string().contains("--turbo")).count();
     assert_eq!(kept, Spec::default().workflow_namespaces().len());
 }

@@ -1,7 +1,7 @@
 //! Upstream's set and ours become the same.
 
 use super::*;
-use crate::render::{changes, explain};
+use crate::render::{Warning, changes, explain};
 
 #[test]
 fn upstreams_set_becomes_ours() {
@@ -17,7 +17,9 @@ fn upstreams_set_becomes_ours() {
         let ours = rendered(&spec, ours());
         assert_eq!(changes::between(&theirs.objects, &ours.objects), []);
         assert_eq!(theirs.images(), ours.images());
-        assert_eq!(theirs.warnings, []);
+        // All that is told is that the pinned release runs, and not the one that upstream's file names.
+        let others = theirs.warnings.iter().filter(|warning| !warning.message.contains("which is pinned"));
+        assert_eq!(others.collect::<Vec<_>>(), Vec::<&Warning>::new());
     }
 }
 

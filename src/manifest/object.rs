@@ -163,27 +163,18 @@ impl Object {
 
     /// The pod template of a workload (Deployment, DaemonSet, StatefulSet, Job).
     pub fn pod_template_mut(&mut self) -> Option<&mut Value> {
-        self.0.pointer_mut("/spec/template").filter(|template| template.get("spec").is_some())
+        self.part_mut(&["spec", "template"]).filter(|template| template.get("spec").is_some())
     }
 
     /// The pod spec of a workload, or of a Pod.
     #[must_use]
     pub fn pod_spec(&self) -> Option<&Value> {
-        match self.kind() {
-            "Pod" => self.0.get("spec"),
-            "CronJob" => self.0.pointer("/spec/jobTemplate/spec/template/spec"),
-            _ => self.0.pointer("/spec/template/spec"),
-        }
+        self.pod_spec_path().iter().try_fold(&self.0, |part, key| part.get(*key))
     }
 
     /// The pod spec of a workload, or of a Pod.
     pub fn pod_spec_mut(&mut self) -> Option<&mut Value> {
-        let pointer = match self.kind() {
-            "Pod" => "/spec",
-            "CronJob" => "/spec/jobTemplate/spec/template/spec",
-            _ => "/spec/template/spec",
-        };
-        self.0.pointer_mut(pointer)
+        self.part_mut(self.pod_spec_path())
     }
 
     /// All containers of a workload, init containers first.
@@ -214,9 +205,22 @@ impl Object {
         self.0
     }
 
-    // Asked many times for every object; a JSON pointer would be taken apart each time.
+    // What follows is asked many times for every object; a JSON pointer would be taken apart each time.
+
     fn metadata(&self, key: &str) -> Option<&str> {
         self.0.get("metadata")?.get(key)?.as_str()
+    }
+
+    fn pod_spec_path(&self) -> &'static [&'static str] {
+        match self.kind() {
+            "Pod" => &["spec"],
+            "CronJob" => &["spec", "jobTemplate", "spec", "template", "spec"],
+            _ => &["spec", "template", "spec"],
+        }
+    }
+
+    fn part_mut(&mut self, path: &[&str]) -> Option<&mut Value> {
+        path.iter().try_fold(&mut self.0, |part, key| part.get_mut(*key))
     }
 }
 

@@ -50,11 +50,15 @@ impl fmt::Display for What {
 }
 
 /// What turns `before` into `after`. An object that merely moved to another namespace or API version counts as edited.
-pub(super) fn between(before: &[Object], after: &[Object]) -> Vec<(ObjectRef, What)> {
-    let mut old: BTreeMap<ObjectRef, &Object> = before.iter().map(|object| (object.reference(), object)).collect();
+pub(super) fn between<'a>(before: &'a [Object], after: &'a [Object]) -> Vec<(ObjectRef, What)> {
+    // Most of thousands stay as and where they are, and need not be looked for.
+    let kept: Vec<bool> = before.iter().zip(after).map(|(old, new)| old == new).collect();
+    let rest =
+        |all: &'a [Object]| all.iter().enumerate().filter(|(at, _)| kept.get(*at) != Some(&true)).map(|(_, one)| one);
+    let mut old: BTreeMap<ObjectRef, &Object> = rest(before).map(|object| (object.reference(), object)).collect();
     let mut changes = Vec::new();
     let mut unmatched = Vec::new();
-    for object in after {
+    for object in rest(after) {
         match old.remove(&object.reference()) {
             Some(same) => changes.extend(edited(same, object)),
             None => unmatched.push(object),
@@ -84,9 +88,14 @@ pub(super) fn differences(before: &Value, after: &Value, path: &str, paths: &mut
         (Value::Object(before), Value::Object(after)) => {
             let added = after.keys().filter(|key| !before.contains_key(*key));
             for key in before.keys().chain(added) {
+                let (old, new) = (before.get(key), after.get(key));
+                // Most is equal, in thousands of objects: its path is not worth writing.
+                if old == new {
+                    continue;
+                }
                 let inner = join(path, &segment(key));
-                match (before.get(key), after.get(key)) {
-                    (Some(Value::String(old)), Some(Value::String(new))) if is_yaml(key) && old != new => {
+                match (old, new) {
+                    (Some(Value::String(old)), Some(Value::String(new))) if is_yaml(key) => {
                         match (yaml::document(old), yaml::document(new)) {
                             (Ok(old), Ok(new)) if old != new => differences(&old, &new, &inner, paths),
                             _ => paths.push(inner),

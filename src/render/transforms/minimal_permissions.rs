@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::super::WORKFLOW_NAMESPACE_LABEL;
-use super::super::component::{Component, component_of};
+use super::super::component::{Component, component_of, is_workload};
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
 use super::edit::put;
@@ -20,8 +20,8 @@ const GENERATE_SECRETS: &str = "generate-secrets";
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     drop_given(context, draft);
-    for component in Component::ALL {
-        for workload in draft.workloads_mut(component) {
+    for workload in draft.objects.iter_mut().filter(|object| is_workload(object)) {
+        if let Some(component) = component_of(workload) {
             restrict_pod(workload, component);
         }
     }
@@ -222,21 +222,19 @@ fn disarm_tasks(context: &Context<'_>, draft: &mut Draft) {
 
 /// Adds the ServiceAccounts that pods name and nobody brought, and names one where a pod that needs it names none.
 fn add_accounts(context: &Context<'_>, draft: &mut Draft) {
-    let mut missing = Vec::new();
-    for component in Component::ALL {
-        let mut named = BTreeSet::new();
-        for pod in draft.workloads_mut(component).filter_map(Object::pod_spec_mut) {
-            if component.uses_kubernetes() && pod.get("serviceAccountName").is_none() {
-                put(pod, "serviceAccountName", json!(component.id()));
-            }
-            named.extend(pod.get("serviceAccountName").and_then(Value::as_str).map(str::to_owned));
+    let mut named = BTreeSet::new();
+    for workload in draft.objects.iter_mut().filter(|object| is_workload(object)) {
+        let Some((component, pod)) = component_of(workload).zip(workload.pod_spec_mut()) else { continue };
+        if component.uses_kubernetes() && pod.get("serviceAccountName").is_none() {
+            put(pod, "serviceAccountName", json!(component.id()));
         }
-        for name in named {
-            let mut account = Object::named("v1", "ServiceAccount", &name);
-            account.set(&["metadata", "namespace"], context.system.as_str());
-            account.set(&["metadata", "labels", "app.kubernetes.io/name"], component.id());
-            missing.push(account);
-        }
+        named.extend(pod.get("serviceAccountName").and_then(Value::as_str).map(|name| (component, name.to_owned())));
     }
-    draft.add_missing(missing);
+    let accounts = named.into_iter().map(|(component, name)| {
+        let mut account = Object::named("v1", "ServiceAccount", &name);
+        account.set(&["metadata", "namespace"], context.system.as_str());
+        account.set(&["metadata", "labels", "app.kubernetes.io/name"], component.id());
+        account
+    });
+    draft.add_missing(accounts.collect());
 }

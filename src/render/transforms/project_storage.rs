@@ -9,6 +9,8 @@
 //! into the pod (`flytek8s/k8s_resource_adds.go`, flyteplugins v0.5.56). That version has no `envFrom`, no `secretKeyRef`
 //! and no PodTemplate for tasks.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::super::WORKFLOW_NAMESPACE_LABEL;
@@ -32,13 +34,11 @@ const KEYS: [(&str, &str, &str, &str); 2] = [
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     draft.objects.retain(|object| !(object.kind() == "Secret" && object.name().starts_with(SECRET)));
     draft.objects.extend(context.spec.projects.iter().map(|project| secret(context, project)));
-    for object in &mut draft.objects {
-        let label = object.get("/metadata/labels").and_then(|labels| labels.get(WORKFLOW_NAMESPACE_LABEL));
-        let Some(workflow) = label.and_then(|label| context.workflows.iter().find(|one| *label == one.name)) else {
-            continue;
-        };
-        if object.kind() == "Deployment" {
-            hand_over(object, &workflow.project);
+    let projects: BTreeMap<&str, &str> =
+        context.workflows.iter().map(|workflow| (workflow.name.as_str(), workflow.project.as_str())).collect();
+    for object in draft.objects.iter_mut().filter(|object| object.kind() == "Deployment") {
+        if let Some(project) = object.label(WORKFLOW_NAMESPACE_LABEL).and_then(|label| projects.get(label)) {
+            hand_over(object, project);
         }
     }
     Ok(())

@@ -21,6 +21,8 @@ pub(super) const K3S_ARGS: &[&str] = &[
     // The kubelet asks for every pod's configuration over one connection of 5 requests a second; fifteen pods queue up.
     "--kubelet-arg=kube-api-qps=100",
     "--kubelet-arg=kube-api-burst=200",
+    // The usual 110 end at 33 projects with three domains each; the node's subnet has addresses for these.
+    "--kubelet-arg=max-pods=250",
     // Imported images cannot be pulled again, so they must not be collected.
     "--kubelet-arg=image-gc-high-threshold=100",
 ];

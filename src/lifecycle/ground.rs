@@ -23,7 +23,8 @@ pub(super) struct Ground {
 pub(super) async fn look(plan: &Plan, host: &Host, run: &Run) -> Result<(Ground, Outcome, String), Failure> {
     let docker = host.docker().await;
     let engine = find_engine(plan, host, docker.as_ref().ok(), run).await;
-    let mut findings = preflight::run(docker.as_ref(), engine.as_ref(), &plan.cluster).await;
+    let propellers = plan.spec.workflow_namespaces().len() as u64;
+    let mut findings = preflight::run(docker.as_ref(), engine.as_ref(), &plan.cluster, propellers).await;
     if let Ok(docker) = &docker {
         findings.extend(preflight::images(docker, &wanted(plan)?, &host.variables).await);
     }

@@ -8,11 +8,12 @@ use crate::docker::{Container, ContainerState, Docker};
 use crate::failure::{Failure, Reason};
 
 /// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `engine` are what came of
-/// looking for them; without Docker the ports are looked at all the same.
+/// looking for them; without Docker the ports are looked at all the same. `propellers` is how many will run in the node.
 pub async fn run(
     docker: Result<&Docker, &Failure>,
     engine: Result<&Engine, &Failure>,
     plan: &ClusterPlan,
+    propellers: u64,
 ) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut containers = Vec::new();
@@ -30,7 +31,7 @@ pub async fn run(
                     found.push(host::k3d(k3d.version, &about, &plan.node_image));
                 }
                 if let Some(limit) = is_local.then(inotify_limit).flatten() {
-                    found.push(host::inotify(limit, other_nodes(&listed, &plan.name)));
+                    found.push(host::inotify(limit, propellers, other_nodes(&listed, &plan.name)));
                 }
                 found.push(name(&plan.name, &node));
                 containers = listed;

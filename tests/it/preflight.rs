@@ -35,7 +35,7 @@ async fn everything_in_the_way_is_told_at_once() {
     let port = socket.local_addr().expect("address").port();
     let fake = FakeDocker::start(World { containers: vec![node("flyte", None, "running")], ..World::default() }).await;
     let docker = fake.connect().await;
-    let found = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("flyte", port)).await;
+    let found = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("flyte", port), 6).await;
     for check in ["k3d", "name", "port-console"] {
         assert_eq!(severity(&found, check), Some(Severity::Blocker), "{check}: {found:?}");
     }
@@ -46,7 +46,7 @@ async fn everything_in_the_way_is_told_at_once() {
 #[tokio::test]
 async fn without_k3d_nothing_is_looked_for_in_one() {
     let fake = FakeDocker::start(World::default()).await;
-    let found = preflight::run(Ok(&fake.connect().await), Ok(&Engine::Docker), &plan("flyte", 1)).await;
+    let found = preflight::run(Ok(&fake.connect().await), Ok(&Engine::Docker), &plan("flyte", 1), 6).await;
     assert_eq!((severity(&found, "engine"), severity(&found, "k3d")), (Some(Severity::Fine), None));
 }
 
@@ -56,9 +56,9 @@ async fn the_ports_of_the_sandbox_itself_are_not_in_its_way_but_in_anothers() {
         FakeDocker::start(World { containers: vec![node("flyte", Some("flyte"), "running")], ..World::default() })
             .await;
     let docker = fake.connect().await;
-    let own = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("flyte", 30081)).await;
+    let own = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("flyte", 30081), 6).await;
     assert_eq!(severity(&own, "port-console"), Some(Severity::Fine));
-    let other = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("second", 30081)).await;
+    let other = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("second", 30081), 6).await;
     let finding = other.iter().find(|finding| finding.check == "port-console").expect("looked at");
     assert_eq!(finding.message, "port 30081 (console) is taken by the sandbox `flyte`");
 }
@@ -66,7 +66,7 @@ async fn the_ports_of_the_sandbox_itself_are_not_in_its_way_but_in_anothers() {
 #[tokio::test]
 async fn without_docker_the_ports_are_looked_at_all_the_same() {
     let down = Failure::new(Reason::Docker, "Docker does not answer").hint("start it");
-    let found = preflight::run(Err(&down), Err(&no_k3d()), &plan("flyte", 1)).await;
+    let found = preflight::run(Err(&down), Err(&no_k3d()), &plan("flyte", 1), 6).await;
     assert_eq!(severity(&found, "docker"), Some(Severity::Blocker));
     assert!(severity(&found, "port-console").is_some());
 }

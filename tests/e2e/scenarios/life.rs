@@ -47,6 +47,9 @@ fn whole() {
     assert_eq!(sandbox.node_id(), node);
 
     assert_eq!(cluster::differences_to_the_double(&sandbox), Vec::<String>::new());
+    if sandbox.ground.is_real() {
+        only_who_talks_to_kubernetes_has_a_token(&sandbox);
+    }
     meddled_with(&sandbox);
 
     sandbox.run(&["status"]).exits(0).says("is ready").says("would change nothing");
@@ -77,6 +80,21 @@ fn whole() {
     sandbox.run(&["down"]).exits(0).says(&format!("there is no sandbox {}", sandbox.name));
     sandbox.run(&["status"]).exits(13);
     sandbox.assert_gone();
+}
+
+/// Admission mounts it where neither pod nor ServiceAccount refuses; stand-ins have no admission. Propellers leave a task's
+/// pod to the default account of its namespace, as this one is.
+fn only_who_talks_to_kubernetes_has_a_token(sandbox: &Sandbox) {
+    const TASKS: &str = "103020-flytepoc-x-d-dev";
+    for (pod, has_token) in cluster::tokens(sandbox, "103020-flytepoc-dev") {
+        let talks = ["flyteadmin-", "flytepropeller-", "kubernetes-dashboard-"];
+        assert_eq!(has_token, talks.iter().any(|name| pod.starts_with(name)), "{pod}");
+    }
+    let task = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "e2e-task", "namespace": TASKS},
+        "spec": {"containers": [{"name": "e2e-task", "image": "rancher/pause:3.1"}]}});
+    cluster::apply(sandbox, &task);
+    assert_eq!(cluster::tokens(sandbox, TASKS).get("e2e-task"), Some(&false));
+    cluster::delete(sandbox, ["v1", "Pod", TASKS, "e2e-task"]);
 }
 
 /// What others break in a sandbox is seen, named, and mended.

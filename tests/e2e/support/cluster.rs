@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flyte_sandbox::kubernetes::{client, resolve};
 use flyte_sandbox::manifest::ObjectRef;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::Value;
 
 use super::conformance;
@@ -32,16 +32,30 @@ pub(crate) fn delete(sandbox: &Sandbox, [api_version, kind, namespace, name]: [&
 
 /// The uids of a namespace's pods, by name.
 pub(crate) fn pods(sandbox: &Sandbox, namespace: &str) -> BTreeMap<String, String> {
+    let pods = list_pods(sandbox, namespace).into_iter().map(|pod| pod.metadata);
+    pods.map(|pod| (pod.name.unwrap_or_default(), pod.uid.unwrap_or_default())).collect()
+}
+
+/// Whether a ServiceAccount's token is mounted into a namespace's pods, by name.
+pub(crate) fn tokens(sandbox: &Sandbox, namespace: &str) -> BTreeMap<String, bool> {
+    const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let array = |value: &Value, key| value[key].as_array().cloned().unwrap_or_default();
+    let has_token = |pod: &DynamicObject| {
+        let containers = array(&pod.data["spec"], "containers");
+        containers.iter().flat_map(|one| array(one, "volumeMounts")).any(|mount| mount["mountPath"] == TOKEN)
+    };
+    let pods = list_pods(sandbox, namespace).into_iter();
+    pods.map(|pod| (pod.metadata.name.clone().unwrap_or_default(), has_token(&pod))).collect()
+}
+
+fn list_pods(sandbox: &Sandbox, namespace: &str) -> Vec<DynamicObject> {
     let at = ObjectRef {
         api_version: "v1".to_owned(),
         kind: "Pod".to_owned(),
         namespace: Some(namespace.to_owned()),
         name: "*".to_owned(),
     };
-    on(sandbox, &at, async |api| {
-        let pods = api.list(&ListParams::default()).await?.items.into_iter().map(|pod| pod.metadata);
-        Ok(pods.map(|pod| (pod.name.unwrap_or_default(), pod.uid.unwrap_or_default())).collect())
-    })
+    on(sandbox, &at, async |api| Ok(api.list(&ListParams::default()).await?.items))
 }
 
 /// What a Kubernetes answers otherwise than its double.
@@ -58,11 +72,7 @@ pub(crate) fn differences_to_the_double(sandbox: &Sandbox) -> Vec<String> {
     })
 }
 
-fn on<T>(
-    sandbox: &Sandbox,
-    at: &ObjectRef,
-    work: impl AsyncFnOnce(kube::Api<kube::api::DynamicObject>) -> kube::Result<T>,
-) -> T {
+fn on<T>(sandbox: &Sandbox, at: &ObjectRef, work: impl AsyncFnOnce(kube::Api<DynamicObject>) -> kube::Result<T>) -> T {
     let kubeconfig = sandbox.run(&["kubeconfig"]).exits(0).out;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let done = runtime.block_on(async {

@@ -8,7 +8,7 @@ use crate::report::{Outcome, Stage};
 use crate::run::Run;
 use crate::spec::EngineKind;
 
-/// Looks for what would stand in the way of [`up`](super::up), and makes nothing.
+/// Looks for what would stand in the way of [`up`](super::up()), and makes nothing.
 ///
 /// # Errors
 /// Something does.

@@ -227,7 +227,7 @@ async fn take_back(failure: Failure, plan: &Plan, access: &Access, run: &Run) ->
     undo::undo(failure, name, run, removal).await
 }
 
-/// As [`doctor`](super::doctor), on a given cluster.
+/// As [`doctor`](super::doctor()), on a given cluster.
 pub(super) async fn doctor(plan: &Plan, host: &Host, run: &Run) -> Result<Done, Failure> {
     run.stage(Stage::Preflight, ground(plan, host, run)).await?;
     Ok(Done { outcome: Outcome::Passed, summary: "nothing is in the way".to_owned() })

@@ -108,7 +108,7 @@ pub struct Options<'a> {
     pub store: bool,
     /// Where a workflow is run in the end. A sandbox that is as it should be is only asked to run one in all places.
     pub executions: Executions,
-    /// How long from now until [`gc`] may remove it; what was said before where absent.
+    /// How long from now until [`gc()`] may remove it; what was said before where absent.
     pub ttl: Option<Duration>,
     /// What goes wrong in a rehearsal.
     pub faults: Faults,

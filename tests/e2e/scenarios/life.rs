@@ -35,7 +35,7 @@ fn whole() {
     let node = sandbox.node_id();
 
     sandbox.run(&["smoke"]).exits(0).says("17 of 17 checks").says("is a working Flyte");
-    sandbox.run(&["smoke", "--full"]).exits(0).says("34 of 34 checks; 6 workflows ran");
+    sandbox.run(&["smoke", "--full"]).exits(0).says("35 of 35 checks; 6 workflows ran");
 
     let again = sandbox.up(&[]).exits(0).events();
     assert_eq!(again.last().expect("events")["outcome"], "unchanged");

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::api::ApiServer;
 use super::controllers::Controllers;
 use super::faults::{self, Faults};
-use super::flyte::{self, Flyte, Port};
+use super::flyte::{self, Flyte, Port, as_minio};
 
 /// More than any request to Flyte that is sent.
 const BODY_LIMIT: usize = 8 << 20;
@@ -105,7 +105,7 @@ impl Cluster {
         let served = self.api.read(|objects| flyte::spec(objects).filter(|_| port.is_served(objects)));
         let Some(spec) = served else { return unserved() };
         if let Some(answer) = self.strike(asked(port.name(), &request), false).await {
-            return answer;
+            return if port == Port::Minio { as_minio(answer) } else { answer };
         }
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_else(|_| Bytes::new());

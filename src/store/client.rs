@@ -16,6 +16,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Of an answer that is shown.
 const EXCERPT: usize = 200;
+/// What every answer of Minio's has (`addCustomHeaders`), and none of a proxy that a request reaches in its place while
+/// the way to it is not there yet.
+const OWN: &str = "x-amz-request-id";
 
 /// The store of a sandbox, by its published port.
 pub struct Store {
@@ -80,12 +83,13 @@ impl Store {
             }
             let answered = async {
                 let reply = signed.send().await?;
-                let status = reply.status();
-                Ok::<_, reqwest::Error>(Reply { status, body: reply.text().await?, asked: asked.clone() })
+                let (status, own) = (reply.status(), reply.headers().contains_key(OWN));
+                Ok::<_, reqwest::Error>((own, Reply { status, body: reply.text().await?, asked: asked.clone() }))
             };
             let unanswered = match answered.await {
-                Ok(reply) if !reply.status.is_server_error() => return Ok(reply),
-                Ok(reply) => reply.failure(),
+                Ok((true, reply)) if !reply.status.is_server_error() => return Ok(reply),
+                Ok((own, reply)) if own || reply.status.is_server_error() => reply.failure(),
+                Ok((_, reply)) => reply.failure().because("it is not the store that answers"),
                 Err(error) => Failure::new(Reason::ProjectStorage, WHAT).because(&asked).caused_by(&error),
             };
             if self.deadline.remaining().is_zero() {

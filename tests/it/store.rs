@@ -86,3 +86,15 @@ async fn a_store_that_is_not_there_yet_is_asked_again_and_one_that_refuses_is_no
     assert_eq!((refused.reason, refused.object.as_deref()), (Reason::ProjectStorage, Some("bucket data-z")));
     assert!(refused.evidence.iter().any(|line| line.contains("InvalidAccessKeyId")), "{refused:?}");
 }
+
+#[tokio::test]
+async fn who_answers_in_the_stores_place_is_asked_no_more_than_that() {
+    let minio = FakeMinio::start().await;
+    minio.kept().strangers = 2;
+    assert_eq!(store(&minio).admit(&[tenant("x")]).await.expect("made in the end"), 1);
+    minio.kept().strangers = usize::MAX;
+    let soon = Deadline::after(Duration::from_millis(300));
+    let hurried = Store::new(minio.port, keys("minio"), soon).expect("a client");
+    let failure = hurried.admit(&[tenant("y")]).await.expect_err("nobody but strangers");
+    assert!(failure.causes.iter().any(|cause| cause == "it is not the store that answers"), "{failure:?}");
+}

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 pub use executions::Executions;
 pub use projects::Projects;
-pub use responders::{Kept, Responders, json_of, not_found};
+pub use responders::{Kept, Responders, as_minio, json_of, not_found};
 
 use super::faults::Workflow;
 use crate::kubernetes::INVENTORY;

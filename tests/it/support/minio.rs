@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use flyte_sandbox::rehearsal::as_minio;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -21,6 +22,8 @@ pub(crate) struct Kept {
     pub(crate) groups: BTreeMap<String, (BTreeSet<String>, String)>,
     /// How many requests are answered with an error of the server's first.
     pub(crate) busy: usize,
+    /// How many requests reach somebody else first.
+    pub(crate) strangers: usize,
     pub(crate) asked: Vec<String>,
 }
 
@@ -37,7 +40,14 @@ impl FakeMinio {
         let kept = Arc::new(Mutex::new(Kept::default()));
         let world = Arc::clone(&kept);
         let app = Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            let answer = world.lock().expect("whole").answer(&method, &uri, &headers, &body);
+            let mut kept = world.lock().expect("whole");
+            let answer = match kept.strangers.checked_sub(1) {
+                Some(left) => {
+                    kept.strangers = left;
+                    (StatusCode::FORBIDDEN, "denied destination").into_response()
+                }
+                None => as_minio(kept.answer(&method, &uri, &headers, &body)),
+            };
             async move { answer }
         });
         tokio::spawn(async move { axum::serve(listener, app).await });

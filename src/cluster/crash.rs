@@ -29,6 +29,22 @@ pub async fn watch_node(docker: &Docker, cluster: &str) -> Failure {
     watch(docker, &node_name(cluster)).await
 }
 
+/// Why the node of this cluster, which was seen to run, does not run; nothing where it does, or nobody knows.
+pub async fn gone(docker: &Docker, cluster: &str) -> Option<Failure> {
+    let node = node_name(cluster);
+    match docker.container(&node).await {
+        Ok(Some(seen)) if matches!(seen.state, ContainerState::Exited | ContainerState::Restarting) => {
+            Some(explain(docker, &node, &seen).await)
+        }
+        Ok(None) => Some(removed(&node)),
+        _ => None,
+    }
+}
+
+fn removed(node: &str) -> Failure {
+    Failure::new(Reason::NodeRemoved, "the node was removed while it was used").on(format!("container {node}"))
+}
+
 /// Ends only when the node has gone down, with the failure to report. A node that is not there yet is waited for.
 pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
     let mut baseline = None;
@@ -57,10 +73,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                     }
                 }
             }
-            Ok(None) if baseline.is_some() => {
-                return Failure::new(Reason::NodeRemoved, "the node was removed while it was used")
-                    .on(format!("container {node}"));
-            }
+            Ok(None) if baseline.is_some() => return removed(node),
             Ok(None) => {}
             Err(failure) => return failure,
         }

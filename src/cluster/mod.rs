@@ -33,7 +33,7 @@ mod ready;
 
 #[cfg(fuzzing)]
 pub use crash::describe as describe_crash;
-pub use crash::watch_node;
+pub use crash::{gone, watch_node};
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use engine::Engine;

@@ -119,7 +119,7 @@ async fn bring(
         load_missing(plan, &ground.docker, bundle, run).await?;
     }
     obtain_node(plan, ground, run).await?;
-    let (standing, ()) = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run))?;
+    let (standing, ()) = tokio::try_join!(stand(plan, host, ground, options, run), images_in_node(plan, ground, run))?;
     let Standing { cluster, client, before } = standing;
     let proven = async {
         converge::workloads(&client, plan, before, cluster::wait_for_dns(&cluster, run), run).await?;
@@ -242,6 +242,16 @@ async fn claim_store(plan: &Plan, host: &Host, ground: &Ground) -> Result<Option
     let Some(node_image) = ground.docker.image(&plan.cluster.node_image).await? else { return Ok(None) };
     let all: Vec<_> = plan.all_images().cloned().collect();
     images::claim(&ground.docker, &images::store_key(&all, &node_image.id), host.state.path()).await
+}
+
+/// As [`images`]. What cannot be done in a node that has gone down is told by that: both are seen at the same moment.
+async fn images_in_node(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> {
+    let Err(failure) = images(plan, ground, run).await else { return Ok(()) };
+    let no_node = |cause: &String| cause.contains("is not running") || cause.contains("No such container");
+    if !failure.causes.iter().any(no_node) {
+        return Err(failure);
+    }
+    Err(cluster::gone(&ground.docker, &plan.spec.name).await.unwrap_or(failure))
 }
 
 /// All images in the node: the workloads' must come, k3s' own are carried over where they are here.

@@ -132,7 +132,8 @@ impl Controllers {
             api.put(json!({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"], "metadata": {
                 "name": pod, "namespace": deployed.namespace, "labels": template["metadata"]["labels"],
                 "ownerReferences": owner("ReplicaSet", &set, &set_uid)}}));
-            for container in deployed.containers() {
+            // One that is to fail says no more than its fault has it say.
+            for container in deployed.containers().filter(|_| fault.is_none()) {
                 api.log(&pod, container["name"].as_str().unwrap_or_default(), false, SAID);
             }
         }

@@ -19,9 +19,12 @@ use crate::plan::Plan;
 use crate::rehearsal::Rehearsal;
 use crate::report::{Outcome, Stage};
 use crate::rollout;
-use crate::run::Run;
+use crate::run::{Deadline, Run};
 use crate::smoke::{self, Executions};
 use crate::spec::EngineKind;
+
+/// What a node that somebody removes takes to be gone.
+const GOING: Duration = Duration::from_secs(2);
 
 /// Makes the sandbox that the plan describes, or brings the one there is to it. One that is as planned is only proven.
 ///
@@ -119,7 +122,11 @@ async fn bring(
         load_missing(plan, &ground.docker, bundle, run).await?;
     }
     obtain_node(plan, ground, run).await?;
-    let (standing, ()) = tokio::try_join!(stand(plan, host, ground, options, run), images_in_node(plan, ground, run))?;
+    let standing = tokio::try_join!(stand(plan, host, ground, options, run), images(plan, ground, run));
+    let (standing, ()) = match standing {
+        Err(failure) => return Err(told_by_the_node(failure, plan, ground).await),
+        Ok(both) => both,
+    };
     let Standing { cluster, client, before } = standing;
     let proven = async {
         converge::workloads(&client, plan, before, cluster::wait_for_dns(&cluster, run), run).await?;
@@ -137,6 +144,22 @@ async fn limit(docker: &Docker, name: &str, node: &NodeState, ttl: Option<Durati
         None if *node == NodeState::Absent => cluster::forget_expiry(docker, name).await,
         None => Ok(()),
     }
+}
+
+/// What could not be done within a node that has gone down is told by that: both are seen at the same moment.
+async fn told_by_the_node(failure: Failure, plan: &Plan, ground: &Ground) -> Failure {
+    let within = ["cannot run `", "cannot read a file in a container"];
+    if failure.reason != Reason::Docker || !within.iter().any(|what| failure.what.starts_with(what)) {
+        return failure;
+    }
+    let settled = Deadline::after(GOING);
+    while !settled.remaining().is_zero() {
+        if let Some(gone) = cluster::gone(&ground.docker, &plan.spec.name).await {
+            return gone;
+        }
+        tokio::time::sleep(GOING / 20).await;
+    }
+    failure
 }
 
 /// Awaits `work`, unless the node goes down: an API that is gone for good looks like one that is away for a moment.
@@ -242,16 +265,6 @@ async fn claim_store(plan: &Plan, host: &Host, ground: &Ground) -> Result<Option
     let Some(node_image) = ground.docker.image(&plan.cluster.node_image).await? else { return Ok(None) };
     let all: Vec<_> = plan.all_images().cloned().collect();
     images::claim(&ground.docker, &images::store_key(&all, &node_image.id), host.state.path()).await
-}
-
-/// As [`images`]. What cannot be done in a node that has gone down is told by that: both are seen at the same moment.
-async fn images_in_node(plan: &Plan, ground: &Ground, run: &Run) -> Result<(), Failure> {
-    let Err(failure) = images(plan, ground, run).await else { return Ok(()) };
-    let no_node = |cause: &String| cause.contains("is not running") || cause.contains("No such container");
-    if !failure.causes.iter().any(no_node) {
-        return Err(failure);
-    }
-    Err(cluster::gone(&ground.docker, &plan.spec.name).await.unwrap_or(failure))
 }
 
 /// All images in the node: the workloads' must come, k3s' own are carried over where they are here.

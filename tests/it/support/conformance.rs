@@ -41,6 +41,12 @@ impl Ask {
         Self { status, sees: sees.to_vec(), ..self }
     }
 
+    /// Whether it changes nothing, and may be sent again.
+    #[allow(dead_code, reason = "the double needs no time to settle")]
+    pub(crate) fn only_looks(&self) -> bool {
+        self.method == Method::GET || self.path.ends_with("accessreviews")
+    }
+
     /// Sends it; a connection that breaks is no answer.
     pub(crate) async fn send(&self, client: &Client) -> Answer {
         let body = if self.body.is_null() { Vec::new() } else { self.body.to_string().into_bytes() };

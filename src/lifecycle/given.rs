@@ -119,14 +119,8 @@ pub(super) async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run
             if before.is_some() || options.keep {
                 return Err(undo::also(failure, format!("`sandbox down --name {name}` removes the sandbox")));
             }
-            let mut failure = take_back(failure, plan, &access, run).await;
-            if failure.leftovers.is_empty()
-                && let Err(left) = state.remove(&lock)
-            {
-                failure.leftovers.push(state.path().display().to_string());
-                failure = failure.evidence([left.to_string()]);
-            }
-            Err(failure)
+            let failure = take_back(failure, plan, &access, run).await;
+            Err(undo::forget(failure, &state, &lock))
         }
     }
 }

@@ -51,14 +51,8 @@ pub(super) async fn up(plan: &Plan, host: &Host, options: Options<'_>, run: &Run
             if !made_here || options.keep {
                 return Err(undo::also(failure, format!("`sandbox down --name {name}` removes the sandbox")));
             }
-            let mut failure = undo::undo(failure, name, run, end(played.as_ref())).await;
-            if failure.leftovers.is_empty()
-                && let Err(left) = state.remove(&lock)
-            {
-                failure.leftovers.push(state.path().display().to_string());
-                failure = failure.evidence([left.to_string()]);
-            }
-            Err(failure)
+            let failure = undo::undo(failure, name, run, end(played.as_ref())).await;
+            Err(undo::forget(failure, &state, &lock))
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::evidence::{self, Subject};
 use crate::failure::{Failure, Reason};
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
+use crate::state::{Lock, StateDir};
 
 /// How long nothing must have come for the daemon to be taken for done.
 const SETTLED: Duration = Duration::from_millis(600);
@@ -75,6 +76,17 @@ pub(super) async fn undo(
             failure
         }
     }
+}
+
+/// Removes the sandbox's folder and lock where all else of it is gone; what cannot be removed is a leftover, too.
+pub(super) fn forget(mut failure: Failure, state: &StateDir, lock: &Lock) -> Failure {
+    if failure.leftovers.is_empty()
+        && let Err(left) = state.remove(lock)
+    {
+        failure.leftovers.push(state.path().display().to_string());
+        failure = failure.evidence([left.to_string()]);
+    }
+    failure
 }
 
 /// Something to do besides what the failure, or else its reason, says.

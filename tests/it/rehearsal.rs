@@ -1,7 +1,6 @@
 //! A sandbox that is rehearsed, from outside: the real binary, its real process, and real ports; no Docker.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -9,6 +8,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::ports;
 use crate::support::releases::RELEASES;
 
 /// A machine of its own; what is played on it ends with it.
@@ -19,9 +19,8 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let ports = listeners.iter().zip(["console", "dashboard", "minio"]);
-        let ports = ports.map(|(at, name)| format!("--port-{name}={}", at.local_addr().expect("bound").port()));
+        let ports = ["console", "dashboard", "minio"].into_iter().zip(ports::reserve::<3>());
+        let ports = ports.map(|(name, port)| format!("--port-{name}={port}"));
         Self { ports: ports.collect(), folder: tempfile::tempdir().expect("a folder") }
     }
 

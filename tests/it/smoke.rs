@@ -8,6 +8,7 @@ use flyte_sandbox::smoke::{CATALOGUE, Executions};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::flyte::FakeFlyte;
+use crate::support::ports;
 use crate::support::stage::{EVER, Smoke, play};
 
 async fn smoke_within(flyte: &FakeFlyte, budget: Duration, cancel: CancellationToken) -> Smoke {
@@ -161,9 +162,7 @@ async fn a_binding_that_reaches_our_namespaces_from_the_cluster_is_named() {
 #[tokio::test]
 async fn nothing_listening_is_a_failure_at_the_first_check() {
     let mut flyte = FakeFlyte::start().await;
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    flyte.spec.ports.console = unused.local_addr().expect("bound").port();
-    drop(unused);
+    [flyte.spec.ports.console] = ports::reserve();
     let failure = failing(&flyte).await;
     assert_eq!(failure.what, "4 of 17 smoke checks failed");
     assert_eq!(failure.causes[1], "connection refused");

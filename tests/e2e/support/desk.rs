@@ -1,19 +1,17 @@
 //! A folder to run the binary in: a home, a place for state, a spec, a `PATH`, and nothing of this process's
 //! environment. Its Docker is a socket that only notices whether somebody asks.
 
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use flyte_sandbox::spec::COMPONENTS;
 use tempfile::TempDir;
 
 use super::ran::Ran;
 use super::running::Running;
-use super::{docker, images};
+use super::{docker, images, ports};
 use crate::standin::Part;
 
 /// A folder to run the binary in.
@@ -39,7 +37,7 @@ impl Desk {
         unasked.set_nonblocking(true).expect("a socket");
         let docker_host = format!("unix://{}", socket.display());
         let name = format!("e2e-{name}-{}", checkout());
-        let desk = Self { name, ports: free_ports(), docker_host, folder, unasked };
+        let desk = Self { name, ports: ports::reserve(), docker_host, folder, unasked };
         desk.write("sandbox.yaml", desk.spec());
         desk.play(&Part::default());
         desk
@@ -144,16 +142,4 @@ impl Desk {
 fn checkout() -> String {
     let sum = env!("CARGO_MANIFEST_DIR").bytes().fold(0_u8, |sum, byte| sum.rotate_left(3) ^ byte);
     format!("{sum:02x}")
-}
-
-/// Three ports that are free now, far from those of a sandbox of the user's and from those that the system hands out.
-fn free_ports() -> [u16; 3] {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let seed = u16::try_from(u64::from(std::process::id()) * 37 % 16_000).expect("less than 16000");
-    let candidates = std::iter::repeat_with(|| 12_000 + (seed + NEXT.fetch_add(7, Ordering::Relaxed)) % 16_000);
-    let mut free = candidates.take(2000).filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok());
-    let mut next = || free.next().expect("a free port");
-    let mut ports = [next(), next(), next()];
-    ports.sort_unstable();
-    ports
 }

@@ -5,6 +5,7 @@
 //! | `ground.rs` | what this machine has, and what is played |
 //! | `cluster.rs` | the Kubernetes API of a sandbox, for those who meddle with it |
 //! | `conformance.rs` | what a Kubernetes API and its double must answer alike; shared with the integration tests |
+//! | `ports.rs` | ports that no other test takes; shared with the integration tests |
 //! | `docker.rs` | the Docker CLI, and what is there |
 //! | `images.rs` | images for stand-ins, made from this program |
 //! | `desk.rs` | a folder to run the binary in, without Docker |
@@ -22,6 +23,8 @@ pub(crate) mod desk;
 pub(crate) mod docker;
 pub(crate) mod ground;
 pub(crate) mod images;
+#[path = "../../it/support/ports.rs"]
+pub(crate) mod ports;
 pub(crate) mod ran;
 pub(crate) mod running;
 pub(crate) mod sandbox;

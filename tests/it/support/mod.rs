@@ -8,6 +8,7 @@
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
 //! | `minio.rs` | a Minio as its administrator sees it |
 //! | `given.rs` | somebody else's cluster, with rights in some namespaces only |
+//! | `ports.rs` | ports that no other test takes |
 //! | `objects.rs` | objects as Helm charts write them |
 //! | `releases.rs` | what upstream's Helm chart writes for several releases |
 //! | `stage.rs` | one smoke stage, played to its end |
@@ -19,5 +20,6 @@ pub(crate) mod flyte;
 pub(crate) mod given;
 pub(crate) mod minio;
 pub(crate) mod objects;
+pub(crate) mod ports;
 pub(crate) mod releases;
 pub(crate) mod stage;

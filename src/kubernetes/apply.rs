@@ -1,14 +1,14 @@
 //! Objects to the API, and what that changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::Client;
-use kube::api::{ListParams, ObjectMeta};
+use kube::api::ObjectMeta;
 
 use super::answer::{Verdict, persist};
-use super::{request, resolve};
+use super::{presence, request};
 use crate::failure::Failure;
 use crate::manifest::{Object, ObjectRef};
 use crate::report::{Change, Event};
@@ -62,29 +62,21 @@ async fn put(client: &Client, object: &Object, before: &Before, run: &Run) -> Re
 
 /// One LIST of metadata for each kind and namespace, in place of a GET for each object.
 pub(crate) async fn existing(client: &Client, objects: &[Object], run: &Run) -> Result<Before, Failure> {
-    let places: BTreeSet<ObjectRef> =
-        objects.iter().map(|object| ObjectRef { name: String::new(), ..object.reference() }).collect();
-    let lists = places.into_iter().map(|place| list(client, place, run));
+    let lists =
+        presence::places(objects.iter().map(Object::reference)).into_iter().map(|place| list(client, place, run));
     let lists: Vec<Before> = stream::iter(lists).buffer_unordered(AT_ONCE).try_collect().await?;
     Ok(lists.into_iter().flatten().collect())
 }
 
 async fn list(client: &Client, place: ObjectRef, run: &Run) -> Result<Before, Failure> {
-    let at = ObjectRef { name: "*".to_owned(), ..place.clone() };
-    let metadata = || async {
-        let api = resolve(client, &place).await?.endpoint(client, place.namespace.as_deref());
-        api.list_metadata(&ListParams::default()).await
-    };
-    match persist(run, &at, Duration::ZERO, metadata).await {
-        Ok(found) => Ok(found
-            .items
-            .into_iter()
-            .map(|item| {
-                (ObjectRef { name: item.metadata.name.clone().unwrap_or_default(), ..place.clone() }, item.metadata)
-            })
-            .collect()),
+    let all = presence::at(&place, "*".to_owned());
+    match persist(run, &all, Duration::ZERO, || presence::list(client, &place)).await {
+        Ok(found) => {
+            let named = |one: ObjectMeta| (presence::at(&place, one.name.clone().unwrap_or_default()), one);
+            Ok(found.into_iter().map(named).collect())
+        }
         // Where the kind is not served yet, there is none of it.
         Err(refusal) if refusal.verdict == Verdict::Missing => Ok(Before::new()),
-        Err(refusal) => Err(refusal.failure("cannot see what is in the cluster already", at)),
+        Err(refusal) => Err(refusal.failure("cannot see what is in the cluster already", all)),
     }
 }

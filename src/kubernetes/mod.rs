@@ -7,6 +7,7 @@
 //! | `answer.rs` | what an error of the API means: try again, or never |
 //! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
 //! | `apply.rs` | objects to the API, and what that changed |
+//! | `presence.rs` | what is in the cluster, and what is missing of what was applied |
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
 //! | `logs.rs` | the logs of a workload's pods |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
@@ -18,6 +19,7 @@ mod inventory;
 mod kinds;
 mod logs;
 mod normalise;
+mod presence;
 mod request;
 
 pub(crate) use answer::{known, persist, unanswered, with_clock};
@@ -32,6 +34,7 @@ pub(crate) use kinds::{FLYTE, known_kinds, plural};
 pub use kinds::{Resource, resolve};
 pub use logs::{logs, workloads};
 pub use normalise::normalise;
+pub use presence::missing;
 pub(crate) use request::was_ours;
 
 /// The label that marks what is ours, with the value [`MANAGER`].

@@ -1,8 +1,12 @@
 //! What `up` would do to a sandbox that runs.
 
+use kube::Client;
+
 use super::{Host, Running, given};
 use crate::failure::{Failure, Reason};
+use crate::kubernetes::{self, Inventory};
 use crate::plan::{Difference, Plan};
+use crate::rollout;
 
 /// The plan against the sandbox of its name; none where there is none that runs.
 ///
@@ -15,8 +19,33 @@ pub async fn compare(plan: &Plan, host: &Host) -> Result<Option<Difference>, Fai
         None => Running::find(name, host).await,
     };
     match running {
-        Ok(running) => Ok(Some(Difference::between(&running.inventory.spec, &running.inventory.objects, plan))),
+        Ok(Running { client, inventory, .. }) => {
+            let mut applied = inventory.objects;
+            for gone in kubernetes::missing(&client, applied.keys().cloned()).await? {
+                applied.remove(&gone);
+            }
+            Ok(Some(Difference::between(&inventory.spec, &applied, plan)))
+        }
         Err(failure) if failure.reason == Reason::NotFound => Ok(None),
         Err(failure) => Err(failure),
     }
+}
+
+/// Whether a running sandbox is as planned: the same was applied, all of it is there, and all that runs is ready. What
+/// somebody else changed in an object is not looked for.
+///
+/// # Errors
+/// The sandbox's API does not answer.
+pub(super) async fn is_as_planned(
+    client: &Client,
+    inventory: Option<&Inventory>,
+    plan: &Plan,
+) -> Result<bool, Failure> {
+    if inventory.is_none_or(|inventory| inventory.digest != plan.digest) {
+        return Ok(false);
+    }
+    let workloads: Vec<_> = plan.workloads().collect();
+    let (waiting, missing) =
+        tokio::try_join!(rollout::ready_now(client, &workloads), kubernetes::missing(client, plan.objects()))?;
+    Ok(waiting.is_empty() && missing.is_empty())
 }

@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::compare::is_as_planned;
 use super::proof::{SETTLED, prove};
 use super::{Done, Host, Options, converge, endpoints, registration, storage, undo, withdraw};
 use crate::context::{Access, Place, Seen, look};
@@ -11,7 +12,6 @@ use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
 use crate::preflight;
 use crate::report::{Outcome, Severity, Stage};
-use crate::rollout;
 use crate::run::{Deadline, Run};
 use crate::smoke::{self, Executions};
 use crate::state::StateDir;
@@ -153,9 +153,7 @@ async fn bring(
         Ok(((), Outcome::Unchanged, summary))
     })
     .await?;
-    let workloads: Vec<_> = plan.workloads().collect();
-    let same = before.is_some_and(|before| before.digest == plan.digest);
-    if same && rollout::ready_now(client, &workloads).await?.is_empty() {
+    if is_as_planned(client, before, plan).await? {
         registration::reconcile(client, &plan.spec, run).await?;
         storage::admit(client, &plan.spec, before, run).await?;
         storage::dismiss(client, &plan.spec, run).await?;

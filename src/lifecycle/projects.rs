@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::compare::is_as_planned;
 use super::proof::prove;
 use super::{Done, Host, Running, converge, given, registration, storage};
 use crate::failure::{Failure, Reason};
@@ -144,8 +145,7 @@ impl Change<'_> {
                 Ok(((plan, client, inventory), Outcome::Passed, summary))
             })
             .await?;
-        let workloads: Vec<_> = plan.workloads().collect();
-        if before.digest == plan.digest && rollout::ready_now(&client, &workloads).await?.is_empty() {
+        if is_as_planned(&client, Some(&before), &plan).await? {
             let registered = registration::reconcile(&client, &plan.spec, run).await?;
             let admitted = storage::admit(&client, &plan.spec, Some(&before), run).await?;
             let dismissed = storage::dismiss(&client, &plan.spec, run).await?;

@@ -1,6 +1,7 @@
 //! From whatever there is to a sandbox that is played, and back. The stages are those of any other sandbox; what is
 //! played is the cluster.
 
+use super::compare::is_as_planned;
 use super::proof::prove;
 use super::{Done, Host, Options, converge, endpoints, undo};
 use crate::cluster::{self, Cluster};
@@ -11,7 +12,6 @@ use crate::plan::Plan;
 use crate::preflight;
 use crate::rehearsal::{BANNER, Rehearsal};
 use crate::report::{Event, Outcome, Stage};
-use crate::rollout;
 use crate::run::Run;
 use crate::smoke::{self, Executions};
 use crate::state::StateDir;
@@ -122,9 +122,7 @@ async fn bring(
             Ok(((played, cluster, client, before), outcome, summary))
         })
         .await?;
-    let workloads: Vec<_> = plan.workloads().collect();
-    let same = before.is_some_and(|before| before.digest == plan.digest);
-    if same && rollout::ready_now(&client, &workloads).await?.is_empty() {
+    if is_as_planned(&client, before.as_ref(), plan).await? {
         prove(&plan.spec, client, smoke::BUDGET, again, run).await?;
         return Ok(Outcome::Unchanged);
     }

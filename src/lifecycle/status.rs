@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{Host, Running, endpoints, given};
 use crate::cluster::{self, NodeState};
 use crate::failure::{Failure, Reason};
+use crate::kubernetes;
 use crate::plan::Plan;
 use crate::rehearsal::Rehearsal;
 use crate::report::{Endpoint, Waiting};
@@ -74,7 +75,8 @@ impl Status {
         self.waiting = rollout::ready_now(&running.client, &workloads).await?;
         let ready = self.waiting.is_empty() && !inventory.digest.is_empty();
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };
-        let same = inventory.digest == plan.digest;
+        let gone = kubernetes::missing(&running.client, inventory.objects.keys().cloned()).await?;
+        let same = inventory.digest == plan.digest && gone.is_empty();
         self.spec = if same { SpecState::Unchanged } else { SpecState::Changed };
         self.system_namespace = Some(inventory.spec.system_namespace());
         self.endpoints = endpoints::endpoints(&inventory.spec);

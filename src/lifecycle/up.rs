@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use kube::Client;
 
+use super::compare::is_as_planned;
 use super::ground::{self, Ground};
 use super::images::load_missing;
 use super::proof::{SETTLED, prove};
@@ -18,7 +19,6 @@ use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
 use crate::rehearsal::Rehearsal;
 use crate::report::{Outcome, Stage};
-use crate::rollout;
 use crate::run::{Deadline, Run};
 use crate::smoke::{self, Executions};
 use crate::spec::EngineKind;
@@ -177,8 +177,7 @@ async fn is_unchanged(
     run: &Run,
 ) -> Result<bool, Failure> {
     let Ok(running) = Running::find(&plan.spec.name, host).await else { return Ok(false) };
-    let workloads: Vec<_> = plan.workloads().collect();
-    if running.inventory.digest != plan.digest || !rollout::ready_now(&running.client, &workloads).await?.is_empty() {
+    if !is_as_planned(&running.client, Some(&running.inventory), plan).await? {
         return Ok(false);
     }
     run.stage(Stage::Cluster, async {

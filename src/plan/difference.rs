@@ -8,7 +8,7 @@ use super::Plan;
 use crate::manifest::ObjectRef;
 use crate::spec::Spec;
 
-/// What `up` would do to a sandbox that runs. What somebody else changed in the cluster since is not in it.
+/// What `up` would do to a sandbox that runs. What somebody else changed in an object since is not in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
+use flyte_sandbox::kubernetes;
+use flyte_sandbox::manifest::ObjectRef;
+use kube::api::DeleteParams;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -126,6 +129,50 @@ fn a_rehearsal_lives_from_up_to_down_and_says_what_it_is_on_every_surface() {
     machine.run(&["down"]).exits(0);
     await_end(player);
     assert_eq!(folders(&machine.state()), ["machine.key"]);
+}
+
+/// Removes an object behind the sandbox's back.
+fn remove(kubeconfig: &str, [api_version, kind, namespace, name]: [&str; 4]) {
+    let at = ObjectRef {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let client = kubernetes::client(kubeconfig).expect("a way in");
+        let resource = kubernetes::resolve(&client, &at).await.expect("a kind");
+        let api = resource.endpoint(&client, Some(namespace));
+        api.delete(name, &DeleteParams::default()).await.expect("removed");
+    });
+}
+
+#[test]
+fn what_somebody_removed_is_told_and_put_back() {
+    const SYSTEM: &str = "103020-flytepoc-dev";
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    let ports = &machine.ports.iter().map(String::as_str).collect::<Vec<_>>();
+    let asked = |args: &[&str]| -> Value {
+        let args = [args, &["--engine", "rehearsal", "-o", "json"], ports].concat();
+        serde_json::from_str(&machine.run(&args).exits(0).out()).expect("JSON")
+    };
+    assert_eq!(asked(&["status"])["spec"], "unchanged");
+
+    // Nothing that smoke looks at needs it.
+    let kubeconfig = machine.run(&["kubeconfig"]).exits(0).out();
+    remove(&kubeconfig, ["v1", "ConfigMap", SYSTEM, "kubernetes-dashboard-settings"]);
+    let gone = format!("configmap {SYSTEM}/kubernetes-dashboard-settings");
+    assert_eq!(asked(&["status"])["spec"], "changed");
+    let created = &asked(&["plan"])["running"]["created"];
+    assert!(created.as_array().is_some_and(|all| all.len() == 1), "{created}");
+
+    let events = machine.up(&[]).exits(0).events();
+    let made: Vec<_> =
+        events.iter().filter(|event| event["change"] == "created").map(|event| &event["object"]).collect();
+    assert_eq!(made, [&Value::from(gone)]);
+    assert_eq!(asked(&["status"])["spec"], "unchanged");
 }
 
 #[test]

@@ -191,7 +191,7 @@ pub(crate) struct Render {
     /// namespaces, CustomResourceDefinition, and the SUBJECT's Roles; such as user:jane or serviceaccount:ci/sandbox
     #[arg(long, value_name = "user:NAME|group:NAME|serviceaccount:NAMESPACE/NAME")]
     #[arg(conflicts_with_all = ["explain", "diff"])]
-    pub(crate) for_admin: Option<Subject>,
+    pub(crate) for_cluster: Option<Subject>,
 }
 
 #[derive(Debug, Args)]

@@ -104,7 +104,7 @@ async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
     match missing.exception(context) {
         Some(exception) => {
             let manifests =
-                "`sandbox render --for-admin SUBJECT`, with the same spec, writes all that a cluster admin applies";
+                "`sandbox render --for-cluster SUBJECT`, with the same spec, writes all that a cluster admin applies";
             let first = findings.iter_mut().find(|finding| finding.reason.is_some());
             first.into_iter().for_each(|first| first.hints.extend([exception.clone(), manifests.to_owned()]));
         }

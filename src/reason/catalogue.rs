@@ -111,13 +111,13 @@ catalogue! {
         "`sandbox down` removes it";
     RightsMissing "rights-missing" PREFLIGHT, 3, no,
         "The user of the kubeconfig context lacks rights in the namespaces.",
-        "`sandbox render --for-admin SUBJECT` writes what a cluster admin applies";
+        "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
     NamespaceMissing "namespace-missing" PREFLIGHT, 3, no,
         "A namespace that is to be given is not there.",
-        "`sandbox render --for-admin SUBJECT` writes what a cluster admin applies";
+        "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
     CrdMissing "crd-missing" PREFLIGHT, 3, no,
         "The cluster does not have the kind FlyteWorkflow.",
-        "`sandbox render --for-admin SUBJECT` writes what a cluster admin applies";
+        "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
     ObjectForeign "object-foreign" PREFLIGHT, 3, no,
         "An object is in a given namespace that another owner made, under a name that the sandbox needs.",
         "other namespaces: `--appid`, `--system-project` or `--env`; or remove the objects";

@@ -24,8 +24,8 @@ const ABOUT: &str = "\
 pub(in crate::cli) fn run(session: &Session, args: &Render) -> Result<(), Ended> {
     let spec = session.spec(&args.spec)?.spec;
     let bundle = session.bundle(&args.spec)?;
-    if let Some(subject) = &args.for_admin {
-        return for_admin(session, spec, bundle, subject);
+    if let Some(subject) = &args.for_cluster {
+        return for_cluster(session, spec, bundle, subject);
     }
     if args.explain {
         return explain(session, &spec, bundle);
@@ -56,7 +56,7 @@ fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), Ended> 
 }
 
 /// What a cluster admin applies before the engine `context` is used, with a word about it on top.
-fn for_admin(session: &Session, spec: Spec, bundle: Bundle, subject: &Subject) -> Result<(), Ended> {
+fn for_cluster(session: &Session, spec: Spec, bundle: Bundle, subject: &Subject) -> Result<(), Ended> {
     let spec = Spec { engine: Some(EngineKind::Context), ..spec };
     let objects = context::manifests(&spec, bundle, subject)?;
     let printed = match session.output() {

@@ -45,7 +45,7 @@ fn of_namespaces() {
     let up = |more: &[&str]| cluster.up(&[&spec[..], more].concat());
     assert_eq!(up(&[]).exits(3).failure()["reason"], "rights-missing");
 
-    let admins = cluster.run(&[&["render", "--for-admin", "serviceaccount:default/installer"], &spec[..]].concat());
+    let admins = cluster.run(&[&["render", "--for-cluster", "serviceaccount:default/installer"], &spec[..]].concat());
     cluster.write("admin.yaml", admins.exits(0).out);
     docker(&["cp", &cluster.path("admin.yaml").to_string_lossy(), &format!("{}:/tmp/admin.yaml", cluster.node())]);
     kubectl(&["apply", "-f", "/tmp/admin.yaml"]);

@@ -1,12 +1,20 @@
 //! What k3s is told, whoever starts it.
 
+use super::plan::ClusterPlan;
+
 /// What the node does without. Nothing of Flyte's uses it, and each is a pod and an image before the node settles.
 const DISABLED: &str = "--disable=traefik,servicelb,metrics-server,local-storage";
 
+/// k3s' own controller of NetworkPolicies costs a little of every start, and mostly there are none.
+pub(super) const NO_NETWORK_POLICIES: &str = "--disable-network-policy";
+
 /// Arguments for k3s, in the order in which they are given.
-pub(super) const K3S_ARGS: &[&str] = &[
-    DISABLED,
-    "--disable-network-policy",
+pub(super) fn k3s_arguments(plan: &ClusterPlan) -> impl Iterator<Item = &'static str> {
+    let without = (!plan.network_policies).then_some(NO_NETWORK_POLICIES);
+    [DISABLED].into_iter().chain(without).chain(ALWAYS.iter().copied())
+}
+
+const ALWAYS: &[&str] = &[
     // The kubelet tells of its readiness at its next status update, which by default is up to ten seconds away.
     "--kubelet-arg=node-status-update-frequency=1s",
     // The allocator waits ten seconds before it looks for nodes for the first time, and every other controller waits

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::arguments::K3S_ARGS;
+use super::arguments::k3s_arguments;
 use super::node::OWNER_LABEL;
 use super::plan::{ClusterPlan, STORE_PATH};
 
@@ -32,9 +32,9 @@ impl Dialect {
             flag("--volume", format!("{store}:{STORE_PATH}@{}", self.node()));
         }
         flag(self.label_flag(), format!("{OWNER_LABEL}={}@{}", plan.name, self.node()));
-        for arg in K3S_ARGS {
+        for arg in k3s_arguments(plan) {
             match self {
-                Self::V4 => flag("--k3s-server-arg", (*arg).to_owned()),
+                Self::V4 => flag("--k3s-server-arg", arg.to_owned()),
                 Self::V5 => flag("--k3s-arg", format!("{arg}@{}", self.node())),
             }
         }
@@ -93,6 +93,7 @@ mod tests {
             node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
             ports: vec![PortMapping { host: 31081, node: 30081, purpose: "console".into() }],
             api_port: None,
+            network_policies: false,
             store: Some("sandbox-store-1-0".into()),
         }
     }
@@ -107,6 +108,17 @@ mod tests {
     fn k3d_5_is_spoken_to_in_its_words() {
         insta::assert_snapshot!(Dialect::V5.create(&plan(), 6550, Duration::from_secs(90)).join("\n"));
         assert_eq!(Dialect::V5.create_env(&plan())["K3D_IMAGE_TOOLS"], "rancher/k3s:v1.21.2-k3s1");
+    }
+
+    #[test]
+    fn a_node_enforces_policies_where_it_shall() {
+        let told = |dialect: Dialect, network_policies| {
+            let plan = ClusterPlan { network_policies, ..plan() };
+            dialect.create(&plan, 6550, Duration::from_secs(90)).join("\n").contains("--disable-network-policy")
+        };
+        for dialect in [Dialect::V4, Dialect::V5] {
+            assert_eq!((told(dialect, false), told(dialect, true)), (true, false));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arguments::K3S_ARGS;
+use super::arguments::k3s_arguments;
 use super::kubeconfig;
 use super::node::{CLUSTER_LABEL, OWNER_LABEL};
 use super::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
@@ -62,7 +62,11 @@ fn machine(plan: &ClusterPlan, api_port: u16, gateway: &str) -> Machine {
     Machine {
         image: plan.node_image.clone(),
         entrypoint: ["/bin/sh", "-c", &entrypoint(), "node"].map(str::to_owned).into(),
-        arguments: [gateway, "server"].iter().chain(K3S_ARGS).map(|arg| (*arg).to_owned()).collect(),
+        arguments: [gateway, "server"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(k3s_arguments(plan).map(str::to_owned))
+            .collect(),
         variables: text(&[("K3S_KUBECONFIG_OUTPUT", kubeconfig::PATH)]),
         labels: text(&[
             ("app", "k3d"),
@@ -113,6 +117,7 @@ mod tests {
             node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
             ports: vec![PortMapping { host: 31081, node: 30081, purpose: "console".into() }],
             api_port: None,
+            network_policies: false,
             store: Some("sandbox-store-1-0".into()),
         }
     }

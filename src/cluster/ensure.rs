@@ -1,5 +1,6 @@
 //! From whatever there is to a cluster that is ready.
 
+use super::arguments::NO_NETWORK_POLICIES;
 use super::engine::Engine;
 use super::node::{NodeState, clear, state};
 use super::plan::{API_PORT, ClusterPlan};
@@ -137,6 +138,9 @@ fn differences(plan: &ClusterPlan, node: &Inspected, image_id: Option<&str>) -> 
         (None, _) => found.push("the Kubernetes API is not published".to_owned()),
         _ => {}
     }
+    if plan.network_policies && node.arguments.iter().any(|argument| argument == NO_NETWORK_POLICIES) {
+        found.push("its node does not enforce NetworkPolicies".to_owned());
+    }
     if image_id.is_some_and(|id| id != node.image_id) {
         found.push(format!("its node runs another image than {}", plan.node_image));
     }
@@ -164,6 +168,7 @@ mod tests {
             node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
             ports: vec![PortMapping { host: 30081, node: 30081, purpose: "console".into() }],
             api_port,
+            network_policies: false,
             store: None,
         }
     }
@@ -183,6 +188,21 @@ mod tests {
         let node = node(&[(30081, 30081), (6550, 6443)]);
         assert_eq!(differences(&plan(None), &node, Some("sha256:1")), Vec::<String>::new());
         assert_eq!(differences(&plan(Some(6550)), &node, None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_node_that_does_not_enforce_policies_is_another_only_where_it_shall() {
+        let lax = || vec!["server".to_owned(), NO_NETWORK_POLICIES.to_owned()];
+        for (asked_for, arguments, found) in [
+            (true, lax(), vec!["its node does not enforce NetworkPolicies"]),
+            (true, Vec::new(), vec![]),
+            (false, lax(), vec![]),
+            (false, Vec::new(), vec![]),
+        ] {
+            let plan = ClusterPlan { network_policies: asked_for, ..plan(None) };
+            let node = Inspected { arguments, ..node(&[(30081, 30081), (6550, 6443)]) };
+            assert_eq!(differences(&plan, &node, None), found);
+        }
     }
 
     #[test]

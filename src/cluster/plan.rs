@@ -32,6 +32,8 @@ pub struct ClusterPlan {
     pub ports: Vec<PortMapping>,
     /// Where the Kubernetes API is published on 127.0.0.1; any free port where absent.
     pub api_port: Option<u16>,
+    /// Whether the node enforces NetworkPolicies.
+    pub network_policies: bool,
     /// The volume that keeps the node's images from one cluster to the next, if any.
     pub store: Option<String>,
 }

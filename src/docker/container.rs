@@ -80,6 +80,8 @@ pub struct Inspected {
     pub started: Option<SystemTime>,
     /// The port bindings it was made with, whether it runs or not.
     pub ports: Vec<PublishedPort>,
+    /// What its entrypoint is told.
+    pub arguments: Vec<String>,
     /// The id of its image.
     pub image_id: String,
     /// The name of the volume at each mounted path.
@@ -259,9 +261,11 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
         .collect();
     ports.sort_by_key(|port| (port.container, port.host));
     let mounts = found.mounts.unwrap_or_default().into_iter();
+    let config = found.config.unwrap_or_default();
     Inspected {
         state: status.status.map_or(ContainerState::Other, |word| state(word.as_ref())),
-        labels: found.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        arguments: config.cmd.unwrap_or_default(),
         restarts: found.restart_count.and_then(|count| count.try_into().ok()).unwrap_or(0),
         exit_code: status.exit_code.unwrap_or(0),
         out_of_memory: status.oom_killed.unwrap_or(false),

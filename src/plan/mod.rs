@@ -99,6 +99,7 @@ fn cluster(spec: &Spec) -> ClusterPlan {
             port(spec.ports.minio, 30084, "minio"),
         ],
         api_port: spec.ports.api,
+        network_policies: spec.network_policies,
         store: None,
     }
 }

@@ -135,7 +135,7 @@ fn is_single_binary(object: &Object) -> bool {
     images.into_iter().any(|image| image.repository().rsplit('/').next() == Some("flyte-binary"))
 }
 
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "Namespace",
     "CustomResourceDefinition",
     "ServiceAccount",
@@ -143,6 +143,7 @@ const KINDS: [&str; 10] = [
     "ConfigMap",
     "Role",
     "RoleBinding",
+    "NetworkPolicy",
     "Service",
     "PersistentVolumeClaim",
     "Deployment",

@@ -117,6 +117,9 @@ struct SpecFile {
     /// Registries that images are pulled from in place of their own, such as `cr.flyte.org: ghcr.io`.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     registry_mirrors: Option<BTreeMap<String, Spanned<String>>>,
+    /// Whether NetworkPolicies let pods be reached only by those who have business with them.
+    #[schemars(with = "Option<bool>")]
+    network_policies: Option<Spanned<bool>>,
     /// The object store.
     storage: Option<FileStorage>,
 }
@@ -217,6 +220,7 @@ impl SpecFile {
             kubeconfig: self.kubeconfig.map(|v| given(v, origin)),
             images: by_key(self.images),
             registry_mirrors: by_key(self.registry_mirrors),
+            network_policies: self.network_policies.map(|v| given(v, origin)),
             bucket: storage.bucket.map(|v| given(v, origin)),
             access_key: storage.access_key.map(|v| given(v, origin)),
             secret_key: storage.secret_key.map(|v| given(v, origin)),

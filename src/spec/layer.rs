@@ -76,6 +76,7 @@ pub struct Layer {
     pub images: Vec<(String, Given<String>)>,
     /// By registry; layers add to each other.
     pub registry_mirrors: Vec<(String, Given<String>)>,
+    pub network_policies: Option<Given<bool>>,
     pub bucket: Option<Given<String>>,
     pub access_key: Option<Given<String>>,
     pub secret_key: Option<Given<Secret>>,
@@ -103,6 +104,7 @@ impl Layer {
             kubeconfig: above.kubeconfig.or(self.kubeconfig),
             images: by_key(self.images, above.images),
             registry_mirrors: by_key(self.registry_mirrors, above.registry_mirrors),
+            network_policies: above.network_policies.or(self.network_policies),
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),
             secret_key: above.secret_key.or(self.secret_key),

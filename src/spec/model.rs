@@ -179,6 +179,9 @@ pub struct Spec {
     /// Registries that images are pulled from in place of their own.
     #[serde(default, skip_serializing_if = "Mirrors::is_empty")]
     pub registry_mirrors: Mirrors,
+    /// Whether pods are reached only by those who have business with them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network_policies: bool,
     /// The object store.
     pub storage: Storage,
 }

@@ -58,6 +58,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     check.given_cluster(engine, context.as_deref());
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
+    let network_policies = check.switch("networkPolicies", layer.network_policies);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
         access_key: check.value("storage.accessKey", layer.access_key, |text| secret(text, 3)),
@@ -83,6 +84,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         kubeconfig,
         images,
         registry_mirrors,
+        network_policies,
         storage,
     };
     check.namespaces(&spec);
@@ -250,6 +252,12 @@ impl Check {
         }
         self.provenance.insert("engine".to_owned(), origin);
         found
+    }
+
+    fn switch(&mut self, key: &str, given: Option<Given<bool>>) -> bool {
+        let Some(Given { value, origin }) = given else { return false };
+        self.provenance.insert(key.to_owned(), origin);
+        value
     }
 
     fn credentials(&mut self, given: Option<Given<Vec<CredentialSource>>>) -> Option<CredentialSource> {

@@ -18,6 +18,7 @@ fn plan() -> ClusterPlan {
         node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
         ports: vec![],
         api_port: Some(6550),
+        network_policies: false,
         store: None,
     }
 }

@@ -18,6 +18,7 @@ fn plan() -> ClusterPlan {
         node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
         ports: vec![PortMapping { host: 31084, node: 30084, purpose: "minio".into() }],
         api_port: Some(6550),
+        network_policies: false,
         store: None,
     }
 }

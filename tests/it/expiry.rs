@@ -61,6 +61,7 @@ async fn a_cluster_made_anew_keeps_its_limit_and_nothing_else_of_before() {
         node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
         ports: vec![],
         api_port: Some(6550),
+        network_policies: false,
         store: None,
     };
     ensure(&docker, &Engine::Docker, &plan, &run()).await.expect_err("it is not made");

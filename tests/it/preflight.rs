@@ -17,6 +17,7 @@ fn plan(name: &str, port: u16) -> ClusterPlan {
         node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
         ports: vec![PortMapping { host: port, node: 30081, purpose: "console".into() }],
         api_port: None,
+        network_policies: false,
         store: None,
     }
 }

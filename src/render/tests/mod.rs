@@ -4,6 +4,7 @@ mod defects;
 mod equivalence;
 mod errors;
 mod given;
+mod policies;
 mod properties;
 
 use serde_json::Value;

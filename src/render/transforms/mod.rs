@@ -21,6 +21,7 @@
 //! | `limit_namespace.rs` | one propeller for each workflow namespace |
 //! | `project_storage.rs` | a bucket for each project, and keys that open it alone |
 //! | `minimal_permissions.rs` | exactly the permissions that the code uses |
+//! | `network_policies.rs` | pods that are reached only by those who have business with them |
 //! | `given_cluster.rs` | on a cluster that is there already, only what is in namespaces |
 //! | `labels.rs` | whose objects these are |
 //! | `config_checksum.rs` | pods that restart when their configuration changes |
@@ -40,6 +41,7 @@ mod limit_namespace;
 mod log_links;
 mod minimal_permissions;
 mod namespace;
+mod network_policies;
 mod one_config_file;
 mod pace;
 mod ports;
@@ -143,6 +145,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "minimal-permissions",
         why: "every ServiceAccount has exactly the permissions that its component's code uses",
         run: minimal_permissions::run,
+    },
+    Transform {
+        name: "network-policies",
+        why: "who asks for it wants pods that are reached only by those who have business with them",
+        run: network_policies::run,
     },
     Transform {
         name: "given-cluster",

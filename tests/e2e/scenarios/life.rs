@@ -157,6 +157,9 @@ fn with_k3d_4() {
     let cluster = events.iter().find(|event| event["event"] == "stage-finished" && event["stage"] == "cluster");
     assert!(cluster.expect("a stage")["summary"].as_str().is_some_and(|summary| summary.contains("k3d v4")));
     sandbox.run(&["smoke"]).exits(0);
+    sandbox.ask_for_policies();
+    let lax = sandbox.up(&[]).exits(3).failure();
+    assert_eq!(lax["causes"], json!(["its node does not enforce NetworkPolicies"]));
     sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
 }
@@ -173,6 +176,10 @@ fn with_docker() {
     sandbox.run(&["status"]).exits(5).says("is stopped");
     up().says("node Ready");
     assert_eq!(sandbox.node_id(), node);
+
+    sandbox.ask_for_policies();
+    let lax = sandbox.up(&["--engine", "docker"]).exits(3).failure();
+    assert_eq!(lax["causes"], json!(["its node does not enforce NetworkPolicies"]));
 
     match &sandbox.ground.k3d {
         None => sandbox.run(&["down"]).exits(0).says("is gone"),

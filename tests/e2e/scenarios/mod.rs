@@ -13,6 +13,7 @@
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `manifests.rs` | manifests of others |
 //! | `given.rs` | a cluster that is there already |
+//! | `isolated.rs` | NetworkPolicies that a node enforces |
 
 mod bundle;
 mod elsewhere;
@@ -21,6 +22,7 @@ mod failing;
 mod given;
 mod in_the_way;
 mod interrupted;
+mod isolated;
 mod life;
 mod manifests;
 mod projects;
@@ -41,6 +43,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         projects::SCENARIOS,
         manifests::SCENARIOS,
         given::SCENARIOS,
+        isolated::SCENARIOS,
         bundle::SCENARIOS,
     ]
     .concat()

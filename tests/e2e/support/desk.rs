@@ -67,6 +67,12 @@ impl Desk {
         format!("{}images:\n{}", self.bare_spec(), images.collect::<String>())
     }
 
+    /// Has the spec ask for NetworkPolicies from now on.
+    pub(crate) fn ask_for_policies(&self) {
+        let spec = std::fs::read_to_string(self.path("sandbox.yaml")).expect("a spec");
+        self.write("sandbox.yaml", format!("{spec}networkPolicies: true\n"));
+    }
+
     /// A path in the folder.
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.folder.path().join(relative)

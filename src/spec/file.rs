@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::credentials::Secret;
 use super::layer::{Given, Layer, Origin};
 use super::model::{CredentialSource, Domain};
-use super::{Problem, resolve::closest};
+use super::{Problem, check::closest};
 use crate::yaml::{self, Spanned};
 
 const BUILT_IN: &str = include_str!("../../sandbox/sandbox.yaml");

@@ -7,9 +7,11 @@
 //! | `mirrors.rs` | registries that are asked in place of others |
 //! | `layer.rs` | a partial one, each value with its origin; later layers win |
 //! | `file.rs` | a layer from YAML text, with positions |
-//! | `resolve.rs` | layers to spec: all problems at once |
+//! | `resolve.rs` | layers to spec |
+//! | `check.rs` | the values of the layers against their rules: all problems at once |
 //! | `rules.rs` | what a single value must be |
 
+mod check;
 mod credentials;
 mod file;
 mod layer;

@@ -1,20 +1,14 @@
-//! Layers to spec: every rule that a value must keep, all problems at once.
+//! Layers to spec.
 
 use std::collections::BTreeMap;
 
 use super::Problem;
-use super::credentials::{MachineKey, Secret};
+use super::check::{Check, sandbox_name};
+use super::credentials::MachineKey;
 use super::file;
 use super::layer::{Given, Layer, Origin};
-use super::mirrors::Mirrors;
-use super::model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage};
-use super::rules::{LABEL_LIMIT, bucket, credentials, k3s_image, kubernetes_version, label, secret};
-use crate::manifest::ImageRef;
-
-/// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
-const NAME_LIMIT: usize = 32;
-/// A name that no sandbox can have: the folder of this name holds the evidence of all.
-const EVIDENCE: &str = "failures";
+use super::model::{Domain, EngineKind, Spec, Storage};
+use super::rules::{LABEL_LIMIT, bucket, k3s_image, kubernetes_version, label, secret};
 
 /// The origin of every value, by key (`ports.console`).
 pub type Provenance = BTreeMap<String, Origin>;
@@ -118,13 +112,6 @@ pub fn is_name(text: &str) -> bool {
     sandbox_name(text).is_ok()
 }
 
-fn sandbox_name(name: &str) -> Result<(), String> {
-    match label(name, NAME_LIMIT) {
-        Ok(()) if name == EVIDENCE => Err(format!("`{name}` is where the evidence of failures is kept")),
-        checked => checked,
-    }
-}
-
 /// The engine alone, as it is asked for; nothing else that the layers have is checked.
 ///
 /// # Errors
@@ -137,233 +124,6 @@ pub fn engine(layers: impl IntoIterator<Item = Layer>) -> Result<Option<EngineKi
 fn laid_over(layers: impl IntoIterator<Item = Layer>) -> Result<Layer, Vec<Problem>> {
     let bottom = file::built_in().map_err(|problem| vec![problem])?;
     Ok(layers.into_iter().fold(bottom, Layer::under))
-}
-
-/// The known word that `word` was probably meant to be.
-pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-#[derive(Default)]
-struct Check {
-    problems: Vec<Problem>,
-    provenance: Provenance,
-}
-
-impl Check {
-    fn problem(&mut self, origin: &Origin, message: impl Into<String>, hint: Option<String>) {
-        self.problems.push(Problem { origin: origin.clone(), message: message.into(), hint });
-    }
-
-    fn value(
-        &mut self,
-        key: &str,
-        given: Option<Given<String>>,
-        rule: impl Fn(&String) -> Result<(), String>,
-    ) -> String {
-        let Some(Given { value, origin }) = given else {
-            self.problem(&Origin::Default, format!("`{key}` has no value"), None);
-            return String::new();
-        };
-        if let Err(why) = rule(&value) {
-            self.problem(&origin, format!("`{key}: {value}`: {why}"), None);
-        }
-        self.provenance.insert(key.to_owned(), origin);
-        value
-    }
-
-    fn name(&mut self, given: Option<Given<String>>) -> String {
-        self.value("name", given, |name| sandbox_name(name))
-    }
-
-    /// What is wrong with a secret is told without it.
-    fn secret(&mut self, key: &str, given: Option<Given<Secret>>, generate: impl FnOnce() -> Secret) -> Secret {
-        let generated = || Given { value: generate(), origin: Origin::Generated };
-        let Given { value, origin } = given.unwrap_or_else(generated);
-        if let Err(why) = secret(value.expose(), 8) {
-            self.problem(&origin, format!("`{key}`: {why}"), None);
-        }
-        self.provenance.insert(key.to_owned(), origin);
-        value
-    }
-
-    fn list<T>(
-        &mut self,
-        key: &str,
-        given: Option<Vec<Given<T>>>,
-        rule: impl Fn(&T) -> Result<String, String>,
-    ) -> Vec<T> {
-        let given = given.unwrap_or_default();
-        if given.is_empty() {
-            self.problem(&Origin::Default, format!("`{key}` is empty"), Some(format!("name at least one in `{key}`")));
-        }
-        let mut seen = BTreeMap::<String, Origin>::new();
-        let mut values = Vec::new();
-        for Given { value, origin } in given {
-            match rule(&value) {
-                Err(why) => self.problem(&origin, format!("`{key}`: {why}"), None),
-                Ok(id) => {
-                    if let Some(first) = seen.insert(id.clone(), origin.clone()) {
-                        self.problem(&origin, format!("`{key}`: `{id}` stands twice, first at {first}"), None);
-                    }
-                }
-            }
-            self.provenance.entry(key.to_owned()).or_insert(origin);
-            values.push(value);
-        }
-        values
-    }
-
-    fn ports(&mut self, given: [(&'static str, Option<Given<u32>>); 4]) -> Ports {
-        let mut taken = BTreeMap::<u16, &str>::new();
-        let [console, dashboard, minio, api] = given.map(|(key, given)| {
-            let Given { value, origin } = given?;
-            self.provenance.insert(key.to_owned(), origin.clone());
-            let Some(port) = u16::try_from(value).ok().filter(|port| *port > 0) else {
-                self.problem(&origin, format!("`{key}: {value}`: a port is a number from 1 to 65535"), None);
-                return None;
-            };
-            if let Some(other) = taken.insert(port, key) {
-                let hint = format!("give one of them another port, such as {}", port.saturating_add(1000));
-                self.problem(&origin, format!("`{key}: {port}`: `{other}` has this port already"), Some(hint));
-            }
-            Some(port)
-        });
-        Ports {
-            console: console.unwrap_or_default(),
-            dashboard: dashboard.unwrap_or_default(),
-            minio: minio.unwrap_or_default(),
-            api,
-        }
-    }
-
-    fn engine(&mut self, given: Option<Given<String>>) -> Option<EngineKind> {
-        let Given { value, origin } = given?;
-        let found = EngineKind::ALL.iter().copied().find(|engine| engine.name() == value);
-        if found.is_none() {
-            let names: Vec<_> = EngineKind::ALL.iter().map(|engine| engine.name()).collect();
-            let hint = format!("engines are: {}", names.join(", "));
-            self.problem(&origin, format!("`engine`: there is no engine `{value}`"), Some(hint));
-        }
-        self.provenance.insert("engine".to_owned(), origin);
-        found
-    }
-
-    fn switch(&mut self, key: &str, given: Option<Given<bool>>) -> bool {
-        let Some(Given { value, origin }) = given else { return false };
-        self.provenance.insert(key.to_owned(), origin);
-        value
-    }
-
-    fn credentials(&mut self, given: Option<Given<Vec<CredentialSource>>>) -> Option<CredentialSource> {
-        let Given { value: mut sources, origin } = given?;
-        self.provenance.insert("storage.credentials".to_owned(), origin.clone());
-        let source = sources.pop().filter(|_| sources.is_empty());
-        let why = credentials(source.as_ref()).err();
-        if let Some(why) = why {
-            self.problem(&origin, format!("`storage.credentials`: {why}"), None);
-        }
-        source
-    }
-
-    fn optional(&mut self, key: &str, given: Option<Given<String>>) -> Option<String> {
-        let given = given?;
-        Some(self.value(key, Some(given), |text| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) }))
-    }
-
-    /// A cluster that is there is never guessed: neither that one is wanted, nor which.
-    fn given_cluster(&mut self, engine: Option<EngineKind>, context: Option<&str>) {
-        let origin = |check: &Self, key: &str| check.provenance.get(key).cloned().unwrap_or(Origin::Default);
-        match (engine, context) {
-            (Some(EngineKind::Context), None) => {
-                let hint = "`--context NAME` names it; `kubectl config get-contexts` lists them".to_owned();
-                let message = "`engine: context`: which context is not said, and the current one is never taken";
-                self.problem(&origin(self, "engine"), message, Some(hint));
-            }
-            (None, Some(context)) => {
-                let hint = "`--engine context` puts the sandbox on it".to_owned();
-                let message = format!("`context: {context}`: only the engine `context` has a context");
-                self.problem(&origin(self, "context"), message, Some(hint));
-            }
-            _ => {}
-        }
-    }
-
-    fn images(&mut self, given: Vec<(String, Given<String>)>) -> BTreeMap<String, ImageRef> {
-        let mut images = BTreeMap::new();
-        for (component, Given { value, origin }) in given {
-            if !COMPONENTS.contains(&component.as_str()) {
-                let hint = closest(&component, COMPONENTS.iter().copied())
-                    .map(|close| format!("did you mean `{close}`?"))
-                    .unwrap_or_else(|| format!("components are: {}", COMPONENTS.join(", ")));
-                self.problem(&origin, format!("`images`: there is no component `{component}`"), Some(hint));
-            }
-            match value.parse::<ImageRef>() {
-                Ok(image) => {
-                    self.provenance.insert(format!("images.{component}"), origin);
-                    images.insert(component, image);
-                }
-                Err(error) => self.problem(&origin, format!("`images.{component}`: {error}"), None),
-            }
-        }
-        images
-    }
-
-    fn mirrors(&mut self, given: Vec<(String, Given<String>)>) -> Mirrors {
-        let mut mirrors = Mirrors::default();
-        for (registry, Given { value, origin }) in given {
-            if let Err(why) = mirrors.add(&registry, &value) {
-                self.problem(&origin, format!("`registryMirrors`: {why}"), None);
-            }
-            self.provenance.insert(format!("registryMirrors.{registry}"), origin);
-        }
-        mirrors
-    }
-
-    fn namespaces(&mut self, spec: &Spec) {
-        let system = spec.system_namespace();
-        let workflows = spec.workflow_namespaces();
-        let origin = |check: &Self, key: &str| check.provenance.get(key).cloned().unwrap_or(Origin::Default);
-        if system.len() > LABEL_LIMIT {
-            let (at, over) = (origin(self, "systemProject"), system.len() - LABEL_LIMIT);
-            self.problem(
-                &at,
-                format!("the system namespace `{system}` is {over} characters too long for Kubernetes"),
-                None,
-            );
-        }
-        for project in &spec.projects {
-            let of_project = workflows.iter().filter(|namespace| namespace.project == *project);
-            let Some(longest) = of_project.max_by_key(|namespace| namespace.name.len()) else { continue };
-            if longest.name.len() > LABEL_LIMIT {
-                let (at, over) = (origin(self, "projects"), longest.name.len() - LABEL_LIMIT);
-                let message =
-                    format!("the workflow namespace `{}` is {over} characters too long for Kubernetes", longest.name);
-                self.problem(&at, message, Some(format!("shorten project `{project}` by {over}")));
-            }
-        }
-        for project in &spec.projects {
-            let bucket = spec.storage.bucket_of(project);
-            if let Some(over) = bucket.len().checked_sub(LABEL_LIMIT).filter(|over| *over > 0) {
-                let message = format!("the bucket `{bucket}` is {over} characters too long");
-                let at = origin(self, "projects");
-                self.problem(&at, message, Some(format!("shorten project `{project}`, or `storage.bucket`")));
-            }
-        }
-        let mut seen = BTreeMap::from([(system, "Flyte itself".to_owned())]);
-        for namespace in workflows {
-            let owner = format!("project `{}`, domain `{}`", namespace.project, namespace.domain);
-            if let Some(other) = seen.insert(namespace.name.clone(), owner.clone()) {
-                let at = origin(self, "projects");
-                self.problem(&at, format!("{owner} and {other} would share the namespace `{}`", namespace.name), None);
-            }
-        }
-    }
 }
 
 impl Spec {

@@ -13,6 +13,7 @@
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `manifests.rs` | manifests of others |
 //! | `given.rs` | a cluster that is there already |
+//! | `issued.rs` | keys that somebody else issues |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
 
 mod bundle;
@@ -23,6 +24,7 @@ mod given;
 mod in_the_way;
 mod interrupted;
 mod isolated;
+mod issued;
 mod life;
 mod manifests;
 mod projects;
@@ -44,6 +46,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         manifests::SCENARIOS,
         given::SCENARIOS,
         isolated::SCENARIOS,
+        issued::SCENARIOS,
         bundle::SCENARIOS,
     ]
     .concat()

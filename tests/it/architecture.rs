@@ -26,7 +26,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["zstd::"], &["evidence/archive.rs", "images/bundle.rs"]),
     (&["include_dir"], &["manifest/bundle.rs"]),
     (&["similar::"], &["cli/commands/render.rs"]),
-    (&["strsim"], &["spec/resolve.rs"]),
+    (&["strsim"], &["spec/check.rs"]),
     (&["rustix"], &["process.rs", "preflight/run.rs"]),
     (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "lifecycle/", "evidence/"]),
     (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "rehearsal/flyte/mod.rs"]),

@@ -21,7 +21,8 @@ const STALL: Duration = Duration::from_secs(60);
 pub struct Image {
     /// The reference it was asked for by.
     pub reference: ImageRef,
-    /// `sha256:…` of its configuration, which is what containerd calls the image id too.
+    /// `sha256:…` of its configuration, which is what containerd calls the image id too; or of its manifest, where Docker
+    /// itself keeps images in containerd.
     pub id: String,
     /// Bytes, unpacked.
     pub size: u64,

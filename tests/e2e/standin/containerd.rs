@@ -1,4 +1,4 @@
-//! `ctr images import` and `crictl images`, with a file for a store: where containerd's own would be, so that a volume
+//! `ctr images import`, `ctr images ls` and `crictl images`, with a file for a store: where containerd's own would be, so that a volume
 //! mounted there keeps it from one cluster to the next.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use flyte_sandbox::manifest::ImageRef;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::faults::Faults;
@@ -28,6 +29,12 @@ pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
             }
             import(std::io::stdin().lock());
         }
+        ("ctr", ["-n", "k8s.io", "images", "ls"]) => {
+            println!("REF TYPE DIGEST SIZE PLATFORMS LABELS");
+            for (name, Kept { target, .. }) in images() {
+                println!("{name} application/vnd.docker.distribution.manifest.v2+json {target} 1.0 MiB linux/amd64 -");
+            }
+        }
         ("crictl", ["images", "-o", "json"]) => println!("{}", listed(&images())),
         _ => {
             eprintln!("{name}: this stand-in does not know {args:?}");
@@ -37,8 +44,22 @@ pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The digests of an image.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Kept {
+    /// Of its configuration.
+    id: String,
+    /// Of what its name stands for; empty where the archive does not say.
+    target: String,
+}
+
 /// Image ids by canonical name.
-pub(super) fn images() -> BTreeMap<String, String> {
+pub(super) fn ids() -> BTreeMap<String, String> {
+    images().into_iter().map(|(name, kept)| (name, kept.id)).collect()
+}
+
+/// Images by canonical name.
+fn images() -> BTreeMap<String, Kept> {
     let text = std::fs::read_to_string(STORE).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
@@ -53,16 +74,24 @@ fn import(archive: impl Read) {
     let mut archive = tar::Archive::new(archive);
     for entry in archive.entries().expect("an archive") {
         let mut entry = entry.expect("an entry");
-        if entry.path().expect("a path").as_os_str() == "manifest.json" {
-            let mut text = String::new();
-            entry.read_to_string(&mut text).expect("text");
-            for image in serde_json::from_str::<Vec<Value>>(&text).expect("docker save's manifest") {
+        let path = entry.path().expect("a path").into_owned();
+        let mut read = || -> Value { serde_json::from_reader(&mut entry).expect("JSON") };
+        if path.as_os_str() == "manifest.json" {
+            for image in read().as_array().expect("docker save's manifest") {
                 let config = image["Config"].as_str().expect("a configuration");
                 let digest = config.trim_end_matches(".json").rsplit('/').next().unwrap_or_default();
                 for tag in image["RepoTags"].as_array().into_iter().flatten() {
                     let reference: ImageRef = tag.as_str().expect("a tag").parse().expect("a reference");
                     println!("unpacking {} ({digest})...done", reference.canonical());
-                    images.insert(reference.canonical(), format!("sha256:{digest}"));
+                    images.entry(reference.canonical()).or_default().id = format!("sha256:{digest}");
+                }
+            }
+        } else if path.as_os_str() == "index.json" {
+            // Docker writes it since 25.
+            for manifest in read()["manifests"].as_array().expect("an OCI index") {
+                let name = manifest["annotations"]["io.containerd.image.name"].as_str();
+                if let (Some(name), Some(digest)) = (name, manifest["digest"].as_str()) {
+                    images.entry(name.to_owned()).or_default().target = digest.to_owned();
                 }
             }
         }
@@ -70,7 +99,7 @@ fn import(archive: impl Read) {
     std::fs::write(STORE, json!(images).to_string()).expect("a store");
 }
 
-fn listed(images: &BTreeMap<String, String>) -> Value {
-    let images = images.iter().map(|(tag, id)| json!({"id": id, "repoTags": [tag], "repoDigests": []}));
+fn listed(images: &BTreeMap<String, Kept>) -> Value {
+    let images = images.iter().map(|(tag, Kept { id, .. })| json!({"id": id, "repoTags": [tag], "repoDigests": []}));
     json!({"images": images.collect::<Vec<_>>()})
 }

@@ -6,7 +6,7 @@
 //! | `k3d.rs` | `k3d version` and `k3d cluster create`, in both dialects, through the Docker CLI |
 //! | `node.rs` | the node's container: the Kubernetes API and Flyte's three ports, as a rehearsal plays them |
 //! | `faults.rs` | what the node does wrong, when it is told to |
-//! | `containerd.rs` | `ctr images import` and `crictl images`, with a file for a store |
+//! | `containerd.rs` | `ctr images import`, `ctr images ls` and `crictl images`, with a file for a store |
 
 mod containerd;
 mod faults;

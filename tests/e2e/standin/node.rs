@@ -107,7 +107,7 @@ async fn serve(args: &[String]) {
         // What is begun goes on by itself for a while.
         if changed.elapsed() < SETTLED {
             network(&api, &name);
-            node.current().turn(Some(&containerd::images()));
+            node.current().turn(Some(&containerd::ids()));
             std::fs::write(DATABASE, json!(api.objects()).to_string()).expect("a database");
         }
         tokio::select! {

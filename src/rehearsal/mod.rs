@@ -25,6 +25,6 @@ mod wish;
 pub use api::ApiServer;
 pub use cluster::Cluster;
 pub use faults::{Answer, Faults, PodFault, Request, Workflow};
-pub use flyte::{Executions, Kept, Port, Projects, Responders, as_minio, json_of, not_found};
+pub use flyte::{Executions, Minio, Port, Projects, Responders, as_minio, json_of, not_found};
 pub use node::play;
 pub use process::{BANNER, Rehearsal};

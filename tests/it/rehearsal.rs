@@ -176,6 +176,18 @@ fn what_somebody_removed_is_told_and_put_back() {
 }
 
 #[test]
+fn keys_that_somebody_issues_open_their_buckets() {
+    let machine = Machine::new();
+    let write = |name: &str, text: &str| fs::write(machine.folder.path().join(name), text).expect("written");
+    write("sandbox.yaml", "storage: {credentials: {file: \"{project}.json\"}}\n");
+    for project in ["x", "y"] {
+        write(&format!("{project}.json"), &format!(r#"{{"accessKey": "of-{project}", "secretKey": "issued-key"}}"#));
+    }
+    machine.up(&[]).exits(0);
+    assert!(machine.run(&["credentials", "--project", "y"]).exits(0).out().contains("of-y"));
+}
+
+#[test]
 fn the_manifests_of_other_releases_are_explained_and_come_up() {
     for release in [&RELEASES[0], &RELEASES[RELEASES.len() - 1]] {
         let machine = Machine::new();

@@ -2,11 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `responders.rs` | what a working Flyte answers on its three ports |
+//! | `responders.rs` | what a working Flyte answers as console, admin and dashboard |
+//! | `minio.rs` | what its object store answers, and keeps |
 //! | `executions.rs` | what it does with a workflow |
 //! | `projects.rs` | what admin does with projects |
 
 mod executions;
+mod minio;
 mod projects;
 mod responders;
 
@@ -21,8 +23,9 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 
 pub use executions::Executions;
+pub use minio::{Minio, as_minio};
 pub use projects::Projects;
-pub use responders::{Kept, Responders, as_minio, json_of, not_found};
+pub use responders::{Responders, json_of, not_found};
 
 use super::faults::Workflow;
 use crate::kubernetes::INVENTORY;
@@ -84,7 +87,7 @@ pub(super) fn spec(objects: &[&Value]) -> Option<Spec> {
 /// What outlives a request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Flyte {
-    kept: Kept,
+    minio: Arc<Mutex<Minio>>,
     executions: Arc<Mutex<Executions>>,
     projects: Arc<Mutex<Projects>>,
 }
@@ -119,11 +122,14 @@ impl Flyte {
         if let Some((status, json)) = executed {
             return (status, Json(json)).into_response();
         }
-        let responders = Responders { spec, objects: Arc::clone(&self.kept) };
+        let responders = Responders { spec };
         match port {
             Port::Console => responders.gateway(parts.uri.path(), &parts.headers),
             Port::Dashboard => responders.dashboard(parts.uri.path()),
-            Port::Minio => responders.minio(&parts.method, &parts.uri, &parts.headers, body),
+            Port::Minio => {
+                let mut minio = self.minio.lock().unwrap_or_else(PoisonError::into_inner);
+                as_minio(minio.answer(spec, &parts.method, &parts.uri, &parts.headers, body))
+            }
         }
     }
 

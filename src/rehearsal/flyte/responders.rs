@@ -1,28 +1,19 @@
-//! What a working Flyte answers on its three published ports.
+//! What a working Flyte answers as console, admin and dashboard.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::spec::Spec;
-
-/// What is kept in the object store, by path.
-pub type Kept = Arc<Mutex<BTreeMap<String, Bytes>>>;
 
 /// A Flyte that was brought up for this spec.
 #[derive(Debug)]
 pub struct Responders<'a> {
     /// What it was brought up for.
     pub spec: &'a Spec,
-    /// Its object store.
-    pub objects: Kept,
 }
 
-fn html(body: &str) -> Response {
+pub(super) fn html(body: &str) -> Response {
     ([(header::CONTENT_TYPE, "text/html")], body.to_owned()).into_response()
 }
 
@@ -75,69 +66,4 @@ impl Responders<'_> {
             },
         }
     }
-
-    /// Minio, its browser's page and the S3 API.
-    #[must_use]
-    pub fn minio(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
-        as_minio(self.kept(method, uri, headers, body))
-    }
-
-    fn kept(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
-        match uri.path() {
-            "/minio/health/cluster" => return StatusCode::OK.into_response(),
-            "/minio/" => {
-                let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-                return if agent.contains("Mozilla") {
-                    html("<html><title>REHEARSAL</title><h1>REHEARSAL: no Minio runs here</h1>")
-                } else {
-                    StatusCode::FORBIDDEN.into_response()
-                };
-            }
-            _ => {}
-        }
-        let who = signer(uri, headers).unwrap_or_default();
-        let root = who == self.spec.storage.access_key;
-        if let Some(call) = uri.path().strip_prefix("/minio/admin/v3/") {
-            return match (root, call) {
-                (false, _) => StatusCode::FORBIDDEN.into_response(),
-                (true, "groups") => json_of(&json!([])),
-                (true, _) => json_of(&json!({})),
-            };
-        }
-        let named = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default();
-        let storage = &self.spec.storage;
-        let own = self.spec.projects.iter().find(|project| storage.keys_of(project).access_key == who);
-        let opens = root || own.is_some_and(|project| storage.bucket_of(project) == named);
-        let is_there = named == storage.bucket || self.spec.projects.iter().any(|one| storage.bucket_of(one) == named);
-        if !opens || !is_there {
-            return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
-        }
-        let bucket = format!("/{named}");
-        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        match (method.as_str(), uri.path()) {
-            ("HEAD", path) if path.trim_end_matches('/') == bucket => StatusCode::OK.into_response(),
-            ("PUT", path) if path.starts_with(&bucket) => {
-                objects.insert(path.to_owned(), body);
-                StatusCode::OK.into_response()
-            }
-            ("GET", path) => objects.get(path).cloned().map_or_else(not_found, IntoResponse::into_response),
-            ("DELETE", path) if objects.remove(path).is_some() => StatusCode::NO_CONTENT.into_response(),
-            _ => not_found(),
-        }
-    }
-}
-
-/// With what every answer of Minio's has.
-pub fn as_minio(mut response: Response) -> Response {
-    response.headers_mut().insert("x-amz-request-id", HeaderValue::from_static("rehearsal"));
-    response
-}
-
-/// The access key that a request is signed with, in its headers or its URL.
-fn signer(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let presigned = uri.query().filter(|query| query.contains("X-Amz-Signature=")).unwrap_or_default();
-    let presigned = presigned.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential=")?.split("%2F").next());
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let header = header.and_then(|text| text.split_once("Credential=")?.1.split('/').next());
-    presigned.or(header).map(str::to_owned)
 }

@@ -14,7 +14,7 @@ use flyte_sandbox::spec::{Ports, Spec};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use flyte_sandbox::rehearsal::{Executions, Kept, Responders, Workflow, json_of, not_found};
+use flyte_sandbox::rehearsal::{Executions, Minio, Responders, Workflow, as_minio, json_of, not_found};
 
 /// What stands in the way of a request.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ struct Broken {
 struct World {
     spec: Option<Spec>,
     broken: Mutex<BTreeMap<String, Broken>>,
-    objects: Kept,
+    minio: Mutex<Minio>,
     granted: Mutex<Vec<String>>,
     executions: Mutex<Executions>,
 }
@@ -106,7 +106,7 @@ impl World {
     }
 
     fn flyte(&self) -> Responders<'_> {
-        Responders { spec: self.spec(), objects: Arc::clone(&self.objects) }
+        Responders { spec: self.spec() }
     }
 
     fn answer(&self, port: &str, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
@@ -132,7 +132,10 @@ impl World {
         match port {
             "console" => self.flyte().gateway(uri.path(), headers),
             "dashboard" => self.flyte().dashboard(uri.path()),
-            "minio" => self.flyte().minio(method, uri, headers, body),
+            "minio" => {
+                let mut minio = self.minio.lock().expect("not poisoned");
+                as_minio(minio.answer(self.spec(), method, uri, headers, body))
+            }
             _ => self.kubernetes(uri.path(), &body),
         }
     }

@@ -1,0 +1,125 @@
+//! Minio: its browser's page, the S3 API, and what a sandbox uses of its admin API.
+//!
+//! Keys that are derived from the spec open their project's bucket from the start. Those that somebody issues open it
+//! once they are in the bucket's group, as in a real one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::responders::{html, json_of, not_found};
+use crate::spec::Spec;
+
+/// What is kept in it.
+#[derive(Debug, Default)]
+pub struct Minio {
+    /// By path.
+    objects: BTreeMap<String, Bytes>,
+    /// The access keys that open the bucket of each name.
+    groups: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The body of `update-group-members`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Membership {
+    group: String,
+    #[serde(default)]
+    members: Vec<String>,
+    #[serde(default)]
+    is_remove: bool,
+}
+
+impl Minio {
+    /// What it answers in a sandbox that was brought up for this spec.
+    pub fn answer(&mut self, spec: &Spec, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
+        match uri.path() {
+            "/minio/health/cluster" => return StatusCode::OK.into_response(),
+            "/minio/" => {
+                let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+                return if agent.contains("Mozilla") {
+                    html("<html><title>REHEARSAL</title><h1>REHEARSAL: no Minio runs here</h1>")
+                } else {
+                    StatusCode::FORBIDDEN.into_response()
+                };
+            }
+            _ => {}
+        }
+        let who = signer(uri, headers).unwrap_or_default();
+        let root = who == spec.storage.access_key;
+        match uri.path().strip_prefix("/minio/admin/v3/") {
+            Some(_) if !root => StatusCode::FORBIDDEN.into_response(),
+            Some(call) => self.administer(call, uri.query().unwrap_or_default(), &body),
+            None => self.keep(spec, &who, method, uri.path(), body),
+        }
+    }
+
+    fn administer(&mut self, call: &str, query: &str, body: &[u8]) -> Response {
+        let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        match (call, serde_json::from_slice::<Membership>(body)) {
+            ("groups", _) => return json_of(&json!(self.groups.keys().collect::<Vec<_>>())),
+            ("group", _) => {
+                let Some(members) = of("group").and_then(|group| self.groups.get(group)) else { return not_found() };
+                return json_of(&json!({"members": members}));
+            }
+            ("remove-user", _) => {
+                let gone = of("accessKey").unwrap_or_default();
+                self.groups.values_mut().for_each(|members| _ = members.remove(gone));
+            }
+            ("update-group-members", Ok(Membership { group, is_remove: true, .. })) => _ = self.groups.remove(&group),
+            ("update-group-members", Ok(Membership { group, members, .. })) => {
+                self.groups.entry(group).or_default().extend(members);
+            }
+            _ => {}
+        }
+        json_of(&json!({}))
+    }
+
+    fn keep(&mut self, spec: &Spec, who: &str, method: &Method, path: &str, body: Bytes) -> Response {
+        let storage = &spec.storage;
+        let named = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let of_project = spec.projects.iter().find(|project| storage.bucket_of(project) == named);
+        let own = of_project.is_some_and(|project| storage.keys_of(project).access_key == who);
+        let opens =
+            who == storage.access_key || own || self.groups.get(named).is_some_and(|members| members.contains(who));
+        let is_there = named == storage.bucket || of_project.is_some();
+        if who.is_empty() || !opens || !is_there {
+            return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
+        }
+        match (method.as_str(), path.strip_prefix('/').unwrap_or_default().trim_end_matches('/') == named) {
+            ("HEAD" | "PUT", true) => StatusCode::OK.into_response(),
+            ("GET", true) => {
+                let prefix = format!("/{named}/");
+                let keys = self.objects.keys().filter_map(|path| path.strip_prefix(&prefix));
+                let listed: String = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+                format!("<ListBucketResult><Name>{named}</Name>{listed}</ListBucketResult>").into_response()
+            }
+            ("PUT", false) => {
+                self.objects.insert(path.to_owned(), body);
+                StatusCode::OK.into_response()
+            }
+            ("GET", false) => self.objects.get(path).cloned().map_or_else(not_found, IntoResponse::into_response),
+            ("DELETE", false) if self.objects.remove(path).is_some() => StatusCode::NO_CONTENT.into_response(),
+            _ => not_found(),
+        }
+    }
+}
+
+/// With what every answer of Minio's has.
+pub fn as_minio(mut response: Response) -> Response {
+    response.headers_mut().insert("x-amz-request-id", HeaderValue::from_static("rehearsal"));
+    response
+}
+
+/// The access key that a request is signed with, in its headers or its URL.
+fn signer(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let presigned = uri.query().filter(|query| query.contains("X-Amz-Signature=")).unwrap_or_default();
+    let presigned = presigned.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential=")?.split("%2F").next());
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = header.and_then(|text| text.split_once("Credential=")?.1.split('/').next());
+    presigned.or(header).map(str::to_owned)
+}

@@ -1,6 +1,6 @@
 //! What k3s is told, whoever starts it.
 
-use super::plan::ClusterPlan;
+use crate::plan::ClusterPlan;
 
 /// What the node does without. Nothing of Flyte's uses it, and each is a pod and an image before the node settles.
 const DISABLED: &str = "--disable=traefik,servicelb,metrics-server,local-storage";

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::plan::node_name;
 use crate::docker::{ContainerState, Docker, Inspected};
 use crate::failure::{Failure, Reason};
+use crate::plan::node_name;
 use crate::process::{log_message, plain};
 use crate::reason::Speaker;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::arguments::k3s_arguments;
-use super::node::OWNER_LABEL;
-use super::plan::{ClusterPlan, STORE_PATH};
+use super::labels::OWNER_LABEL;
+use crate::plan::{ClusterPlan, STORE_PATH};
 
 /// The two command lines of k3d that are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::plan::PortMapping;
+    use crate::plan::PortMapping;
 
     fn plan() -> ClusterPlan {
         ClusterPlan {

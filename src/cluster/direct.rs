@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use super::arguments::k3s_arguments;
 use super::kubeconfig;
-use super::node::{CLUSTER_LABEL, OWNER_LABEL};
-use super::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
+use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
 use crate::docker::{Docker, Machine, PublishedPort};
 use crate::failure::{Failure, Reason};
+use crate::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
 use crate::report::Stage;
 use crate::run::Run;
 
@@ -108,7 +108,7 @@ fn told(failure: Failure, plan: &ClusterPlan, api_port: u16) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::plan::PortMapping;
+    use crate::plan::PortMapping;
     use crate::reason::Speaker;
 
     fn plan() -> ClusterPlan {

@@ -8,9 +8,9 @@ use std::path::Path;
 use super::direct;
 use super::k3d::K3d;
 use super::node::{NodeState, state};
-use super::plan::ClusterPlan;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
+use crate::plan::ClusterPlan;
 use crate::run::Run;
 use crate::spec::EngineKind;
 

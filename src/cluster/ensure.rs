@@ -3,10 +3,10 @@
 use super::arguments::NO_NETWORK_POLICIES;
 use super::engine::Engine;
 use super::node::{NodeState, clear, state};
-use super::plan::{API_PORT, ClusterPlan};
 use super::{crash, ready};
 use crate::docker::{Docker, Inspected};
 use crate::failure::{Failure, Reason};
+use crate::plan::{API_PORT, ClusterPlan};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 
@@ -159,8 +159,8 @@ fn free_port() -> Result<u16, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::plan::PortMapping;
     use crate::docker::{ContainerState, PublishedPort};
+    use crate::plan::PortMapping;
 
     fn plan(api_port: Option<u16>) -> ClusterPlan {
         ClusterPlan {

@@ -10,10 +10,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::future::try_join_all;
 use humantime::{format_rfc3339_seconds, parse_rfc3339};
 
-use super::node::{CLUSTER_LABEL, OWNER_LABEL};
-use super::plan::network_name;
+use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
 use crate::docker::{Docker, Volume};
 use crate::failure::Failure;
+use crate::plan::network_name;
 
 /// The label of a mark; its value is the time, RFC 3339 in UTC.
 const EXPIRY_LABEL: &str = "sandbox.flyte/expires";

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::dialect::Dialect;
-use super::plan::ClusterPlan;
 use crate::failure::{Failure, Reason};
+use crate::plan::ClusterPlan;
 use crate::process::{Tool, log_message as message};
 use crate::reason::Speaker;
 use crate::report::Stage;

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::plan::{API_PORT, network_name, node_name};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
+use crate::plan::{API_PORT, network_name, node_name};
 use crate::yaml;
 
 /// k3s is told to write its kubeconfig here (`K3S_KUBECONFIG_OUTPUT`), which is where k3d looks for it.

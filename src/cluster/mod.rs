@@ -2,13 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `plan.rs` | what the cluster shall be, and the names that follow from that |
 //! | `engine.rs` | what makes the node: k3d, or Docker's own API in its place |
 //! | `k3d.rs` | the `k3d` on the path, its version, running it |
 //! | `dialect.rs` | the command lines of k3d 4 and 5 |
 //! | `direct.rs` | the node made straight through the Docker API |
 //! | `entrypoint.sh` | what such a node does before k3s starts |
 //! | `arguments.rs` | what k3s is told, whoever starts it |
+//! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
 //! | `expiry.rs` | when a sandbox's time is over |
 //! | `crash.rs` | a node that does not stay up, and why |
@@ -27,8 +27,8 @@ mod ensure;
 mod expiry;
 mod k3d;
 mod kubeconfig;
+mod labels;
 mod node;
-mod plan;
 mod ready;
 
 #[cfg(fuzzing)]
@@ -41,7 +41,6 @@ pub use ensure::{Cluster, ensure};
 pub use expiry::{expire, expiries, forget_expiry};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};
+pub use labels::OWNER_LABEL;
 pub(crate) use node::belongings;
-pub use node::{NodeState, OWNER_LABEL, Removed, delete, owned, state};
-pub use plan::{ClusterPlan, PortMapping};
-pub(crate) use plan::{network_name, node_name};
+pub use node::{NodeState, Removed, delete, owned, state};

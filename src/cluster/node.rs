@@ -7,15 +7,11 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::expiry::is_mark;
-use super::plan::{network_name, node_name};
+use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
 use crate::docker::{ContainerState, Docker};
 use crate::failure::{Failure, Reason};
+use crate::plan::{network_name, node_name};
 use crate::run::Deadline;
-
-/// The label on everything a sandbox makes; its value is the sandbox's name.
-pub const OWNER_LABEL: &str = "sandbox.flyte/owner";
-
-pub(super) const CLUSTER_LABEL: &str = "k3d.cluster";
 
 /// How long a container that is being removed may take: the kernel may have gigabytes of a killed node to give back.
 const GOING: Duration = Duration::from_secs(20);

@@ -7,10 +7,11 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::{kubeconfig, plan::node_name};
+use super::kubeconfig;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes;
+use crate::plan::node_name;
 use crate::report::Stage;
 use crate::run::Run;
 

@@ -6,8 +6,9 @@ use futures::future::join_all;
 
 use super::folder::FILE;
 use super::source::{Content, Found, ask};
-use crate::cluster::{self, Removed, network_name, node_name};
+use crate::cluster::{self, Removed};
 use crate::docker::Docker;
+use crate::plan::{network_name, node_name};
 use crate::run::Deadline;
 
 /// For each request; a daemon that is well answers within milliseconds.

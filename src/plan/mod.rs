@@ -2,9 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `cluster.rs` | the cluster as planned, and the names of its node and network |
 //! | `difference.rs` | the plan against what was applied last |
 //! | `waves.rs` | which objects go to the API together, and what must be ready before the next ones |
 
+mod cluster;
 mod difference;
 mod waves;
 
@@ -13,10 +15,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub(crate) use cluster::{API_PORT, STORE_PATH, network_name, node_name};
+pub use cluster::{ClusterPlan, PortMapping};
 pub use difference::Difference;
 pub use waves::{Wave, is_given};
 
-use crate::cluster::{ClusterPlan, PortMapping};
 use crate::manifest::{ImageRef, Object, ObjectRef};
 use crate::render::{Lock, RenderError, Rendered};
 use crate::spec::Spec;
@@ -55,7 +58,7 @@ impl Plan {
             hash.update([0]);
         }
         let digest = hex(&hash.finalize());
-        Ok(Self { cluster: cluster(&spec), spec, images, node_images, waves, digest })
+        Ok(Self { cluster: ClusterPlan::of(&spec), spec, images, node_images, waves, digest })
     }
 
     /// Every object's identity.
@@ -85,21 +88,4 @@ impl Plan {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// One node, with the three NodePorts on the host ports of the spec.
-fn cluster(spec: &Spec) -> ClusterPlan {
-    let port = |host, node, purpose: &str| PortMapping { host, node, purpose: purpose.to_owned() };
-    ClusterPlan {
-        name: spec.name.clone(),
-        node_image: spec.node_image.clone(),
-        ports: vec![
-            port(spec.ports.console, 30081, "console"),
-            port(spec.ports.dashboard, 30082, "dashboard"),
-            port(spec.ports.minio, 30084, "minio"),
-        ],
-        api_port: spec.ports.api,
-        network_policies: spec.network_policies,
-        store: None,
-    }
 }

@@ -5,9 +5,10 @@ use std::net::TcpListener;
 
 use super::finding::Finding;
 use super::holder::{self, Process};
-use crate::cluster::{ClusterPlan, OWNER_LABEL, PortMapping};
+use crate::cluster::OWNER_LABEL;
 use crate::docker::Container;
 use crate::failure::Reason;
+use crate::plan::{ClusterPlan, PortMapping};
 
 /// How far from the wanted port the next free one is looked for first: 30081 becomes 31081.
 const STEP: u16 = 1000;

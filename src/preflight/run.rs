@@ -3,9 +3,10 @@
 use super::finding::Finding;
 use super::host::{self, Disk};
 use super::ports;
-use crate::cluster::{ClusterPlan, Engine, NodeState, state};
+use crate::cluster::{Engine, NodeState, state};
 use crate::docker::{Container, ContainerState, Docker};
 use crate::failure::{Failure, Reason};
+use crate::plan::ClusterPlan;
 
 /// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `engine` are what came of
 /// looking for them; without Docker the ports are looked at all the same. `propellers` is how many will run in the node.

@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use flyte_sandbox::cluster::{ClusterPlan, Engine, K3d, NodeState, delete, ensure, owned, state};
+use flyte_sandbox::cluster::{Engine, K3d, NodeState, delete, ensure, owned, state};
 use flyte_sandbox::failure::Reason;
+use flyte_sandbox::plan::ClusterPlan;
 use flyte_sandbox::run::{Deadline, Run};
 use serde_json::json;
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use flyte_sandbox::cluster::{ClusterPlan, Engine, PortMapping, delete, ensure};
+use flyte_sandbox::cluster::{Engine, delete, ensure};
 use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::spec::EngineKind;
 
 use crate::support::docker::{FakeDocker, World, run};

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use flyte_sandbox::cluster::{ClusterPlan, Engine, delete, ensure, expire, expiries, forget_expiry};
+use flyte_sandbox::cluster::{Engine, delete, ensure, expire, expiries, forget_expiry};
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::lifecycle::{Fate, Host, Swept, gc};
+use flyte_sandbox::plan::ClusterPlan;
 use flyte_sandbox::state::StateRoot;
 use serde_json::json;
 

@@ -6,7 +6,8 @@ use std::process::Command as Program;
 use std::time::Duration;
 
 use assert_cmd::Command;
-use flyte_sandbox::cluster::{ClusterPlan, Dialect, PortMapping};
+use flyte_sandbox::cluster::Dialect;
+use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::spec::{Domain, Given, Layer, MachineKey, Origin, Spec, resolve};
 use proptest::prelude::*;
 

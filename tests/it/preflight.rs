@@ -2,8 +2,9 @@
 
 use std::net::TcpListener;
 
-use flyte_sandbox::cluster::{ClusterPlan, Engine, PortMapping};
+use flyte_sandbox::cluster::Engine;
 use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::preflight::{self, Finding, Wanted, blockers};
 use flyte_sandbox::report::Severity;
 

@@ -1,14 +1,15 @@
-//! What the cluster shall be, and the names that follow from that.
+//! The cluster as planned, and the names of its node and network.
 
 use serde::Serialize;
 
 use crate::manifest::ImageRef;
+use crate::spec::Spec;
 
 /// Where containerd keeps images inside a k3s node.
 pub(crate) const STORE_PATH: &str = "/var/lib/rancher/k3s/agent/containerd";
 
 /// The port of the Kubernetes API inside the node.
-pub(super) const API_PORT: u16 = 6443;
+pub(crate) const API_PORT: u16 = 6443;
 
 /// A NodePort and where it is published on the host's loopback address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +40,23 @@ pub struct ClusterPlan {
 }
 
 impl ClusterPlan {
+    /// One node, with the three NodePorts on the host ports of the spec.
+    pub(super) fn of(spec: &Spec) -> Self {
+        let port = |host, node, purpose: &str| PortMapping { host, node, purpose: purpose.to_owned() };
+        Self {
+            name: spec.name.clone(),
+            node_image: spec.node_image.clone(),
+            ports: vec![
+                port(spec.ports.console, 30081, "console"),
+                port(spec.ports.dashboard, 30082, "dashboard"),
+                port(spec.ports.minio, 30084, "minio"),
+            ],
+            api_port: spec.ports.api,
+            network_policies: spec.network_policies,
+            store: None,
+        }
+    }
+
     /// The node's container.
     #[must_use]
     pub fn node(&self) -> String {

@@ -33,6 +33,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod context;
+pub mod deadline;
 pub mod docker;
 pub mod evidence;
 pub mod failure;
@@ -40,6 +41,7 @@ pub mod images;
 pub mod issuer;
 pub mod kubernetes;
 pub mod lifecycle;
+pub mod limits;
 pub mod manifest;
 pub mod plan;
 pub mod preflight;

@@ -1,65 +1,14 @@
 //! What every effect of a run shares: a voice, a deadline and a way to stop.
 
 use std::future::Future;
-use std::time::Duration;
+use std::pin::Pin;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason};
+use crate::limits::STAGE_GRACE;
 use crate::report::{Outcome, Reporter, Stage};
-
-/// The point in time after which a wait gives up, and what set it.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadline {
-    at: Instant,
-    set_by: Limit,
-}
-
-/// What sets a deadline.
-#[derive(Debug, Clone, Copy)]
-enum Limit {
-    /// The whole run's time.
-    Total(Duration),
-    /// That of one wait in it.
-    Own(Duration),
-}
-
-impl Deadline {
-    /// The deadline of a whole run, `budget` from now.
-    #[must_use]
-    pub fn after(budget: Duration) -> Self {
-        Self { at: Instant::now() + budget, set_by: Limit::Total(budget) }
-    }
-
-    /// The time left, zero when it has passed.
-    #[must_use]
-    pub fn remaining(self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
-    }
-
-    /// The earlier of this deadline and `budget` from now.
-    #[must_use]
-    pub fn at_most(self, budget: Duration) -> Self {
-        let own = Instant::now() + budget;
-        if own < self.at { Self { at: own, set_by: Limit::Own(budget) } } else { self }
-    }
-
-    /// This deadline and `more`, for a wait that must not be the first to end where another one knows why.
-    #[must_use]
-    pub fn and(self, more: Duration) -> Self {
-        Self { at: self.at + more, ..self }
-    }
-
-    /// Which time was over when it passed: the run's or the wait's own. Such as `the 5m for this are over`.
-    #[must_use]
-    pub fn over(self) -> String {
-        match self.set_by {
-            Limit::Total(budget) => format!("the run's {} are over (`--timeout`)", humantime::format_duration(budget)),
-            Limit::Own(budget) => format!("the {} for this are over", humantime::format_duration(budget)),
-        }
-    }
-}
 
 /// Handed to every effect.
 #[derive(Debug, Clone)]
@@ -85,18 +34,39 @@ impl Run {
         }
     }
 
-    /// Does a stage's work, and says how it began and ended. The work returns its value and one line about it.
+    /// Does a stage's work until the run's deadline, and reports how it began and ended. The work returns its value and
+    /// a line about it.
     ///
     /// # Errors
-    /// The work's own failure, or [`Reason::Interrupted`].
+    /// The work's own failure, [`Reason::Interrupted`], or [`Reason::TimedOut`].
     pub async fn stage<T>(
         &self,
         stage: Stage,
         work: impl Future<Output = Result<(T, Outcome, String), Failure>>,
     ) -> Result<T, Failure> {
-        let timer = self.report.stage(stage);
         // On the heap: all stages within one another are more than some stacks have.
-        match self.unless_cancelled(Box::pin(work)).await {
+        self.stage_within(stage, self.deadline, Box::pin(work)).await
+    }
+
+    /// A stage with a deadline of its own.
+    ///
+    /// # Errors
+    /// As [`Run::stage`].
+    pub async fn stage_within<T>(
+        &self,
+        stage: Stage,
+        deadline: Deadline,
+        work: Pin<Box<impl Future<Output = Result<(T, Outcome, String), Failure>>>>,
+    ) -> Result<T, Failure> {
+        let timer = self.report.stage(stage);
+        // The work's own waits end at the deadline, and know more than this one does.
+        let last = deadline.extended_by(STAGE_GRACE);
+        let done = last.limit(self.unless_cancelled(work)).await;
+        let done = done.unwrap_or_else(|| {
+            Err(Failure::new(Reason::TimedOut, format!("stage {} did not end in time", stage.title()))
+                .because(deadline.expired_message()))
+        });
+        match done {
             Ok((value, outcome, summary)) => {
                 timer.finish(outcome, summary);
                 Ok(value)
@@ -111,21 +81,33 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    fn run(budget: Duration) -> Run {
+        let (report, _) = Reporter::channel();
+        Run { report, deadline: Deadline::after(budget), cancel: CancellationToken::new() }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_tells_whose_time_was_over() {
-        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
-        let short = Deadline::after(minute);
-        for (deadline, over) in [
-            (short, "the run's 1m are over (`--timeout`)"),
-            (short.at_most(hour), "the run's 1m are over (`--timeout`)"),
-            (Deadline::after(hour).at_most(minute), "the 1m for this are over"),
-            (Deadline::after(hour).at_most(hour).at_most(minute), "the 1m for this are over"),
-        ] {
-            assert_eq!((deadline.remaining(), deadline.over().as_str()), (minute, over));
-        }
-        tokio::time::advance(hour).await;
-        assert_eq!(short.remaining(), Duration::ZERO);
+    async fn a_stage_that_awaits_what_never_answers_ends_with_the_run() {
+        let run = run(Duration::from_secs(60));
+        let silent = run.stage(Stage::Smoke, std::future::pending::<Result<((), Outcome, String), Failure>>());
+        let failure = silent.await.expect_err("no answer");
+        assert_eq!(
+            (failure.reason, failure.what.as_str(), failure.causes),
+            (Reason::TimedOut, "stage smoke did not end in time", vec!["timed out after 1m (`--timeout`)".to_owned()])
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_within_the_stage_explains_first() {
+        let run = run(Duration::from_secs(60));
+        let own = async {
+            run.deadline.passed().await;
+            Err::<((), Outcome, String), _>(Failure::new(Reason::RolloutTimeout, "not ready"))
+        };
+        assert_eq!(run.stage(Stage::Rollout, own).await.expect_err("late").reason, Reason::RolloutTimeout);
     }
 }

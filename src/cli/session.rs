@@ -81,6 +81,11 @@ impl Session {
         self.global.output
     }
 
+    /// Whether `-v` asks for every detail.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
     /// Where a sandbox is made.
     pub(super) fn host(&self) -> Host {
         Host {

@@ -26,7 +26,7 @@ const NAMESPACE: &str = "kube-system";
 /// [`Reason::ClusterNotReady`] at the deadline, with what was seen last.
 pub async fn wait_for_dns(cluster: &Cluster, run: &Run) -> Result<(), Failure> {
     let client = kubernetes::client(&cluster.kubeconfig)?;
-    let deadline = run.deadline.at_most(BUDGET);
+    let deadline = run.deadline.min(BUDGET);
     let mut told = String::new();
     loop {
         let missing = match look(&client).await {
@@ -41,7 +41,7 @@ pub async fn wait_for_dns(cluster: &Cluster, run: &Run) -> Result<(), Failure> {
         if deadline.remaining().is_zero() {
             return Err(Failure::new(Reason::ClusterNotReady, "names do not resolve in the cluster")
                 .on(format!("deployment {NAMESPACE}/coredns"))
-                .because(deadline.over())
+                .because(deadline.expired_message())
                 .because(missing));
         }
         tokio::time::sleep(LOOK).await;

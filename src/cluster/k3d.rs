@@ -98,7 +98,7 @@ impl K3d {
             Failure::new(Reason::K3dAbsent, "k3d is not installed").because("no `k3d` on the PATH").hint(install)
         })?;
         let env = surroundings(env, docker_host, scratch);
-        let shortly = Run { deadline: run.deadline.at_most(VERSION), ..run.clone() };
+        let shortly = Run { deadline: run.deadline.min(VERSION), ..run.clone() };
         let asked = Tool::new(&path, env.clone(), Reason::K3dUnusable);
         let written =
             asked.run(&["version".to_owned()], &shortly, |_| ()).await.map_err(|failure| match failure.reason {
@@ -147,7 +147,7 @@ impl K3d {
                 }
                 if run.deadline.remaining().is_zero() {
                     failure.reason = Reason::K3dTimeout;
-                    return Err(failure.because(run.deadline.over()));
+                    return Err(failure.because(run.deadline.expired_message()));
                 }
                 Err(failure.recognised(Speaker::K3d))
             }

@@ -93,7 +93,7 @@ impl Seen {
 /// [`Reason::K3dTimeout`] when there is no node then; [`Reason::ApiCertificate`] and [`Reason::ApiUnauthorized`] when the
 /// API goes on refusing us.
 pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Failure> {
-    let deadline = run.deadline.at_most(BUDGET);
+    let deadline = run.deadline.min(BUDGET);
     let (mut seen, mut told) = (Seen::default(), String::new());
     let mut access: Option<(String, Client)> = None;
     let mut refused_since = None;
@@ -126,11 +126,11 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
             if let Ok(None) = docker.container(&node_name(cluster)).await {
                 return Err(Failure::new(Reason::K3dTimeout, "k3d made no node in time")
                     .on(format!("cluster {cluster}"))
-                    .because(deadline.over()));
+                    .because(deadline.expired_message()));
             }
             let log = docker.logs(&node_name(cluster), LOG).await.unwrap_or_default();
             let failure = Failure::new(Reason::ClusterNotReady, "the cluster did not become ready in time");
-            let failure = failure.on(format!("cluster {cluster}")).because(deadline.over()).because(&told);
+            let failure = failure.on(format!("cluster {cluster}")).because(deadline.expired_message()).because(&told);
             return Err(failure.evidence(log));
         }
         tokio::time::sleep(LOOK.min(deadline.remaining())).await;

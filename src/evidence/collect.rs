@@ -72,7 +72,7 @@ pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Resu
     let unwritable = |error: &dyn std::fmt::Display| {
         Failure::new(Reason::StateUnwritable, "cannot keep the evidence").on(root.path().display()).because(error)
     };
-    let deadline = run.deadline.at_most(BUDGET);
+    let deadline = run.deadline.min(BUDGET);
     // What has been said until here: what follows is about the evidence itself.
     let (history, heard) = (run.report.history(), run.report.heard());
     let found = all(subject, told(subject, &history, &heard), deadline).await;

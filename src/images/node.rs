@@ -101,9 +101,9 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
     });
     let argv = ["ctr", "-n", "k8s.io", "images", "import", "-"];
     let imported = docker.exec_with_input(node, &argv, archive);
-    let deadline = run.deadline.at_most(BUDGET);
+    let deadline = run.deadline.min(BUDGET);
     let output = tokio::time::timeout(deadline.remaining(), imported).await.map_err(|_| {
-        Failure::new(Reason::ImageImport, "gave up importing images").on(&label).because(deadline.over())
+        Failure::new(Reason::ImageImport, "gave up importing images").on(&label).because(deadline.expired_message())
     })??;
     let complaint = (!output.success()).then(|| output.complaint().to_owned());
     Ok((bytes, complaint))
@@ -127,7 +127,7 @@ async fn inventory(docker: &Docker, node: &str, images: &[Image], run: &Run) -> 
 }
 
 async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Failure> {
-    let deadline: Deadline = run.deadline.at_most(CONTAINERD).and(AFTER_YOU);
+    let deadline: Deadline = run.deadline.min(CONTAINERD).extended_by(AFTER_YOU);
     let mut told = false;
     loop {
         let why = match docker.exec(node, &["crictl", "images", "-o", "json"]).await {
@@ -150,7 +150,7 @@ async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Fai
         if deadline.remaining().is_zero() {
             return Err(Failure::new(Reason::ImageImport, "the node's containerd does not answer")
                 .on(format!("container {node}"))
-                .because(deadline.over())
+                .because(deadline.expired_message())
                 .because(why));
         }
         tokio::time::sleep(LOOK).await;

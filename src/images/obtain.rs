@@ -53,7 +53,7 @@ pub async fn obtain(
     mirrors: &Mirrors,
     run: &Run,
 ) -> Result<Vec<Image>, Failure> {
-    let deadline = run.deadline.at_most(BUDGET);
+    let deadline = run.deadline.min(BUDGET);
     let work = async {
         let found = resolve(docker, references).await?;
         let absent: Vec<ImageRef> = found
@@ -127,7 +127,7 @@ async fn pull_as(
         Ok(pulled) => pulled,
         Err(_) => Err(Failure::new(Reason::PullTimeout, "cannot pull an image")
             .on(format!("image {reference}"))
-            .because(deadline.over())),
+            .because(deadline.expired_message())),
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn stopped(run: &Run) -> Option<Failure> {
 
 /// That time is over.
 pub(super) fn late(run: &Run) -> Failure {
-    Failure::new(Reason::PullTimeout, "images did not arrive in time").because(run.deadline.over())
+    Failure::new(Reason::PullTimeout, "images did not arrive in time").because(run.deadline.expired_message())
 }
 
 /// Says what is being done with the images.

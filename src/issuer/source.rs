@@ -22,7 +22,7 @@ pub(super) async fn ask(
     run: &Run,
 ) -> Result<String, Failure> {
     let filled = |text: &String| text.replace("{project}", project).replace("{bucket}", bucket);
-    let run = &Run { deadline: run.deadline.at_most(BUDGET), ..run.clone() };
+    let run = &Run { deadline: run.deadline.min(BUDGET), ..run.clone() };
     match source {
         CredentialSource::File(path) => {
             let path = filled(path);
@@ -73,7 +73,7 @@ fn silent(asked: &str) -> Failure {
 async fn within<T>(run: &Run, work: impl Future<Output = T>) -> Result<T, Failure> {
     let timed = async {
         let done = tokio::time::timeout(run.deadline.remaining(), work).await;
-        done.map_err(|_| silent("no answer").because(run.deadline.over()))
+        done.map_err(|_| silent("no answer").because(run.deadline.expired_message()))
     };
     run.unless_cancelled(timed).await
 }

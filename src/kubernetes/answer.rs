@@ -158,7 +158,7 @@ pub(crate) async fn persist<T, F>(
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let patience = run.deadline.at_most(patience);
+    let patience = run.deadline.min(patience);
     let mut pause = FIRST_PAUSE;
     loop {
         let allowed = run.deadline.remaining().min(ONE_ANSWER);

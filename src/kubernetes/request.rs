@@ -133,7 +133,8 @@ async fn remove(api: &Api<DynamicObject>, reference: &ObjectRef, seen: &ObjectMe
             return Ok(());
         }
         if run.deadline.remaining().is_zero() {
-            let failure = Failure::new(Reason::ApplyConflict, what).on(reference).because(run.deadline.over());
+            let failure =
+                Failure::new(Reason::ApplyConflict, what).on(reference).because(run.deadline.expired_message());
             return Err(failure.because("it is being deleted, and something holds it (a finalizer)"));
         }
         sleep(POLL).await;
@@ -159,7 +160,7 @@ pub(crate) async fn delete(
 /// Waits until the API serves the kind that a CustomResourceDefinition brings.
 pub(crate) async fn established(client: &Client, reference: &ObjectRef, run: &Run) -> Result<(), Failure> {
     let what = "the API does not serve the new kind";
-    let deadline = run.deadline.at_most(ESTABLISHED_WITHIN);
+    let deadline = run.deadline.min(ESTABLISHED_WITHIN);
     let failed = |refusal: Refusal| refusal.failure(what, reference);
     let resource = persist(run, reference, PATIENCE, || resolve(client, reference)).map_err(failed).await?;
     let api = resource.endpoint(client, None);
@@ -173,7 +174,10 @@ pub(crate) async fn established(client: &Client, reference: &ObjectRef, run: &Ru
         let refused = conditions.iter().find(|condition| condition["status"] == "False");
         let said = refused.and_then(|condition| condition["message"].as_str()).unwrap_or("not established yet");
         if deadline.remaining().is_zero() {
-            return Err(Failure::new(Reason::KindUnknown, what).on(reference).because(deadline.over()).because(said));
+            return Err(Failure::new(Reason::KindUnknown, what)
+                .on(reference)
+                .because(deadline.expired_message())
+                .because(said));
         }
         run.report.progress(Stage::Apply, format!("{reference}: {said}"));
         sleep(POLL).await;

@@ -58,7 +58,7 @@ pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, ru
         });
     };
     let address = docker.as_ref().map_or("", |docker| docker.endpoint().host.as_str());
-    let soon = Run { deadline: run.deadline.at_most(ANSWER), ..run.clone() };
+    let soon = Run { deadline: run.deadline.min(ANSWER), ..run.clone() };
     let wanted = plan.ok().and_then(|plan| plan.spec.engine);
     let engine = Engine::find(wanted, &host.variables, address, host.state.path(), &soon).await;
     let subject = Subject {

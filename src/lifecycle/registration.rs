@@ -79,7 +79,7 @@ fn steps<'a>(spec: &'a Spec, listed: &'a [Listed]) -> Vec<Step<'a>> {
 /// # Errors
 /// [`Reason::Registration`] with admin's words.
 pub(super) async fn reconcile(client: &Client, spec: &Spec, run: &Run) -> Result<bool, Failure> {
-    let run = &Run { deadline: run.deadline.at_most(BUDGET), ..run.clone() };
+    let run = &Run { deadline: run.deadline.min(BUDGET), ..run.clone() };
     let work = async {
         persist(run, &"flyteadmin", Duration::ZERO, || async {
             let listed = list(client, spec).await.map_err(unless_admins)?;

@@ -45,7 +45,7 @@ pub(super) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec
 /// time is let go without one. Told as progress of `stage`.
 pub(super) async fn drain(client: &Client, namespaces: &[String], stage: Stage, run: &Run) -> Result<(), Failure> {
     let ended = async {
-        let deadline = run.deadline.at_most(ABORTED_WITHIN);
+        let deadline = run.deadline.min(ABORTED_WITHIN);
         for namespace in namespaces {
             loop {
                 let left = workflows(client, namespace, run).await?;
@@ -87,7 +87,7 @@ pub(super) async fn let_go_all(client: &Client, namespaces: &[String], run: &Run
 pub(super) async fn gone(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource("", "v1", "Namespace"));
     let gone = async {
-        let deadline = run.deadline.at_most(GONE_WITHIN);
+        let deadline = run.deadline.min(GONE_WITHIN);
         for namespace in namespaces {
             let shown = format!("namespace {namespace}");
             let failed = || Failure::new(Reason::Apply, "the namespace does not go").on(&shown);

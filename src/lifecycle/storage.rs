@@ -53,7 +53,7 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<b
 async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(Store, Option<Forwarded>), Failure> {
     let way = if spec.is_on_given_cluster() { Some(forward(client, spec).await?) } else { None };
     let port = way.as_ref().map_or(spec.ports, |way| way.ports).minio;
-    Ok((Store::new(port, spec.storage.root(), run.deadline.at_most(BUDGET))?, way))
+    Ok((Store::new(port, spec.storage.root(), run.deadline.min(BUDGET))?, way))
 }
 
 fn tenants(spec: &Spec, before: Option<&Inventory>) -> Vec<Tenant> {

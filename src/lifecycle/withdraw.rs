@@ -87,7 +87,7 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
     places.insert((pods(spec.system_namespace()), &ours));
     places.extend(spec.workflow_namespaces().into_iter().map(|workflow| (pods(workflow.name), EXECUTION_LABEL)));
     let until_gone = async {
-        let deadline = run.deadline.at_most(BUDGET);
+        let deadline = run.deadline.min(BUDGET);
         loop {
             let mut left = Vec::new();
             for (place, label) in &places {
@@ -96,7 +96,7 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
             let Some(first) = left.first() else { return Ok(()) };
             if deadline.remaining().is_zero() {
                 let failure = Failure::new(Reason::Leftovers, "something of the sandbox does not go").on(first);
-                let mut failure = failure.because(deadline.over());
+                let mut failure = failure.because(deadline.expired_message());
                 failure.leftovers = left;
                 return Err(failure);
             }

@@ -90,6 +90,10 @@ catalogue! {
         "The run was stopped on request.",
         "run it again when you like; what it had made was undone";
 
+    TimedOut "timed-out" None, 124, retry,
+        "A stage did not end before the deadline.",
+        "a machine that is busy with other things may need longer: `--timeout` gives it more";
+
     Manifests "manifests" Some(Stage::Plan), 7, no,
         "The manifests are not a Flyte, or a transform cannot place something in them.",
         "`sandbox render --explain` shows what was made of them";

@@ -164,7 +164,7 @@ impl Rehearsal {
         };
         let mut child =
             process::detach(program, &[COMMAND.as_ref(), folder.as_os_str()], &log).map_err(|error| failed(&error))?;
-        let deadline = run.deadline.at_most(START);
+        let deadline = run.deadline.min(START);
         loop {
             if let Some(player) = Player::find(&folder) {
                 return Ok(Self { folder, order, player: Some(player) });
@@ -174,7 +174,9 @@ impl Rehearsal {
             }
             if deadline.remaining().is_zero() {
                 child.kill();
-                return Err(Failure::new(Reason::NodeCrash, "the rehearsal does not start").because(deadline.over()));
+                return Err(
+                    Failure::new(Reason::NodeCrash, "the rehearsal does not start").because(deadline.expired_message())
+                );
             }
             tokio::time::sleep(LOOK).await;
         }

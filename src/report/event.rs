@@ -114,6 +114,15 @@ pub enum Event {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         hints: Vec<String>,
     },
+    /// How long a wait may take; `sandbox doctor -v` has one for each.
+    Limit {
+        /// Such as `stage-grace`.
+        name: String,
+        /// The limit, in milliseconds.
+        millis: u64,
+        /// What is waited for.
+        wait: String,
+    },
     /// Bytes of an image (or of a set of them) on their way.
     ImageProgress {
         /// The image, or what the set is for.

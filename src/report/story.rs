@@ -100,6 +100,11 @@ impl Story {
             Event::Finding { check, severity, message, hints } => {
                 self.said(Stage::Preflight, severity_mark(*severity), format!("{check}: {message}"), hints)
             }
+            Event::Limit { name, millis, wait } => {
+                let time = humantime::format_duration(Duration::from_millis(*millis));
+                let text = format!("limit {name}: {time}: {wait}");
+                vec![Told::Said { stage: None, mark: Mark::Same, text, hints: Vec::new() }]
+            }
             Event::Applied { object, change } => {
                 let (mark, word) = match change {
                     Change::Created => (Mark::Good, "created"),

@@ -68,10 +68,10 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
     if targets.is_empty() {
         return Ok(());
     }
-    let (started, deadline) = (Instant::now(), run.deadline.at_most(budget));
+    let (started, deadline) = (Instant::now(), run.deadline.min(budget));
     let Ok(opened) = timeout(deadline.remaining(), open(client, targets)).await else {
         return Err(Failure::new(Reason::ApiUnavailable, "cannot watch the workloads")
-            .because(deadline.over())
+            .because(deadline.expired_message())
             .because("the API does not answer"));
     };
     let mut seen = select_all(opened?);
@@ -93,8 +93,8 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
         let late = deadline.remaining().is_zero();
         if !picture.is_complete(targets) {
             if late {
-                let failure =
-                    Failure::new(Reason::ApiUnavailable, "cannot watch the workloads").because(deadline.over());
+                let failure = Failure::new(Reason::ApiUnavailable, "cannot watch the workloads")
+                    .because(deadline.expired_message());
                 let cause = trouble.unwrap_or_else(|| "the API does not answer".to_owned());
                 return Err(failure.because(cause).hint("`sandbox status` tells whether the node is up"));
             }
@@ -112,7 +112,7 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
         } else if late {
             let after = humantime::format_duration(Duration::from_secs(started.elapsed().as_secs()));
             let what = format!("{} of {} workloads are not ready after {after}", waiting.len(), targets.len());
-            Failure::new(Reason::RolloutTimeout, what).because(deadline.over())
+            Failure::new(Reason::RolloutTimeout, what).because(deadline.expired_message())
         } else {
             continue;
         };

@@ -77,7 +77,7 @@ fn summary(verdicts: &[Verdict]) -> String {
 }
 
 async fn all_checks(context: &Context<'_>, budget: Duration, run: &Run) -> Result<Vec<Verdict>, Failure> {
-    let deadline = run.deadline.at_most(budget);
+    let deadline = run.deadline.min(budget);
     let board = &Board::new(run, "checks", CATALOGUE.len());
     let results = join_all(CATALOGUE.iter().map(|check| until_passed(check, context, board, deadline))).await;
     let (verdicts, misses): (Vec<_>, Vec<_>) = results.into_iter().unzip();
@@ -86,7 +86,7 @@ async fn all_checks(context: &Context<'_>, budget: Duration, run: &Run) -> Resul
     let missed: Vec<_> = CATALOGUE.iter().zip(misses).filter_map(missed).collect();
     let what = format!("{} of {} smoke checks failed", missed.len(), verdicts.len());
     let late = deadline.remaining().is_zero();
-    let ended_by = late.then(|| deadline.over());
+    let ended_by = late.then(|| deadline.expired_message());
     failure(what, missed).map_or(Ok(verdicts), |failure| Err(failure.evidence(ended_by)))
 }
 

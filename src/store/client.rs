@@ -93,7 +93,7 @@ impl Store {
                 Err(error) => Failure::new(Reason::ProjectStorage, WHAT).because(&asked).caused_by(&error),
             };
             if self.deadline.remaining().is_zero() {
-                return Err(unanswered.because(self.deadline.over()));
+                return Err(unanswered.because(self.deadline.expired_message()));
             }
             tokio::time::sleep(pause.min(self.deadline.remaining())).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -160,7 +160,7 @@ async fn a_k3d_that_does_not_end_is_given_up_and_so_is_one_that_does_not_tell_it
     let soon = Run { deadline: Deadline::after(Duration::from_secs(1)), ..run() };
     let failure = ensure(&fake.connect().await, &k3d, &plan(), &soon).await.expect_err("it hangs");
     assert_eq!(failure.reason, Reason::K3dTimeout);
-    assert_eq!(failure.causes.last().map(String::as_str), Some("the run's 1s are over (`--timeout`)"));
+    assert_eq!(failure.causes.last().map(String::as_str), Some("timed out after 1s (`--timeout`)"));
 
     std::fs::write(dir.path().join("k3d"), "#!/bin/sh\nsleep 60\n").expect("write");
     let env = BTreeMap::from([("PATH".to_owned(), format!("{}:/usr/bin:/bin", dir.path().display()))]);

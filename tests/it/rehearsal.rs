@@ -131,6 +131,24 @@ fn a_rehearsal_lives_from_up_to_down_and_says_what_it_is_on_every_surface() {
     assert_eq!(folders(&machine.state()), ["machine.key"]);
 }
 
+#[test]
+fn doctor_prints_how_long_each_wait_may_take_when_asked_for_every_detail() {
+    let machine = Machine::new();
+    let doctor = |args: &[&str]| {
+        let ports: Vec<_> = machine.ports.iter().map(String::as_str).collect();
+        machine.run(&[&["doctor", "--engine", "rehearsal"], ports.as_slice(), args].concat()).exits(0)
+    };
+    let limits = |args: &[&str]| {
+        let events = doctor(args).events().into_iter();
+        events.filter(|event| event["event"] == "limit").collect::<Vec<_>>()
+    };
+    let detailed = limits(&["-v", "-o", "json"]);
+    let grace = detailed.iter().find(|limit| limit["name"] == "stage-grace").expect("a limit");
+    assert_eq!((&grace["millis"], limits(&["-o", "json"])), (&1000.into(), Vec::new()));
+    let shown = String::from_utf8_lossy(&doctor(&["-v"]).0.stderr).into_owned();
+    assert!(shown.contains("limit doctor: 30s: `sandbox doctor` as a whole"), "{shown}");
+}
+
 /// Removes an object behind the sandbox's back.
 fn remove(kubeconfig: &str, [api_version, kind, namespace, name]: [&str; 4]) {
     let at = ObjectRef {

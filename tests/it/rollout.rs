@@ -128,7 +128,7 @@ async fn the_deadline_names_the_first_that_fails_not_the_one_that_waits_for_it()
     assert_eq!(failure.reason, Reason::PodImage);
     assert!(failure.what.starts_with("3 of 3 workloads are not ready"), "{}", failure.what);
     assert_eq!(failure.object.as_deref(), Some("deployment default/second"));
-    assert_eq!(failure.causes, ["the 500ms for this are over", "container main: ErrImagePull"]);
+    assert_eq!(failure.causes, ["timed out after 500ms, the limit of this wait", "container main: ErrImagePull"]);
 }
 
 #[tokio::test]

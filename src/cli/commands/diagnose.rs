@@ -1,7 +1,5 @@
 //! `sandbox diagnose`
 
-use std::time::Duration;
-
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -10,11 +8,9 @@ use crate::cli::session::{Ended, Session};
 use crate::evidence;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle;
+use crate::limits;
 use crate::report::Reporter;
 use crate::run::{Deadline, Run};
-
-/// Each source has a shorter limit of its own.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the evidence is.
 #[derive(Debug, Serialize)]
@@ -32,7 +28,7 @@ pub(in crate::cli) fn run(session: &Session, args: &Diagnose) -> Result<(), Ende
     // Manifests that cannot be used are no reason not to look at what runs.
     let plan = session.plan(&args.spec).map(|(plan, _)| plan);
     let (report, _unheard) = Reporter::channel();
-    let run = Run { report, deadline: Deadline::after(TIMEOUT), cancel: CancellationToken::new() };
+    let run = Run { report, deadline: Deadline::fixed(limits::DIAGNOSE), cancel: CancellationToken::new() };
     let diagnosis = session.block_on(lifecycle::diagnose(&name, plan.as_ref(), &session.host(), &run))?;
     if !diagnosis.fresh {
         session.warn([format!("there is no sandbox {name}; this is what its last failure left")]);

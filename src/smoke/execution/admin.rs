@@ -123,7 +123,7 @@ async fn ask(
     blame: Blame,
     deadline: Deadline,
 ) -> Result<Reply, Miss> {
-    let deadline = deadline.at_most(STEP);
+    let deadline = deadline.min(STEP);
     loop {
         match once(context, &method, path, body.as_ref()).await {
             Ok(reply) => return Ok(reply),

@@ -50,7 +50,7 @@ async fn side_by_side(trials: &[Trial], context: &Context<'_>, run: &Run) -> Res
     let board = Board::new(run, "workflow checks", trials.len() * EXECUTION.len());
     let board = &board;
     let pairs =
-        trials.iter().map(|trial| async move { pair::run(trial, context, board, run.deadline.at_most(BUDGET)).await });
+        trials.iter().map(|trial| async move { pair::run(trial, context, board, run.deadline.min(BUDGET)).await });
     let results: Vec<_> = stream::iter(pairs).buffered(AT_ONCE).collect().await;
     let (verdicts, missed): (Vec<_>, Vec<_>) = results.into_iter().unzip();
     let missed: Vec<Missed> = missed.into_iter().flatten().collect();

@@ -39,7 +39,7 @@ pub(super) async fn read(trial: &Trial, context: &Context<'_>, link: &str, deadl
         return leads_to(format!("namespace {namespace}, and its workflow namespace is {}", trial.at.name));
     }
     let url = context.dashboard(&format!("/api/v1/log/{namespace}/{pod}/{pod}"));
-    let deadline = deadline.at_most(WITHIN);
+    let deadline = deadline.min(WITHIN);
     loop {
         let seen = match context.http.get(&url).await.and_then(|reply| reply.expect(StatusCode::OK)) {
             Ok(reply) => has_marker(&reply),

@@ -51,7 +51,7 @@ pub(super) async fn run(
 }
 
 async fn made(trial: &Trial, context: &Context<'_>, deadline: Deadline) -> Result<(), Miss> {
-    let deadline = deadline.at_most(VISIBLE);
+    let deadline = deadline.min(VISIBLE);
     loop {
         match traces::is_in_its_namespace(trial, context).await {
             Err(miss) if !miss.settled && !deadline.remaining().is_zero() => tokio::time::sleep(PAUSE).await,

@@ -75,7 +75,9 @@ fn lies() {
 
 fn hangs() {
     let sandbox = Sandbox::failing("k-hang", Failing::Hang);
-    fails(Reason::K3dTimeout, "6s are over").showing("Creating network").told_by(&sandbox.up(&["--timeout", "6s"]));
+    fails(Reason::K3dTimeout, "timed out after 6s")
+        .showing("Creating network")
+        .told_by(&sandbox.up(&["--timeout", "6s"]));
     assert_eq!(processes(&sandbox.path("bin/k3d")), Vec::<u32>::new(), "k3d outlived the run");
     sandbox.assert_gone();
 }

@@ -1,0 +1,64 @@
+//! How long each wait may take: one table, which `sandbox doctor -v` prints.
+
+use std::time::Duration;
+
+use crate::report::Event;
+
+/// The limit of one kind of wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The constant's name, such as `STAGE_GRACE`.
+    pub constant: &'static str,
+    /// The longest time that it may take.
+    pub time: Duration,
+    /// What is waited for.
+    pub wait: &'static str,
+}
+
+/// Makes a constant of each limit, and [`ALL`] of them.
+macro_rules! limits {
+    ($($(#[doc = $wait:literal])+ $name:ident = $time:expr;)*) => {
+        $($(#[doc = $wait])+ pub const $name: Duration = $time;)*
+
+        /// Every limit there is.
+        pub const ALL: &[Limit] =
+            &[$(Limit { constant: stringify!($name), time: $name, wait: concat!($($wait),+) }),*];
+    };
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+limits! {
+    /// A stage that its own waits did not end, after the run's deadline.
+    STAGE_GRACE = seconds(1);
+    /// `sandbox doctor` as a whole.
+    DOCTOR = seconds(30);
+    /// `sandbox diagnose` as a whole.
+    DIAGNOSE = seconds(30);
+}
+
+impl Limit {
+    /// The limit as a line of the event stream.
+    #[must_use]
+    pub fn event(&self) -> Event {
+        Event::Limit {
+            name: self.constant.to_lowercase().replace('_', "-"),
+            millis: u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
+            wait: self.wait.trim().trim_end_matches('.').to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_says_what_is_waited_for() {
+        for limit in ALL {
+            assert!(!limit.time.is_zero() && limit.wait.ends_with('.'), "{limit:?}");
+        }
+    }
+}

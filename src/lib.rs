@@ -10,6 +10,7 @@
 //! | module | stage | kind |
 //! |---|---|---|
 //! | [`spec`] | what the user wants, with the origin of every value | pure |
+//! | [`flyte`] | Flyte as the rest sees it: names, labels, ports, its custom resource, admin's HTTP API | pure |
 //! | [`manifest`] | Kubernetes objects as data, and the bundle they come in | pure |
 //! | [`render`] | named transforms that turn a bundle into what this sandbox runs | pure |
 //! | [`plan`] | everything that would happen, as data | pure |
@@ -37,6 +38,7 @@ pub mod deadline;
 pub mod docker;
 pub mod evidence;
 pub mod failure;
+pub mod flyte;
 pub mod images;
 pub mod issuer;
 pub mod kubernetes;

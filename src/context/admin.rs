@@ -6,9 +6,11 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use super::rights::{REVIEW, Right, rights, rules, shown};
+use crate::flyte::labels::{MANAGED_BY, SANDBOX_NAME};
+use crate::flyte::workflow::DEFINITION;
 use crate::manifest::{Bundle, Object};
 use crate::plan::is_given;
-use crate::render::{NAME_LABEL, RenderError, render};
+use crate::render::{RenderError, render};
 use crate::spec::Spec;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -69,7 +71,7 @@ impl Subject {
 pub fn manifests(spec: &Spec, bundle: Bundle, subject: &Subject) -> Result<Vec<Object>, RenderError> {
     let alone = Spec { engine: None, context: None, kubeconfig: None, ..spec.clone() };
     let given = render(&alone, bundle.clone())?.objects.into_iter().filter(is_given).map(|mut object| {
-        for label in ["app.kubernetes.io/managed-by", NAME_LABEL] {
+        for label in [MANAGED_BY, SANDBOX_NAME] {
             object.remove(&["metadata", "labels", label]);
         }
         if object.get("/metadata/labels").and_then(Value::as_object).is_some_and(Map::is_empty) {
@@ -139,7 +141,7 @@ impl Missing {
             wishes.push(format!("see that the namespaces {} are there", self.hidden.join(", ")));
         }
         if self.kind {
-            wishes.push("apply the CustomResourceDefinition flyteworkflows.flyte.lyft.com (namespaced)".to_owned());
+            wishes.push(format!("apply the CustomResourceDefinition {DEFINITION} (namespaced)"));
         }
         let mut places = BTreeMap::<&str, Vec<String>>::new();
         for ((namespace, group, resource, name), verbs) in rules(&self.rights) {

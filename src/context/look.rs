@@ -13,17 +13,16 @@ use super::access::Access;
 use super::admin::Missing;
 use super::rights::{REVIEW, Right, rights, rules, shown};
 use crate::failure::{Failure, Reason};
+use crate::flyte::labels::SANDBOX_NAME;
+use crate::flyte::workflow::{API_VERSION, DEFINITION, PLURAL};
 use crate::kubernetes;
 use crate::manifest::Object;
 use crate::plan::Plan;
 use crate::preflight::Finding;
-use crate::render::NAME_LABEL;
 use crate::run::Run;
 
 /// Questions under way at once.
 const AT_ONCE: usize = 16;
-const KIND: &str = "flyteworkflows";
-const GROUP_VERSION: &str = "flyte.lyft.com/v1alpha1";
 /// What a namespace's pods must be, where something holds them to it.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 
@@ -151,20 +150,22 @@ async fn look_at_namespaces(client: &Client, names: &[String]) -> Result<Namespa
 /// By discovery, which everybody may: the definition itself is the cluster's.
 async fn kind_is_served(client: &Client) -> Result<Finding, Failure> {
     let absent = || {
-        let message = "the cluster has no CustomResourceDefinition flyteworkflows.flyte.lyft.com";
+        let message = format!("the cluster has no CustomResourceDefinition {DEFINITION}");
         Finding::blocker(Reason::CrdMissing, "kinds", message)
     };
-    match client.list_api_group_resources(GROUP_VERSION).await {
-        Ok(kinds) if kinds.resources.iter().any(|kind| kind.name == format!("{KIND}/status")) => Ok(Finding::warning(
-            "kinds",
-            "FlyteWorkflow has a status subresource here: propellers of Flyte 0.x write status with the object, which is dropped",
-        )),
-        Ok(kinds) if kinds.resources.iter().any(|kind| kind.name == KIND && kind.namespaced) => {
-            Ok(Finding::fine("kinds", format!("FlyteWorkflow is served by {GROUP_VERSION}")))
+    match client.list_api_group_resources(API_VERSION).await {
+        Ok(kinds) if kinds.resources.iter().any(|kind| kind.name == format!("{PLURAL}/status")) => {
+            Ok(Finding::warning(
+                "kinds",
+                "FlyteWorkflow has a status subresource here: propellers of Flyte 0.x write status with the object, which is dropped",
+            ))
+        }
+        Ok(kinds) if kinds.resources.iter().any(|kind| kind.name == PLURAL && kind.namespaced) => {
+            Ok(Finding::fine("kinds", format!("FlyteWorkflow is served by {API_VERSION}")))
         }
         Ok(_) => Ok(absent()),
         Err(Error::Api(status)) if status.code == 404 => Ok(absent()),
-        Err(error) => Err(unanswered(&error).on(GROUP_VERSION)),
+        Err(error) => Err(unanswered(&error).on(API_VERSION)),
     }
 }
 
@@ -213,7 +214,7 @@ async fn foreign(client: &Client, objects: &[Object], name: &str, run: &Run) -> 
     let there = kubernetes::existing(client, objects, run).await?;
     let ours = |object: &Object| {
         there.get(&object.reference()).is_none_or(|metadata| {
-            let label = metadata.labels.as_ref().and_then(|labels| labels.get(NAME_LABEL));
+            let label = metadata.labels.as_ref().and_then(|labels| labels.get(SANDBOX_NAME));
             kubernetes::was_ours(metadata) && label.is_none_or(|label| label == name)
         })
     };

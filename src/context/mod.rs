@@ -7,18 +7,15 @@
 //! | `rights.rs` | what whoever runs `up` must be allowed: a pure table from the objects |
 //! | `admin.rs` | what a cluster admin applies before: a pure function of the spec and that table |
 //! | `look.rs` | what is missing there, all of it at once, before anything is touched |
-//! | `forward.rs` | ports of this machine that lead to pods, while they are needed |
 
 mod access;
 mod admin;
-mod forward;
 mod look;
 mod place;
 mod rights;
 
 pub use access::Access;
 pub use admin::{Subject, manifests};
-pub use forward::{Forwarded, forward};
 pub use look::{Seen, look};
 pub use place::Place;
 pub use rights::{Right, rights};

@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::kubernetes::plural;
+use crate::flyte::workflow;
+use crate::kubernetes::api_resource;
 use crate::manifest::Object;
 use crate::spec::Spec;
 
@@ -47,7 +48,7 @@ const SYSTEM: [(&str, &str, &[&str]); 9] = [
 
 /// What is done in a workflow namespace besides: a workflow runs, is looked at, and is taken away.
 const WORKFLOWS: [(&str, &str, &[&str]); 3] = [
-    ("flyte.lyft.com", "flyteworkflows", &["get", "list", "delete", "patch"]),
+    (workflow::GROUP, workflow::PLURAL, &["get", "list", "delete", "patch"]),
     ("", "pods", &["get", "list"]),
     ("", "events", &["list"]),
 ];
@@ -71,7 +72,7 @@ pub fn rights(spec: &Spec, objects: &[Object]) -> Vec<Right> {
     for object in objects {
         let Some(namespace) = object.namespace() else { continue };
         let group = object.api_version().split_once('/').map_or("", |(group, _)| group);
-        let resource = plural(object.api_version(), object.kind());
+        let resource = api_resource(object.api_version(), object.kind()).plural;
         for verb in APPLY {
             add(namespace, group, &resource, "", verb);
         }

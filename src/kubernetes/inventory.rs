@@ -15,8 +15,9 @@ use tokio::time::timeout;
 
 use super::answer::{Refusal, Verdict, persist, unanswered};
 use super::apply::AT_ONCE;
-use super::{MANAGED_BY, MANAGER, request, resolve};
+use super::{request, resolve};
 use crate::failure::{Failure, Reason};
+use crate::flyte::labels::{MANAGED_BY, MANAGER};
 use crate::manifest::{Object, ObjectRef};
 use crate::report::{Change, Event};
 use crate::run::Run;

@@ -7,6 +7,7 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::discovery::{self, Scope};
 
+use crate::flyte::workflow;
 use crate::manifest::ObjectRef;
 
 /// A kind in the API.
@@ -29,9 +30,6 @@ impl Resource {
         }
     }
 }
-
-/// The API version of Flyte's own kind, which is served once it is defined.
-pub(crate) const FLYTE: &str = "flyte.lyft.com/v1alpha1";
 
 const NAMESPACED: &[(&str, &[(&str, &str)])] = &[
     (
@@ -62,7 +60,7 @@ const NAMESPACED: &[(&str, &[(&str, &str)])] = &[
     ("networking.k8s.io/v1", &[("Ingress", "ingresses"), ("NetworkPolicy", "networkpolicies")]),
     ("policy/v1", &[("PodDisruptionBudget", "poddisruptionbudgets")]),
     ("rbac.authorization.k8s.io/v1", &[("Role", "roles"), ("RoleBinding", "rolebindings")]),
-    (FLYTE, &[("FlyteWorkflow", "flyteworkflows")]),
+    (workflow::API_VERSION, &[(workflow::KIND, workflow::PLURAL)]),
 ];
 
 const CLUSTER_SCOPED: &[(&str, &[(&str, &str)])] = &[
@@ -99,10 +97,10 @@ pub(crate) fn known(api_version: &str, kind: &str) -> Option<Resource> {
     namespaced.or_else(|| find(CLUSTER_SCOPED).map(|api| Resource { api, scope: Scope::Cluster }))
 }
 
-/// The plural of a kind; guessed as most are made where the table has it not.
-pub(crate) fn plural(api_version: &str, kind: &str) -> String {
+/// Group, version, kind and plural; the plural is guessed as most are made where the table has it not.
+pub(crate) fn api_resource(api_version: &str, kind: &str) -> ApiResource {
     let known = known(api_version, kind).map(|resource| resource.api);
-    known.unwrap_or_else(|| ApiResource::from_gvk(&parse(api_version, kind))).plural
+    known.unwrap_or_else(|| ApiResource::from_gvk(&parse(api_version, kind)))
 }
 
 /// Where the object's kind lives: from the table, or by a discovery of its group.

@@ -9,6 +9,7 @@
 //! | `apply.rs` | objects to the API, and what that changed |
 //! | `presence.rs` | what is in the cluster, and what is missing of what was applied |
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
+//! | `port_forward.rs` | ports of this machine that lead to pods, while they are needed |
 //! | `logs.rs` | the logs of a workload's pods |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
@@ -19,6 +20,7 @@ mod inventory;
 mod kinds;
 mod logs;
 mod normalise;
+mod port_forward;
 mod presence;
 mod request;
 
@@ -30,15 +32,10 @@ pub(crate) use client::connected;
 pub(crate) use inventory::NAME as INVENTORY;
 pub use inventory::{Inventory, find, find_within, prune, save};
 pub(crate) use inventory::{forget, withdraw};
-pub(crate) use kinds::{FLYTE, known_kinds, plural};
 pub use kinds::{Resource, resolve};
+pub(crate) use kinds::{api_resource, known_kinds};
 pub use logs::{logs, workloads};
 pub use normalise::normalise;
+pub use port_forward::{Forwarded, forward};
 pub use presence::missing;
 pub(crate) use request::was_ours;
-
-/// The label that marks what is ours, with the value [`MANAGER`].
-pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-
-/// The server-side apply field manager, and the value of [`MANAGED_BY`].
-pub const MANAGER: &str = "sandbox";

@@ -13,8 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use super::answer::{Refusal, Verdict, persist};
 use super::normalise::normalise;
-use super::{MANAGED_BY, MANAGER, resolve};
+use super::resolve;
 use crate::failure::{Failure, Reason};
+use crate::flyte::labels::{MANAGED_BY, MANAGER};
 use crate::manifest::{Object, ObjectRef};
 use crate::report::{Change, Stage};
 use crate::run::Run;

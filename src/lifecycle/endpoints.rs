@@ -1,5 +1,6 @@
 //! Where to go.
 
+use crate::flyte::names::{self, PublishedService};
 use crate::report::{Endpoint, Event};
 use crate::spec::Spec;
 use crate::state::StateDir;
@@ -25,10 +26,10 @@ pub(super) fn endpoints(spec: &Spec) -> Vec<Endpoint> {
     let kubectl = given_kubectl(spec);
     let endpoint = |name: &str, url: String, credentials: Option<String>| {
         let forward = |kubectl: &String| {
-            let (service, port, own) = match name {
-                "dashboard" => ("kubernetes-dashboard", spec.ports.dashboard, 80),
-                "minio" => ("minio-direct", spec.ports.minio, 9000),
-                _ => ("gateway", spec.ports.console, 80),
+            let (PublishedService { service, port: own, .. }, port) = match name {
+                "dashboard" => (names::PUBLISHED_DASHBOARD, spec.ports.dashboard),
+                "minio" => (names::PUBLISHED_MINIO, spec.ports.minio),
+                _ => (names::PUBLISHED_CONSOLE, spec.ports.console),
             };
             format!("{url} while `{kubectl} port-forward service/{service} {port}:{own}` runs")
         };

@@ -12,6 +12,7 @@ use super::compare::is_as_planned;
 use super::proof::prove;
 use super::{Done, Host, Running, converge, given, registration, storage};
 use crate::failure::{Failure, Reason};
+use crate::flyte::names;
 use crate::issuer;
 use crate::kubernetes::Inventory;
 use crate::manifest::Bundle;
@@ -95,8 +96,7 @@ pub async fn projects(name: &str, host: &Host) -> Result<Vec<ProjectState>, Fail
     for project in &spec.projects {
         let own = spec.workflow_namespaces().into_iter().filter(|namespace| namespace.project == *project);
         let namespaces: Vec<_> = own.collect();
-        let names: BTreeSet<_> =
-            namespaces.iter().map(|at| format!("flytepropeller-{}-{}", at.project, at.domain)).collect();
+        let names: BTreeSet<_> = namespaces.iter().map(names::propeller).collect();
         let propellers = inventory.objects.keys().filter(|object| names.contains(&object.name));
         let propellers: Vec<_> = propellers.filter(|object| object.kind == "Deployment").cloned().collect();
         all.push(ProjectState {

@@ -3,55 +3,25 @@
 //! It is asked through the Kubernetes API's proxy, so this needs nothing but admin itself. Admin cannot forget a project:
 //! one that goes is archived, which takes it off every list and refuses new executions, and comes back as it was.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
 use kube::Client;
-use kube::api::{GetParams, PostParams};
-use kube::core::Request;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::failure::{Failure, Reason};
+use crate::flyte::admin::{self, Project, ProjectList, ProjectState, Request};
+use crate::flyte::names;
 use crate::kubernetes::persist;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
 
-/// The label of what was registered here; admin takes no key with a slash or a dot. What others register stays theirs.
-const OURS: (&str, &str) = ("managed-by", "sandbox");
-
 /// For all requests; admin is ready when it is first asked.
 const BUDGET: Duration = Duration::from_secs(60);
 /// Admin's own refusals carry a code of gRPC's, and this is the last of them.
 const LAST_CODE: u16 = 16;
-
-/// A project as admin lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Listed {
-    pub(super) id: String,
-    /// Absent where it is active.
-    #[serde(default)]
-    state: Option<String>,
-    #[serde(default)]
-    labels: Labels,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-struct Labels {
-    #[serde(default)]
-    values: BTreeMap<String, String>,
-}
-
-impl Listed {
-    pub(super) fn is_active(&self) -> bool {
-        self.state.as_deref().is_none_or(|state| state == "ACTIVE")
-    }
-
-    fn is_ours(&self) -> bool {
-        self.labels.values.get(OURS.0).is_some_and(|value| value == OURS.1)
-    }
-}
 
 /// A request that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +34,13 @@ enum Step<'a> {
     Archive(&'a str),
 }
 
-fn steps<'a>(spec: &'a Spec, listed: &'a [Listed]) -> Vec<Step<'a>> {
+fn steps<'a>(spec: &'a Spec, listed: &'a [Project]) -> Vec<Step<'a>> {
     let wanted = spec.projects.iter().filter_map(|id| match listed.iter().find(|project| project.id == *id) {
         None => Some(Step::Register(id)),
         Some(project) if project.is_active() && project.is_ours() => None,
         Some(_) => Some(Step::TakeOver(id)),
     });
-    let stale = |project: &&Listed| project.is_active() && project.is_ours() && !spec.projects.contains(&project.id);
+    let stale = |project: &&Project| project.is_active() && project.is_ours() && !spec.projects.contains(&project.id);
     wanted.chain(listed.iter().filter(stale).map(|project| Step::Archive(&project.id))).collect()
 }
 
@@ -100,7 +70,7 @@ pub(super) async fn reconcile(client: &Client, spec: &Spec, run: &Run) -> Result
 ///
 /// # Errors
 /// [`Reason::Registration`] with admin's words.
-pub(super) async fn listed(client: &Client, spec: &Spec) -> Result<Vec<Listed>, Failure> {
+pub(super) async fn listed(client: &Client, spec: &Spec) -> Result<Vec<Project>, Failure> {
     list(client, spec).await.map_err(|error| failure(error.to_string()))
 }
 
@@ -125,55 +95,35 @@ fn told(step: Step<'_>) -> String {
     }
 }
 
-async fn list(client: &Client, spec: &Spec) -> kube::Result<Vec<Listed>> {
-    let mut request =
-        Request::new(base(spec)).get("projects", &GetParams::default()).map_err(kube::Error::BuildRequest)?;
-    // By itself admin lists the active ones. No project has a state 2: there are 0 and 1.
-    let everything = format!("{}/projects?filters=ne(state,2)", base(spec));
-    match everything.parse() {
-        Ok(uri) => *request.uri_mut() = uri,
-        Err(error) => return Err(kube::Error::Service(Box::new(error))),
-    }
-    #[derive(Deserialize)]
-    struct Projects {
-        #[serde(default)]
-        projects: Vec<Listed>,
-    }
-    Ok(client.request::<Projects>(request).await?.projects)
+async fn list(client: &Client, spec: &Spec) -> kube::Result<Vec<Project>> {
+    Ok(send::<ProjectList>(client, spec, Request::all_projects()).await?.projects)
 }
 
 async fn take(client: &Client, spec: &Spec, step: Step<'_>) -> kube::Result<()> {
-    let projects = Request::new(format!("{}/projects", base(spec)));
-    let parameters = PostParams::default();
-    let labels = json!({"values": {OURS.0: OURS.1}});
     let request = match step {
-        Step::Register(id) => {
-            let project = json!({"id": id, "name": id, "description": format!("{id} description"), "labels": labels});
-            projects.create(&parameters, json!({"project": project}).to_string().into_bytes())
-        }
-        // Labels that are not sent are lost.
-        Step::TakeOver(id) => {
-            let body = json!({"id": id, "state": "ACTIVE", "labels": labels});
-            projects.replace(id, &parameters, body.to_string().into_bytes())
-        }
-        Step::Archive(id) => {
-            let body = json!({"id": id, "state": "ARCHIVED", "labels": labels});
-            projects.replace(id, &parameters, body.to_string().into_bytes())
-        }
+        Step::Register(id) => Request::register_project(id),
+        Step::TakeOver(id) => Request::set_project_state(id, ProjectState::Active),
+        Step::Archive(id) => Request::set_project_state(id, ProjectState::Archived),
     };
-    client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await.map(|_| ())
+    send::<Value>(client, spec, request).await.map(|_| ())
 }
 
-/// Admin's HTTP API, by way of Kubernetes'.
-fn base(spec: &Spec) -> String {
-    format!("/api/v1/namespaces/{}/services/flyteadmin:http/proxy/api/v1", spec.system_namespace())
+/// One request to admin's HTTP API, by way of Kubernetes'.
+async fn send<T: DeserializeOwned>(client: &Client, spec: &Spec, request: Request) -> kube::Result<T> {
+    let (namespace, admin, port) = (spec.system_namespace(), names::ADMIN, admin::PORT);
+    let uri = format!("/api/v1/namespaces/{namespace}/services/{admin}:{port}/proxy{}", request.path);
+    let body = request.body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    let request = http::Request::builder().method(request.method).uri(uri).header(CONTENT_TYPE, "application/json");
+    client.request(request.body(body).map_err(|error| kube::Error::Service(error.into()))?).await
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn listed(json: &Value) -> Vec<Listed> {
+    fn listed(json: &Value) -> Vec<Project> {
         serde_json::from_value(json.clone()).expect("projects")
     }
 

@@ -7,14 +7,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::GroupVersionKind;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, Error, ResourceExt};
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::failure::{Failure, Reason};
-use crate::kubernetes::{Inventory, persist};
+use crate::flyte::workflow;
+use crate::kubernetes::{self, Inventory, persist};
 use crate::manifest::ObjectRef;
 use crate::report::Stage;
 use crate::run::Run;
@@ -85,7 +85,7 @@ pub(super) async fn let_go_all(client: &Client, namespaces: &[String], run: &Run
 
 /// Waits until the namespaces, which are being deleted, are gone.
 pub(super) async fn gone(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
-    let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource("", "v1", "Namespace"));
+    let all: Api<DynamicObject> = Api::all_with(client.clone(), &kubernetes::api_resource("v1", "Namespace"));
     let gone = async {
         let deadline = run.deadline.min(GONE_WITHIN);
         for namespace in namespaces {
@@ -120,12 +120,8 @@ fn conditions(namespace: &DynamicObject) -> Vec<String> {
     bad.filter_map(|condition| condition["message"].as_str().map(str::to_owned)).collect()
 }
 
-fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
-}
-
 fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    Api::namespaced_with(client.clone(), namespace, &resource("flyte.lyft.com", "v1alpha1", "FlyteWorkflow"))
+    Api::namespaced_with(client.clone(), namespace, &kubernetes::api_resource(workflow::API_VERSION, workflow::KIND))
 }
 
 async fn workflows(client: &Client, namespace: &str, run: &Run) -> Result<Vec<DynamicObject>, Failure> {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use kube::Client;
 
-use crate::context::{Forwarded, forward};
 use crate::failure::Failure;
 use crate::kubernetes::Inventory;
+use crate::kubernetes::{Forwarded, forward};
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;

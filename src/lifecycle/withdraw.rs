@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams};
-use kube::core::GroupVersionKind;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::{Client, Error, ResourceExt};
 use tokio::time::sleep;
 
 use super::retire;
 use crate::failure::{Failure, Reason};
+use crate::flyte::{labels, names};
 use crate::kubernetes::{self, Inventory, persist, resolve};
 use crate::manifest::ObjectRef;
-use crate::render::NAME_LABEL;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
@@ -20,8 +19,6 @@ use crate::spec::Spec;
 /// For the whole of it: a pod has 30 s to end by itself.
 pub(super) const BUDGET: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(250);
-/// On every pod of an execution.
-const EXECUTION_LABEL: &str = "execution-id";
 
 /// Removes all that the sandbox's inventory in this namespace names, and what its propellers made: workflows with their
 /// pods, and locks. Returns how many objects were removed; none where there is no inventory of this sandbox.
@@ -42,17 +39,12 @@ pub(super) async fn all(client: &Client, namespace: &str, name: &str, run: &Run)
     Ok(pruned.len() + 1)
 }
 
-fn of(api_version: &str, kind: &str) -> ApiResource {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
-}
-
 /// What the propellers lead by; they make it themselves, without a label.
 async fn locks(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
     let maps: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &spec.system_namespace(), &of("v1", "ConfigMap"));
+        Api::namespaced_with(client.clone(), &spec.system_namespace(), &kubernetes::api_resource("v1", "ConfigMap"));
     for workflow in spec.workflow_namespaces() {
-        let lock = format!("propeller-leader-{}-{}", workflow.project, workflow.domain);
+        let lock = names::propeller_lock(&workflow);
         let at = format!("configmap {}/{lock}", spec.system_namespace());
         let delete = || async {
             match maps.delete(&lock, &DeleteParams::default()).await {
@@ -73,7 +65,7 @@ async fn locks(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
 /// Waits until nothing is listed any more that carries the sandbox's label, nor a pod of an execution.
 async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), Failure> {
     let spec = &inventory.spec;
-    let ours = format!("{NAME_LABEL}={}", spec.name);
+    let ours = format!("{}={}", labels::SANDBOX_NAME, spec.name);
     let mut places: BTreeSet<(ObjectRef, &str)> = BTreeSet::new();
     for object in inventory.objects.keys().filter(|object| object.namespace.is_some()) {
         places.insert((ObjectRef { name: String::new(), ..object.clone() }, &ours));
@@ -85,7 +77,7 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
         name: String::new(),
     };
     places.insert((pods(spec.system_namespace()), &ours));
-    places.extend(spec.workflow_namespaces().into_iter().map(|workflow| (pods(workflow.name), EXECUTION_LABEL)));
+    places.extend(spec.workflow_namespaces().into_iter().map(|workflow| (pods(workflow.name), labels::EXECUTION_ID)));
     let until_gone = async {
         let deadline = run.deadline.min(BUDGET);
         loop {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::flyte::names::{self, PublishedService};
 use crate::manifest::ImageRef;
 use crate::spec::Spec;
 
@@ -42,14 +43,15 @@ pub struct ClusterPlan {
 impl ClusterPlan {
     /// One node, with the three NodePorts on the host ports of the spec.
     pub(super) fn of(spec: &Spec) -> Self {
-        let port = |host, node, purpose: &str| PortMapping { host, node, purpose: purpose.to_owned() };
+        let port =
+            |host, of: PublishedService| PortMapping { host, node: of.node_port, purpose: of.purpose.to_owned() };
         Self {
             name: spec.name.clone(),
             node_image: spec.node_image.clone(),
             ports: vec![
-                port(spec.ports.console, 30081, "console"),
-                port(spec.ports.dashboard, 30082, "dashboard"),
-                port(spec.ports.minio, 30084, "minio"),
+                port(spec.ports.console, names::PUBLISHED_CONSOLE),
+                port(spec.ports.dashboard, names::PUBLISHED_DASHBOARD),
+                port(spec.ports.minio, names::PUBLISHED_MINIO),
             ],
             api_port: spec.ports.api,
             network_policies: spec.network_policies,

@@ -84,7 +84,7 @@ impl Cluster {
             return answer;
         }
         match path.split_once("/proxy/") {
-            Some((target, within)) if target.ends_with(flyte::ADMIN) => {
+            Some((target, within)) if flyte::is_admin(target) => {
                 let Some(spec) = self.api.read(flyte::spec) else { return unserved() };
                 let (parts, body) = request.into_parts();
                 let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_else(|_| Bytes::new());

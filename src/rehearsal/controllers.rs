@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::api::{ApiServer, lay_over};
 use super::faults::PodFault;
 use super::flyte;
+use crate::flyte::{labels, names};
 use crate::manifest::ImageRef;
 
 /// From a pod's birth to its readiness.
@@ -16,8 +17,6 @@ const START: Duration = Duration::from_millis(150);
 /// What every container logs, besides what a fault has it log.
 const SAID: &str = "REHEARSAL: this container is played, and does nothing\n";
 const REVISION: &str = "deployment.kubernetes.io/revision";
-const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
-const WORKFLOW_NAMESPACE: &str = "sandbox.flyte/workflow-namespace";
 
 /// What is remembered between two rounds.
 #[derive(Debug, Default)]
@@ -216,16 +215,16 @@ fn lead(api: &ApiServer, objects: &[Value]) {
     for namespace in spec.workflow_namespaces() {
         let runs = |object: &&Value| {
             object["kind"] == "Pod"
-                && object["metadata"]["labels"][WORKFLOW_NAMESPACE] == namespace.name
+                && object["metadata"]["labels"][labels::WORKFLOW_NAMESPACE] == namespace.name
                 && object["status"]["phase"] == "Running"
         };
         let Some(pod) = objects.iter().find(runs) else { continue };
-        let lock = format!("propeller-leader-{}-{}", namespace.project, namespace.domain);
+        let lock = names::propeller_lock(&namespace);
         let record = json!({"holderIdentity": pod["metadata"]["name"]}).to_string();
         let held = api.get(&format!("/api/v1/namespaces/{system}/configmaps/{lock}"));
-        if held.is_none_or(|held| held["metadata"]["annotations"][LEADER] != record) {
+        if held.is_none_or(|held| held["metadata"]["annotations"][names::LOCK_HOLDER] != record) {
             api.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": {"name": lock, "namespace": system, "annotations": {LEADER: record}}}));
+                "metadata": {"name": lock, "namespace": system, "annotations": {names::LOCK_HOLDER: record}}}));
         }
     }
 }

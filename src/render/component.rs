@@ -6,9 +6,6 @@ use serde::Serialize;
 
 use crate::manifest::Object;
 
-/// The kind of an execution.
-pub(super) const FLYTE_WORKFLOWS: &str = "flyteworkflows.flyte.lyft.com";
-
 /// A part of Flyte, or of what it stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(into = "&'static str")]

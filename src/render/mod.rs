@@ -40,11 +40,5 @@ pub use lock::{Lock, LockError, Pin};
 pub use pipeline::{Rendered, explain, render};
 pub use transforms::{TRANSFORMS, Transform};
 
-/// Says which sandbox an object belongs to.
-pub const NAME_LABEL: &str = "sandbox.flyte/name";
-
-/// Says which workflow namespace an object serves.
-pub const WORKFLOW_NAMESPACE_LABEL: &str = "sandbox.flyte/workflow-namespace";
-
 /// Changes with the configuration that a pod reads when it starts.
 pub const CONFIG_CHECKSUM: &str = "sandbox.flyte/config-checksum";

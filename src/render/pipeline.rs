@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::changes::{self, Change};
-use super::component::{Component, FLYTE_WORKFLOWS, component_of, is_workload};
+use super::component::{Component, component_of, is_workload};
 use super::context::{Context, Draft, Warning};
 use super::deviations::{Deviation, deviations};
 use super::error::RenderError;
@@ -15,6 +15,7 @@ use super::pod_references::PodReference;
 use super::references::services_in;
 use super::transforms::TRANSFORMS;
 use super::verify;
+use crate::flyte::workflow::DEFINITION;
 use crate::manifest::{Bundle, ImageRef, Object};
 use crate::spec::Spec;
 
@@ -112,8 +113,8 @@ fn must_be_flyte(bundle: &Bundle) -> Result<(), RenderError> {
     let is_there = |component: &Component| bundle.objects.iter().any(|object| is_essential(object, *component));
     let mut missing: Vec<String> =
         ESSENTIAL.iter().filter(|component| !is_there(component)).map(|one| format!("Deployment {one}")).collect();
-    if !bundle.objects.iter().any(|object| object.is("CustomResourceDefinition", FLYTE_WORKFLOWS)) {
-        missing.push(format!("CustomResourceDefinition {FLYTE_WORKFLOWS}"));
+    if !bundle.objects.iter().any(|object| object.is("CustomResourceDefinition", DEFINITION)) {
+        missing.push(format!("CustomResourceDefinition {DEFINITION}"));
     }
     if missing.is_empty() {
         return Ok(());

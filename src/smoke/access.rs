@@ -5,10 +5,8 @@
 
 use std::fmt;
 
+use crate::flyte::{names, workflow};
 use crate::spec::{Spec, WorkflowNamespace};
-
-/// The API group of Flyte's custom resource.
-const FLYTE: &str = "flyte.lyft.com";
 
 /// One question to the authoriser, and its right answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +47,14 @@ impl fmt::Display for Access {
 /// What is asked for: verb, group, resource, subresource.
 type Right = (&'static str, &'static str, &'static str, &'static str);
 
-const ADMIN: [Right; 2] = [("create", FLYTE, "flyteworkflows", ""), ("delete", FLYTE, "flyteworkflows", "")];
+const ADMIN: [Right; 2] =
+    [("create", workflow::GROUP, workflow::PLURAL, ""), ("delete", workflow::GROUP, workflow::PLURAL, "")];
 const PROPELLER: [Right; 10] = [
-    ("list", FLYTE, "flyteworkflows", ""),
-    ("watch", FLYTE, "flyteworkflows", ""),
-    ("update", FLYTE, "flyteworkflows", ""),
-    ("deletecollection", FLYTE, "flyteworkflows", ""),
-    ("update", FLYTE, "flyteworkflows", "finalizers"),
+    ("list", workflow::GROUP, workflow::PLURAL, ""),
+    ("watch", workflow::GROUP, workflow::PLURAL, ""),
+    ("update", workflow::GROUP, workflow::PLURAL, ""),
+    ("deletecollection", workflow::GROUP, workflow::PLURAL, ""),
+    ("update", workflow::GROUP, workflow::PLURAL, "finalizers"),
     ("get", "", "pods", ""),
     ("list", "", "pods", ""),
     ("watch", "", "pods", ""),
@@ -119,27 +118,23 @@ pub fn table(spec: &Spec) -> Vec<Access> {
     table.rows
 }
 
-fn propeller(project: &str) -> String {
-    format!("flytepropeller-{project}")
-}
-
 fn allowed(table: &mut Table<'_>, namespaces: &[WorkflowNamespace]) {
-    for WorkflowNamespace { project, domain, name } in namespaces {
-        table.ask("flyteadmin", &ADMIN, name, true);
-        let propeller = propeller(project);
+    for workflow in namespaces {
+        let WorkflowNamespace { project, name, .. } = workflow;
+        table.ask(names::ADMIN, &ADMIN, name, true);
+        let propeller = names::propeller_account(project);
         table.ask(&propeller, &PROPELLER, name, true);
         for verb in ["get", "update"] {
-            let lock = format!("propeller-leader-{project}-{domain}");
-            table.ask_named(&propeller, (verb, "", "configmaps", ""), table.system, lock);
+            table.ask_named(&propeller, (verb, "", "configmaps", ""), table.system, names::propeller_lock(workflow));
         }
-        table.ask("kubernetes-dashboard", &DASHBOARD, name, true);
+        table.ask(names::DASHBOARD, &DASHBOARD, name, true);
     }
 }
 
 fn denied(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace]) {
     let system = table.system;
-    let mut accounts = vec!["flyteadmin".to_owned(), "kubernetes-dashboard".to_owned(), "datacatalog".to_owned()];
-    accounts.extend(spec.projects.iter().map(|project| propeller(project)));
+    let mut accounts = vec![names::ADMIN.to_owned(), names::DASHBOARD.to_owned(), names::DATACATALOG.to_owned()];
+    accounts.extend(spec.projects.iter().map(|project| names::propeller_account(project)));
     for account in &accounts {
         table.ask(account, &CLUSTER, "", false);
         for namespace in [system, "kube-system"] {
@@ -151,15 +146,15 @@ fn denied(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace]) 
         let next = &spec.projects[(index + 1) % spec.projects.len()];
         for WorkflowNamespace { project: owner, name, .. } in namespaces {
             if owner == project {
-                table.ask(&propeller(project), &SECRETS, name, false);
+                table.ask(&names::propeller_account(project), &SECRETS, name, false);
             } else if owner == next {
-                table.ask(&propeller(project), &PROPELLER, name, false);
+                table.ask(&names::propeller_account(project), &PROPELLER, name, false);
             }
         }
     }
     for WorkflowNamespace { name, .. } in namespaces {
-        table.ask("flyteadmin", &[("list", "", "pods", ""), ("get", "", "secrets", "")], name, false);
-        table.ask("kubernetes-dashboard", &[("delete", "", "pods", ""), ("get", "", "secrets", "")], name, false);
+        table.ask(names::ADMIN, &[("list", "", "pods", ""), ("get", "", "secrets", "")], name, false);
+        table.ask(names::DASHBOARD, &[("delete", "", "pods", ""), ("get", "", "secrets", "")], name, false);
         table.ask_for_tasks(&[("list", "", "pods", ""), ("get", "", "secrets", "")], name);
     }
 }

@@ -2,52 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::StatusCode;
-use serde::Deserialize;
-
+use crate::flyte::admin::{HEALTH, PROJECTS, ProjectList};
 use crate::spec::Spec;
+use reqwest::StatusCode;
 
 use super::miss::Sight;
 use super::target::Context;
 
 /// A1: the process answers. Its `/healthcheck` looks at nothing else.
 pub(super) async fn healthy(context: &Context<'_>) -> Sight {
-    let reply = context.http.get(&context.console("/healthcheck")).await?;
+    let reply = context.http.get(&context.console(HEALTH)).await?;
     reply.expect(StatusCode::OK).map(|_| "HTTP 200".to_owned())
 }
 
 /// A2: its database has the configured projects, with exactly the configured domains.
 pub(super) async fn lists_projects(context: &Context<'_>) -> Sight {
-    let reply = context.http.get(&context.console("/api/v1/projects")).await?.expect(StatusCode::OK)?;
+    let reply = context.http.get(&context.console(PROJECTS)).await?.expect(StatusCode::OK)?;
     judge(&reply.text(), context.spec).map_err(|seen| reply.miss(seen).hint("`sandbox up` registers what is missing"))
 }
 
-#[derive(Deserialize)]
-struct Projects {
-    #[serde(default)]
-    projects: Vec<Project>,
-}
-
-#[derive(Deserialize)]
-struct Project {
-    id: String,
-    #[serde(default)]
-    domains: Vec<Domain>,
-}
-
-#[derive(Deserialize)]
-struct Domain {
-    id: String,
-}
-
 fn judge(body: &str, spec: &Spec) -> Result<String, String> {
-    let listed: Projects = serde_json::from_str(body).map_err(|error| format!("not a list of projects: {error}"))?;
+    let listed: ProjectList = serde_json::from_str(body).map_err(|error| format!("not a list of projects: {error}"))?;
     let wanted: BTreeSet<&str> = spec.domains.iter().map(|domain| domain.id.as_str()).collect();
     for id in &spec.projects {
         let Some(project) = listed.projects.iter().find(|project| project.id == *id) else {
             return Err(format!("project {id} is not registered"));
         };
-        let has: BTreeSet<&str> = project.domains.iter().map(|domain| domain.id.as_str()).collect();
+        let has = project.domains();
         if has != wanted {
             let comma = |ids: &BTreeSet<&str>| ids.iter().copied().collect::<Vec<_>>().join(", ");
             return Err(format!("project {id} has the domains {}, not {}", comma(&has), comma(&wanted)));

@@ -6,11 +6,10 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Subject};
 use kube::Api;
 use kube::api::{ListParams, ObjectMeta};
 
+use crate::flyte::labels::{MANAGED_BY, MANAGER};
+
 use super::miss::{Miss, Sight};
 use super::target::Context;
-
-/// On every object that the sandbox applies.
-const OURS: (&str, &str) = ("app.kubernetes.io/managed-by", "sandbox");
 
 pub(super) async fn nothing(context: &Context<'_>) -> Sight {
     if context.spec.is_on_given_cluster() {
@@ -54,7 +53,7 @@ pub(super) async fn nothing(context: &Context<'_>) -> Sight {
 }
 
 fn ours(metadata: &ObjectMeta) -> bool {
-    metadata.labels.as_ref().and_then(|labels| labels.get(OURS.0)).is_some_and(|value| value == OURS.1)
+    metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|value| value == MANAGER)
 }
 
 fn named(kind: &str, metadata: &ObjectMeta, why: &str) -> (String, String) {

@@ -10,18 +10,16 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use serde::Deserialize;
 
+use crate::flyte::labels::WORKFLOW_NAMESPACE as LABEL;
+use crate::flyte::names::{self, LOCK_HOLDER};
 use crate::spec::WorkflowNamespace;
 
 use super::miss::{Miss, Sight, all};
 use super::propeller_log::{Found, explain};
 use super::target::Context;
 
-/// On every propeller pod; its value is the workflow namespace.
-const LABEL: &str = "sandbox.flyte/workflow-namespace";
 /// Where a propeller serves its metrics.
 const METRICS_PORT: u16 = 10254;
-/// Where client-go's ConfigMap locks keep their leader.
-const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 /// Enough to see what a propeller repeats.
 const LOG_LINES: i64 = 80;
 
@@ -49,7 +47,7 @@ pub(super) async fn lead(context: &Context<'_>) -> Sight {
     let system = context.spec.system_namespace();
     let maps: Api<ConfigMap> = Api::namespaced(context.api.client(), &system);
     each(context, async |namespace: &WorkflowNamespace, pod: &str| {
-        let lock = format!("propeller-leader-{}-{}", namespace.project, namespace.domain);
+        let lock = names::propeller_lock(namespace);
         let asked = format!("configmap {system}/{lock}");
         let Some(map) = context.api.ask(&asked, maps.get_opt(&lock)).await? else {
             return Err(Miss::new(asked, "it does not exist: no propeller has tried to lead"));
@@ -134,7 +132,7 @@ fn holder(lock: &ConfigMap) -> Option<String> {
         #[serde(rename = "holderIdentity")]
         holder: String,
     }
-    let record = lock.metadata.annotations.as_ref()?.get(LEADER)?;
+    let record = lock.metadata.annotations.as_ref()?.get(LOCK_HOLDER)?;
     serde_json::from_str::<Record>(record).ok().map(|record| record.holder).filter(|holder| !holder.is_empty())
 }
 
@@ -145,7 +143,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-    use super::{LEADER, free_workers, holder};
+    use super::{LOCK_HOLDER, free_workers, holder};
 
     #[test]
     fn free_workers_are_read_from_metrics() {
@@ -187,7 +185,7 @@ mod tests {
             (None, None),
         ];
         for (record, expected) in table {
-            let annotations = record.map(|record| BTreeMap::from([(LEADER.to_owned(), record.to_owned())]));
+            let annotations = record.map(|record| BTreeMap::from([(LOCK_HOLDER.to_owned(), record.to_owned())]));
             let lock =
                 ConfigMap { metadata: ObjectMeta { annotations, ..ObjectMeta::default() }, ..ConfigMap::default() };
             assert_eq!(holder(&lock).as_deref(), expected, "{record:?}");

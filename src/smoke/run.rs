@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 
-use crate::context::forward;
 use crate::failure::{Failure, Reason};
+use crate::kubernetes::forward;
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 

@@ -34,12 +34,28 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["clap::", "clap_complete", "clap_mangen", "etcetera", "tracing_subscriber"], &["cli/"]),
     (&["std::env::", "tokio::signal", "process::exit", "ExitCode"], &["cli/", "main.rs"]),
     (&["io::stdin", "io::stdout", "io::stderr"], &["cli/"]),
+    (
+        &[
+            "propeller-leader-",
+            "flytepropeller-{",
+            "flyte-propeller-config-",
+            "sandbox.flyte/name",
+            "sandbox.flyte/workflow-namespace",
+            "app.kubernetes.io/managed-by",
+            "\"execution-id\"",
+            "flyte.lyft.com/v1",
+            "\"minio-direct\"",
+            "control-plane.alpha.kubernetes.io/leader",
+        ],
+        &["flyte/"],
+    ),
     (&["println!", "eprintln!", "print!(", "dbg!"], &[]),
 ];
 
 /// Stages that are functions of text.
 const PURE: &[&str] = &[
     "spec/",
+    "flyte/",
     "manifest/",
     "render/",
     "plan/",

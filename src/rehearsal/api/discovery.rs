@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::path::Path;
-use crate::kubernetes::{FLYTE, known_kinds};
+use crate::flyte::workflow;
+use crate::kubernetes::known_kinds;
 
 const VERBS: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
 
@@ -53,7 +54,8 @@ pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path
 pub(super) fn serves<'a>(path: &Path, mut definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> bool {
     let version = path.root.split_once('/').map_or("", |(_, version)| version);
     let asked = version == "v1" || path.root.starts_with("apis/");
-    let own = known_kinds().any(|(known, _, plural, _)| known == version && plural == path.plural && known != FLYTE);
+    let own = known_kinds()
+        .any(|(known, _, plural, _)| known == version && plural == path.plural && known != workflow::API_VERSION);
     let reviews = path.plural.ends_with("accessreviews");
     asked
         && (own
@@ -82,7 +84,7 @@ fn kinds<'a>(definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> BTreeM
     };
     for (version, kind, plural, namespaced) in known_kinds() {
         // A kind that has to be defined is served once it is.
-        if version != FLYTE {
+        if version != workflow::API_VERSION {
             add(version.to_owned(), kind, plural, namespaced);
         }
     }

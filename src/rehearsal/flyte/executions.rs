@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::flyte::{labels::EXECUTION_ID, workflow};
 use crate::rehearsal::faults::Workflow;
 use crate::spec::Spec;
 
@@ -122,7 +123,6 @@ impl Executions {
 
     /// What the Kubernetes API answers about the traces of executions.
     pub fn kubernetes(&mut self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Answer> {
-        const FLYTE: &str = "/apis/flyte.lyft.com/v1alpha1/";
         let absent = || {
             (
                 StatusCode::NOT_FOUND,
@@ -130,22 +130,22 @@ impl Executions {
                 "reason": "NotFound", "code": 404}),
             )
         };
-        let workflow = |namespace: &str, name: &str| {
-            json!({"apiVersion": "flyte.lyft.com/v1alpha1", "kind": "FlyteWorkflow",
+        let object = |namespace: &str, name: &str| {
+            json!({"apiVersion": workflow::API_VERSION, "kind": workflow::KIND,
                 "metadata": {"namespace": namespace, "name": name}})
         };
-        if let Some(rest) = path.strip_prefix(FLYTE) {
+        if let Some(rest) = path.strip_prefix(&format!("/apis/{}/", workflow::API_VERSION)) {
             return Some(match rest.split('/').collect::<Vec<_>>()[..] {
-                ["flyteworkflows"] => {
+                [workflow::PLURAL] => {
                     let found = self.traces.iter().filter_map(|trace| trace.split_once('/'));
                     let found = found.filter(|(_, name)| query.contains(name));
-                    let items: Vec<_> = found.map(|(namespace, name)| workflow(namespace, name)).collect();
+                    let items: Vec<_> = found.map(|(namespace, name)| object(namespace, name)).collect();
                     (
                         StatusCode::OK,
-                        json!({"kind": "FlyteWorkflowList", "apiVersion": "flyte.lyft.com/v1alpha1", "metadata": {}, "items": items}),
+                        json!({"kind": "FlyteWorkflowList", "apiVersion": workflow::API_VERSION, "metadata": {}, "items": items}),
                     )
                 }
-                ["namespaces", namespace, "flyteworkflows", name] => {
+                ["namespaces", namespace, workflow::PLURAL, name] => {
                     let trace = format!("{namespace}/{name}");
                     match (self.traces.contains(&trace), method.as_str()) {
                         (false, _) => absent(),
@@ -154,7 +154,7 @@ impl Executions {
                             self.removed.push(trace);
                             (StatusCode::OK, json!({"kind": "Status", "status": "Success"}))
                         }
-                        (true, _) => (StatusCode::OK, workflow(namespace, name)),
+                        (true, _) => (StatusCode::OK, object(namespace, name)),
                     }
                 }
                 _ => return None,
@@ -181,7 +181,7 @@ impl Executions {
             _ => json!({"phase": "Succeeded"}),
         };
         here.then(|| {
-            let labels = json!({"execution-id": name});
+            let labels = json!({EXECUTION_ID: name});
             json!({"metadata": {"namespace": namespace, "name": format!("{name}-n0-0"), "labels": labels}, "status": status})
         })
     }

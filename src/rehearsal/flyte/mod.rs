@@ -28,6 +28,7 @@ pub use projects::Projects;
 pub use responders::{Responders, json_of, not_found};
 
 use super::faults::Workflow;
+use crate::flyte::{admin, labels, names, workflow};
 use crate::kubernetes::INVENTORY;
 use crate::spec::Spec;
 
@@ -44,24 +45,28 @@ pub enum Port {
 
 impl Port {
     /// All of them, with the NodePort of each.
-    pub const ALL: [(u16, Self); 3] = [(30081, Self::Console), (30082, Self::Dashboard), (30084, Self::Minio)];
+    pub const ALL: [(u16, Self); 3] = [
+        (names::PUBLISHED_CONSOLE.node_port, Self::Console),
+        (names::PUBLISHED_DASHBOARD.node_port, Self::Dashboard),
+        (names::PUBLISHED_MINIO.node_port, Self::Minio),
+    ];
 
     /// Such as `console`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Console => "console",
-            Self::Dashboard => "dashboard",
-            Self::Minio => "minio",
+            Self::Console => names::PUBLISHED_CONSOLE.purpose,
+            Self::Dashboard => names::PUBLISHED_DASHBOARD.purpose,
+            Self::Minio => names::PUBLISHED_MINIO.purpose,
         }
     }
 
     /// The Deployments that must be available for it to answer.
     const fn behind(self) -> &'static [&'static str] {
         match self {
-            Self::Console => &["gateway", "flyteadmin", "flyteconsole"],
-            Self::Dashboard => &["kubernetes-dashboard"],
-            Self::Minio => &["minio"],
+            Self::Console => &[names::GATEWAY, names::ADMIN, names::CONSOLE],
+            Self::Dashboard => &[names::DASHBOARD],
+            Self::Minio => &[names::MINIO],
         }
     }
 
@@ -161,19 +166,23 @@ impl Flyte {
 
 /// Whether a request to the Kubernetes API may be about executions.
 pub(super) fn may_be_a_trace(path: &str, query: &str) -> bool {
-    path.contains("/flyteworkflows") || query.contains("execution-id")
+    path.ends_with(workflow::PLURAL)
+        || path.contains(&format!("/{}/", workflow::PLURAL))
+        || query.contains(labels::EXECUTION_ID)
 }
 
-/// Where admin is behind the API's proxy.
-pub(super) const ADMIN: &str = "/services/flyteadmin:http";
+/// Whether admin is behind this path of the API's proxy.
+pub(super) fn is_admin(target: &str) -> bool {
+    target.ends_with(&format!("/services/{}:{}", names::ADMIN, admin::PORT))
+}
 
 /// What Services and pods answer through the API's proxy: datacatalog's health, and a propeller's metrics.
 pub(super) fn proxied(found: Option<&Value>, port: &str, within: &str) -> Response {
     let Some(found) = found else { return not_found() };
     match (found["metadata"]["name"].as_str(), port, within) {
-        (Some("datacatalog"), "http", "healthcheck") => StatusCode::OK.into_response(),
+        (Some(names::DATACATALOG), "http", "healthcheck") => StatusCode::OK.into_response(),
         (Some(_), "10254", "metrics") if found["status"]["phase"] == "Running" => {
-            let namespace = found["metadata"]["labels"]["sandbox.flyte/workflow-namespace"].as_str();
+            let namespace = found["metadata"]["labels"][labels::WORKFLOW_NAMESPACE].as_str();
             let segment = namespace.unwrap_or_default().replace('-', "_");
             format!("flyte:propeller:{segment}:free_workers_count 20\n").into_response()
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-const PATH: &str = "/api/v1/projects";
+use crate::flyte::admin::PROJECTS;
 
 /// Every project that was ever registered, as it is listed.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl Projects {
         body: &[u8],
         domains: &[String],
     ) -> Option<(StatusCode, Value)> {
-        let id = path.strip_prefix(PATH)?.trim_start_matches('/');
+        let id = path.strip_prefix(PROJECTS)?.trim_start_matches('/');
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
         let refusal = |status: StatusCode, words: String| Some((status, json!({"error": words, "message": words})));
         if let Some(words) = &self.refusal {

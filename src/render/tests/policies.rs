@@ -126,8 +126,8 @@ fn every_workflow_namespace_has_one_of_its_own() {
         let there = all(&rendered, "NetworkPolicy").filter(|policy| policy.namespace() == Some(namespace));
         let there: Vec<_> = there.collect();
         assert_eq!(there.len(), 1, "{namespace}");
-        assert_eq!(there[0].label(crate::render::WORKFLOW_NAMESPACE_LABEL), Some(namespace));
-        assert_eq!(there[0].label(crate::render::NAME_LABEL), Some("flyte"));
+        assert_eq!(there[0].label(crate::flyte::labels::WORKFLOW_NAMESPACE), Some(namespace));
+        assert_eq!(there[0].label(crate::flyte::labels::SANDBOX_NAME), Some("flyte"));
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::component::FLYTE_WORKFLOWS;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
+use crate::flyte::workflow::DEFINITION;
 use crate::manifest::Object;
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
@@ -14,8 +14,8 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         }
         default_selector(object);
     }
-    let own = context.built_in_objects(|object| object.is("CustomResourceDefinition", FLYTE_WORKFLOWS))?;
-    if let (Some(given), Some(own)) = (draft.find_mut("CustomResourceDefinition", FLYTE_WORKFLOWS), own.first()) {
+    let own = context.built_in_objects(|object| object.is("CustomResourceDefinition", DEFINITION))?;
+    if let (Some(given), Some(own)) = (draft.find_mut("CustomResourceDefinition", DEFINITION), own.first()) {
         // As a whole: a status subresource, or a schema that prunes, would lose what the propeller writes.
         given.set(&["apiVersion"], own.api_version());
         given.set(&["spec"], own.get("/spec").cloned().unwrap_or_default());

@@ -1,17 +1,16 @@
 //! `given-cluster`: on a cluster that is there already, nothing but what is in the given namespaces, and no port of its
 //! nodes.
 
-use super::super::component::FLYTE_WORKFLOWS;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
+use crate::flyte::workflow::DEFINITION;
 use crate::manifest::Object;
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     if !context.spec.is_on_given_cluster() {
         return Ok(());
     }
-    let given =
-        |object: &Object| object.kind() == "Namespace" || object.is("CustomResourceDefinition", FLYTE_WORKFLOWS);
+    let given = |object: &Object| object.kind() == "Namespace" || object.is("CustomResourceDefinition", DEFINITION);
     let beyond: Vec<_> = draft.objects.iter().filter(|object| object.namespace().is_none()).cloned().collect();
     for object in beyond.iter().filter(|object| !given(object)) {
         draft.warn(

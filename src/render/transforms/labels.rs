@@ -1,9 +1,9 @@
 //! `labels`: whose objects these are. Selectors are left alone: they cannot be changed on a living object.
 
-use super::super::NAME_LABEL;
 use super::super::component::component_of;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
+use crate::flyte::labels::{MANAGED_BY, MANAGER, SANDBOX_NAME};
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     for object in &mut draft.objects {
@@ -17,8 +17,8 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
                 continue;
             }
             let path = |key| [labels, &[key]].concat();
-            object.set(&path("app.kubernetes.io/managed-by"), "sandbox");
-            object.set(&path(NAME_LABEL), context.spec.name.as_str());
+            object.set(&path(MANAGED_BY), MANAGER);
+            object.set(&path(SANDBOX_NAME), context.spec.name.as_str());
             object.remove(&path("helm.sh/chart"));
         }
     }

@@ -3,28 +3,18 @@
 
 use serde_json::{Value, json};
 
-use super::super::WORKFLOW_NAMESPACE_LABEL;
 use super::super::component::{Component, component_of, is_workload};
 use super::super::config::Config;
 use super::super::context::{Context, Draft, mounted_config_maps};
 use super::super::error::RenderError;
 use super::edit::put;
 use super::project_storage;
+use crate::flyte::{labels, names};
 use crate::manifest::Object;
 use crate::spec::WorkflowNamespace;
 
 const PROPELLER: Component = Component::Flytepropeller;
 const HOME: &str = "core.yaml";
-
-/// The ServiceAccount of all propellers of a project, so that none reaches another project's namespaces.
-pub(super) fn service_account(project: &str) -> String {
-    format!("flytepropeller-{project}")
-}
-
-/// The ConfigMap by which the instances of one workflow namespace elect a leader.
-pub(super) fn lock(workflow: &WorkflowNamespace) -> String {
-    format!("propeller-leader-{}-{}", workflow.project, workflow.domain)
-}
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let Some(workload) = draft.workloads(PROPELLER).next().cloned() else { return Ok(()) };
@@ -46,11 +36,11 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     });
     for project in &context.spec.projects {
         let mut account = account.clone();
-        account.set(&["metadata", "name"], service_account(project));
+        account.set(&["metadata", "name"], names::propeller_account(project));
         draft.objects.push(account);
     }
     for workflow in &context.workflows {
-        let name = format!("flyte-propeller-config-{}-{}", workflow.project, workflow.domain);
+        let name = names::propeller_config(workflow);
         draft.objects.push(instance_config(context, &config_map, config.clone(), &name, workflow));
         draft.objects.push(instance(&workload, &template, &name, workflow));
     }
@@ -79,12 +69,12 @@ fn instance_config(
 ) -> Object {
     let mut object = template.clone();
     object.set(&["metadata", "name"], name);
-    object.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], workflow.name.as_str());
+    object.set(&["metadata", "labels", labels::WORKFLOW_NAMESPACE], workflow.name.as_str());
     config.set(HOME, &["propeller", "limit-namespace"], workflow.name.as_str());
     let election = ["propeller", "leader-election"];
     let path = |keys: &[&'static str]| [&election[..], keys].concat();
     config.set(HOME, &path(&["enabled"]), true);
-    config.set(HOME, &path(&["lock-config-map", "name"]), lock(workflow));
+    config.set(HOME, &path(&["lock-config-map", "name"]), names::propeller_lock(workflow));
     config.set(HOME, &path(&["lock-config-map", "namespace"]), context.system.as_str());
     project_storage::configure(&mut config, context.spec, &workflow.project);
     config.close(&mut object);
@@ -94,16 +84,16 @@ fn instance_config(
 fn instance(template: &Object, config_template: &str, config: &str, workflow: &WorkflowNamespace) -> Object {
     let mut object = template.clone();
     let own = workflow.name.as_str();
-    object.set(&["metadata", "name"], format!("{PROPELLER}-{}-{}", workflow.project, workflow.domain));
-    object.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], own);
+    object.set(&["metadata", "name"], names::propeller(workflow));
+    object.set(&["metadata", "labels", labels::WORKFLOW_NAMESPACE], own);
     // Where upstream leaves it out, the name that said so is gone.
     object.set(&["metadata", "labels", "app.kubernetes.io/name"], PROPELLER.id());
-    object.set(&["spec", "selector", "matchLabels", WORKFLOW_NAMESPACE_LABEL], own);
-    object.set(&["spec", "template", "metadata", "labels", WORKFLOW_NAMESPACE_LABEL], own);
+    object.set(&["spec", "selector", "matchLabels", labels::WORKFLOW_NAMESPACE], own);
+    object.set(&["spec", "template", "metadata", "labels", labels::WORKFLOW_NAMESPACE], own);
     object.set(&["spec", "replicas"], 1);
     object.set(&["spec", "strategy"], json!({"type": "Recreate"}));
     if let Some(pod) = object.pod_spec_mut() {
-        put(pod, "serviceAccountName", json!(service_account(&workflow.project)));
+        put(pod, "serviceAccountName", json!(names::propeller_account(&workflow.project)));
         rename_config(pod, config_template, config);
     }
     object

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::WORKFLOW_NAMESPACE_LABEL;
 use super::super::component::{Component, component_of, is_workload};
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
 use super::edit::put;
-use super::limit_namespace::{lock, service_account};
+use crate::flyte::{labels, names, workflow};
 use crate::manifest::Object;
 
 const API: &str = "rbac.authorization.k8s.io";
@@ -56,7 +55,7 @@ impl Grant<'_> {
             object.set(&["metadata", "labels", "app.kubernetes.io/name"], self.component.id());
             object.set(&["metadata", "labels", "app.kubernetes.io/instance"], "flyte");
             if self.namespace != system {
-                object.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], self.namespace);
+                object.set(&["metadata", "labels", labels::WORKFLOW_NAMESPACE], self.namespace);
             }
             object
         };
@@ -84,11 +83,11 @@ fn grants<'a>(context: &'a Context<'_>, admin: &str, dashboard: &str) -> Vec<Gra
     }];
     for project in &context.spec.projects {
         let own = context.workflows.iter().filter(|workflow| workflow.project == *project);
-        let locks: Vec<String> = own.map(lock).collect();
+        let locks: Vec<String> = own.map(names::propeller_lock).collect();
         grants.push(Grant {
             component: Component::Flytepropeller,
-            name: format!("flytepropeller-leader-{project}"),
-            account: service_account(project),
+            name: names::propeller_lock_role(project),
+            account: names::propeller_account(project),
             namespace: system,
             rules: json!([
                 // A creation cannot be limited by name.
@@ -110,16 +109,16 @@ fn grants<'a>(context: &'a Context<'_>, admin: &str, dashboard: &str) -> Vec<Gra
             Component::Flyteadmin,
             named(Component::Flyteadmin),
             admin,
-            json!([{"apiGroups": ["flyte.lyft.com"], "resources": ["flyteworkflows"], "verbs": ["create", "delete"]}]),
+            json!([{"apiGroups": [workflow::GROUP], "resources": [workflow::PLURAL], "verbs": ["create", "delete"]}]),
         ));
         grants.push(grant(
             Component::Flytepropeller,
             named(Component::Flytepropeller),
-            &service_account(&workflow.project),
+            &names::propeller_account(&workflow.project),
             json!([
-                {"apiGroups": ["flyte.lyft.com"], "resources": ["flyteworkflows"],
+                {"apiGroups": [workflow::GROUP], "resources": [workflow::PLURAL],
                  "verbs": ["get", "list", "watch", "update", "deletecollection"]},
-                {"apiGroups": ["flyte.lyft.com"], "resources": ["flyteworkflows/finalizers"], "verbs": ["update"]},
+                {"apiGroups": [workflow::GROUP], "resources": [format!("{}/finalizers", workflow::PLURAL)], "verbs": ["update"]},
                 {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "delete"]},
             ]),
         ));
@@ -214,7 +213,7 @@ fn disarm_tasks(context: &Context<'_>, draft: &mut Draft) {
     draft.objects.extend(context.workflows.iter().map(|workflow| {
         let mut account = Object::named("v1", "ServiceAccount", "default");
         account.set(&["metadata", "namespace"], workflow.name.as_str());
-        account.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], workflow.name.as_str());
+        account.set(&["metadata", "labels", labels::WORKFLOW_NAMESPACE], workflow.name.as_str());
         account.set(&["automountServiceAccountToken"], false);
         account
     }));

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::super::WORKFLOW_NAMESPACE_LABEL;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
 use super::super::references::Move;
+use crate::flyte::labels;
 use crate::manifest::Object;
 
 const CLUSTER_SCOPED: [&str; 14] = [
@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     let workflows: BTreeSet<&str> = context.workflows.iter().map(|workflow| workflow.name.as_str()).collect();
     for namespace in draft.objects.iter_mut().filter(|object| object.kind() == "Namespace") {
         if let Some(name) = workflows.get(namespace.name()) {
-            namespace.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], *name);
+            namespace.set(&["metadata", "labels", labels::WORKFLOW_NAMESPACE], *name);
         }
     }
     Ok(())

@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::WORKFLOW_NAMESPACE_LABEL;
 use super::super::component::{Component, component_of, is_workload};
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
+use crate::flyte::labels;
 use crate::manifest::Object;
 
 /// Says in the pods of a component which one they are of. Other labels are as whoever wrote the manifests chose them.
@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     let of_components = Component::ALL.into_iter().filter_map(|component| of_component(context, component));
     let of_workflows = context.workflows.iter().map(|workflow| {
         let mut policy = policy("within-namespace", &workflow.name, json!({}), &[json!({"podSelector": {}})]);
-        policy.set(&["metadata", "labels", WORKFLOW_NAMESPACE_LABEL], workflow.name.as_str());
+        policy.set(&["metadata", "labels", labels::WORKFLOW_NAMESPACE], workflow.name.as_str());
         policy
     });
     let policies: Vec<Object> = of_components.chain(of_workflows).collect();

@@ -7,20 +7,21 @@ use super::super::component::{Component, component_of};
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
 use super::edit::put;
+use crate::flyte::names::{self, PublishedService};
 use crate::manifest::Object;
 
-/// Component, Service and NodePort of what the host reaches; the first port of each Service.
-const PUBLISHED: [(Component, &str, u16); 3] = [
-    (Component::Gateway, "gateway", 30081),
-    (Component::Dashboard, "kubernetes-dashboard", 30082),
-    (Component::Minio, "minio-direct", 30084),
+/// What the host reaches.
+const PUBLISHED: [(Component, PublishedService); 3] = [
+    (Component::Gateway, names::PUBLISHED_CONSOLE),
+    (Component::Dashboard, names::PUBLISHED_DASHBOARD),
+    (Component::Minio, names::PUBLISHED_MINIO),
 ];
 
 /// Where datacatalog's health is served, and where upstream's Service leads instead.
 const DATACATALOG_HTTP: (u16, u16) = (8080, 8088);
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    for (component, service, _) in PUBLISHED {
+    for (component, PublishedService { service, .. }) in PUBLISHED {
         if draft.find("Service", service).is_none() {
             let mut own = context.built_in(component)?;
             own.retain(|object| object.is("Service", service));
@@ -52,7 +53,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
 }
 
 fn publish(service: &mut Object) {
-    let published = PUBLISHED.iter().find(|(_, name, _)| *name == service.name()).map(|(_, _, port)| *port);
+    let published = PUBLISHED.iter().find(|(_, one)| one.service == service.name()).map(|(_, one)| one.node_port);
     let headless = service.get("/spec/clusterIP").is_some_and(|address| address == "None");
     if published.is_some() || !headless {
         service.set(&["spec", "type"], if published.is_some() { "NodePort" } else { "ClusterIP" });

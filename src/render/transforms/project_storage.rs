@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::WORKFLOW_NAMESPACE_LABEL;
 use super::super::component::Component;
 use super::super::config::Config;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
 use super::edit::{put, put_variable};
+use crate::flyte::labels;
 use crate::manifest::Object;
 use crate::spec::Spec;
 
@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     let projects: BTreeMap<&str, &str> =
         context.workflows.iter().map(|workflow| (workflow.name.as_str(), workflow.project.as_str())).collect();
     for object in draft.objects.iter_mut().filter(|object| object.kind() == "Deployment") {
-        if let Some(project) = object.label(WORKFLOW_NAMESPACE_LABEL).and_then(|label| projects.get(label)) {
+        if let Some(project) = object.label(labels::WORKFLOW_NAMESPACE).and_then(|label| projects.get(label)) {
             hand_over(object, project);
         }
     }

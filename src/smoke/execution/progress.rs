@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::admin::{self, Execution};
+use super::admin;
 use super::culprit::Culprit;
 use super::traces::{self, Seen};
 use super::trial::Trial;
+use crate::flyte::admin::Execution;
+use crate::flyte::names;
 use crate::rollout::Status;
 use crate::run::Deadline;
 use crate::smoke::miss::Miss;
@@ -42,7 +44,7 @@ pub(super) async fn until_succeeded(
                     return Err(culprit.blame(told(Miss::new(asked(), seen), found)));
                 }
                 None if late || picture.execution.phase().is_none() => {
-                    let log = format!("`sandbox logs flytepropeller-{}-{}`", trial.at.project, trial.at.domain);
+                    let log = format!("`sandbox logs {}`", names::propeller(&trial.at));
                     let miss = Miss::new(asked(), seen).hint(format!("{log} shows what its propeller does"));
                     return Err(Culprit::Propeller.blame(miss));
                 }

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
 use super::culprit::Culprit;
 use super::trial::Trial;
+use crate::flyte::labels::EXECUTION_ID;
+use crate::flyte::workflow;
+use crate::kubernetes;
 use crate::rollout::{Neighbours, Status, pod_status};
 use crate::smoke::apiserver::ApiServer;
 use crate::smoke::miss::Miss;
 use crate::smoke::target::Context;
-
-/// On every pod of an execution; its value is the execution's name.
-const EXECUTION: &str = "execution-id";
 
 /// The pod of an execution, and what holds it back.
 pub(super) struct Seen {
@@ -24,10 +24,7 @@ pub(super) struct Seen {
 }
 
 fn flyte_workflow() -> ApiResource {
-    ApiResource::from_gvk_with_plural(
-        &GroupVersionKind::gvk("flyte.lyft.com", "v1alpha1", "FlyteWorkflow"),
-        "flyteworkflows",
-    )
+    kubernetes::api_resource(workflow::API_VERSION, workflow::KIND)
 }
 
 /// That admin made the FlyteWorkflow in the workflow namespace, where alone its propeller looks.
@@ -61,7 +58,7 @@ pub(super) async fn is_in_its_namespace(trial: &Trial, context: &Context<'_>) ->
 /// The newest pod of the execution, if there is one yet.
 pub(super) async fn pod(trial: &Trial, api: &ApiServer) -> Result<Option<Seen>, Miss> {
     let namespace = &trial.at.name;
-    let mut pods = api.pods(namespace, &format!("{EXECUTION}={}", trial.name)).await?;
+    let mut pods = api.pods(namespace, &format!("{EXECUTION_ID}={}", trial.name)).await?;
     pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
     let Some(pod) = pods.pop() else { return Ok(None) };
     let name = pod.name_any();

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::flyte::admin::Request;
 use crate::spec::WorkflowNamespace;
 
 /// What the task writes to its log.
@@ -35,70 +36,85 @@ impl Trial {
         format!("{}/{}", self.at.project, self.at.domain)
     }
 
-    /// `POST /api/v1/tasks`.
-    pub(super) fn task(&self) -> Value {
-        json!({"id": self.id("TASK", TASK), "spec": {"template": {
-            "type": "container",
-            "metadata": {
-                "runtime": {"type": "OTHER", "version": "0.0.0", "flavor": "sandbox"},
-                "retries": {"retries": 0},
-            },
-            "interface": {"inputs": {}, "outputs": {}},
-            "container": {
-                "image": self.image,
-                "command": ["sh", "-c", format!("echo {MARKER}")],
-                "resources": {},
-            },
-        }}})
+    /// Registers the task.
+    pub(super) fn create_task(&self) -> Request {
+        Request::post(
+            "/api/v1/tasks",
+            json!({"id": self.id("TASK", TASK), "spec": {"template": {
+                "type": "container",
+                "metadata": {
+                    "runtime": {"type": "OTHER", "version": "0.0.0", "flavor": "sandbox"},
+                    "retries": {"retries": 0},
+                },
+                "interface": {"inputs": {}, "outputs": {}},
+                "container": {
+                    "image": self.image,
+                    "command": ["sh", "-c", format!("echo {MARKER}")],
+                    "resources": {},
+                },
+            }}}),
+        )
     }
 
-    /// `POST /api/v1/workflows`.
-    pub(super) fn workflow(&self) -> Value {
-        json!({"id": self.id("WORKFLOW", WORKFLOW), "spec": {"template": {
-            "interface": {"inputs": {}, "outputs": {}},
-            "metadata": {},
-            "nodes": [{
-                "id": NODE,
-                "metadata": {"name": "smoke", "retries": {"retries": 0}},
-                "task_node": {"reference_id": self.id("TASK", TASK)},
-            }],
-        }}})
+    /// Registers the workflow.
+    pub(super) fn create_workflow(&self) -> Request {
+        Request::post(
+            "/api/v1/workflows",
+            json!({"id": self.id("WORKFLOW", WORKFLOW), "spec": {"template": {
+                "interface": {"inputs": {}, "outputs": {}},
+                "metadata": {},
+                "nodes": [{
+                    "id": NODE,
+                    "metadata": {"name": "smoke", "retries": {"retries": 0}},
+                    "task_node": {"reference_id": self.id("TASK", TASK)},
+                }],
+            }}}),
+        )
     }
 
-    /// `POST /api/v1/launch_plans`.
-    pub(super) fn launch_plan(&self) -> Value {
-        json!({"id": self.id("LAUNCH_PLAN", WORKFLOW), "spec": {
-            "workflow_id": self.id("WORKFLOW", WORKFLOW),
-            "entity_metadata": {},
-            "default_inputs": {},
-            "fixed_inputs": {},
-            "labels": {},
-            "annotations": {},
-        }})
+    /// Registers the launch plan.
+    pub(super) fn create_launch_plan(&self) -> Request {
+        Request::post(
+            "/api/v1/launch_plans",
+            json!({"id": self.id("LAUNCH_PLAN", WORKFLOW), "spec": {
+                "workflow_id": self.id("WORKFLOW", WORKFLOW),
+                "entity_metadata": {},
+                "default_inputs": {},
+                "fixed_inputs": {},
+                "labels": {},
+                "annotations": {},
+            }}),
+        )
     }
 
-    /// `POST /api/v1/executions`.
-    pub(super) fn execution(&self) -> Value {
-        json!({"project": self.at.project, "domain": self.at.domain, "name": self.name, "inputs": {}, "spec": {
-            "launch_plan": self.id("LAUNCH_PLAN", WORKFLOW),
-            "metadata": {"mode": "MANUAL"},
-            "disable_all": true,
-        }})
+    /// Starts the execution.
+    pub(super) fn create_execution(&self) -> Request {
+        Request::post(
+            "/api/v1/executions",
+            json!({"project": self.at.project, "domain": self.at.domain, "name": self.name, "inputs": {}, "spec": {
+                "launch_plan": self.id("LAUNCH_PLAN", WORKFLOW),
+                "metadata": {"mode": "MANUAL"},
+                "disable_all": true,
+            }}),
+        )
     }
 
     /// Where the registered workflow is read back.
-    pub(super) fn workflow_path(&self) -> String {
-        format!("/api/v1/workflows/{}/{}/{WORKFLOW}/{}", self.at.project, self.at.domain, self.name)
+    pub(super) fn read_workflow(&self) -> Request {
+        Request::get(format!("/api/v1/workflows/{}/{}/{WORKFLOW}/{}", self.at.project, self.at.domain, self.name))
     }
 
     /// Where the execution is looked at.
-    pub(super) fn execution_path(&self) -> String {
-        format!("/api/v1/executions/{}/{}/{}", self.at.project, self.at.domain, self.name)
+    pub(super) fn read_execution(&self) -> Request {
+        Request::get(format!("/api/v1/executions/{}/{}/{}", self.at.project, self.at.domain, self.name))
     }
 
     /// Where the attempts of the node's task are listed; admin refuses a list without a limit.
-    pub(super) fn task_executions_path(&self) -> String {
-        format!("/api/v1/task_executions/{}/{}/{}/{NODE}?limit=10", self.at.project, self.at.domain, self.name)
+    pub(super) fn list_task_executions(&self) -> Request {
+        Request::get(format!(
+            "/api/v1/task_executions/{}/{}/{}/{NODE}?limit=10",
+            self.at.project, self.at.domain, self.name
+        ))
     }
 
     fn id(&self, kind: &str, name: &str) -> Value {
@@ -133,8 +149,9 @@ mod tests {
     fn the_requests_are_exactly_these() {
         let at = Spec::default().workflow_namespaces().remove(0);
         let trial = Trial { at, name: "smoke1".to_owned(), image: "postgres:10.16-alpine".to_owned() };
-        let bodies = [trial.task(), trial.workflow(), trial.launch_plan(), trial.execution()];
-        let bodies = bodies.map(|body| serde_json::to_string_pretty(&body).expect("JSON")).join("\n");
+        let requests =
+            [trial.create_task(), trial.create_workflow(), trial.create_launch_plan(), trial.create_execution()];
+        let bodies = requests.map(|request| serde_json::to_string_pretty(&request.body).expect("JSON")).join("\n");
         insta::assert_snapshot!("requests", bodies);
     }
 

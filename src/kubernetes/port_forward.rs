@@ -1,4 +1,4 @@
-//! Ports of this machine that lead to pods of a given cluster, while they are needed: nothing is published there.
+//! Port-forwards to the Services of a cluster where nothing is published, for as long as they are needed.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, Reason};
+use crate::flyte::names;
 use crate::spec::{Ports, Spec};
 
 /// Local ports, for as long as this lives.
@@ -38,9 +39,9 @@ pub async fn forward(client: &Client, spec: &Spec) -> Result<Forwarded, Failure>
     let mut listeners = JoinSet::new();
     let mut ports = spec.ports;
     for (port, service) in [
-        (&mut ports.console, "gateway"),
-        (&mut ports.dashboard, "kubernetes-dashboard"),
-        (&mut ports.minio, "minio-direct"),
+        (&mut ports.console, names::PUBLISHED_CONSOLE.service),
+        (&mut ports.dashboard, names::PUBLISHED_DASHBOARD.service),
+        (&mut ports.minio, names::PUBLISHED_MINIO.service),
     ] {
         let bound = async {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await?;

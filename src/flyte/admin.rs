@@ -1,0 +1,226 @@
+//! flyteadmin's HTTP API: requests and answers, whichever way they travel.
+//!
+//! Smoke asks through the published port, as a user does; projects are registered through the Kubernetes API's proxy,
+//! which needs nothing but admin itself. Both send what is made here and read with what is here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The path of projects.
+pub const PROJECTS: &str = "/api/v1/projects";
+
+/// The path of flyteadmin's health.
+pub const HEALTH: &str = "/healthcheck";
+
+/// The Service port of the HTTP API, by its name.
+pub const PORT: &str = "http";
+
+/// Label of the projects that this program registered; admin takes no key with a slash or a dot.
+const MANAGED_BY: (&str, &str) = ("managed-by", "sandbox");
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// GET, POST or PUT.
+    pub method: Method,
+    /// Path and query, from `/api/v1/` on.
+    pub path: String,
+    /// JSON, where something is sent.
+    pub body: Option<Value>,
+}
+
+impl Request {
+    /// A GET.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: None }
+    }
+
+    /// A POST.
+    pub fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::POST, path: path.into(), body: Some(body) }
+    }
+
+    fn put(path: String, body: Value) -> Self {
+        Self { method: Method::PUT, path, body: Some(body) }
+    }
+
+    /// Every project, archived ones too: by itself admin lists the active ones. No project has a state 2; there are 0
+    /// and 1.
+    #[must_use]
+    pub fn all_projects() -> Self {
+        Self::get(format!("{PROJECTS}?filters=ne(state,2)"))
+    }
+
+    /// Registers a project as one of this program's.
+    #[must_use]
+    pub fn register_project(id: &str) -> Self {
+        let description = format!("{id} description");
+        let project = json!({"id": id, "name": id, "description": description, "labels": own_labels()});
+        Self::post(PROJECTS, json!({"project": project}))
+    }
+
+    /// Archives a project, or takes an archived or unlabelled one back. Labels that are not sent are lost.
+    #[must_use]
+    pub fn set_project_state(id: &str, state: ProjectState) -> Self {
+        let state = match state {
+            ProjectState::Active => "ACTIVE",
+            ProjectState::Archived => "ARCHIVED",
+        };
+        Self::put(format!("{PROJECTS}/{id}"), json!({"id": id, "state": state, "labels": own_labels()}))
+    }
+}
+
+fn own_labels() -> Value {
+    let (key, value) = MANAGED_BY;
+    json!({"values": {key: value}})
+}
+
+/// The state of a project. Admin cannot delete one: archived, it is on no list and takes no executions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProjectState {
+    /// Listed.
+    Active,
+    /// Off the lists.
+    Archived,
+}
+
+/// The answer to a list of projects.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ProjectList {
+    /// The projects.
+    #[serde(default)]
+    pub projects: Vec<Project>,
+}
+
+/// A project in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Project {
+    /// Its id.
+    pub id: String,
+    /// Absent where it is active.
+    #[serde(default)]
+    state: Option<String>,
+    #[serde(default)]
+    labels: Labels,
+    #[serde(default)]
+    domains: Vec<Domain>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Labels {
+    #[serde(default)]
+    values: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Domain {
+    id: String,
+}
+
+impl Project {
+    /// Whether it takes executions.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state.as_deref().is_none_or(|state| state == "ACTIVE")
+    }
+
+    /// Whether this program registered it. What others register stays theirs.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        let (key, value) = MANAGED_BY;
+        self.labels.values.get(key).is_some_and(|own| own == value)
+    }
+
+    /// The ids of its domains.
+    #[must_use]
+    pub fn domains(&self) -> BTreeSet<&str> {
+        self.domains.iter().map(|domain| domain.id.as_str()).collect()
+    }
+}
+
+/// An execution.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+pub struct Execution {
+    #[serde(default)]
+    closure: Closure,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+struct Closure {
+    #[serde(default)]
+    phase: Option<String>,
+    #[serde(default)]
+    error: Option<ExecutionError>,
+    #[serde(default)]
+    abort_metadata: Option<Abort>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct ExecutionError {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Abort {
+    #[serde(default)]
+    cause: String,
+}
+
+impl Execution {
+    /// Its phase; none until its propeller has told admin of it.
+    #[must_use]
+    pub fn phase(&self) -> Option<&str> {
+        self.closure.phase.as_deref().filter(|phase| *phase != "UNDEFINED")
+    }
+
+    /// Why it failed, in one line.
+    #[must_use]
+    pub fn error(&self) -> String {
+        let Closure { error, abort_metadata, .. } = &self.closure;
+        let error = error.as_ref().map(|ExecutionError { code, message }| match (code.as_str(), message.trim()) {
+            ("", message) => message.to_owned(),
+            (code, message) => format!("{code}: {message}"),
+        });
+        let aborted = abort_metadata.as_ref().map(|abort| abort.cause.clone());
+        let words = error.or(aborted).filter(|words| !words.is_empty());
+        words.unwrap_or_else(|| "admin has no error for it".to_owned()).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The message of a refusal, where its body is admin's.
+#[must_use]
+pub fn refusal(body: &[u8]) -> Option<String> {
+    let json: Value = serde_json::from_slice(body).ok()?;
+    ["message", "error"].iter().find_map(|key| json.get(key)?.as_str()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Execution;
+
+    #[test]
+    fn an_execution_is_read_in_every_phase() {
+        let table = [
+            ("{}", None, "admin has no error for it"),
+            (r#"{"closure":{"phase":"UNDEFINED"}}"#, None, "admin has no error for it"),
+            (r#"{"closure":{"phase":"QUEUED","started_at":"2021"}}"#, Some("QUEUED"), "admin has no error for it"),
+            (
+                r#"{"closure":{"phase":"FAILED","error":{"code":"USER:NonZeroExitCode","message":"exit\n code 1","kind":"USER"}}}"#,
+                Some("FAILED"),
+                "USER:NonZeroExitCode: exit code 1",
+            ),
+            (r#"{"closure":{"phase":"FAILED","error":{"message":"no"}}}"#, Some("FAILED"), "no"),
+            (r#"{"closure":{"phase":"ABORTED","abort_metadata":{"cause":"by hand"}}}"#, Some("ABORTED"), "by hand"),
+        ];
+        for (body, phase, error) in table {
+            let execution: Execution = serde_json::from_str(body).expect("an execution");
+            assert_eq!((execution.phase(), execution.error().as_str()), (phase, error), "{body}");
+        }
+    }
+}

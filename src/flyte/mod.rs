@@ -1,0 +1,15 @@
+//! Flyte as the rest of the program sees it: names, labels, ports, its custom resource, admin's HTTP API.
+//!
+//! All of it is data. Who renders, checks, removes or plays a Flyte takes the names from here.
+//!
+//! | file | what |
+//! |---|---|
+//! | `labels.rs` | labels on objects, and on the pods of executions |
+//! | `names.rs` | names of Deployments, ServiceAccounts, locks and Services |
+//! | `workflow.rs` | the custom resource FlyteWorkflow |
+//! | `admin.rs` | flyteadmin's HTTP API: requests and answers, whichever way they travel |
+
+pub mod admin;
+pub mod labels;
+pub mod names;
+pub mod workflow;

@@ -3,7 +3,9 @@
 //! Pure stages have typed errors of their own; they become a [`Failure`] where they leave the stage.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
@@ -31,7 +33,21 @@ pub struct Failure {
     pub leftovers: Vec<String>,
     /// The folder that all evidence was saved in.
     pub folder: Option<String>,
+    /// The error that it was made of, with its type: what is decided by it is asked of [`Failure::source_as`].
+    pub(crate) source: Source,
 }
+
+/// An error kept beside its text. What a failure says is all of its identity, so two sources always count as equal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source(Option<Arc<dyn Error + Send + Sync>>);
+
+impl PartialEq for Source {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Source {}
 
 /// A failure as a program reads it.
 #[derive(Serialize, JsonSchema)]
@@ -106,6 +122,7 @@ impl Failure {
             hints: Vec::new(),
             leftovers: Vec::new(),
             folder: None,
+            source: Source::default(),
         }
     }
 
@@ -123,18 +140,35 @@ impl Failure {
         self
     }
 
-    /// Adds an error and all its sources as causes, leaving out a source that its parent already repeats.
+    /// Adds an error and all its sources as causes, leaving out a source that its parent already repeats, and keeps it.
     #[must_use]
-    pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
-        let mut next = Some(error);
-        while let Some(error) = next {
+    pub fn caused_by(self, error: impl Error + Send + Sync + 'static) -> Self {
+        self.because_of(&error).keeping(error)
+    }
+
+    /// Adds the text of an error and of all its sources as causes.
+    #[must_use]
+    pub(crate) fn because_of(mut self, error: &(dyn Error + 'static)) -> Self {
+        for error in chain(error) {
             let text = error.to_string();
             if !self.causes.last().is_some_and(|said| said.contains(&text)) {
                 self.causes.push(text);
             }
-            next = error.source();
         }
         self
+    }
+
+    /// Keeps an error whose text is told already.
+    #[must_use]
+    pub(crate) fn keeping(mut self, error: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Source(Some(Arc::new(error)));
+        self
+    }
+
+    /// The error of this type that it was made of, or that is among that error's sources.
+    #[must_use]
+    pub fn source_as<E: Error + 'static>(&self) -> Option<&E> {
+        find(self.source.0.as_deref()?)
     }
 
     /// Adds lines of others' output.
@@ -192,4 +226,55 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+/// What a failure was made of is told by its own text, so that is no source of its own: see [`Failure::source_as`].
+impl Error for Failure {}
+
+/// An error and its sources, outermost first.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// The first error of this type among an error and its sources.
+pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// The text of the innermost source of an error.
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read it")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn a_failure_still_knows_the_type_of_what_caused_it() {
+        let error = Outer(io::Error::new(io::ErrorKind::PermissionDenied, "no way"));
+        let failure = Failure::new(Reason::Usage, "cannot start").caused_by(error).because("no way at all");
+        assert_eq!(failure.causes, ["cannot read it", "no way", "no way at all"]);
+        let kind = failure.source_as::<io::Error>().map(io::Error::kind);
+        assert_eq!((failure.source_as::<Outer>().is_some(), kind), (true, Some(io::ErrorKind::PermissionDenied)));
+        assert!(failure.source_as::<fmt::Error>().is_none());
+        let changed = Failure { reason: Reason::Docker, ..failure.on("port 1").recognised(Speaker::Docker) };
+        assert!(changed.source_as::<Outer>().is_some(), "whatever is added, the source stays");
+    }
+
+    #[test]
+    fn failures_that_say_the_same_are_the_same() {
+        let plain = Failure::new(Reason::Usage, "no").because("denied");
+        assert_eq!(plain.clone().keeping(io::Error::other("x")), plain.keeping(io::Error::other("y")));
+    }
+
+    #[test]
+    fn the_innermost_source_is_the_one_without_a_source() {
+        assert_eq!(innermost(&Outer(io::Error::other("disk"))), "disk");
+        assert_eq!(innermost(&fmt::Error), fmt::Error.to_string());
+    }
+}

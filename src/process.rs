@@ -96,7 +96,7 @@ impl Tool {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| failure("cannot start").caused_by(&error))?;
+            .map_err(|error| failure("cannot start").caused_by(error))?;
         let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
         let mut written = Written::default();
         let ended = {
@@ -122,7 +122,7 @@ impl Tool {
         let tail = |written: &Written| if self.discreet { Vec::new() } else { tail(written) };
         match ended {
             None => Err(failure("gave up waiting for").because("it did not end in time").evidence(tail(&written))),
-            Some(Err(error)) => Err(failure("cannot listen to").caused_by(&error)),
+            Some(Err(error)) => Err(failure("cannot listen to").caused_by(error)),
             Some(Ok(status)) => {
                 group.0 = None;
                 tracing::debug!(program = %self.program.display(), %status, "end");

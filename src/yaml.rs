@@ -12,23 +12,37 @@ pub use serde_saphyr::Spanned;
 use serde_saphyr::options::AliasLimits;
 use serde_saphyr::{Budget, Options};
 
-/// YAML that cannot be read, with the place.
+/// A position in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
+}
+
+impl Position {
+    /// None where the line is 0, which is the YAML crate's word for a position that it does not know.
+    pub(crate) fn known(line: u64, column: u64) -> Option<Self> {
+        (line > 0).then_some(Self { line, column })
+    }
+}
+
+/// YAML that cannot be read, with its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct YamlError {
-    /// What is wrong, without the place.
+    /// What is wrong, without the position.
     pub message: String,
-    /// Line, from 1; 0 where unknown.
-    pub line: u64,
-    /// Column, from 1; 0 where unknown.
-    pub column: u64,
+    /// Where, if the reader knows.
+    pub position: Option<Position>,
     /// Where the trouble is a key that the type does not have: that key, and those it has.
     pub unknown_key: Option<(String, Vec<&'static str>)>,
 }
 
 impl fmt::Display for YamlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.line > 0 {
-            write!(f, "line {} column {}: ", self.line, self.column)?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, "line {line} column {column}: ")?;
         }
         f.write_str(&self.message)
     }
@@ -48,12 +62,7 @@ impl From<serde_saphyr::Error> for YamlError {
             serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => Some((field.clone(), expected.clone())),
             _ => None,
         };
-        Self {
-            unknown_key,
-            message,
-            line: location.map_or(0, |at| at.line()),
-            column: location.map_or(0, |at| at.column()),
-        }
+        Self { unknown_key, message, position: location.and_then(|at| Position::known(at.line(), at.column())) }
     }
 }
 
@@ -150,7 +159,7 @@ mod tests {
     fn empty_documents_are_left_out_and_an_error_in_a_later_one_is_an_error() {
         assert_eq!(documents("---\n# nothing\n---\na: 1\n---\n").expect("valid"), [json!({"a": 1})]);
         let error = documents("a: 1\n---\nb: [\n---\nc: 1\n").expect_err("an open bracket");
-        assert!(error.line >= 3, "{error}");
+        assert!(error.position.is_some_and(|at| at.line >= 3), "{error}");
     }
 
     #[test]
@@ -186,7 +195,7 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} {{<<: [{previous}], k{level}: *a{}}}\n", level - 1));
         }
         let error = document(&text).expect_err("some 4^9 keys");
-        assert!(error.line <= 7, "given up at {error}");
+        assert!(error.position.is_some_and(|at| at.line <= 7), "given up at {error}");
     }
 
     #[test]

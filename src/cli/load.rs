@@ -72,7 +72,7 @@ fn layers(
 pub(crate) fn bundle(flags: &SpecFlags) -> Result<Bundle, Failure> {
     let Some(path) = &flags.manifests else {
         return Bundle::embedded()
-            .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in manifests").caused_by(&error));
+            .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in manifests").caused_by(error));
     };
     let unreadable = |path: &Path, error: std::io::Error| {
         Failure::new(Reason::Usage, "cannot read the manifests").on(path.display()).because(error)
@@ -92,7 +92,7 @@ pub(crate) fn bundle(flags: &SpecFlags) -> Result<Bundle, Failure> {
         }
     }
     Bundle::parse(path.display().to_string(), sources)
-        .map_err(|error| Failure::new(Reason::Manifests, "cannot use the manifests").caused_by(&error))
+        .map_err(|error| Failure::new(Reason::Manifests, "cannot use the manifests").caused_by(error))
 }
 
 /// Text of what may be `left`, which becomes less by it.

@@ -17,8 +17,6 @@ pub struct Cluster {
     pub name: String,
     /// Access to it, from this host.
     pub kubeconfig: String,
-    /// Where its API is on 127.0.0.1.
-    pub api_port: u16,
     /// Whether it was there and running before.
     pub outcome: Outcome,
 }
@@ -39,12 +37,12 @@ pub async fn ensure(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &
                 let api_port = unchanged(docker, plan).await?;
                 docker.start_container(&plan.node()).await?;
                 let kubeconfig = settle(docker, plan, api_port, run).await?;
-                Ok(cluster(plan, kubeconfig, api_port, Outcome::Passed))
+                Ok(cluster(plan, kubeconfig, Outcome::Passed))
             }
             NodeState::Running => {
                 let api_port = unchanged(docker, plan).await?;
                 let kubeconfig = settle(docker, plan, api_port, run).await?;
-                Ok(cluster(plan, kubeconfig, api_port, Outcome::Unchanged))
+                Ok(cluster(plan, kubeconfig, Outcome::Unchanged))
             }
             NodeState::Restarting { .. } => {
                 let node = docker.container(&plan.node()).await?.ok_or_else(|| removed(plan))?;
@@ -62,8 +60,8 @@ pub async fn ensure(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &
     run.unless_cancelled(work).await
 }
 
-fn cluster(plan: &ClusterPlan, kubeconfig: String, api_port: u16, outcome: Outcome) -> Cluster {
-    Cluster { name: plan.name.clone(), kubeconfig, api_port, outcome }
+fn cluster(plan: &ClusterPlan, kubeconfig: String, outcome: Outcome) -> Cluster {
+    Cluster { name: plan.name.clone(), kubeconfig, outcome }
 }
 
 /// k3d says that it is done when the API is up, or when it is not; the node's log says more, and sooner. So all three
@@ -86,7 +84,7 @@ async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run)
         kubeconfig = kubeconfig => kubeconfig?,
         failure = crash::watch(docker, &node) => return Err(failure),
     };
-    Ok(cluster(plan, kubeconfig, api_port, Outcome::Passed))
+    Ok(cluster(plan, kubeconfig, Outcome::Passed))
 }
 
 async fn settle(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<String, Failure> {
@@ -153,7 +151,7 @@ fn free_port() -> Result<u16, Failure> {
     listener
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
-        .map_err(|error| Failure::new(Reason::PortTaken, "no free port for the Kubernetes API").caused_by(&error))
+        .map_err(|error| Failure::new(Reason::PortTaken, "no free port for the Kubernetes API").caused_by(error))
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub(super) async fn read(docker: &Docker, cluster: &str, api_port: u16) -> Resul
 /// The kubeconfig as seen from the host, under the names that k3d gives: context `k3d-<name>`, user `admin@k3d-<name>`.
 fn rewrite(text: &str, cluster: &str, api_port: u16) -> Result<String, Failure> {
     let unusable = || Failure::new(Reason::ClusterNotReady, "cannot use the node's kubeconfig").on(PATH);
-    let mut config = yaml::document(text).map_err(|error| unusable().caused_by(&error))?;
+    let mut config = yaml::document(text).map_err(|error| unusable().caused_by(error))?;
     let name = network_name(cluster);
     let user = format!("admin@{name}");
     let server = config.pointer("/clusters/0/cluster/server").and_then(Value::as_str).unwrap_or_default();

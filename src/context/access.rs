@@ -41,7 +41,7 @@ impl Access {
                 continue;
             }
             let read = Kubeconfig::read_from(file).and_then(|read| whole.merge(read));
-            whole = read.map_err(|error| unusable().because(file.display()).caused_by(&error))?;
+            whole = read.map_err(|error| unusable().because(file.display()).caused_by(error))?;
         }
         let known: Vec<_> = whole.contexts.iter().map(|context| context.name.clone()).collect();
         let (one, server) = only(whole, &place.context).ok_or_else(|| {
@@ -62,7 +62,7 @@ impl Access {
                 ))
                 .hint("`--name` chooses another name, for a sandbox there"));
         }
-        let kubeconfig = serde_json::to_string_pretty(&one).map_err(|error| unusable().caused_by(&error))?;
+        let kubeconfig = serde_json::to_string_pretty(&one).map_err(|error| unusable().caused_by(error))?;
         let client = kubernetes::connected(one, unusable)?;
         Ok(Self { client, kubeconfig, server })
     }

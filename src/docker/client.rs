@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use tokio::time::timeout;
 
 use super::endpoint::{Endpoint, Origin, sockets};
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Reason, find, innermost};
 use crate::reason::Speaker;
 
 /// A daemon that is up answers within milliseconds; one that does not within this time is not up.
@@ -37,16 +37,12 @@ pub struct About {
     pub api: String,
     /// The oldest API version it speaks.
     pub min_api: String,
-    /// 1 or 2; 0 where it does not say.
-    pub cgroup: u8,
-    /// The host's memory in bytes.
-    pub memory: u64,
-    /// Processors.
-    pub cpus: u64,
+    /// The version of its control groups, 1 or 2, where it says.
+    pub cgroup: Option<u8>,
+    /// The host's memory in bytes, where it says.
+    pub memory: Option<u64>,
     /// Where it keeps images and volumes, on its own machine.
     pub root: String,
-    /// Such as `Debian GNU/Linux 12 (bookworm)`.
-    pub system: String,
     /// Its processor as Go and images call it, such as `amd64`; as it says where that is another one.
     pub architecture: String,
     /// Whether it pulls through a proxy.
@@ -109,11 +105,9 @@ impl Docker {
             version: version.version.unwrap_or_default(),
             api: version.api_version.unwrap_or_default(),
             min_api: version.min_api_version.unwrap_or_default(),
-            cgroup: info.cgroup_version.and_then(|version| version.to_string().parse().ok()).unwrap_or(0),
-            memory: info.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
-            cpus: info.ncpu.and_then(|count| count.try_into().ok()).unwrap_or(0),
+            cgroup: info.cgroup_version.and_then(|version| version.to_string().parse().ok()),
+            memory: info.mem_total.and_then(|bytes| bytes.try_into().ok()).filter(|bytes| *bytes > 0),
             root: info.docker_root_dir.unwrap_or_default(),
-            system: info.operating_system.unwrap_or_default(),
             architecture: match info.architecture.unwrap_or_default().as_str() {
                 "x86_64" => "amd64".to_owned(),
                 "aarch64" => "arm64".to_owned(),
@@ -146,14 +140,6 @@ fn unusable(failure: Failure, endpoint: &Endpoint, error: &Error) -> Failure {
     }
 }
 
-fn innermost(error: &Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
 /// Why a daemon that was looked for the first time was not reached.
 fn unreachable(error: &Error) -> Reason {
     let kind = match error {
@@ -184,14 +170,7 @@ fn io_kind(error: &Error) -> Option<ErrorKind> {
     if let Error::IOError { err } = error {
         return Some(err.kind());
     }
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
-        }
-        next = error.source();
-    }
-    None
+    find::<std::io::Error>(error).map(std::io::Error::kind)
 }
 
 /// Whether the daemon itself said so, and not the way to it.
@@ -235,11 +214,11 @@ pub(super) fn failed(what: &str, error: &Error) -> Failure {
         }
         Error::RequestTimeoutError => silent(what),
         Error::SocketNotFoundError(_) | Error::HyperResponseError { .. } | Error::HyperLegacyError { .. } => {
-            Failure::new(Reason::DockerLost, what).caused_by(error)
+            Failure::new(Reason::DockerLost, what).because_of(error)
         }
         error => {
             let reason = if io_kind(error).is_some() { Reason::DockerLost } else { Reason::Docker };
-            Failure::new(reason, what).caused_by(error)
+            Failure::new(reason, what).because_of(error)
         }
     }
 }

@@ -108,7 +108,7 @@ fn described(kind: &str, name: &str, found: Result<impl Serialize, Error>) -> Re
     let failure = || Failure::new(Reason::Docker, format!("cannot inspect a {kind}")).on(format!("{kind} {name}"));
     let found =
         found.map_err(|error| failed(&format!("cannot inspect a {kind}"), &error).on(format!("{kind} {name}")))?;
-    serde_json::to_value(found).map_err(|error| failure().caused_by(&error))
+    serde_json::to_value(found).map_err(|error| failure().caused_by(error))
 }
 
 /// As the API takes a time: seconds and nanoseconds since 1970.

@@ -192,8 +192,8 @@ async fn read(client: &Client, log: Log, deadline: Deadline) -> Found {
             ..LogParams::default()
         };
         let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods")).logs(&pod, &parameters);
-        let request = request.map_err(|error| unanswered(&error))?;
-        let log = client.request_text(request).await.map_err(|error| unanswered(&error))?;
+        let request = request.map_err(unanswered)?;
+        let log = client.request_text(request).await.map_err(unanswered)?;
         let end = if previous { "previous.log" } else { "log" };
         Ok(Found::file(format!("pods/{namespace}/{pod}.{container}.{end}"), what.clone(), log))
     };
@@ -205,11 +205,11 @@ async fn get(client: &Client, path: &str, list: Option<ListParams>) -> Result<Va
         Some(parameters) => Request::new(path).list(&parameters),
         None => Request::new("").get(path.trim_start_matches('/'), &kube::api::GetParams::default()),
     };
-    let request = request.map_err(|error| unanswered(&error))?;
-    client.request(request).await.map_err(|error| unanswered(&error))
+    let request = request.map_err(unanswered)?;
+    client.request(request).await.map_err(unanswered)
 }
 
-fn unanswered(error: &dyn std::error::Error) -> Failure {
+fn unanswered(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     Failure::new(Reason::ClusterNotReady, "the sandbox's Kubernetes API does not answer").caused_by(error)
 }
 

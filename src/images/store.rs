@@ -116,11 +116,11 @@ fn lock(path: &Path) -> Result<Option<File>, Failure> {
         path.parent().map_or(Ok(()), private_folder)?;
         File::options().create(true).append(true).open(path)
     };
-    let file = open().map_err(|error| failure().caused_by(&error))?;
+    let file = open().map_err(|error| failure().caused_by(error))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(failure().caused_by(&error)),
+        Err(TryLockError::Error(error)) => Err(failure().caused_by(error)),
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn ask(
                 }
                 Ok::<_, reqwest::Error>((status, body))
             };
-            let (status, body) = within(run, answered).await?.map_err(|error| silent(&asked).caused_by(&error))?;
+            let (status, body) = within(run, answered).await?.map_err(|error| silent(&asked).caused_by(error))?;
             if status != reqwest::StatusCode::OK {
                 return Err(silent(&asked).because(format!("HTTP {status}")));
             }

@@ -8,7 +8,7 @@ use kube::core::Status;
 use kube::error::DiscoveryError;
 use tokio::time::{sleep, timeout};
 
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Reason, innermost};
 use crate::report::Stage;
 use crate::run::{Deadline, Run};
 
@@ -140,11 +140,7 @@ pub(crate) fn words(error: &Error) -> String {
         let said = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
         return if said.is_empty() { format!("the API answered {}", status.code) } else { said };
     }
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+    innermost(error)
 }
 
 /// Attempts a request until it is taken or refused, or the run's deadline passes. What is not there may come within

@@ -21,7 +21,7 @@ pub fn client(kubeconfig: &str) -> Result<Client, Failure> {
         Failure::new(Reason::ClusterNotReady, "cannot use the sandbox's kubeconfig")
             .hint("`sandbox down` followed by `sandbox up` makes a new one")
     };
-    let parsed = Kubeconfig::from_yaml(kubeconfig).map_err(|error| unusable().caused_by(&error))?;
+    let parsed = Kubeconfig::from_yaml(kubeconfig).map_err(|error| unusable().caused_by(error))?;
     connected(parsed, unusable)
 }
 
@@ -37,13 +37,13 @@ pub(crate) fn connected(mut parsed: Kubeconfig, unusable: impl Fn() -> Failure) 
     let mut config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
         .now_or_never()
         .ok_or_else(|| unusable().because("it wants to be completed by something outside of it"))?
-        .map_err(|error| unusable().caused_by(&error))?;
+        .map_err(|error| unusable().caused_by(error))?;
     config.proxy_url = None;
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = None;
     config.write_timeout = Some(WRITE_TIMEOUT);
-    Client::try_from(config).map_err(|error| unusable().caused_by(&error))
+    Client::try_from(config).map_err(|error| unusable().caused_by(error))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
     let Some(data) = own.and_then(|secret| secret.data) else { return Ok(None) };
     let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(&bytes.0)).unwrap_or_default();
     let damaged =
-        |error: serde_json::Error| unread().caused_by(&error).hint("start anew with `sandbox down` and `sandbox up`");
+        |error: serde_json::Error| unread().caused_by(error).hint("start anew with `sandbox down` and `sandbox up`");
     let mut spec: Spec = serde_json::from_str(&text("spec")).map_err(damaged)?;
     spec.storage.secret_key = spec::Secret::new(text("secretKey"));
     let issued = text("issuedKeys");
@@ -101,7 +101,7 @@ async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
 pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: &Run) -> Result<(), Failure> {
     let what = "cannot keep what was applied";
     let place = place(namespace);
-    let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(&error);
+    let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(error);
     let objects = serde_json::to_string(&Vec::from_iter(&inventory.objects)).map_err(unwritable)?;
     let spec = serde_json::to_string(&inventory.spec).map_err(unwritable)?;
     let issued = inventory
@@ -124,7 +124,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
         "metadata": {"name": NAME, "namespace": namespace, "labels": {MANAGED_BY: MANAGER}},
         "data": data,
     });
-    let body = Object::new(body).map_err(|error| Failure::new(Reason::Internal, what).caused_by(&error))?;
+    let body = Object::new(body).map_err(|error| Failure::new(Reason::Internal, what).caused_by(error))?;
     run.unless_cancelled(request::put(client, &body, None, run)).await.map(|_| ())
 }
 

@@ -49,7 +49,7 @@ pub async fn forward(client: &Client, spec: &Spec) -> Result<Forwarded, Failure>
             Ok::<_, std::io::Error>(listener)
         };
         let listener = bound.await.map_err(|error| {
-            Failure::new(Reason::PortTaken, "no free port to reach the cluster's pods by").caused_by(&error)
+            Failure::new(Reason::PortTaken, "no free port to reach the cluster's pods by").caused_by(error)
         })?;
         let end = End { client: client.clone(), namespace: spec.system_namespace(), service };
         listeners.spawn(accept(listener, end));

@@ -130,7 +130,7 @@ fn keep_place(state: &StateDir, plan: &Plan, access: &Access) -> Result<(), Fail
     let Some(place) = Place::of(&plan.spec) else { return Ok(()) };
     let place = Place { server: Some(access.server.clone()), ..place };
     let text = serde_json::to_string_pretty(&place)
-        .map_err(|error| Failure::new(Reason::Internal, "cannot keep where the sandbox is").caused_by(&error))?;
+        .map_err(|error| Failure::new(Reason::Internal, "cannot keep where the sandbox is").caused_by(error))?;
     state.write(&state.place(), &text)
 }
 

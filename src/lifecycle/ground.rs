@@ -53,7 +53,7 @@ async fn find_engine(plan: &Plan, host: &Host, docker: Option<&Docker>, run: &Ru
 /// What Docker should have or get.
 fn wanted(plan: &Plan) -> Result<Vec<Wanted>, Failure> {
     let lock = Lock::embedded()
-        .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(&error))?;
+        .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))?;
     let wanted = |image: &ImageRef| Wanted { image: image.clone(), architectures: lock.architectures(image).to_vec() };
     Ok(std::iter::once(&plan.cluster.node_image).chain(&plan.images).map(wanted).collect())
 }

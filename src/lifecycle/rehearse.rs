@@ -115,7 +115,7 @@ async fn bring(
             let kubeconfig = played.kubeconfig().unwrap_or_default();
             state.write(&state.kubeconfig(), &kubeconfig)?;
             let client = kubernetes::client(&kubeconfig)?;
-            let cluster = Cluster { name: plan.spec.name.clone(), kubeconfig, api_port: 0, outcome };
+            let cluster = Cluster { name: plan.spec.name.clone(), kubeconfig, outcome };
             let summary =
                 format!("Kubernetes {}, played by process {}", plan.spec.kubernetes, played.pid().unwrap_or(0));
             let before = kubernetes::find(&client).await?;

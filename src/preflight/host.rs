@@ -58,19 +58,21 @@ pub(super) fn docker(about: &About, endpoint: &Endpoint) -> Vec<Finding> {
                 .hint("where the node ends at once, use a Docker that runs as root; docs/portability.md says what is known"),
         );
     }
-    let memory = format!("{:.1} GiB of memory", gib(about.memory));
-    found.push(match about.memory {
-        0 => Finding::fine("memory", "Docker does not say how much memory it has"),
-        bytes if bytes < MEMORY_NEEDED => {
-            Finding::blocker(Reason::MemoryLow, "memory", format!("Docker has {memory}, and 2 GiB are needed"))
-                .hint("Docker Desktop: Settings, Resources, Memory")
-        }
-        bytes if bytes < MEMORY_WANTED => {
-            Finding::warning("memory", format!("Docker has {memory}; below 4 GiB workflows may be killed"))
-        }
-        _ => Finding::fine("memory", memory),
-    });
+    found.push(memory(about.memory));
     found
+}
+
+fn memory(bytes: Option<u64>) -> Finding {
+    let Some(bytes) = bytes else { return Finding::fine("memory", "Docker does not say how much memory it has") };
+    let memory = format!("{:.1} GiB of memory", gib(bytes));
+    if bytes < MEMORY_NEEDED {
+        Finding::blocker(Reason::MemoryLow, "memory", format!("Docker has {memory}, and 2 GiB are needed"))
+            .hint("Docker Desktop: Settings, Resources, Memory")
+    } else if bytes < MEMORY_WANTED {
+        Finding::warning("memory", format!("Docker has {memory}; below 4 GiB workflows may be killed"))
+    } else {
+        Finding::fine("memory", memory)
+    }
 }
 
 /// Room where Docker keeps images and volumes. The kubelet starts to evict pods at one percent.
@@ -122,13 +124,13 @@ pub(super) fn k3d(version: Version, about: &About, node_image: &ImageRef) -> Fin
         ));
     }
     let kubernetes = kubernetes_version(node_image);
-    if about.cgroup == 2 && !at_least(4, 4, 4) {
+    if about.cgroup == Some(2) && !at_least(4, 4, 4) {
         return upgrade(format!("k3d {version} cannot start a node on this machine, which has cgroup v2"));
     }
-    if about.cgroup == 2 && !at_least(5, 7, 3) && kubernetes.is_some_and(|version| version >= (1, 30, 3)) {
+    if about.cgroup == Some(2) && !at_least(5, 7, 3) && kubernetes.is_some_and(|version| version >= (1, 30, 3)) {
         return upgrade(format!("k3d {version} cannot start {node_image} on cgroup v2"));
     }
-    Finding::fine("k3d", format!("k3d {version}, cgroup v{}", about.cgroup.max(1)))
+    Finding::fine("k3d", format!("k3d {version}, cgroup v{}", about.cgroup.unwrap_or(1)))
 }
 
 /// The newest Docker API that a k3d speaks, by the Docker client built into it.
@@ -186,11 +188,9 @@ mod tests {
             version: "20.10.24".into(),
             api: "1.41".into(),
             min_api: "1.12".into(),
-            cgroup: 1,
-            memory: 16 * GIB,
-            cpus: 2,
+            cgroup: Some(1),
+            memory: Some(16 * GIB),
             root: "/var/lib/docker".into(),
-            system: "Debian".into(),
             ..About::default()
         }
     }
@@ -205,9 +205,9 @@ mod tests {
             (about(), true, Severity::Fine),
             (about(), false, Severity::Blocker),
             (About { api: "1.40".into(), ..about() }, true, Severity::Blocker),
-            (About { memory: 3 * GIB, ..about() }, true, Severity::Warning),
-            (About { memory: GIB, ..about() }, true, Severity::Blocker),
-            (About { memory: 0, ..about() }, true, Severity::Fine),
+            (About { memory: Some(3 * GIB), ..about() }, true, Severity::Warning),
+            (About { memory: Some(GIB), ..about() }, true, Severity::Blocker),
+            (About { memory: None, ..about() }, true, Severity::Fine),
             (About { rootless: true, ..about() }, true, Severity::Warning),
         ] {
             let host = if local { "unix:///var/run/docker.sock" } else { "tcp://build.example:2375" };
@@ -223,10 +223,10 @@ mod tests {
             ("4.4.8", about(), old, Severity::Fine),
             ("4.4.8", About { min_api: "1.44".into(), ..about() }, old, Severity::Blocker),
             ("5.9.0", About { min_api: "1.44".into(), ..about() }, old, Severity::Fine),
-            ("4.4.3", About { cgroup: 2, ..about() }, old, Severity::Blocker),
-            ("5.7.2", About { cgroup: 2, ..about() }, new, Severity::Blocker),
-            ("5.7.2", About { cgroup: 2, ..about() }, old, Severity::Fine),
-            ("5.7.3", About { cgroup: 2, ..about() }, new, Severity::Fine),
+            ("4.4.3", About { cgroup: Some(2), ..about() }, old, Severity::Blocker),
+            ("5.7.2", About { cgroup: Some(2), ..about() }, new, Severity::Blocker),
+            ("5.7.2", About { cgroup: Some(2), ..about() }, old, Severity::Fine),
+            ("5.7.3", About { cgroup: Some(2), ..about() }, new, Severity::Fine),
         ] {
             let finding = k3d(version(k3d_version), &seen, &image.parse().expect(image));
             assert_eq!(finding.severity, severity, "{k3d_version}: {finding:?}");

@@ -68,7 +68,7 @@ impl From<RenderError> for Failure {
             RenderError::BuiltIn(_) | RenderError::Lock(_) => Reason::Internal,
             _ => Reason::Manifests,
         };
-        let failure = Self::new(reason, "cannot render the manifests").caused_by(&error);
+        let failure = Self::new(reason, "cannot render the manifests").caused_by(error.clone());
         match &error {
             RenderError::NotFlyte { found, single, .. } if !found.is_empty() => {
                 let found = format!("found instead: {}", found.join(", "));

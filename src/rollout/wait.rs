@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::explain;
 use super::picture::{Picture, Place, waiting};
 use super::status::Status;
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Reason, innermost};
 use crate::kubernetes::{resolve, unanswered};
 use crate::manifest::ObjectRef;
 use crate::report::{Event, Stage, Waiting};
@@ -25,15 +25,6 @@ use crate::run::Run;
 const TICK: Duration = Duration::from_millis(250);
 const ONE_ANSWER: Duration = Duration::from_secs(10);
 const UNSEEN: &str = "cannot look at the workloads";
-
-/// The innermost cause of an error.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
 
 /// The pause after an error of a watch. It does not grow: a fresh start of a watch counts as success, so it would not.
 struct Pause;

@@ -1,6 +1,5 @@
 //! Requests to the published ports.
 
-use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 
 use super::miss::Miss;
+use crate::failure::{find, innermost};
 
 /// A NodePort that is not routed yet may swallow a connection: ask anew rather than wait.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -120,19 +120,11 @@ fn plainly(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", ATTEMPT.as_secs());
     }
-    let mut deepest = error.source();
-    while let Some(source) = deepest {
-        if let Some(io) = source.downcast_ref::<io::Error>() {
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return "connection refused".to_owned(),
-                io::ErrorKind::ConnectionReset => return "connection reset".to_owned(),
-                _ => {}
-            }
-        }
-        let Some(next) = source.source() else { return source.to_string() };
-        deepest = Some(next);
+    match find::<io::Error>(error).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        Some(io::ErrorKind::ConnectionReset) => "connection reset".to_owned(),
+        _ => innermost(error),
     }
-    error.to_string()
 }
 
 #[cfg(test)]

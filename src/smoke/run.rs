@@ -45,7 +45,7 @@ pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure
 
 async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure> {
     let http = Http::new();
-    let http = http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(&error));
+    let http = http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(error));
     let (spec, client) = (target.spec, target.client.clone());
     // A given cluster publishes nothing; its pods are reached for as long as they are asked.
     let forwarded = if spec.is_on_given_cluster() { Some(forward(&client, spec).await?) } else { None };

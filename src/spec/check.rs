@@ -92,7 +92,7 @@ impl Check {
         values
     }
 
-    pub(super) fn ports(&mut self, given: [(&'static str, Option<Given<u32>>); 4]) -> Ports {
+    pub(super) fn ports(&mut self, given: [(&'static str, Option<Given<u32>>); 4]) -> Option<Ports> {
         let mut taken = BTreeMap::<u16, &str>::new();
         let [console, dashboard, minio, api] = given.map(|(key, given)| {
             let Given { value, origin } = given?;
@@ -107,12 +107,7 @@ impl Check {
             }
             Some(port)
         });
-        Ports {
-            console: console.unwrap_or_default(),
-            dashboard: dashboard.unwrap_or_default(),
-            minio: minio.unwrap_or_default(),
-            api,
-        }
+        Some(Ports { console: console?, dashboard: dashboard?, minio: minio?, api })
     }
 
     pub(super) fn engine(&mut self, given: Option<Given<String>>) -> Option<EngineKind> {

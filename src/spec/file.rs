@@ -9,7 +9,7 @@ use super::credentials::Secret;
 use super::layer::{Given, Layer, Origin};
 use super::model::{CredentialSource, Domain};
 use super::{Problem, check::closest};
-use crate::yaml::{self, Spanned};
+use crate::yaml::{self, Position, Spanned};
 
 const BUILT_IN: &str = include_str!("../../sandbox/sandbox.yaml");
 
@@ -50,12 +50,12 @@ pub fn profile(name: &str, origin: &Origin) -> Result<Layer, Problem> {
 /// # Errors
 /// Bad YAML, an unknown key (with the closest known one) or a value of the wrong type, with its position.
 pub fn parse(text: &str, path: &str) -> Result<Layer, Problem> {
-    read(text, path, |(line, column)| Origin::File { path: path.to_owned(), line, column })
+    read(text, path, |position| Origin::File { path: path.to_owned(), position })
 }
 
-fn read(text: &str, path: &str, origin: impl Fn((u64, u64)) -> Origin) -> Result<Layer, Problem> {
+fn read(text: &str, path: &str, origin: impl Fn(Option<Position>) -> Origin) -> Result<Layer, Problem> {
     let file: Option<SpecFile> = yaml::typed(text).map_err(|error| Problem {
-        origin: Origin::File { path: path.to_owned(), line: error.line, column: error.column },
+        origin: Origin::File { path: path.to_owned(), position: error.position },
         hint: error.unknown_key.as_ref().map(|(key, known)| match closest(key, known.iter().copied()) {
             Some(close) => format!("did you mean `{close}`?"),
             None => format!("keys are: {}", known.join(", ")),
@@ -189,9 +189,9 @@ impl FileCredentials {
 }
 
 impl SpecFile {
-    fn into_layer(self, origin: &impl Fn((u64, u64)) -> Origin) -> Layer {
-        fn given<T>(spanned: Spanned<T>, origin: &impl Fn((u64, u64)) -> Origin) -> Given<T> {
-            let at = (spanned.referenced.line(), spanned.referenced.column());
+    fn into_layer(self, origin: &impl Fn(Option<Position>) -> Origin) -> Layer {
+        fn given<T>(spanned: Spanned<T>, origin: &impl Fn(Option<Position>) -> Origin) -> Given<T> {
+            let at = Position::known(spanned.referenced.line(), spanned.referenced.column());
             Given { origin: origin(at), value: spanned.value }
         }
         let by_key = |map: Option<BTreeMap<String, Spanned<String>>>| {

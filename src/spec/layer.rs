@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::credentials::Secret;
 use super::model::{CredentialSource, Domain};
+use crate::yaml::Position;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,10 +20,9 @@ pub enum Origin {
     File {
         /// As given.
         path: String,
-        /// From 1; 0 where unknown.
-        line: u64,
-        /// From 1; 0 where unknown.
-        column: u64,
+        /// Where in it, if known.
+        #[serde(flatten)]
+        position: Option<Position>,
     },
     /// An environment variable.
     Variable(String),
@@ -38,8 +38,8 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::Generated => f.write_str("generated"),
             Self::Profile(name) => write!(f, "profile {name}"),
-            Self::File { path, line: 0, .. } => f.write_str(path),
-            Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
+            Self::File { path, position: None } => f.write_str(path),
+            Self::File { path, position: Some(Position { line, column }) } => write!(f, "{path}:{line}:{column}"),
             Self::Variable(name) | Self::Flag(name) => f.write_str(name),
         }
     }

@@ -61,7 +61,9 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         issued: BTreeMap::new(),
     };
     let node_image = images.get("k3s").cloned().or_else(|| k3s_image(&kubernetes));
-    let Some(node_image) = node_image.filter(|_| check.problems.is_empty()) else { return Err(check.problems) };
+    let (Some(node_image), Some(ports), true) = (node_image, ports, check.problems.is_empty()) else {
+        return Err(check.problems);
+    };
 
     let spec = Spec {
         name,

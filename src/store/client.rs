@@ -60,7 +60,7 @@ impl Store {
     pub fn new(port: u16, root: Keys, deadline: Deadline) -> Result<Self, Failure> {
         let http = Client::builder().timeout(ATTEMPT).redirect(Policy::none()).no_proxy().build();
         let http =
-            http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(&error));
+            http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(error));
         Ok(Self { http: http?, host: format!("127.0.0.1:{port}"), root, deadline })
     }
 
@@ -90,7 +90,7 @@ impl Store {
                 Ok((true, reply)) if !reply.status.is_server_error() => return Ok(reply),
                 Ok((own, reply)) if own || reply.status.is_server_error() => reply.failure(),
                 Ok((_, reply)) => reply.failure().because("it is not the store that answers"),
-                Err(error) => Failure::new(Reason::ProjectStorage, WHAT).because(&asked).caused_by(&error),
+                Err(error) => Failure::new(Reason::ProjectStorage, WHAT).because(&asked).caused_by(error),
             };
             if self.deadline.remaining().is_zero() {
                 return Err(unanswered.because(self.deadline.expired_message()));

@@ -24,6 +24,7 @@
 //! | [`smoke`] | proof that what runs is a Flyte, and that it may do no more than it must | effect |
 //! | [`report`] | one event stream and its views | fold |
 //! | [`evidence`] | what a failure leaves to read, saved before it is undone | reads, writes its own folder |
+//! | [`site`] | the cluster that a sandbox is on: a node in Docker, namespaces of an existing cluster, or a rehearsal | effect |
 //! | [`lifecycle`] | the stages in order: `up`, `down`, `status` | effect |
 //! | [`reason`] | why a run fails: one catalogue, and the words it is recognised by | pure |
 //! | [`rehearsal`] | a sandbox that is played, for trying and for tests | effect |
@@ -54,6 +55,7 @@ pub mod render;
 pub mod report;
 pub mod rollout;
 pub mod run;
+pub mod site;
 pub mod smoke;
 pub mod spec;
 pub mod stage;

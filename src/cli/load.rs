@@ -11,8 +11,9 @@ use super::args::{Global, SpecFlags};
 use super::environment::Environment;
 use crate::failure::{Failure, Reason};
 use crate::manifest::{Bundle, Source};
+use crate::site::Location;
 use crate::spec::{
-    self, Domain, EngineKind, Given, Layer, MachineKey, Origin, Problem, Resolved, Secret, Spec, UPSTREAM,
+    self, Domain, EngineKind, Given, Layer, MachineKey, Origin, Problem, Resolved, Secret, SiteKind, UPSTREAM,
 };
 
 /// The most text that is read in all, in bytes: upstream's manifests have 140 KB.
@@ -36,18 +37,21 @@ pub(crate) fn name(global: &Global, matches: &ArgMatches, environment: &Environm
     spec::name(layers(global, &SpecFlags::default(), matches, environment)?).map_err(refused)
 }
 
-/// The spec, where it asks for the engine `context`.
-pub(crate) fn given_cluster(
+/// Where the spec asks for its sandbox; absent where it names no engine. Of a spec that names no existing cluster nothing
+/// else is looked at: what is wrong with it is no reason to leave a sandbox.
+pub(crate) fn location(
     global: &Global,
     flags: &SpecFlags,
     matches: &ArgMatches,
     environment: &Environment,
-) -> Result<Option<Spec>, Failure> {
+) -> Result<Option<Location>, Failure> {
     let engine = spec::engine(layers(global, flags, matches, environment)?).map_err(refused)?;
-    if engine != Some(EngineKind::Context) {
-        return Ok(None);
-    }
-    spec(global, flags, matches, environment).map(|resolved| Some(resolved.spec))
+    Ok(match engine.map(EngineKind::site_kind) {
+        None => None,
+        Some(SiteKind::Node) => Some(Location::Node),
+        Some(SiteKind::Rehearsal) => Some(Location::Rehearsal),
+        Some(SiteKind::Attached) => Some(Location::wanted(&spec(global, flags, matches, environment)?.spec)),
+    })
 }
 
 fn layers(

@@ -14,13 +14,14 @@ use super::args::{Global, Output, SpecFlags};
 use super::environment::Environment;
 use super::{interrupt, load};
 use crate::failure::{Failure, Reason};
-use crate::lifecycle::{self, Done, Host};
+use crate::lifecycle::{self, Done, Request};
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::render::{self, RenderError};
-use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Stage, Verbosity, View};
+use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Verbosity, View};
 use crate::run::{Deadline, Run};
-use crate::spec::{Provenance, Resolved, Spec};
+use crate::site::{Host, Location};
+use crate::spec::{Provenance, Resolved};
 
 /// One command line under way.
 #[derive(Debug)]
@@ -101,9 +102,9 @@ impl Session {
         load::spec(&self.global, flags, self.matches(), &self.environment)
     }
 
-    /// The spec, where it asks for the engine `context`.
-    pub(super) fn given_cluster(&self, flags: &SpecFlags) -> Result<Option<Spec>, Failure> {
-        load::given_cluster(&self.global, flags, self.matches(), &self.environment)
+    /// Where the spec asks for its sandbox; absent where it names no engine.
+    pub(super) fn location(&self, flags: &SpecFlags) -> Result<Option<Location>, Failure> {
+        load::location(&self.global, flags, self.matches(), &self.environment)
     }
 
     fn matches(&self) -> &ArgMatches {
@@ -114,6 +115,11 @@ impl Session {
     /// The name of the sandbox that a command without spec flags is about.
     pub(super) fn name(&self) -> Result<String, Failure> {
         load::name(&self.global, self.matches(), &self.environment)
+    }
+
+    /// The spec and the manifests, read once.
+    pub(super) fn request(&self, flags: &SpecFlags) -> Result<Request, Failure> {
+        Ok(Request { spec: self.spec(flags)?.spec, bundle: self.bundle(flags)? })
     }
 
     /// The bundle that `--manifests` names, or the built-in one.
@@ -132,7 +138,7 @@ impl Session {
     fn planned(&self, flags: &SpecFlags) -> Result<(Plan, Provenance, Vec<String>), Failure> {
         let mut resolved = self.spec(flags)?;
         if resolved.spec.storage.credentials.is_some() {
-            runtime()?.block_on(lifecycle::known_keys(&mut resolved.spec, &self.host()));
+            runtime()?.block_on(lifecycle::use_known_keys(&mut resolved.spec, &self.host()));
         }
         self.planned_for(resolved, flags)
     }
@@ -180,25 +186,15 @@ impl Session {
         runtime()?.block_on(work)
     }
 
-    /// Does `work` with a plan while its events are shown, to the end. Making the plan, from a spec that `prepare` has
-    /// completed, is the first stage.
+    /// Does `work` with a plan while its events are shown, to the end. Making the plan is the first stage.
     pub(super) fn narrate_plan(
         &self,
         telling: Telling<'_>,
-        flags: &SpecFlags,
-        prepare: impl AsyncFnOnce(&mut Spec, &Run) -> Result<(), Failure>,
+        request: Request,
         work: impl AsyncFnOnce(&Plan, &Run) -> Result<Done, Failure>,
     ) -> Result<(), Ended> {
         self.narrate(telling, async |run| {
-            let plan = run.stage(Stage::Plan, async {
-                let mut resolved = self.spec(flags)?;
-                prepare(&mut resolved.spec, run).await?;
-                let (plan, _, warnings) = self.planned_for(resolved, flags)?;
-                warnings.into_iter().for_each(|warning| run.report.warn(warning));
-                let summary = format!("{} objects in {} waves", plan.objects().count(), plan.waves.len());
-                Ok((plan, Outcome::Passed, summary))
-            });
-            let plan = plan.await?;
+            let plan = request.plan(run).await?;
             work(&plan, run).await
         })
     }
@@ -271,11 +267,6 @@ impl Session {
         views.extend(junit.map(|path| Box::new(Junit::new(path)) as Box<dyn View>));
         views
     }
-}
-
-/// Leaves a spec's keys as they are, for what does not depend on them.
-pub(super) async fn as_it_is(_: &mut Spec, _: &Run) -> Result<(), Failure> {
-    Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -7,9 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use super::ensure::Cluster;
 use crate::failure::{Failure, Reason};
-use crate::kubernetes;
 use crate::report::Stage;
 use crate::run::Run;
 
@@ -24,12 +22,11 @@ const NAMESPACE: &str = "kube-system";
 ///
 /// # Errors
 /// [`Reason::ClusterNotReady`] at the deadline, with what was seen last.
-pub async fn wait_for_dns(cluster: &Cluster, run: &Run) -> Result<(), Failure> {
-    let client = kubernetes::client(&cluster.kubeconfig)?;
+pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
     let deadline = run.deadline.min(BUDGET);
     let mut told = String::new();
     loop {
-        let missing = match look(&client).await {
+        let missing = match look(client).await {
             Ok(None) => return Ok(()),
             Ok(Some(missing)) => missing,
             Err(error) => error.to_string(),

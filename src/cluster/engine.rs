@@ -12,7 +12,7 @@ use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::plan::ClusterPlan;
 use crate::run::Run;
-use crate::spec::EngineKind;
+use crate::spec::NodeEngine;
 
 /// What makes the node, once it is known to be here.
 #[derive(Debug, Clone)]
@@ -30,14 +30,13 @@ impl Engine {
     /// # Errors
     /// [`Reason::K3dAbsent`] and [`Reason::K3dUnusable`]: a k3d that is here and cannot be used is told, not passed over.
     pub async fn find(
-        wanted: Option<EngineKind>,
+        wanted: Option<NodeEngine>,
         env: &BTreeMap<String, String>,
         docker_host: &str,
         scratch: &Path,
         run: &Run,
     ) -> Result<Self, Failure> {
-        // Where a sandbox is rehearsed, nobody asks.
-        if matches!(wanted, Some(EngineKind::Docker | EngineKind::Rehearsal)) {
+        if wanted == Some(NodeEngine::Docker) {
             return Ok(Self::Docker);
         }
         match K3d::find(env, docker_host, scratch, run).await {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::Spec;
+use crate::spec::{SiteKind, Spec};
 
 /// Where a sandbox is that is on a given cluster. Kept on this machine, so that commands without a spec find it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl Place {
     /// Where a spec wants its sandbox; nowhere unless its engine is `context`.
     #[must_use]
     pub fn of(spec: &Spec) -> Option<Self> {
-        let context = spec.context.clone().filter(|_| spec.is_on_given_cluster())?;
+        let context = spec.context.clone().filter(|_| spec.site_kind() == SiteKind::Attached)?;
         Some(Self { context, kubeconfig: spec.kubeconfig.clone(), namespace: spec.system_namespace(), server: None })
     }
 }

@@ -2,23 +2,19 @@
 
 use kube::Client;
 
-use super::{Host, Running, given};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Inventory};
 use crate::plan::{Difference, Plan};
 use crate::rollout;
+use crate::site::{Host, Location, Running, Site};
 
-/// The plan against the sandbox of its name; none where there is none that runs.
+/// The plan against the sandbox of its name; absent where none runs.
 ///
 /// # Errors
 /// Docker or the sandbox's API does not answer.
 pub async fn compare(plan: &Plan, host: &Host) -> Result<Option<Difference>, Failure> {
-    let name = &plan.spec.name;
-    let running = match given::place_of(plan, host)? {
-        Some(place) => Running::at(&place, name, host).await,
-        None => Running::find(name, host).await,
-    };
-    match running {
+    let site = Site::resolve(&plan.spec.name, Some(Location::wanted(&plan.spec)), host)?;
+    match site.running().await {
         Ok(Running { client, inventory, .. }) => {
             let mut applied = inventory.objects;
             for gone in kubernetes::missing(&client, applied.keys().cloned()).await? {
@@ -31,8 +27,8 @@ pub async fn compare(plan: &Plan, host: &Host) -> Result<Option<Difference>, Fai
     }
 }
 
-/// Whether a running sandbox is as planned: the same was applied, all of it is there, and all that runs is ready. What
-/// somebody else changed in an object is not looked for.
+/// Whether a running sandbox is as planned: the same was applied, all of it is there, and all workloads are ready.
+/// Edits of others are not looked for.
 ///
 /// # Errors
 /// The sandbox's API does not answer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::Client;
 
-use super::{registration, retire, storage};
+use super::{registration, storage};
 use crate::failure::Failure;
 use crate::kubernetes::{self, Inventory};
 use crate::manifest::ObjectRef;
@@ -13,6 +13,8 @@ use crate::plan::{Plan, Wave, is_given};
 use crate::report::{Change, Outcome, Stage};
 use crate::rollout;
 use crate::run::Run;
+use crate::site::retire;
+use crate::spec::Spec;
 
 /// For one wave's workloads to become ready; a node that has just started needs some 20 s for the slowest of them.
 const WAVE_BUDGET: Duration = Duration::from_secs(300);
@@ -32,10 +34,10 @@ pub async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Result<Optio
         while let Some(first) = waves.next_if(|wave| wave.objects.iter().all(is_given)) {
             changes.extend(kubernetes::apply(client, &first.objects, run).await?);
         }
-        let before = if plan.spec.is_on_given_cluster() {
-            kubernetes::find_within(client, &plan.spec.system_namespace()).await?
-        } else {
+        let before = if plan.spec.scope().owns_cluster {
             kubernetes::find(client).await?
+        } else {
+            kubernetes::find_within(client, &plan.spec.system_namespace()).await?
         };
         save(client, plan, String::new(), intended(plan, before.as_ref()), run).await?;
         for wave in waves {
@@ -103,16 +105,28 @@ pub async fn workloads(
     .await
 }
 
+/// Brings what is in no object to the spec, for a sandbox whose objects are as planned: admin's projects, and buckets
+/// and keys in the object store. Whether anything had to be done.
+///
+/// # Errors
+/// Admin or the object store refuses, or does not answer.
+pub(super) async fn settings(client: &Client, spec: &Spec, before: &Inventory, run: &Run) -> Result<bool, Failure> {
+    let registered = registration::reconcile(client, spec, run).await?;
+    let admitted = storage::admit(client, spec, Some(before), run).await?;
+    let dismissed = storage::dismiss(client, spec, run).await?;
+    Ok(registered || admitted || dismissed)
+}
+
 /// Removes what is rendered no longer, and sees that namespaces are gone.
 async fn prune(client: &Client, plan: &Plan, before: &Inventory, run: &Run) -> Result<Vec<Change>, Failure> {
     let now: BTreeSet<_> = plan.objects().collect();
     let leaving = retire::leaving(before, &now, &plan.spec);
     retire::drain(client, &leaving, Stage::Rollout, run).await?;
     let pruned = kubernetes::prune(client, before, &now, run).await?;
-    if plan.spec.is_on_given_cluster() {
-        retire::let_go_all(client, &leaving, run).await?;
-    } else {
+    if plan.spec.scope().owns_cluster {
         retire::gone(client, &leaving, run).await?;
+    } else {
+        retire::let_go_all(client, &leaving, run).await?;
     }
     Ok(pruned.iter().map(|_| Change::Pruned).collect())
 }

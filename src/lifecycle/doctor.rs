@@ -1,33 +1,24 @@
-//! What would stand in the way of `up`.
+//! The checks before an `up`, alone.
 
-use super::{Done, Host, given, ground, rehearse};
-use crate::failure::Failure;
+use super::outcome::Done;
+use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
-use crate::preflight;
-use crate::report::{Outcome, Stage};
+use crate::rehearsal::Faults;
+use crate::report::Stage;
 use crate::run::Run;
-use crate::spec::EngineKind;
+use crate::site::{Host, Site};
 
-/// Looks for what would stand in the way of [`up`](super::up()), and makes nothing.
+/// Checks what would stand in the way of [`up`](super::up()), and makes nothing: it takes no lock, so other runs may
+/// be busy with the sandbox, and writes nothing to the state folder.
 ///
 /// # Errors
-/// Something does.
+/// Something is in the way.
 pub async fn doctor(plan: &Plan, host: &Host, run: &Run) -> Result<Done, Failure> {
-    if plan.spec.is_on_given_cluster() {
-        return given::doctor(plan, host, run).await;
-    }
-    if plan.spec.engine == Some(EngineKind::Rehearsal) {
-        rehearse::tell(run);
-        let findings = preflight::rehearsal(&plan.cluster);
-        findings.iter().for_each(|finding| run.report.emit(finding.event()));
-        preflight::blockers(&findings)?;
-        return Ok(Done { outcome: Outcome::Passed, summary: "nothing is in the way of a rehearsal".to_owned() });
-    }
-    let state = host.state.sandbox(&plan.spec.name);
-    let fresh = !state.path().exists();
-    let looked = run.stage(Stage::Preflight, ground::look(plan, host, run)).await;
-    if fresh {
-        let _ = std::fs::remove_dir_all(state.path());
-    }
-    looked.map(|_| Done { outcome: Outcome::Passed, summary: "nothing is in the way".to_owned() })
+    let site = Site::of(&plan.spec, host)?;
+    site.announce(run);
+    let summary = if site.is_rehearsal() { "nothing is in the way of a rehearsal" } else { "nothing is in the way" };
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Failure::new(Reason::StateUnwritable, "cannot make a temporary folder").because(error))?;
+    run.stage(Stage::Preflight, site.preflight(plan, &Faults::default(), scratch.path(), run)).await?;
+    Ok(Done::passed(summary))
 }

@@ -1,57 +1,40 @@
-//! Removal.
+//! Removal of a sandbox.
 
-use super::{Done, Host, given, rehearse};
-use crate::cluster;
-use crate::context::Place;
+use super::outcome::Done;
+use super::rollback;
 use crate::failure::Failure;
-use crate::rehearsal::Rehearsal;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
+use crate::site::{Host, Location, Site};
 
-/// Removes the sandbox of this name: its containers, network, volumes and state; on a given cluster, at `place`, its
-/// objects and state. That there is none is a success.
+/// Removes the sandbox of this name: containers, network, volumes and state; on an attached cluster, its objects and
+/// state. That there is none is a success. `wanted` is where the spec has it, for one that this machine does not record.
 ///
 /// # Errors
 /// Docker does not answer, another run is busy with the sandbox, or something could not be removed.
-pub async fn down(name: &str, place: Option<&Place>, host: &Host, run: &Run) -> Result<Done, Failure> {
-    if let Some(place) = place {
-        return given::down(name, place, host, run).await;
-    }
+pub async fn down(name: &str, wanted: Option<Location>, host: &Host, run: &Run) -> Result<Done, Failure> {
     let state = host.state.sandbox(name);
     let lock = state.lock("down")?;
-    if let Some(played) = Rehearsal::find(&state) {
-        rehearse::tell(run);
-        run.stage(Stage::Down, async {
-            let ended = rehearse::end(Some(&played)).await?;
-            Ok(((), Outcome::Passed, ended))
-        })
-        .await?;
-        state.remove(&lock)?;
-        return Ok(Done { outcome: Outcome::Passed, summary: format!("REHEARSAL: sandbox {name} is gone") });
-    }
-    let removed = run
-        .stage(Stage::Down, async {
-            let docker = host.docker().await?;
-            let removed = cluster::delete(&docker, name).await?;
-            let outcome = if removed.is_empty() { Outcome::Unchanged } else { Outcome::Passed };
-            let summary = removed.to_string();
-            Ok((removed, outcome, summary))
-        })
-        .await;
-    let removed = match removed {
-        Ok(removed) => removed,
-        Err(failure) => {
-            // A lock without a sandbox is a leftover itself.
-            if !state.path().exists() {
-                state.remove(&lock)?;
-            }
-            return Err(failure);
-        }
+    let is_recorded = state.path().exists();
+    let removed = async {
+        let site = Site::resolve(name, wanted, host)?;
+        site.announce(run);
+        let removed = run.stage(Stage::Down, async {
+            let removed = site.remove(is_recorded, run).await?;
+            let outcome = if removed.is_some() { Outcome::Passed } else { Outcome::Unchanged };
+            let summary = removed.clone().unwrap_or_else(|| "nothing to remove".to_owned());
+            Ok((removed.is_some(), outcome, summary))
+        });
+        let done = match removed.await? {
+            true => Done::passed(site.marked(format!("sandbox {name} is gone"))),
+            false => Done::unchanged(site.marked(format!("there is no sandbox {name}"))),
+        };
+        Ok(done)
     };
-    state.remove(&lock)?;
-    Ok(if removed.is_empty() {
-        Done { outcome: Outcome::Unchanged, summary: format!("there is no sandbox {name}") }
-    } else {
-        Done { outcome: Outcome::Passed, summary: format!("sandbox {name} is gone") }
-    })
+    match removed.await {
+        Ok(done) => state.remove(&lock).map(|()| done),
+        Err(failure) if is_recorded => Err(failure),
+        // A lock without a sandbox is a leftover itself.
+        Err(failure) => Err(rollback::forget(failure, &state, &lock)),
+    }
 }

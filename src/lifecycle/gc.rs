@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{Host, known_place};
 use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
-use crate::rehearsal::Rehearsal;
+use crate::site::{Host, Location};
 use crate::spec;
 
 /// What became of a sandbox.
@@ -106,8 +105,8 @@ async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) ->
         },
     };
     // A rehearsal of the same name, or one on a given cluster, is another sandbox, whose limit this was not.
-    let anothers = Rehearsal::find(&state).is_some() || known_place(sandbox, host)?.is_some();
-    if !anothers && (left.is_none() || !state.path().exists()) {
+    let in_docker = Location::recorded(sandbox, host)?.is_none_or(|location| location == Location::Node);
+    if in_docker && (left.is_none() || !state.path().exists()) {
         state.remove(&lock)?;
     }
     Ok(left)

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use super::{Done, Host};
+use super::outcome::Done;
 use crate::docker::{Docker, Image};
 use crate::failure::Failure;
-use crate::images::{self, Presence, Unbundled};
+use crate::images::{self, Presence};
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
+use crate::site::{Host, loaded};
 
 /// Sees to it that Docker has every image of the plan.
 ///
@@ -56,32 +57,10 @@ pub async fn bundle(plan: &Plan, host: &Host, path: &Path, run: &Run) -> Result<
 pub async fn load(path: &Path, host: &Host, run: &Run) -> Result<Done, Failure> {
     run.stage(Stage::Images, async {
         let docker = host.docker().await?;
-        let (outcome, summary) = told(images::unbundle(&docker, path, run).await?);
+        let (outcome, summary) = loaded(&images::unbundle(&docker, path, run).await?);
         Ok((Done { outcome, summary: summary.clone() }, outcome, summary))
     })
     .await
-}
-
-/// Takes from a bundle what Docker has not of the plan's images; one that is not needed is not opened.
-pub(super) async fn load_missing(plan: &Plan, docker: &Docker, path: &Path, run: &Run) -> Result<(), Failure> {
-    let found = images::resolve(docker, &all(plan)).await?;
-    if !found.iter().any(|presence| matches!(presence, Presence::Absent(_))) {
-        return Ok(());
-    }
-    run.stage(Stage::Images, async {
-        let (outcome, summary) = told(images::unbundle(docker, path, run).await?);
-        Ok(((), outcome, summary))
-    })
-    .await
-}
-
-fn told(done: Unbundled) -> (Outcome, String) {
-    match done {
-        Unbundled { present, loaded: 0 } => (Outcome::Unchanged, format!("{present} images, all in Docker")),
-        Unbundled { present, loaded } => {
-            (Outcome::Passed, format!("{loaded} images into Docker; {present} were there"))
-        }
-    }
 }
 
 /// The node's image and all that run in it.

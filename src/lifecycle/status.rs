@@ -1,16 +1,14 @@
-//! What there is, as data.
+//! The state of a sandbox, as data.
 
 use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 
-use super::{Host, Running, endpoints, given};
-use crate::cluster::{self, NodeState};
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::kubernetes;
 use crate::plan::Plan;
-use crate::rehearsal::Rehearsal;
 use crate::report::{Endpoint, Waiting};
 use crate::rollout;
+use crate::site::{self, Host, Location, Running, Site};
 
 /// What a sandbox is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,58 +77,38 @@ impl Status {
         let same = inventory.digest == plan.digest && gone.is_empty();
         self.spec = if same { SpecState::Unchanged } else { SpecState::Changed };
         self.system_namespace = Some(inventory.spec.system_namespace());
-        self.endpoints = endpoints::endpoints(&inventory.spec);
+        self.endpoints = site::endpoints(&inventory.spec);
         Ok(())
     }
 }
 
-/// Looks at the sandbox of the plan's name, and compares it to the plan.
+/// The state of the sandbox of the plan's name, compared to the plan.
 ///
 /// # Errors
-/// Docker does not answer.
+/// Docker or the attached cluster does not answer.
 pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
     let name = plan.spec.name.clone();
-    let played = Rehearsal::find(&host.state.sandbox(&name));
+    let site = Site::resolve(&name, Some(Location::wanted(&plan.spec)), host)?;
+    let overview = site.overview().await?;
     let mut status = Status {
         name: name.clone(),
-        rehearsal: played.is_some(),
+        rehearsal: site.is_rehearsal() && !matches!(overview.phase, site::Phase::Absent),
         phase: Phase::Broken,
         spec: SpecState::Unknown,
         system_namespace: None,
-        expires: None,
+        expires: overview.expires.map(|at| format_rfc3339_seconds(at).to_string()),
         waiting: Vec::new(),
         endpoints: Vec::new(),
-        sandboxes: Vec::new(),
+        sandboxes: overview.sandboxes,
     };
-    if let Some(place) = given::place_of(plan, host)? {
-        match Running::at(&place, &name, host).await {
-            Ok(running) => status.see(running, plan).await?,
-            Err(failure) if failure.reason == Reason::NotFound => status.phase = Phase::Absent,
-            Err(failure) => return Err(failure),
-        }
-        return Ok(status);
-    }
-    let (node, sandboxes, expiry) = match &played {
-        // What else there is only Docker knows, and a rehearsal does without it.
-        Some(played) if played.runs() => (NodeState::Running, vec![name.clone()], None),
-        Some(_) => (NodeState::Stopped, vec![name.clone()], None),
-        None => {
-            let docker = host.docker().await?;
-            let (node, owned, expiries) =
-                tokio::try_join!(cluster::state(&docker, &name), cluster::owned(&docker), cluster::expiries(&docker))?;
-            (node, owned, expiries.get(&name).copied())
-        }
-    };
-    status.expires = expiry.map(|at| format_rfc3339_seconds(at).to_string());
-    status.sandboxes = sandboxes;
-    match node {
-        NodeState::Absent | NodeState::Foreign => status.phase = Phase::Absent,
-        NodeState::Stopped => status.phase = Phase::Stopped,
-        NodeState::Unstarted | NodeState::Restarting { .. } => {}
-        NodeState::Running => match Running::find(&name, host).await {
+    match overview.phase {
+        site::Phase::Absent => status.phase = Phase::Absent,
+        site::Phase::Stopped => status.phase = Phase::Stopped,
+        site::Phase::Broken => status.phase = Phase::Broken,
+        site::Phase::Running(running) => match *running {
             Ok(running) => status.see(running, plan).await?,
             Err(failure) => {
-                status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() })
+                status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() });
             }
         },
     }

@@ -51,7 +51,7 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<b
 
 /// The store, and the way to it where it is on a given cluster, which publishes nothing; to be kept while it is asked.
 async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(Store, Option<Forwarded>), Failure> {
-    let way = if spec.is_on_given_cluster() { Some(forward(client, spec).await?) } else { None };
+    let way = if spec.scope().publishes_ports { None } else { Some(forward(client, spec).await?) };
     let port = way.as_ref().map_or(spec.ports, |way| way.ports).minio;
     Ok((Store::new(port, spec.storage.root(), run.deadline.min(BUDGET))?, way))
 }

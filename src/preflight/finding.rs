@@ -77,6 +77,17 @@ pub fn blockers(findings: &[Finding]) -> Result<(), Failure> {
     Err(hints.fold(failure, |failure, hint| if failure.hints.contains(hint) { failure } else { failure.hint(hint) }))
 }
 
+/// The number of checks and of warnings among them, such as `9 checks, 1 warning`.
+#[must_use]
+pub fn summary(findings: &[Finding]) -> String {
+    let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warning).count();
+    match warnings {
+        0 => format!("{} checks", findings.len()),
+        1 => format!("{} checks, 1 warning", findings.len()),
+        many => format!("{} checks, {many} warnings", findings.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,6 @@ mod images;
 mod ports;
 mod run;
 
-pub use finding::{Finding, blockers};
+pub use finding::{Finding, blockers, summary};
 pub use images::{Wanted, images};
 pub use run::{rehearsal, run};

@@ -4,7 +4,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `process.rs` | the process that plays: started, found and stopped |
+//! | `config.rs` | what the process that plays and whoever starts it agree on |
 //! | `node.rs` | that process from within: its sockets and its turns |
 //! | `cluster.rs` | a cluster of one node: who answers what |
 //! | `api/` | the Kubernetes API in memory |
@@ -15,16 +15,16 @@
 
 mod api;
 mod cluster;
+mod config;
 mod controllers;
 mod faults;
 mod flyte;
 mod node;
-mod process;
 mod wish;
 
 pub use api::ApiServer;
 pub use cluster::Cluster;
+pub use config::{BANNER, COMMAND, LiveProcess, RehearsalConfig, config_file, is_recorded, log_file};
 pub use faults::{Answer, Faults, PodFault, Request, Workflow};
 pub use flyte::{Executions, Minio, Port, Projects, Responders, as_minio, json_of, not_found};
 pub use node::play;
-pub use process::{BANNER, Rehearsal};

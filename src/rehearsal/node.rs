@@ -11,32 +11,31 @@ use tokio::net::TcpListener;
 
 use super::api::ApiServer;
 use super::cluster::Cluster;
+use super::config::{RehearsalConfig, RehearsalLock};
 use super::flyte::Port;
-use super::process::{Order, Stage};
 
 const TURN: Duration = Duration::from_millis(20);
 /// Longer than any pod takes to start: what is begun goes on by itself for a while.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// Plays what is ordered in a sandbox's folder, until `stop` ends. `order` is the folder's; see
-/// [`Rehearsal`](super::Rehearsal).
+/// Simulates the cluster that a sandbox's state folder configures, until `stop` ends.
 ///
 /// # Errors
-/// There is no order in the folder, another process plays it already, or a port is taken.
+/// There is no configuration in the folder, another process has its lock, or a port is taken.
 pub async fn play(folder: &std::path::Path, stop: impl Future<Output = ()>) -> io::Result<()> {
-    let order = Order::read(folder)?;
+    let config = RehearsalConfig::read(folder)?;
     // Given up by the end of the process, and not before: whoever stops it waits for that.
-    let stage = ManuallyDrop::new(Stage::enter(folder)?);
-    let api = bind(order.api.unwrap_or(0), "the Kubernetes API").await?;
+    let lock = ManuallyDrop::new(RehearsalLock::acquire(folder)?);
+    let api = bind(config.api.unwrap_or(0), "the Kubernetes API").await?;
     let mut ports = Vec::new();
     for (number, port) in Port::ALL {
-        let host = order.ports.get(&number).copied().unwrap_or(number);
+        let host = config.ports.get(&number).copied().unwrap_or(number);
         ports.push((bind(host, port.name()).await?, port));
     }
     let address = api.local_addr()?;
-    let server = ApiServer::at(&address.to_string(), order.minor);
-    let cluster = Cluster::new(server.clone(), order.faults.clone());
-    cluster.register(&order.node, &[]);
+    let server = ApiServer::at(&address.to_string(), config.minor);
+    let cluster = Cluster::new(server.clone(), config.faults.clone());
+    cluster.register(&config.node, &[]);
     {
         let cluster = cluster.clone();
         serve(api, move |request| {
@@ -51,7 +50,7 @@ pub async fn play(folder: &std::path::Path, stop: impl Future<Output = ()>) -> i
             async move { cluster.port(port, request).await }
         });
     }
-    stage.open(address.port())?;
+    lock.publish(address.port())?;
 
     let mut stop = std::pin::pin!(stop);
     let (mut seen, mut changed) = (None, Instant::now());

@@ -41,7 +41,7 @@ const MISTYPED: &str = "10302-";
 
 /// The first thing that does not hold.
 pub(super) fn verify(context: &Context<'_>, objects: &[Object]) -> Result<(), RenderError> {
-    let given = if context.spec.is_on_given_cluster() { context.spec.namespaces() } else { Vec::new() };
+    let given = if context.spec.scope().owns_cluster { Vec::new() } else { context.spec.namespaces() };
     let rendered = objects.iter().filter(|object| object.kind() == "Namespace").map(Object::name);
     let rendered: BTreeSet<&str> = rendered.chain(given.iter().map(String::as_str)).collect();
     let left = context.origin.as_deref().filter(|origin| !rendered.contains(origin));
@@ -70,7 +70,7 @@ pub(super) fn verify(context: &Context<'_>, objects: &[Object]) -> Result<(), Re
             return broken("metadata.namespace", format!("is `{namespace}`, which is not a namespace of this sandbox"));
         }
         // On a cluster that is there already, what is named may be there too; what is no component's is warned of.
-        if let (Some(_), false) = (component_of(object), context.spec.is_on_given_cluster())
+        if let (Some(_), true) = (component_of(object), context.spec.scope().owns_cluster)
             && let Some(missing) = PodReference::dangling(object, objects).first()
         {
             let why = format!("names the {} `{}`, which is not there", missing.kind, missing.name);

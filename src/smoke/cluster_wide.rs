@@ -12,7 +12,7 @@ use super::miss::{Miss, Sight};
 use super::target::Context;
 
 pub(super) async fn nothing(context: &Context<'_>) -> Sight {
-    if context.spec.is_on_given_cluster() {
+    if !context.spec.scope().owns_cluster {
         return Err(Miss::skip(
             "ClusterRoles and their bindings are the whole cluster's, and are not asked for; none is applied",
         ));

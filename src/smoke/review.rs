@@ -27,7 +27,7 @@ pub(super) async fn denies(context: &Context<'_>) -> Sight {
 
 async fn answers(context: &Context<'_>, allowed: bool) -> Sight {
     let rows = table(context.spec).into_iter().filter(|row| row.allowed == allowed);
-    if context.spec.is_on_given_cluster() {
+    if !context.spec.scope().owns_cluster {
         return within(context, rows.collect()).await;
     }
     let sights = stream::iter(rows).map(|row| ask(context, row)).buffered(AT_ONCE);

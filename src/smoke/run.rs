@@ -48,7 +48,7 @@ async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Fail
     let http = http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(error));
     let (spec, client) = (target.spec, target.client.clone());
     // A given cluster publishes nothing; its pods are reached for as long as they are asked.
-    let forwarded = if spec.is_on_given_cluster() { Some(forward(&client, spec).await?) } else { None };
+    let forwarded = if spec.scope().publishes_ports { None } else { Some(forward(&client, spec).await?) };
     let ports = forwarded.as_ref().map_or(spec.ports, |forwarded| forwarded.ports);
     let context = Context { spec, ports, http: http?, api: ApiServer::new(client) };
     let mut verdicts = run.unless_cancelled(all_checks(&context, target.budget, run)).await?;

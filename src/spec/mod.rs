@@ -10,6 +10,7 @@
 //! | `resolve.rs` | layers to spec |
 //! | `check.rs` | the values of the layers against their rules: all problems at once |
 //! | `rules.rs` | what a single value must be |
+//! | `scope.rs` | the kind of cluster that is asked for, and the part of it that is the sandbox's |
 
 mod check;
 mod credentials;
@@ -19,6 +20,7 @@ mod mirrors;
 mod model;
 mod resolve;
 mod rules;
+mod scope;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ pub use layer::{Given, Layer, Origin};
 pub use mirrors::Mirrors;
 pub use model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Provenance, Resolved, engine, is_name, name, resolve};
+pub use scope::{NodeEngine, Scope, SiteKind};
 
 use std::fmt;
 

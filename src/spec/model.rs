@@ -198,12 +198,6 @@ pub struct WorkflowNamespace {
 }
 
 impl Spec {
-    /// Whether the cluster is somebody's, with namespaces that are given.
-    #[must_use]
-    pub fn is_on_given_cluster(&self) -> bool {
-        self.engine == Some(EngineKind::Context)
-    }
-
     /// The system namespace and all workflow namespaces.
     #[must_use]
     pub fn namespaces(&self) -> Vec<String> {

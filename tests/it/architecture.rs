@@ -28,7 +28,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["similar::"], &["cli/commands/render.rs"]),
     (&["strsim"], &["spec/check.rs"]),
     (&["rustix"], &["process.rs", "preflight/run.rs"]),
-    (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "lifecycle/", "evidence/"]),
+    (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "lifecycle/", "site/", "evidence/"]),
     (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "rehearsal/flyte/mod.rs"]),
     (&["tokio::process", "process::Command"], &["process.rs"]),
     (&["clap::", "clap_complete", "clap_mangen", "etcetera", "tracing_subscriber"], &["cli/"]),

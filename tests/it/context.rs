@@ -1,10 +1,10 @@
 //! A whole life on somebody else's cluster, whose user has rights in the sandbox's namespaces and nowhere else.
 
-use flyte_sandbox::context::Place;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState};
 use flyte_sandbox::rehearsal::{Answer, Faults};
 use flyte_sandbox::report::{Event, Outcome, Stage};
+use flyte_sandbox::site::Location;
 use flyte_sandbox::smoke::Executions;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -27,14 +27,14 @@ fn options() -> Options<'static> {
 
 async fn up(cluster: &GivenCluster) -> (Result<Outcome, Failure>, UnboundedReceiver<Event>) {
     let (run, events) = run();
-    let done = lifecycle::up(&cluster.plan(), &cluster.host, options(), &run).await;
+    let done = lifecycle::up(cluster.request(), &cluster.host, options(), &run).await;
     (done.map(|done| done.outcome), events)
 }
 
 async fn down(cluster: &GivenCluster) -> Result<Outcome, Failure> {
-    let place = lifecycle::known_place("flyte", &cluster.host).expect("readable").or_else(|| Place::of(&cluster.spec));
+    let wanted = Location::wanted(&cluster.spec);
     let (run, mut events) = run();
-    let done = lifecycle::down("flyte", place.as_ref(), &cluster.host, &run).await;
+    let done = lifecycle::down("flyte", Some(wanted), &cluster.host, &run).await;
     // A stage that never ends would be told for ever to go on.
     let mut told = std::iter::from_fn(|| events.try_recv().ok());
     assert!(!told.any(|event| matches!(event, Event::Progress { stage: Stage::Rollout, .. })));
@@ -196,7 +196,7 @@ async fn what_a_failed_up_made_is_taken_back_object_by_object() {
     assert!(failure.folder.is_some());
     assert_eq!(cluster.inhabitants().into_iter().collect::<Vec<_>>(), Vec::<String>::new());
     assert_eq!(cluster.beyond(), Vec::<String>::new());
-    assert_eq!(lifecycle::known_place("flyte", &cluster.host), Ok(None));
+    assert_eq!(Location::recorded("flyte", &cluster.host), Ok(None));
 }
 
 #[tokio::test]
@@ -207,9 +207,9 @@ async fn a_sandbox_that_is_elsewhere_is_not_made_twice() {
     moved.spec.env = "test".to_owned();
     let failure = up(&moved).await.0.expect_err("it is elsewhere");
     assert_eq!(failure.reason, Reason::SandboxDiffers);
-    let mut here = cluster.plan();
+    let mut here = cluster.request();
     here.spec.engine = None;
-    let failure = lifecycle::up(&here, &cluster.host, options(), &run().0).await.expect_err("it is elsewhere");
+    let failure = lifecycle::up(here, &cluster.host, options(), &run().0).await.expect_err("it is elsewhere");
     assert_eq!(failure.reason, Reason::SandboxDiffers);
     let status = lifecycle::status(&cluster.plan(), &cluster.host).await.expect("seen");
     assert_eq!(status.phase, Phase::Ready);

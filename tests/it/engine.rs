@@ -7,7 +7,7 @@ use std::path::Path;
 use flyte_sandbox::cluster::{Engine, delete, ensure};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
-use flyte_sandbox::spec::EngineKind;
+use flyte_sandbox::spec::NodeEngine;
 
 use crate::support::docker::{FakeDocker, World, run};
 
@@ -90,7 +90,7 @@ async fn a_daemon_without_subnets_is_told_as_that() {
 }
 
 /// The engine for a `PATH` of this folder alone, as it is shown.
-async fn found(folder: &Path, wanted: Option<EngineKind>) -> Result<String, Reason> {
+async fn found(folder: &Path, wanted: Option<NodeEngine>) -> Result<String, Reason> {
     let env = BTreeMap::from([("PATH".to_owned(), folder.display().to_string())]);
     let found = Engine::find(wanted, &env, "unix:///none", folder, &run()).await;
     found.map(|engine| engine.to_string()).map_err(|failure| {
@@ -109,7 +109,7 @@ async fn k3d_is_taken_where_it_is_and_docker_where_it_is_not_or_is_asked_for() {
         folder
     };
     let (none, new, old) = (tempfile::tempdir().expect("a folder"), with("v5.9.0"), with("v3.0.0"));
-    let (k3d, docker) = (Some(EngineKind::K3d), Some(EngineKind::Docker));
+    let (k3d, docker) = (Some(NodeEngine::K3d), Some(NodeEngine::Docker));
     for (folder, wanted, expected) in [
         (&none, None, Ok("Docker")),
         (&none, docker, Ok("Docker")),

@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime};
 use flyte_sandbox::docker::Docker;
 use flyte_sandbox::evidence::{Subject, collect};
 use flyte_sandbox::failure::{Failure, Reason};
-use flyte_sandbox::lifecycle::{self, Host, Options};
+use flyte_sandbox::lifecycle::{self, Options, Request};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::Plan;
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::Stage;
 use flyte_sandbox::run::{Deadline, Run};
+use flyte_sandbox::site::Host;
 use flyte_sandbox::smoke::Executions;
 use flyte_sandbox::spec::Spec;
 use flyte_sandbox::state::StateRoot;
@@ -25,10 +26,15 @@ use flyte_sandbox::rehearsal::{Answer, ApiServer, Faults};
 /// In everything that is collected here.
 const SECRET: &str = "never-to-be-seen/2026";
 
-fn plan() -> Plan {
+fn request() -> Request {
     let mut spec = Spec::default();
     spec.storage.secret_key = flyte_sandbox::spec::Secret::new(SECRET);
-    let rendered = render(&spec, Bundle::embedded().expect("manifests")).expect("rendered");
+    Request { spec, bundle: Bundle::embedded().expect("manifests") }
+}
+
+fn plan() -> Plan {
+    let Request { spec, bundle } = request();
+    let rendered = render(&spec, bundle).expect("rendered");
     Plan::new(spec, rendered).expect("a plan")
 }
 
@@ -311,7 +317,7 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
         world.stuck.insert("k3d-flyte".to_owned());
         std::fs::write(go, "").expect("a file");
     };
-    let up = Box::pin(lifecycle::up(&plan, &host, options, &run));
+    let up = Box::pin(lifecycle::up(request(), &host, options, &run));
     let early = async {
         interfere.await;
         std::future::pending::<()>().await;

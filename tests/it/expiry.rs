@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use flyte_sandbox::cluster::{Engine, delete, ensure, expire, expiries, forget_expiry};
 use flyte_sandbox::failure::Reason;
-use flyte_sandbox::lifecycle::{Fate, Host, Swept, gc};
+use flyte_sandbox::lifecycle::{Fate, Swept, gc};
 use flyte_sandbox::plan::ClusterPlan;
+use flyte_sandbox::site::Host;
 use flyte_sandbox::state::StateRoot;
 use serde_json::json;
 

@@ -105,7 +105,7 @@ fn a_rehearsal_lives_from_up_to_down_and_says_what_it_is_on_every_surface() {
     assert!(events[told..].iter().all(|event| event["rehearsal"] == true));
     let stages: Vec<_> = events.iter().filter(|event| event["event"] == "stage-finished").collect();
     let names: Vec<_> = stages.iter().map(|event| event["stage"].as_str().expect("a name")).collect();
-    assert_eq!(names, ["plan", "preflight", "cluster", "apply", "rollout", "smoke"]);
+    assert_eq!(names, ["plan", "preflight", "apply", "cluster", "rollout", "smoke"]);
     let summary = events.last().expect("the end")["summary"].as_str().expect("text").to_owned();
     assert_eq!(summary, "REHEARSAL: sandbox flyte is ready");
 
@@ -283,4 +283,54 @@ fn only_a_rehearsal_can_be_told_to_fail_and_only_in_words_that_are_known() {
     let ran = machine.up(&["--rehearse-fault", "pod=minio,reason=Sad"]).exits(2);
     assert!(ran.out().contains("reason `Sad` is not known"), "{}", ran.out());
     assert!(!machine.state().join("flyte").exists());
+}
+
+#[test]
+fn down_is_a_success_where_there_is_nothing_and_no_docker() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    machine.run(&["down"]).exits(0);
+    // As a CI job says it in its `if: always()` step.
+    machine.run(&["down", "--engine", "rehearsal"]).exits(0);
+    fs::write(machine.folder.path().join("sandbox.yaml"), "engine: rehearsal").expect("written");
+    machine.run(&["down"]).exits(0);
+    assert_eq!(machine.run(&["status"]).exits(13).out(), "sandbox flyte is not there; `sandbox up` makes it\n");
+}
+
+#[test]
+fn a_rehearsal_of_another_version_can_be_seen_and_removed() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    let player = machine.player();
+    let config = machine.state().join("flyte/rehearsal.json");
+    let text = fs::read_to_string(&config).expect("there");
+    for (other, code) in [(text.replace("\"faults\"", "\"mistakes\""), 0), ("{}".to_owned(), 3)] {
+        fs::write(&config, other).expect("written");
+        assert!(machine.run(&["status"]).exits(0).out().contains("sandbox flyte is ready"));
+        machine.up(&[]).exits(code);
+        assert!(lives(player));
+    }
+    machine.run(&["down"]).exits(0);
+    assert!(!lives(player));
+}
+
+#[test]
+fn doctor_leaves_the_folder_of_a_sandbox_that_comes_up_beside_it() {
+    let machine = Machine::new();
+    let socket = machine.folder.path().join("silent.sock");
+    let silent = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_sandbox"))
+        .env_clear()
+        .env("SANDBOX_STATE_DIR", machine.state())
+        .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+        .args(["doctor", "--engine", "docker", "-q"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it runs");
+    // It has looked at the state folder when it asks Docker, which does not answer for two seconds.
+    let asked = silent.accept().expect("doctor asks");
+    machine.up(&[]).exits(0);
+    assert_eq!(doctor.wait().expect("it ends").code(), Some(4));
+    drop(asked);
+    assert!(machine.run(&["status"]).exits(0).out().contains("sandbox flyte is ready"));
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::args::{Client, Config, Output};
 use crate::cli::session::{Ended, Session};
-use crate::lifecycle::Running;
+use crate::site;
 use crate::spec::Spec;
 
 /// What both clients call Minio's only region.
@@ -10,7 +10,7 @@ const REGION: &str = "us-east-1";
 
 pub(in crate::cli) fn run(session: &Session, args: &Config) -> Result<(), Ended> {
     let name = session.name()?;
-    let spec = session.block_on(async { Running::find(&name, &session.host()).await })?.inventory.spec;
+    let spec = session.block_on(async { site::running(&name, &session.host()).await })?.inventory.spec;
     let text = match args.client {
         Client::Flytekit => flytekit(&spec),
         Client::Flytectl => flytectl(&spec),

@@ -6,7 +6,8 @@ use crate::cli::args::{Credentials, CredentialsChange, CredentialsRenew, Output,
 use crate::cli::session::{Ended, Session, Telling};
 use crate::failure::{Failure, Reason};
 use crate::issuer::ends;
-use crate::lifecycle::{self, Running};
+use crate::lifecycle;
+use crate::site;
 use crate::spec::{Keys, Spec};
 
 /// The only place that shows a secret: who asks for it by this command wants to see it.
@@ -15,7 +16,7 @@ pub(in crate::cli) fn run(session: &Session, args: &Credentials) -> Result<(), E
     if let Some(CredentialsChange::Renew(args)) = &args.change {
         return renew(session, &name, args);
     }
-    let spec = session.block_on(async { Running::find(&name, &session.host()).await })?.inventory.spec;
+    let spec = session.block_on(async { site::running(&name, &session.host()).await })?.inventory.spec;
     let (bucket, keys) = of(&spec, args.project.as_deref())?;
     let (access, secret, ends) = (keys.access_key.as_str(), keys.secret_key.expose(), ends(&keys));
     let printed = match session.output() {

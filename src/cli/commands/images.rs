@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::args::{Images, ImagesBundle, ImagesList, ImagesLoad, ImagesPull, Output};
-use crate::cli::session::{Ended, Session, Telling, as_it_is};
+use crate::cli::session::{Ended, Session, Telling};
 use crate::failure::Failure;
 use crate::images::{self, Presence};
 use crate::lifecycle;
@@ -65,16 +65,18 @@ fn shown(needed: &[Needed]) -> String {
 }
 
 fn pull(session: &Session, args: &ImagesPull) -> Result<(), Ended> {
-    let name = session.spec(&args.spec)?.spec.name;
-    session.narrate_plan(telling("images pull", &name, args.timeout), &args.spec, as_it_is, async |plan, run| {
+    let request = session.request(&args.spec)?;
+    let name = request.spec.name.clone();
+    session.narrate_plan(telling("images pull", &name, args.timeout), request, async |plan, run| {
         lifecycle::pull(plan, &session.host(), run).await
     })
 }
 
 fn bundle(session: &Session, args: &ImagesBundle) -> Result<(), Ended> {
     let ImagesPull { spec, timeout } = &args.pull;
-    let name = session.spec(spec)?.spec.name;
-    session.narrate_plan(telling("images bundle", &name, *timeout), spec, as_it_is, async |plan, run| {
+    let request = session.request(spec)?;
+    let name = request.spec.name.clone();
+    session.narrate_plan(telling("images bundle", &name, *timeout), request, async |plan, run| {
         lifecycle::bundle(plan, &session.host(), &args.file, run).await
     })
 }

@@ -8,18 +8,18 @@ use crate::cli::args::Kubeconfig;
 use crate::cli::session::{Ended, Session};
 use crate::cluster;
 use crate::failure::{Failure, Reason};
-use crate::lifecycle::Running;
+use crate::site;
 use crate::state::write_whole;
 
 pub(in crate::cli) fn run(session: &Session, args: &Kubeconfig) -> Result<(), Ended> {
     let name = session.name()?;
-    let running = session.block_on(async { Running::find(&name, &session.host()).await })?;
+    let running = session.block_on(async { site::running(&name, &session.host()).await })?;
     let (kubeconfig, spec) = (running.kubeconfig, running.inventory.spec);
     match &args.merge {
         None => session.print(&kubeconfig)?,
         Some(file) => {
             merge_into(file, &kubeconfig)?;
-            let (context, where_to) = match spec.context.as_ref().filter(|_| spec.is_on_given_cluster()) {
+            let (context, where_to) = match spec.context.as_ref().filter(|_| !spec.scope().owns_cluster) {
                 Some(context) => (context.clone(), format!("-n {}", spec.system_namespace())),
                 None => (format!("k3d-{name}"), "-A".to_owned()),
             };

@@ -3,12 +3,12 @@
 use crate::cli::args::Logs;
 use crate::cli::session::{Ended, Session};
 use crate::kubernetes;
-use crate::lifecycle::Running;
+use crate::site;
 
 pub(in crate::cli) fn run(session: &Session, args: &Logs) -> Result<(), Ended> {
     let name = session.name()?;
     let text = session.block_on(async {
-        let running = Running::find(&name, &session.host()).await?;
+        let running = site::running(&name, &session.host()).await?;
         let namespace = running.inventory.spec.system_namespace();
         match &args.component {
             Some(component) => kubernetes::logs(&running.client, &namespace, component, args.tail).await,

@@ -79,7 +79,7 @@ fn shown(plan: &Plan, provenance: &Provenance) -> String {
             _ => writeln!(text, "  {key} is set by {origin}"),
         };
     }
-    if let Some(context) = plan.spec.context.as_deref().filter(|_| plan.spec.is_on_given_cluster()) {
+    if let Some(context) = plan.spec.context.as_deref().filter(|_| !plan.spec.scope().owns_cluster) {
         let _ = writeln!(text, "\non the cluster of context {context}, in namespaces that are given");
     } else {
         node(&mut text, plan);

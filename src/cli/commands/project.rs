@@ -7,9 +7,10 @@ use serde::Serialize;
 use crate::cli::args::{Output, Project, ProjectChange, ProjectList, SpecFlags};
 use crate::cli::session::{Ended, Session, Telling};
 use crate::failure::Failure;
-use crate::lifecycle::{self, Done, Host, ProjectState};
+use crate::lifecycle::{self, Done, ProjectState};
 use crate::manifest::Bundle;
 use crate::run::Run;
+use crate::site::Host;
 use crate::spec::{Origin, Resolved};
 
 pub(in crate::cli) fn run(session: &Session, args: &Project) -> Result<(), Ended> {

@@ -11,7 +11,9 @@ pub(in crate::cli) fn run(session: &Session, args: &Rehearse) -> Result<(), Ende
     let played = session.block_on(async {
         let stop = interrupt::terminated();
         rehearsal::play(&args.folder, stop).await.map_err(|error| {
-            Failure::new(Reason::NodeCrash, "cannot play a sandbox").on(args.folder.display()).because(error)
+            let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+            let reason = if taken { Reason::PortTaken } else { Reason::NodeCrash };
+            Failure::new(reason, "cannot play a sandbox").on(args.folder.display()).because(error)
         })
     });
     Ok(played?)

@@ -7,7 +7,7 @@ use crate::flyte::workflow::DEFINITION;
 use crate::manifest::Object;
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    if !context.spec.is_on_given_cluster() {
+    if context.spec.scope().owns_cluster {
         return Ok(());
     }
     let given = |object: &Object| object.kind() == "Namespace" || object.is("CustomResourceDefinition", DEFINITION);

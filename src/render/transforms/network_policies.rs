@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
 /// What came in has no effect on a node of ours; whoever wrote it would think otherwise.
 fn warn_of_given(context: &Context<'_>, draft: &mut Draft) {
     let given: Vec<Object> = draft.objects.iter().filter(|object| object.kind() == KIND).cloned().collect();
-    for policy in given.iter().filter(|_| !context.spec.is_on_given_cluster()) {
+    for policy in given.iter().filter(|_| context.spec.scope().owns_cluster) {
         draft.warn(policy, "is kept, and has no effect: a node enforces it where a spec says `networkPolicies: true`");
     }
 }

@@ -38,11 +38,11 @@ pub(super) async fn is_in_its_namespace(trial: &Trial, context: &Context<'_>) ->
     }
     let named = ListParams::default().fields(&format!("metadata.name={name}"));
     // On a given cluster other namespaces are none of ours.
-    let found = if context.spec.is_on_given_cluster() {
-        Vec::new()
-    } else {
+    let found = if context.spec.scope().owns_cluster {
         let everywhere: Api<DynamicObject> = Api::all_with(api.client(), &flyte_workflow());
         api.ask(&asked, everywhere.list_metadata(&named)).await?.items
+    } else {
+        Vec::new()
     };
     let elsewhere: Vec<_> =
         found.iter().filter_map(ResourceExt::namespace).filter(|other| other != namespace).collect();

@@ -12,13 +12,14 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use flyte_sandbox::lifecycle::Host;
+use flyte_sandbox::lifecycle;
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::Plan;
 use flyte_sandbox::rehearsal::{ApiServer, Projects};
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
+use flyte_sandbox::site::Host;
 use flyte_sandbox::spec::{EngineKind, Spec};
 use flyte_sandbox::state::StateRoot;
 use serde_json::{Value, json};
@@ -113,6 +114,10 @@ impl GivenCluster {
     pub(crate) fn plan(&self) -> Plan {
         let rendered = render(&self.spec, Bundle::embedded().expect("built in")).expect("renders");
         Plan::new(self.spec.clone(), rendered).expect("a plan")
+    }
+
+    pub(crate) fn request(&self) -> lifecycle::Request {
+        lifecycle::Request { spec: self.spec.clone(), bundle: Bundle::embedded().expect("built in") }
     }
 
     /// Holds back a right, such as `patch deployments`, in every namespace.

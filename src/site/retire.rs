@@ -28,8 +28,8 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The namespaces that were applied and are not wanted any more. Given ones are not applied: of them it is those in which
 /// no workflow runs any more.
-pub(super) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec) -> Vec<String> {
-    if spec.is_on_given_cluster() {
+pub(crate) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec) -> Vec<String> {
+    if !spec.scope().owns_cluster {
         let (before, now) = (before.spec.workflow_namespaces(), spec.workflow_namespaces());
         return before
             .into_iter()
@@ -43,7 +43,7 @@ pub(super) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec
 
 /// Ends the workflows of the namespaces: their propellers abort them, and admin learns of it. What no propeller ends in
 /// time is let go without one. Told as progress of `stage`.
-pub(super) async fn drain(client: &Client, namespaces: &[String], stage: Stage, run: &Run) -> Result<(), Failure> {
+pub(crate) async fn drain(client: &Client, namespaces: &[String], stage: Stage, run: &Run) -> Result<(), Failure> {
     let ended = async {
         let deadline = run.deadline.min(ABORTED_WITHIN);
         for namespace in namespaces {
@@ -71,7 +71,7 @@ pub(super) async fn drain(client: &Client, namespaces: &[String], stage: Stage, 
 }
 
 /// Lets go what is left of the workflows of namespaces that stay, when their propellers are gone.
-pub(super) async fn let_go_all(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
+pub(crate) async fn let_go_all(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
     let all = async {
         for namespace in namespaces {
             for workflow in workflows(client, namespace, run).await? {
@@ -84,7 +84,7 @@ pub(super) async fn let_go_all(client: &Client, namespaces: &[String], run: &Run
 }
 
 /// Waits until the namespaces, which are being deleted, are gone.
-pub(super) async fn gone(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
+pub(crate) async fn gone(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &kubernetes::api_resource("v1", "Namespace"));
     let gone = async {
         let deadline = run.deadline.min(GONE_WITHIN);

@@ -1,29 +1,31 @@
-//! Where to go.
+//! The URLs of a sandbox, and the `kubectl` line that reaches it.
 
 use crate::flyte::names::{self, PublishedService};
 use crate::report::{Endpoint, Event};
 use crate::spec::Spec;
 use crate::state::StateDir;
 
-/// URLs and the `kubectl` line of a sandbox.
-pub(super) fn ready(spec: &Spec, state: &StateDir) -> Event {
-    let kubectl = match given_kubectl(spec) {
+/// The event that says where a sandbox is reached.
+#[must_use]
+pub fn ready(spec: &Spec, state: &StateDir) -> Event {
+    let kubectl = match attached_kubectl(spec) {
         Some(kubectl) => format!("{kubectl} get pods"),
         None => format!("kubectl --kubeconfig {} get pods -A", quoted(&state.kubeconfig().display().to_string())),
     };
     Event::Ready { endpoints: endpoints(spec), kubectl }
 }
 
-/// How kubectl reaches the system namespace of a given cluster.
-fn given_kubectl(spec: &Spec) -> Option<String> {
-    let context = spec.context.as_deref().filter(|_| spec.is_on_given_cluster())?;
+/// The `kubectl` command for the system namespace of an attached cluster.
+fn attached_kubectl(spec: &Spec) -> Option<String> {
+    let context = spec.context.as_deref().filter(|_| !spec.scope().owns_cluster)?;
     let file = spec.kubeconfig.as_deref().map(|file| format!(" --kubeconfig {}", quoted(file))).unwrap_or_default();
     Some(format!("kubectl{file} --context {} -n {}", quoted(context), spec.system_namespace()))
 }
 
-/// The published ports, by what is behind them. On a given cluster nothing is published: each says how it is reached.
-pub(super) fn endpoints(spec: &Spec) -> Vec<Endpoint> {
-    let kubectl = given_kubectl(spec);
+/// The endpoints of a sandbox. On an attached cluster no port is published: each says how it is reached.
+#[must_use]
+pub fn endpoints(spec: &Spec) -> Vec<Endpoint> {
+    let kubectl = attached_kubectl(spec);
     let endpoint = |name: &str, url: String, credentials: Option<String>| {
         let forward = |kubectl: &String| {
             let (PublishedService { service, port: own, .. }, port) = match name {
@@ -45,7 +47,7 @@ pub(super) fn endpoints(spec: &Spec) -> Vec<Endpoint> {
     ]
 }
 
-/// As a shell takes it.
+/// A path as one word of a shell.
 fn quoted(path: &str) -> String {
     let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@".contains(c));
     if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }

@@ -5,32 +5,37 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Host;
-use crate::cluster;
-use crate::docker::Docker;
-use crate::evidence::{self, Subject};
+use crate::evidence;
 use crate::failure::{Failure, Reason};
+use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
+use crate::site::{Ground, Host};
 use crate::state::{Lock, StateDir};
 
-/// How long nothing must have come for the daemon to be taken for done.
-const SETTLED: Duration = Duration::from_millis(600);
-const LOOK: Duration = Duration::from_millis(100);
-/// For the whole undoing: the user may have asked to stop.
+/// For the whole rollback: the user may have asked to stop.
 const BUDGET: Duration = Duration::from_secs(60);
 
-/// Saves all there is to know about a sandbox whose `up` failed, and removes nothing. An `up` that was stopped on request
-/// explains itself. An interrupt ends the saving; that it did not work is told, and the failure stays the run's own.
-pub(super) async fn save_evidence(mut failure: Failure, subject: &Subject<'_>, host: &Host, run: &Run) -> Failure {
+/// Saves the evidence of a sandbox whose `up` failed, and removes nothing. An `up` that was stopped on request explains
+/// itself. An interrupt ends the saving; that it did not work is told, and the failure stays the run's own.
+pub(super) async fn save_evidence(
+    mut failure: Failure,
+    plan: &Plan,
+    ground: &Ground<'_>,
+    host: &Host,
+    run: &Run,
+) -> Failure {
     if failure.reason == Reason::Interrupted {
         return failure;
     }
     // The run's own time may be over: that may be what failed.
     let run = Run { deadline: Deadline::after(evidence::BUDGET), ..run.clone() };
+    let why = failure.clone();
     let saved: Result<PathBuf, Failure> = run
         .stage(Stage::Evidence, async {
-            let folder = evidence::collect(subject, &host.state, &run).await?;
+            let sources = ground.evidence(plan).await;
+            let subject = sources.subject(&plan.spec.name, Some(&why), Ok(plan), run.report.began());
+            let folder = evidence::collect(&subject, &host.state, &run).await?;
             let summary = format!("saved in {}", folder.display());
             Ok((folder, Outcome::Passed, summary))
         })
@@ -42,21 +47,16 @@ pub(super) async fn save_evidence(mut failure: Failure, subject: &Subject<'_>, h
     failure
 }
 
-/// Removes by `removal` what the run made, and says what that was. Reason and causes stay those of the first failure; what
-/// could not be removed is told beside them.
-pub(super) async fn undo(
-    mut failure: Failure,
-    name: &str,
-    run: &Run,
-    removal: impl Future<Output = Result<String, Failure>>,
-) -> Failure {
+/// Removes what the run made, and says what that was. Reason and causes stay those of the first failure; what could not
+/// be removed is told beside them.
+pub(super) async fn roll_back(mut failure: Failure, name: &str, ground: &Ground<'_>, run: &Run) -> Failure {
     if failure.reason != Reason::Interrupted {
         failure =
             also(failure, "`--keep` leaves a sandbox that failed as it is, for `sandbox logs` and `sandbox smoke`");
     }
     let run = Run { deadline: Deadline::after(BUDGET), cancel: CancellationToken::new(), ..run.clone() };
     let removed = run.stage(Stage::Down, async {
-        let removed = tokio::time::timeout(BUDGET, removal).await;
+        let removed = tokio::time::timeout(BUDGET, ground.take_back(&run)).await;
         let removed = removed.unwrap_or_else(|_| {
             Err(Failure::new(Reason::Docker, "could not remove the sandbox")
                 .because(format!("it did not end within {} s", BUDGET.as_secs())))
@@ -96,20 +96,4 @@ pub(super) fn also(mut failure: Failure, hint: impl Into<String>) -> Failure {
         failure = failure.hint(remedy);
     }
     failure.hint(hint)
-}
-
-/// Removes what there is, until nothing new has come for a while: the last request of a k3d that was stopped may still
-/// be with the daemon, and what it makes appears after k3d is gone.
-pub(super) async fn remove(docker: &Docker, name: &str) -> Result<String, Failure> {
-    let mut removed = cluster::delete(docker, name).await?;
-    let mut quiet = Deadline::after(SETTLED);
-    while !quiet.remaining().is_zero() {
-        tokio::time::sleep(LOOK).await;
-        let late = cluster::delete(docker, name).await?;
-        if !late.is_empty() {
-            removed = removed.and(late);
-            quiet = Deadline::after(SETTLED);
-        }
-    }
-    Ok(removed.to_string())
 }

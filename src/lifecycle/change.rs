@@ -1,0 +1,101 @@
+//! A change to the spec of a sandbox that runs.
+//!
+//! The spec that a sandbox was brought up for is in its inventory. A change is that spec edited, brought about as `up`
+//! does it: what the edit does not touch is rendered as it was, and stays as it is.
+
+use std::time::Duration;
+
+use super::compare::is_as_planned;
+use super::verify::verify;
+use super::{converge, rollback};
+use crate::failure::{Failure, Reason};
+use crate::issuer;
+use crate::kubernetes::Inventory;
+use crate::manifest::Bundle;
+use crate::plan::{Difference, Plan};
+use crate::render::render;
+use crate::report::{Outcome, Stage};
+use crate::run::Run;
+use crate::site::{self, Host, Running, Site};
+use crate::smoke::{self, Executions};
+use crate::spec::Spec;
+use crate::state::Lock;
+
+/// A change to the spec of a sandbox that runs.
+pub(super) struct SpecChange<'a> {
+    /// The sandbox's name.
+    pub(super) name: &'a str,
+    /// The command, as the lock's holder.
+    pub(super) command: &'static str,
+    /// The manifests that the sandbox was brought up with.
+    pub(super) bundle: Bundle,
+    /// Where a workflow is run in the end.
+    pub(super) executions: Executions,
+}
+
+impl SpecChange<'_> {
+    /// Takes the sandbox's lock, edits the spec it runs with, and brings it to that. The edit may say that nothing is to
+    /// be done.
+    pub(super) async fn apply(
+        self,
+        host: &Host,
+        run: &Run,
+        edit: impl AsyncFnOnce(&Spec) -> Result<Option<Spec>, Failure>,
+    ) -> Result<Outcome, Failure> {
+        let (_lock, running) = self.hold(host).await?;
+        let Running { client, inventory: before, .. } = running;
+        let planned = run.stage(Stage::Plan, async {
+            let Some(mut spec) = edit(&before.spec).await? else {
+                return Ok((None, Outcome::Unchanged, "nothing to change".to_owned()));
+            };
+            // A project that comes has no keys yet.
+            let issued = issuer::issue(&spec, Duration::ZERO, &host.variables, run).await?;
+            spec.storage.issued.extend(issued);
+            let (plan, summary) = self.plan(&before, spec)?;
+            Ok((Some(plan), Outcome::Passed, summary))
+        });
+        let Some(plan) = planned.await? else { return Ok(Outcome::Unchanged) };
+        if is_as_planned(&client, Some(&before), &plan).await? {
+            let changed = converge::settings(&client, &plan.spec, &before, run).await?;
+            return Ok(if changed { Outcome::Passed } else { Outcome::Unchanged });
+        }
+        Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
+        let before = converge::foundation(&client, &plan, run).await?;
+        converge::workloads(&client, &plan, before, async { Ok(()) }, run).await?;
+        verify(&plan.spec, client, smoke::BUDGET, self.executions, run).await?;
+        Ok(Outcome::Passed)
+    }
+
+    /// The sandbox, and the right to change it.
+    async fn hold(&self, host: &Host) -> Result<(Lock, Running), Failure> {
+        let state = host.state.sandbox(self.name);
+        let lock = state.lock(self.command)?;
+        match site::running(self.name, host).await {
+            Ok(running) => Ok((lock, running)),
+            Err(failure) if state.path().exists() => Err(failure),
+            // A lock without a sandbox is a leftover itself.
+            Err(failure) => Err(rollback::forget(failure, &state, &lock)),
+        }
+    }
+
+    /// The plan for the changed spec. What runs must be what these manifests make of the spec as it was: only then is
+    /// the edit all that changes.
+    fn plan(&self, running: &Inventory, spec: Spec) -> Result<(Plan, String), Failure> {
+        let made = Plan::new(running.spec.clone(), render(&running.spec, self.bundle.clone())?)?;
+        if !running.digest.is_empty() && running.digest != made.digest {
+            let name = &spec.name;
+            return Err(Failure::new(Reason::Manifests, "the sandbox runs something else than these manifests make")
+                .on(format!("sandbox {name}"))
+                .because("it was brought up with other manifests, or by another version of this program")
+                .hint("`--manifests` names the ones that it was brought up with")
+                .hint(format!(
+                    "`sandbox up --name {name}` brings it to these, and `sandbox plan` shows what that changes"
+                )));
+        }
+        let plan = Plan::new(spec.clone(), render(&spec, self.bundle.clone())?)?;
+        let difference = Difference::between(&running.spec, &running.objects, &plan);
+        let Difference { created, changed, pruned, .. } = difference;
+        let summary = format!("{} to create, {} to change, {} to remove", created.len(), changed.len(), pruned.len());
+        Ok((plan, summary))
+    }
+}

@@ -1,0 +1,69 @@
+//! From a spec and manifests to the plan for a sandbox, with the keys that somebody else issues.
+
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::issuer;
+use crate::manifest::Bundle;
+use crate::plan::Plan;
+use crate::render::render;
+use crate::report::{Outcome, Stage};
+use crate::run::Run;
+use crate::site::{Host, Site};
+use crate::spec::Spec;
+
+/// Keys that end sooner than this are not brought into a sandbox, and replaced in one.
+const SOON: Duration = Duration::from_secs(600);
+
+/// What a sandbox is made from.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What the user asks for.
+    pub spec: Spec,
+    /// Flyte's manifests.
+    pub bundle: Bundle,
+}
+
+impl Request {
+    /// The plan for it, as the first stage of a run. Warnings of the transforms are told.
+    ///
+    /// # Errors
+    /// The manifests cannot be used.
+    pub async fn plan(self, run: &Run) -> Result<Plan, Failure> {
+        run.stage(Stage::Plan, async { self.render(run) }).await
+    }
+
+    fn render(self, run: &Run) -> Result<(Plan, Outcome, String), Failure> {
+        let rendered = render(&self.spec, self.bundle)?;
+        rendered.warnings.iter().for_each(|warning| run.report.warn(warning.to_string()));
+        let plan = Plan::new(self.spec, rendered)?;
+        let summary = format!("{} objects in {} waves", plan.objects().count(), plan.waves.len());
+        Ok((plan, Outcome::Passed, summary))
+    }
+}
+
+/// The plan for a sandbox whose lock is held: each project has a key, the one that its sandbox has or, where there is
+/// none or it ends soon, a new one.
+pub(super) async fn plan_with_keys(mut request: Request, host: &Host, run: &Run) -> Result<Plan, Failure> {
+    run.stage(Stage::Plan, async {
+        let spec = &mut request.spec;
+        use_known_keys(spec, host).await;
+        let issued = issuer::issue(spec, SOON, &host.variables, run).await?;
+        spec.storage.issued.extend(issued);
+        let Spec { projects, storage, .. } = spec;
+        storage.issued.retain(|project, _| projects.contains(project));
+        request.render(run)
+    })
+    .await
+}
+
+/// Gives the spec the keys that its sandbox has, where that runs, and asks nobody for others.
+pub async fn use_known_keys(spec: &mut Spec, host: &Host) {
+    if spec.storage.credentials.is_none() {
+        return;
+    }
+    let Ok(site) = Site::of(spec, host) else { return };
+    if let Ok(running) = site.running().await {
+        spec.storage.issued = running.inventory.spec.storage.issued;
+    }
+}

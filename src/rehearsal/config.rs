@@ -1,0 +1,144 @@
+//! What a rehearsal's process and whoever starts, finds or stops it agree on: files in the sandbox's state folder.
+//!
+//! | file | what |
+//! |---|---|
+//! | `rehearsal.json` | the configuration of the process |
+//! | `rehearsal.lock` | held as long as the process lives; has its id and the API's port |
+//! | `rehearsal.log` | the output of the process |
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::faults::Faults;
+use crate::plan::Plan;
+
+/// The sentence that marks a rehearsal wherever it could be taken for the real thing.
+pub const BANNER: &str = "REHEARSAL: Kubernetes and Flyte are played by this program; nothing of Flyte runs";
+
+/// The hidden subcommand of the process; the sandbox's state folder follows.
+pub const COMMAND: &str = "rehearse";
+
+const CONFIG: &str = "rehearsal.json";
+const LOCK: &str = "rehearsal.lock";
+const PAUSE: Duration = Duration::from_millis(10);
+/// Times that the lock may be found held by those who only look.
+const LOOKERS: usize = 100;
+
+/// The configuration of a rehearsal's process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RehearsalConfig {
+    /// The node's name.
+    pub node: String,
+    /// The minor version of Kubernetes 1.
+    pub minor: u32,
+    /// Host ports by NodePort.
+    pub ports: BTreeMap<u16, u16>,
+    /// The API's port; a free one where absent.
+    #[serde(default)]
+    pub api: Option<u16>,
+    /// What goes wrong.
+    #[serde(default)]
+    pub faults: Faults,
+}
+
+impl RehearsalConfig {
+    /// The configuration for a plan.
+    #[must_use]
+    pub fn of(plan: &Plan, faults: Faults) -> Self {
+        Self {
+            node: plan.cluster.node(),
+            minor: plan.spec.kubernetes_minor().1,
+            ports: plan.cluster.ports.iter().map(|port| (port.node, port.host)).collect(),
+            api: plan.cluster.api_port,
+            faults,
+        }
+    }
+
+    /// The configuration in a sandbox's state folder.
+    ///
+    /// # Errors
+    /// There is none, or another version of this program wrote it.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_str(&fs::read_to_string(config_file(folder))?)?)
+    }
+}
+
+/// The file that has the configuration.
+#[must_use]
+pub fn config_file(folder: &Path) -> PathBuf {
+    folder.join(CONFIG)
+}
+
+/// The file that has the output of the process.
+#[must_use]
+pub fn log_file(folder: &Path) -> PathBuf {
+    folder.join("rehearsal.log")
+}
+
+/// Whether a sandbox's state folder is a rehearsal's, whichever version of this program wrote it.
+#[must_use]
+pub fn is_recorded(folder: &Path) -> bool {
+    config_file(folder).exists()
+}
+
+/// The lock that a rehearsal's process holds as long as it lives.
+pub(super) struct RehearsalLock(File);
+
+impl RehearsalLock {
+    pub(super) fn acquire(folder: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(folder.join(LOCK))?;
+        // Whoever looks whether the process lives holds it for a moment, too.
+        for _ in 0..LOOKERS {
+            match file.try_lock() {
+                Ok(()) => {
+                    file.set_len(0)?;
+                    return Ok(Self(file));
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::other("another process rehearses this sandbox"))
+    }
+
+    /// Publishes that all sockets are open.
+    pub(super) fn publish(&self, api_port: u16) -> io::Result<()> {
+        (&self.0).write_all(format!("{} {api_port}\n", std::process::id()).as_bytes())
+    }
+}
+
+/// A rehearsal's process that lives and has opened its sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveProcess {
+    /// Its process id.
+    pub pid: u32,
+    /// The port of its Kubernetes API on 127.0.0.1.
+    pub api_port: u16,
+}
+
+impl LiveProcess {
+    /// The one of this state folder; absent where none lives, or its sockets are not open yet.
+    #[must_use]
+    pub fn find(folder: &Path) -> Option<Self> {
+        let mut file = File::open(folder.join(LOCK)).ok()?;
+        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        let (pid, api_port) = text.strip_suffix('\n')?.split_once(' ')?;
+        Some(Self { pid: pid.parse().ok()?, api_port: api_port.parse().ok()? })
+    }
+}

@@ -1,0 +1,165 @@
+//! A sandbox in namespaces of an existing cluster, whose user has rights in them and nowhere else.
+
+use super::evidence::{EvidenceSources, within_a_moment};
+use super::host::Host;
+use super::running::{Running, absent};
+use super::state::{Overview, Phase, Standing};
+use super::withdraw;
+use crate::context::{Access, Place, Seen, look};
+use crate::failure::{Failure, Reason};
+use crate::kubernetes::{self, Inventory};
+use crate::plan::Plan;
+use crate::preflight;
+use crate::report::{Outcome, Stage};
+use crate::run::Run;
+use crate::spec::Spec;
+
+/// A sandbox in namespaces of an existing cluster, or the place for one.
+pub struct AttachedSite<'a> {
+    pub(super) name: String,
+    pub(super) host: &'a Host,
+    pub(super) place: Place,
+}
+
+/// What preflight found to use.
+pub struct AttachedGround<'a> {
+    name: String,
+    host: &'a Host,
+    place: Place,
+    access: Access,
+    seen: Seen,
+    before: Option<Inventory>,
+}
+
+impl<'a> AttachedSite<'a> {
+    fn access(&self) -> Result<Access, Failure> {
+        Access::to(&self.place, &self.host.variables, self.host.home.as_deref())
+    }
+
+    /// Checks rights, namespaces and the FlyteWorkflow kind.
+    pub(super) async fn preflight(
+        self,
+        plan: &Plan,
+        run: &Run,
+    ) -> Result<(AttachedGround<'a>, Outcome, String), Failure> {
+        let access = self.access()?;
+        let seen = look(&access, plan, run).await?;
+        seen.findings.iter().for_each(|finding| run.report.emit(finding.event()));
+        preflight::blockers(&seen.findings)?;
+        let summary = preflight::summary(&seen.findings);
+        let before = kubernetes::find_within(&access.client, &plan.spec.system_namespace()).await?;
+        let Self { name, host, place } = self;
+        Ok((AttachedGround { name, host, place, access, seen, before }, Outcome::Passed, summary))
+    }
+
+    pub(super) async fn running(&self) -> Result<Running, Failure> {
+        let Access { client, kubeconfig, .. } = self.access()?;
+        let inventory = kubernetes::find_within(&client, &self.place.namespace).await?;
+        let own = inventory.filter(|inventory| inventory.spec.name == self.name);
+        let inventory = own.ok_or_else(|| {
+            absent(&self.name, "there is no such sandbox")
+                .because(format!("namespace {} has none", self.place.namespace))
+        })?;
+        Ok(Running { rehearsal: false, kubeconfig, client, inventory })
+    }
+
+    pub(super) async fn overview(&self) -> Result<Overview, Failure> {
+        let phase = match self.running().await {
+            Err(failure) if failure.reason == Reason::NotFound => Phase::Absent,
+            running => Phase::Running(Box::new(Ok(running?))),
+        };
+        Ok(Overview { phase, expires: None, sandboxes: Vec::new() })
+    }
+
+    /// Removes the sandbox's objects; absent where there were none. The namespaces stay, and so does what others made.
+    pub(super) async fn remove(&self, run: &Run) -> Result<Option<String>, Failure> {
+        let access = self.access()?;
+        let removed = withdraw::all(&access.client, &self.place.namespace, &self.name, run).await?;
+        Ok((removed > 0).then(|| removed_objects(removed)))
+    }
+
+    pub(super) async fn evidence(self, plan: Option<&Plan>) -> Result<EvidenceSources, Failure> {
+        let access = self.access()?;
+        let running = within_a_moment(self.running()).await.and_then(Result::ok);
+        let spec = running.as_ref().map(|running| &running.inventory.spec).or_else(|| plan.map(|plan| &plan.spec));
+        let namespaces = spec.map_or_else(|| vec![self.place.namespace.clone()], Spec::namespaces);
+        let why = if running.is_some() {
+            "the sandbox is there"
+        } else {
+            "the sandbox's inventory is not there, or cannot be read"
+        };
+        let secrets = running.iter().flat_map(|running| running.inventory.spec.secrets());
+        let secrets = secrets.map(|secret| secret.expose().to_owned()).collect();
+        Ok(sources(why, access, namespaces, &self.place, secrets))
+    }
+}
+
+impl AttachedGround<'_> {
+    pub(super) const fn is_new(&self) -> bool {
+        self.before.is_none()
+    }
+
+    pub(super) fn running(&self) -> Option<Running> {
+        let Access { client, kubeconfig, .. } = self.access.clone();
+        self.before.clone().map(|inventory| Running { rehearsal: false, kubeconfig, client, inventory })
+    }
+
+    /// Records which cluster this is, for commands without a spec, and for a context that leads elsewhere one day.
+    pub(super) fn stand(&self, plan: &Plan) -> Result<Standing, Failure> {
+        let place = Place { server: Some(self.access.server.clone()), ..self.place.clone() };
+        let text = serde_json::to_string_pretty(&place).map_err(|error| {
+            Failure::new(Reason::Internal, "cannot record which cluster the sandbox is on").caused_by(error)
+        })?;
+        let state = self.host.state.sandbox(&self.name);
+        state.write(&state.place(), &text)?;
+        let summary = format!(
+            "Kubernetes {} of context {}; {} namespaces given",
+            self.seen.version,
+            self.place.context,
+            plan.spec.namespaces().len()
+        );
+        Ok(Standing { client: self.access.client.clone(), outcome: Outcome::Unchanged, summary })
+    }
+
+    pub(super) async fn load_images(&self, plan: &Plan, has_bundle: bool, run: &Run) -> Result<(), Failure> {
+        if has_bundle {
+            run.report.warn("`--bundle` is of no use here: nothing is loaded into the nodes of a given cluster");
+        }
+        run.stage(Stage::Images, async {
+            let summary =
+                format!("{} images, which the cluster pulls: nothing was loaded into its nodes", plan.images.len());
+            Ok(((), Outcome::Skipped, summary))
+        })
+        .await
+    }
+
+    pub(super) fn evidence(&self, plan: &Plan) -> EvidenceSources {
+        sources("", self.access.clone(), plan.spec.namespaces(), &self.place, Vec::new())
+    }
+
+    /// Removes what the run made, whether or not the run was stopped.
+    pub(super) async fn take_back(&self, run: &Run) -> Result<String, Failure> {
+        let removed = withdraw::all(&self.access.client, &self.place.namespace, &self.name, run).await;
+        removed.map(removed_objects).map_err(|mut failure| {
+            if failure.leftovers.is_empty() {
+                failure.leftovers.push(format!("what the cluster has of sandbox {}", self.name));
+            }
+            failure
+        })
+    }
+}
+
+fn removed_objects(count: usize) -> String {
+    format!("{count} objects removed; the namespaces stay")
+}
+
+fn sources(why: &str, access: Access, namespaces: Vec<String>, place: &Place, secrets: Vec<String>) -> EvidenceSources {
+    EvidenceSources {
+        why: why.to_owned(),
+        docker: Err(Failure::new(Reason::NotFound, "the sandbox is on a given cluster, and has nothing in Docker")),
+        namespaces: Some((access.client, namespaces)),
+        kubeconfig: None,
+        engine: Ok(format!("context {}", place.context)),
+        secrets,
+    }
+}

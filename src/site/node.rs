@@ -1,0 +1,291 @@
+//! A sandbox on a k3s node in Docker, which it makes and removes.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::evidence::{self, EvidenceSources, within_a_moment};
+use super::host::Host;
+use super::node_images::{load_bundle, load_into_node, obtain_node_image};
+use super::running::{Running, absent};
+use super::state::{Overview, Phase, Standing};
+use crate::cluster::{self, Engine, NodeState};
+use crate::docker::{Docker, Origin};
+use crate::failure::{Failure, Reason};
+use crate::images::{self, Claim};
+use crate::kubernetes;
+use crate::manifest::ImageRef;
+use crate::plan::Plan;
+use crate::preflight::{self, Wanted};
+use crate::render::Lock;
+use crate::report::Outcome;
+use crate::run::{Deadline, Run};
+use crate::spec::NodeEngine;
+use crate::state::private_folder;
+
+/// For Docker to tell that a node which somebody removes is gone.
+const NODE_GONE_WITHIN: Duration = Duration::from_secs(2);
+/// Without a new container, network or volume for this long, the daemon has worked off all requests of a killed run.
+const QUIET: Duration = Duration::from_millis(600);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A sandbox in Docker, or the place for one.
+pub struct NodeSite<'a> {
+    pub(super) name: String,
+    pub(super) host: &'a Host,
+}
+
+/// What preflight found to make or to use.
+pub struct NodeGround<'a> {
+    name: String,
+    host: &'a Host,
+    docker: Docker,
+    engine: Engine,
+    state: NodeState,
+}
+
+impl<'a> NodeSite<'a> {
+    /// Checks Docker, the engine, ports, memory, disk and images. `scratch` is a folder for k3d's own files.
+    pub(super) async fn preflight(
+        self,
+        plan: &Plan,
+        scratch: &Path,
+        run: &Run,
+    ) -> Result<(NodeGround<'a>, Outcome, String), Failure> {
+        let Self { name, host } = self;
+        let docker = host.docker().await;
+        let engine = find_engine(plan.spec.node_engine(), host, docker.as_ref().ok(), scratch, run).await;
+        let propellers = plan.spec.workflow_namespaces().len() as u64;
+        let mut findings = preflight::run(docker.as_ref(), engine.as_ref(), &plan.cluster, propellers).await;
+        if let Ok(docker) = &docker {
+            findings.extend(preflight::images(docker, &wanted(plan)?, &host.variables).await);
+        }
+        for finding in &findings {
+            run.report.emit(finding.event());
+        }
+        // That Docker does not answer has an exit code of its own.
+        let docker = docker?;
+        preflight::blockers(&findings)?;
+        let state = cluster::state(&docker, &name).await?;
+        Ok((NodeGround { name, host, docker, engine: engine?, state }, Outcome::Passed, preflight::summary(&findings)))
+    }
+
+    pub(super) async fn running(&self) -> Result<Running, Failure> {
+        let docker = self.host.docker().await?;
+        let kubeconfig = match cluster::state(&docker, &self.name).await? {
+            NodeState::Running => cluster::kubeconfig(&docker, &self.name).await?,
+            NodeState::Absent | NodeState::Foreign => return Err(absent(&self.name, "there is no such sandbox")),
+            NodeState::Stopped | NodeState::Unstarted => return Err(absent(&self.name, "the sandbox does not run")),
+            NodeState::Restarting { .. } => return Err(absent(&self.name, "the sandbox's node does not stay up")),
+        };
+        Running::on_own_cluster(&self.name, kubeconfig, false).await
+    }
+
+    pub(super) async fn overview(&self) -> Result<Overview, Failure> {
+        let docker = self.host.docker().await?;
+        let (node, sandboxes, expiries) =
+            tokio::try_join!(cluster::state(&docker, &self.name), cluster::owned(&docker), cluster::expiries(&docker))?;
+        let phase = match node {
+            NodeState::Absent | NodeState::Foreign => Phase::Absent,
+            NodeState::Stopped => Phase::Stopped,
+            NodeState::Unstarted | NodeState::Restarting { .. } => Phase::Broken,
+            NodeState::Running => Phase::Running(Box::new(self.running().await)),
+        };
+        Ok(Overview { phase, expires: expiries.get(&self.name).copied(), sandboxes })
+    }
+
+    /// Removes containers, network and volumes; absent where there was nothing to remove.
+    pub(super) async fn remove(&self, is_recorded: bool, run: &Run) -> Result<Option<String>, Failure> {
+        let docker = match self.host.docker().await {
+            Err(failure) if !is_recorded && failure.reason == Reason::DockerAbsent && self.is_default_socket() => {
+                run.report.warn(format!("Docker is not on this machine, and no sandbox of it is on record: {failure}"));
+                return Ok(None);
+            }
+            docker => docker?,
+        };
+        let removed = cluster::delete(&docker, &self.name).await?;
+        Ok((!removed.is_empty()).then(|| removed.to_string()))
+    }
+
+    /// Whether nobody named a Docker daemon: one that a variable or a context names is expected to answer.
+    fn is_default_socket(&self) -> bool {
+        crate::docker::Endpoint::find(&self.host.variables, self.host.home.as_deref())
+            .is_ok_and(|endpoint| matches!(endpoint.origin, Origin::Socket))
+    }
+
+    /// What can be asked about a sandbox in any state; absent where there is nothing of it.
+    pub(super) async fn evidence(self, plan: Option<&Plan>, run: &Run) -> Option<EvidenceSources> {
+        let docker = self.host.docker().await;
+        let why = match &docker {
+            Ok(docker) => within_a_moment(describe(docker, &self.name))
+                .await
+                .unwrap_or_else(|| Some("Docker does not answer in time".to_owned()))?,
+            Err(failure) => failure.to_string(),
+        };
+        let soon = Run { deadline: run.deadline.min(evidence::ANSWER), ..run.clone() };
+        let scratch = self.host.state.path();
+        let wanted = plan.and_then(|plan| plan.spec.node_engine());
+        let engine = find_engine(wanted, self.host, docker.as_ref().ok(), scratch, &soon).await;
+        Some(EvidenceSources {
+            why,
+            secrets: evidence::secrets(self.running()).await,
+            docker,
+            namespaces: None,
+            kubeconfig: None,
+            engine: engine.map(|engine| engine.to_string()),
+        })
+    }
+}
+
+impl NodeGround<'_> {
+    pub(super) fn is_new(&self) -> bool {
+        self.state.is_ours_to_make()
+    }
+
+    pub(super) async fn running(&self) -> Option<Running> {
+        if self.state != NodeState::Running {
+            return None;
+        }
+        NodeSite { name: self.name.clone(), host: self.host }.running().await.ok()
+    }
+
+    /// Records the time limit before there is anything else of the sandbox: a job that is killed half way leaves
+    /// something for `gc` to remove.
+    pub(super) async fn limit(&self, ttl: Option<Duration>) -> Result<(), Failure> {
+        match ttl {
+            Some(ttl) => cluster::expire(&self.docker, &self.name, SystemTime::now() + ttl).await,
+            // The limit of an earlier sandbox of this name does not hold for a new one.
+            None if self.state == NodeState::Absent => cluster::forget_expiry(&self.docker, &self.name).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The images that must be in Docker before the node can be made.
+    pub(super) async fn obtain(&self, plan: &Plan, bundle: Option<&Path>, run: &Run) -> Result<(), Failure> {
+        if let Some(bundle) = bundle {
+            load_bundle(plan, &self.docker, bundle, run).await?;
+        }
+        obtain_node_image(plan, &self.docker, run).await
+    }
+
+    /// Makes the node, starts it or finds it running, until its API answers and it is Ready.
+    pub(super) async fn stand(&self, plan: &Plan, use_store: bool, run: &Run) -> Result<Standing, Failure> {
+        let mut shape = plan.cluster.clone();
+        let claim = if self.is_new() && use_store { self.claim_store(plan).await? } else { None };
+        shape.store = claim.as_ref().map(|claim| claim.volume.clone());
+        let cluster = cluster::ensure(&self.docker, &self.engine, &shape, run).await?;
+        drop(claim);
+        let state = self.host.state.sandbox(&self.name);
+        state.write(&state.kubeconfig(), &cluster.kubeconfig)?;
+        let client = kubernetes::client(&cluster.kubeconfig)?;
+        // Who made a node that was there before is not known.
+        let by = if self.is_new() { format!(" by {}", self.engine) } else { String::new() };
+        let summary = format!("Kubernetes {}{by}; node Ready", plan.spec.kubernetes);
+        Ok(Standing { client, outcome: cluster.outcome, summary })
+    }
+
+    /// The machine's image store for this set of images, unless all of them are in use.
+    async fn claim_store(&self, plan: &Plan) -> Result<Option<Claim>, Failure> {
+        let Some(node_image) = self.docker.image(&plan.cluster.node_image).await? else { return Ok(None) };
+        let all: Vec<_> = plan.all_images().cloned().collect();
+        images::claim(&self.docker, &images::store_key(&all, &node_image.id), self.host.state.path()).await
+    }
+
+    pub(super) async fn load_images(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {
+        load_into_node(plan, &self.docker, run).await
+    }
+
+    /// Ends only when the node has gone down, with the failure to report.
+    pub(super) async fn watch(&self) -> Failure {
+        cluster::watch_node(&self.docker, &self.name).await
+    }
+
+    /// A failure within a node that has gone down is reported as that: both are seen at the same moment.
+    pub(super) async fn first_cause(&self, failure: Failure) -> Failure {
+        let within = ["cannot run `", "cannot read a file in a container"];
+        if failure.reason != Reason::Docker || !within.iter().any(|what| failure.what.starts_with(what)) {
+            return failure;
+        }
+        let settled = Deadline::after(NODE_GONE_WITHIN);
+        while !settled.remaining().is_zero() {
+            if let Some(gone) = cluster::gone(&self.docker, &self.name).await {
+                return gone;
+            }
+            tokio::time::sleep(NODE_GONE_WITHIN / 20).await;
+        }
+        failure
+    }
+
+    pub(super) async fn evidence(&self) -> EvidenceSources {
+        // One that was there before may have secrets that the plan no longer has.
+        let site = NodeSite { name: self.name.clone(), host: self.host };
+        let secrets = if self.is_new() { Vec::new() } else { evidence::secrets(site.running()).await };
+        EvidenceSources {
+            why: String::new(),
+            docker: Ok(self.docker.clone()),
+            namespaces: None,
+            kubeconfig: None,
+            engine: Ok(self.engine.to_string()),
+            secrets,
+        }
+    }
+
+    /// Removes all there is, until nothing new has come for a while: the last request of a k3d that was stopped may
+    /// still be with the daemon, and what it makes appears after k3d is gone.
+    pub(super) async fn take_back(&self) -> Result<String, Failure> {
+        let mut removed = cluster::delete(&self.docker, &self.name).await?;
+        let mut quiet = Deadline::after(QUIET);
+        while !quiet.remaining().is_zero() {
+            tokio::time::sleep(PAUSE).await;
+            let late = cluster::delete(&self.docker, &self.name).await?;
+            if !late.is_empty() {
+                removed = removed.and(late);
+                quiet = Deadline::after(QUIET);
+            }
+        }
+        Ok(removed.to_string())
+    }
+}
+
+async fn find_engine(
+    wanted: Option<NodeEngine>,
+    host: &Host,
+    docker: Option<&Docker>,
+    scratch: &Path,
+    run: &Run,
+) -> Result<Engine, Failure> {
+    private_folder(scratch).map_err(|error| {
+        Failure::new(Reason::StateUnwritable, "cannot write the state folder")
+            .on(scratch.display())
+            .because(error)
+            .hint("set SANDBOX_STATE_DIR to a folder that you can write")
+    })?;
+    let address = docker.map_or("", |docker| docker.endpoint().host.as_str());
+    Engine::find(wanted, &host.variables, address, scratch, run).await
+}
+
+/// The images that Docker should have or get.
+fn wanted(plan: &Plan) -> Result<Vec<Wanted>, Failure> {
+    let lock = Lock::embedded()
+        .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))?;
+    let wanted = |image: &ImageRef| Wanted { image: image.clone(), architectures: lock.architectures(image).to_vec() };
+    Ok(std::iter::once(&plan.cluster.node_image).chain(&plan.images).map(wanted).collect())
+}
+
+/// The state of a sandbox in Docker, in words; absent where there is nothing of it.
+async fn describe(docker: &Docker, name: &str) -> Option<String> {
+    match cluster::state(docker, name).await {
+        Ok(NodeState::Foreign) => None,
+        Ok(NodeState::Absent) => {
+            let belongings = cluster::belongings(docker, name).await;
+            let nothing = belongings.is_ok_and(|belongings| belongings.is_empty());
+            (!nothing).then(|| "the sandbox is half made: there is no node".to_owned())
+        }
+        Ok(NodeState::Unstarted) => Some("the sandbox is half made: its node never ran".to_owned()),
+        Ok(NodeState::Stopped) => Some("the sandbox is stopped".to_owned()),
+        Ok(NodeState::Running) => Some("the sandbox runs".to_owned()),
+        Ok(NodeState::Restarting { restarts, exit_code }) => {
+            Some(format!("the node does not stay up: {restarts} restarts, exit code {exit_code}"))
+        }
+        Err(failure) => Some(failure.to_string()),
+    }
+}

@@ -1,0 +1,75 @@
+//! The images of a sandbox in Docker: into the daemon, and from there into the node.
+
+use std::path::Path;
+
+use crate::docker::Docker;
+use crate::failure::Failure;
+use crate::images::{self, Presence, Unbundled};
+use crate::plan::Plan;
+use crate::report::{Outcome, Stage};
+use crate::run::Run;
+
+/// Loads from a bundle the images of the plan that Docker lacks; one that is not needed is not opened.
+pub(super) async fn load_bundle(plan: &Plan, docker: &Docker, path: &Path, run: &Run) -> Result<(), Failure> {
+    let all: Vec<_> = std::iter::once(&plan.cluster.node_image).chain(plan.all_images()).cloned().collect();
+    let found = images::resolve(docker, &all).await?;
+    if !found.iter().any(|presence| matches!(presence, Presence::Absent(_))) {
+        return Ok(());
+    }
+    run.stage(Stage::Images, async {
+        let (outcome, summary) = loaded(&images::unbundle(docker, path, run).await?);
+        Ok(((), outcome, summary))
+    })
+    .await
+}
+
+/// The outcome of loading a bundle.
+#[must_use]
+pub fn loaded(done: &Unbundled) -> (Outcome, String) {
+    match done {
+        Unbundled { present, loaded: 0 } => (Outcome::Unchanged, format!("{present} images, all in Docker")),
+        Unbundled { present, loaded } => {
+            (Outcome::Passed, format!("{loaded} images into Docker; {present} were there"))
+        }
+    }
+}
+
+/// The image that the node is made from. Where it is not here nothing can begin, so all images are pulled first: what is
+/// missing is told in one go, and k3d never pulls, which it does without a word and without an end.
+pub(super) async fn obtain_node_image(plan: &Plan, docker: &Docker, run: &Run) -> Result<(), Failure> {
+    let node_image = &plan.cluster.node_image;
+    if docker.image(node_image).await?.is_some() {
+        return Ok(());
+    }
+    let all: Vec<_> = std::iter::once(node_image).chain(&plan.images).cloned().collect();
+    run.stage(Stage::Images, async {
+        let images = images::obtain(docker, &all, &plan.spec.registry_mirrors, run).await?;
+        Ok(((), Outcome::Passed, format!("{} images here", images.len())))
+    })
+    .await
+}
+
+/// All images in the node: the workloads' must come, k3s' own are carried over where they are here.
+pub(super) async fn load_into_node(plan: &Plan, docker: &Docker, run: &Run) -> Result<(), Failure> {
+    run.stage(Stage::Images, async {
+        let mirrors = &plan.spec.registry_mirrors;
+        // What the node would get by itself does not come from a mirror there.
+        let (mirrored, own): (Vec<_>, Vec<_>) =
+            plan.node_images.iter().cloned().partition(|image| mirrors.name(image).is_some());
+        let workloads = plan.images.iter().cloned().chain(mirrored).collect::<Vec<_>>();
+        let mut wanted = images::obtain(docker, &workloads, mirrors, run).await?;
+        let own = images::resolve(docker, &own).await?;
+        wanted.extend(own.into_iter().filter_map(|presence| match presence {
+            Presence::Present(image) => Some(image),
+            Presence::Absent(_) => None,
+        }));
+        let loaded = images::load(docker, &plan.cluster.node(), &wanted, run).await?;
+        let outcome = if loaded.imported == 0 { Outcome::Unchanged } else { Outcome::Passed };
+        let summary = match loaded.imported {
+            0 => format!("{} images, all in the node", loaded.present),
+            new => format!("{new} images into the node, {} MB; {} were there", loaded.bytes >> 20, loaded.present),
+        };
+        Ok(((), outcome, summary))
+    })
+    .await
+}

@@ -1,0 +1,41 @@
+//! The state of a sandbox's cluster, from outside.
+
+use std::time::SystemTime;
+
+use kube::Client;
+
+use super::running::Running;
+use crate::failure::Failure;
+use crate::report::Outcome;
+
+/// A sandbox from outside.
+pub struct Overview {
+    /// The state of its cluster.
+    pub phase: Phase,
+    /// When `sandbox gc` removes it; absent where it has no time limit.
+    pub expires: Option<SystemTime>,
+    /// All sandboxes of this kind that are known, this one among them if it is there.
+    pub sandboxes: Vec<String>,
+}
+
+/// The state of a sandbox's cluster.
+pub enum Phase {
+    /// There is none.
+    Absent,
+    /// It was stopped.
+    Stopped,
+    /// It does not stay up, or was never made whole.
+    Broken,
+    /// It runs; with why the sandbox cannot be asked, where it cannot.
+    Running(Box<Result<Running, Failure>>),
+}
+
+/// A cluster whose API answers.
+pub struct Standing {
+    /// A client for it.
+    pub client: Client,
+    /// Whether it was there before.
+    pub outcome: Outcome,
+    /// One line about it.
+    pub summary: String,
+}

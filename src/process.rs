@@ -9,7 +9,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, setsid};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, setsid, test_kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
@@ -246,6 +247,13 @@ pub fn end(pid: u32) {
 /// Ends a process at once (SIGKILL).
 pub fn kill(pid: u32) {
     signal(pid, Signal::KILL);
+}
+
+/// Whether there is a process with this id, of whatever user.
+#[must_use]
+pub fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| matches!(test_kill_process(pid), Ok(()) | Err(Errno::PERM)))
 }
 
 fn signal(pid: u32, signal: Signal) {

@@ -1,17 +1,23 @@
 //! What sandboxes keep on this machine: each a folder of its own and a lock that one run holds at a time, all together
 //! the key that their secrets are derived from.
 //!
-//! The cluster is the truth; nothing here is needed to take a sandbox away or to look at it.
+//! The cluster is the truth; nothing here is needed to take a sandbox away or to look at it. The folder is its user's
+//! own: whoever else could write to it would choose the secrets.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::failure::{Failure, Reason};
+use crate::files::{NotPrivate, check_private, private_folder, write_whole};
+use crate::lock::{FileLock, LockError};
 use crate::spec::MachineKey;
 
-/// The folder that holds every sandbox's own folder.
+/// To make a key, which takes milliseconds, after all who want to make it at once.
+const KEY_LIMIT: Duration = Duration::from_secs(10);
+
+/// The state folder, which holds every sandbox's own folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateRoot(PathBuf);
 
@@ -22,56 +28,16 @@ pub struct StateDir {
     lock: PathBuf,
 }
 
-/// Held while a run may change a sandbox; given back when dropped.
+/// A sandbox's lock, held while a run may change it; free when dropped.
 #[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
-/// Writes a file whole or not at all, also when the machine loses power, readable by its owner only. Its folder must be
-/// there. Where the path is a link, what it leads to is written, and the link stays.
-///
-/// # Errors
-/// The file system's own.
-pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
-    // What is there under this name is of a killed run whose process id we have now. A link is not followed.
-    let partial = path.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    let _ = fs::remove_file(&partial);
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        publish(&file, &partial, &path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    written
-}
-
-/// Gives a file that is whole its name, for good.
-fn publish(file: &File, partial: &Path, path: &Path) -> io::Result<()> {
-    file.sync_all()?;
-    fs::rename(partial, path)?;
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
-}
-
-/// Makes a folder, and those above it that are not there, for nobody else to look into.
-///
-/// # Errors
-/// The file system's own.
-pub fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
+pub struct Lock(FileLock);
 
 impl StateRoot {
-    /// At this path; made when something is first written.
+    /// The folder at this path, made absolute, so that it is the same one for a process that works elsewhere; made when
+    /// something is first written.
     #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
-        Self(path)
+    pub fn new(path: PathBuf) -> Self {
+        Self(std::path::absolute(&path).unwrap_or(path))
     }
 
     /// The path.
@@ -80,18 +46,27 @@ impl StateRoot {
         &self.0
     }
 
+    /// Looks whether the folder, if it is there, can be trusted: it is the user's own, and nobody else writes to it.
+    ///
+    /// # Errors
+    /// [`Reason::StateUnwritable`].
+    pub fn check(&self) -> Result<(), Failure> {
+        check_private(&self.0).map_err(|error| unwritable(&self.0, "cannot use the state folder", &error))
+    }
+
     /// The key that this machine's secrets are derived from; made where it is not there yet, or is no key.
     ///
     /// # Errors
-    /// [`Reason::StateUnwritable`]: there is none, and none can be kept.
+    /// [`Reason::StateUnwritable`]: the folder cannot be trusted, or there is no key and none can be kept.
     pub fn machine_key(&self) -> Result<MachineKey, Failure> {
         // A dot is in no sandbox's name, so none has its folder there.
         let path = self.0.join("machine.key");
-        let made = || {
+        self.check()?;
+        let make = || {
             private_folder(&self.0)?;
             make_key(&path)
         };
-        read_key(&path).map_or_else(made, Ok).map_err(|error| {
+        read_key(&path).map_or_else(make, Ok).map_err(|error| {
             unwritable(&path, "cannot keep the key that secrets are derived from", &error)
                 .hint("`--upstream-credentials`, or storage.secretKey in sandbox.yaml, goes without it")
         })
@@ -126,35 +101,30 @@ impl StateDir {
     /// Takes the sandbox's lock for `command`.
     ///
     /// # Errors
-    /// [`Reason::Locked`] names the run that holds it.
+    /// [`Reason::Locked`] names the run that holds it; [`Reason::StateUnwritable`].
     pub fn lock(&self, command: &str) -> Result<Lock, Failure> {
-        let failed = |error: io::Error| self.unwritable("cannot lock the sandbox", &error);
-        if let Some(root) = self.lock.parent() {
-            private_folder(root).map_err(failed)?;
-        }
-        loop {
-            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.lock);
-            let file = file.as_mut().map_err(|error| self.unwritable("cannot lock the sandbox", error))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(self.held(file)),
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
+        let root = self.lock.parent().map_or(Ok(()), private_folder);
+        match root.map_err(LockError::Io).and_then(|()| FileLock::try_acquire(&self.lock, command)) {
+            Ok(lock) => Ok(Lock(lock)),
+            Err(LockError::Io(error)) => Err(self.unwritable("cannot lock the sandbox", &error)),
+            Err(LockError::Held(holder)) => {
+                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+                let failure =
+                    Failure::new(Reason::Locked, "another run is busy with this sandbox").on(format!("sandbox {name}"));
+                Err(match holder {
+                    Some(holder) => failure
+                        .because(format!("`sandbox {}` with pid {} holds it", holder.purpose, holder.pid))
+                        .hint(format!("wait for it, or stop it with `kill -INT {}`", holder.pid)),
+                    None => failure.hint("wait for it to end"),
+                })
             }
-            // A `down` that just ended has removed the file; what was locked then is no longer at this path.
-            let current = fs::metadata(&self.lock).ok().map(|at| at.ino());
-            if current != Some(file.metadata().map_err(failed)?.ino()) {
-                continue;
-            }
-            file.set_len(0).map_err(failed)?;
-            write!(file, "{} {command}", std::process::id()).map_err(failed)?;
-            return Ok(Lock { _file: file.try_clone().map_err(failed)? });
         }
     }
 
     /// Writes a file of the sandbox whole or not at all, readable by its owner only.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// [`Reason::StateUnwritable`].
     pub fn write(&self, path: &Path, text: &str) -> Result<(), Failure> {
         let folder = path.parent().map_or(Ok(()), private_folder);
         folder
@@ -165,32 +135,31 @@ impl StateDir {
     /// Removes the folder and, last, the lock file, which the caller holds.
     ///
     /// # Errors
-    /// Something in it cannot be removed.
-    pub fn remove(&self, _held: &Lock) -> Result<(), Failure> {
+    /// [`Reason::Leftovers`]: something in it cannot be removed.
+    pub fn remove(&self, held: &Lock) -> Result<(), Failure> {
         let gone = |result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Failure::new(Reason::Leftovers, "cannot remove the sandbox's state")
+                let mut failure = Failure::new(Reason::Leftovers, "cannot remove the sandbox's state")
                     .on(self.path.display())
-                    .because(error))
+                    .because(error);
+                failure.leftovers.push(self.path.display().to_string());
+                Err(failure)
             }
             _ => Ok(()),
         };
         let folder = gone(fs::remove_dir_all(&self.path));
-        folder.and(gone(fs::remove_file(&self.lock)))
+        folder.and(gone(held.0.remove()))
     }
 
-    fn held(&self, file: &mut File) -> Failure {
-        let mut holder = String::new();
-        let _ = file.read_to_string(&mut holder);
-        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let failure =
-            Failure::new(Reason::Locked, "another run is busy with this sandbox").on(format!("sandbox {name}"));
-        match holder.split_once(' ') {
-            Some((pid, command)) => failure
-                .because(format!("`sandbox {command}` with pid {pid} holds it"))
-                .hint(format!("wait for it, or stop it with `kill -INT {pid}`")),
-            None => failure.hint("wait for it to end"),
+    /// Removes the folder and the lock file after a failure, which stays the failure that is reported: what cannot be
+    /// removed is a leftover beside it.
+    #[must_use]
+    pub fn remove_or_leftover(&self, mut failure: Failure, held: &Lock) -> Failure {
+        if let Err(left) = self.remove(held) {
+            failure = failure.evidence([left.to_string()]);
+            failure.leftovers.extend(left.leftovers);
         }
+        failure
     }
 
     fn unwritable(&self, what: &str, error: &io::Error) -> Failure {
@@ -199,35 +168,44 @@ impl StateDir {
 }
 
 fn unwritable(path: &Path, what: &str, error: &io::Error) -> Failure {
-    Failure::new(Reason::StateUnwritable, what)
-        .on(path.display())
-        .because(error)
-        .hint("set SANDBOX_STATE_DIR to a folder that you can write")
+    let failure = Failure::new(Reason::StateUnwritable, what).on(path.display()).because(error);
+    let failure = match NotPrivate::of(error) {
+        Some(NotPrivate::Mode(_)) => {
+            failure.hint("remove the folder, or look at what is in it and then `chmod 700` it")
+        }
+        _ => failure,
+    };
+    failure.hint("set SANDBOX_STATE_DIR to a folder that you, and nobody else, can write")
 }
 
 fn read_key(path: &Path) -> Option<MachineKey> {
     fs::read(path).ok()?.try_into().ok().map(MachineKey::new)
 }
 
-/// Of several runs that find no key, the one that locks the unfinished file first makes it; the others wait, and read it.
+/// Of several runs that find no key, the one that takes the lock first makes it; the others wait, and read it.
 fn make_key(path: &Path) -> io::Result<MachineKey> {
-    let partial = path.with_extension("partial");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&partial)?;
-    file.lock()?;
-    if let Some(key) = read_key(path) {
-        let _ = fs::remove_file(&partial);
-        return Ok(key);
-    }
-    let mut bytes = [0; MachineKey::LENGTH];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    file.set_len(0)?;
-    file.write_all(&bytes)?;
-    publish(&file, &partial, path)?;
-    Ok(MachineKey::new(bytes))
+    let lock = FileLock::acquire(&path.with_extension("key.lock"), "machine key", KEY_LIMIT);
+    let lock = lock.map_err(|error| match error {
+        LockError::Io(error) => error,
+        LockError::Held(_) => io::Error::new(io::ErrorKind::TimedOut, "another run has been making it for 10 s"),
+    })?;
+    let made = read_key(path).map_or_else(
+        || {
+            let mut bytes = [0; MachineKey::LENGTH];
+            File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+            write_whole(path, bytes)?;
+            Ok(MachineKey::new(bytes))
+        },
+        Ok,
+    );
+    lock.remove()?;
+    made
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -286,7 +264,7 @@ mod tests {
         for before in [None, Some("a key that lost its end")] {
             if let Some(text) = before {
                 fs::write(root.path().join("machine.key"), text).expect("written");
-                fs::write(root.path().join("machine.partial"), "of a run that was killed").expect("written");
+                fs::write(root.path().join("machine.key.lock"), "of a run that was killed").expect("written");
             }
             let keys: Vec<_> = std::thread::scope(|scope| {
                 let runs: Vec<_> = (0..8).map(|_| scope.spawn(|| root.machine_key().expect("a key"))).collect();
@@ -308,28 +286,52 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_whole_replaces_the_file_behind_a_link_and_nothing_beside_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (real, link) = (folder.path().join("real.yaml"), folder.path().join("config"));
-        fs::write(&real, "before").expect("written");
-        fs::write(folder.path().join("config.partial"), "theirs").expect("written");
-        std::os::unix::fs::symlink("real.yaml", &link).expect("linked");
-        write_whole(&link, "after").expect("written");
-        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
-        assert_eq!(fs::read_to_string(&real).expect("there"), "after");
-        assert_eq!(fs::read_to_string(folder.path().join("config.partial")).expect("there"), "theirs");
-        assert_eq!(mode(&real), 0o600);
-        assert_eq!(names(folder.path()).len(), 3);
+    fn a_holder_that_has_not_said_who_it_is_is_not_to_be_stopped() {
+        let root = tempfile::tempdir().expect("a folder");
+        let state = StateRoot::new(root.path().to_owned()).sandbox("flyte");
+        let _held = state.lock("up").expect("free");
+        // The end is yet to be written; the process of this id has ended: it left its line behind.
+        for text in ["12", "1 ", "1 up", "4194305 up\n", "up\n", ""] {
+            fs::write(root.path().join("flyte.lock"), text).expect("written");
+            let refused = state.lock("down").expect_err("held");
+            assert_eq!((refused.reason, refused.causes.len()), (Reason::Locked, 0), "{text:?}");
+            assert_eq!(refused.hints, ["wait for it to end"], "{text:?}");
+        }
     }
 
     #[test]
-    fn a_file_that_cannot_be_replaced_stays_and_leaves_nothing_half_written() {
+    fn a_failure_is_not_replaced_by_what_cannot_be_removed_after_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        let state = StateRoot::new(root.path().to_owned()).sandbox("flyte");
+        let held = state.lock("down").expect("free");
+        let first = || Failure::new(Reason::DockerAbsent, "cannot reach Docker");
+        fs::write(state.path(), "a file in the folder's place").expect("written");
+        let failure = state.remove_or_leftover(first(), &held);
+        assert_eq!((failure.reason, failure.exit_code()), (Reason::DockerAbsent, Reason::Leftovers.exit_code()));
+        assert_eq!(failure.leftovers, [state.path().display().to_string()]);
+        assert_eq!(failure.evidence.len(), 1);
+        fs::remove_file(state.path()).expect("removed");
+        assert_eq!(state.remove_or_leftover(first(), &held), first());
+        assert_eq!(fs::read_dir(root.path()).expect("there").count(), 0);
+    }
+
+    #[test]
+    fn what_others_can_write_is_not_used() {
         let folder = tempfile::tempdir().expect("a folder");
-        let occupied = folder.path().join("config");
-        fs::create_dir_all(occupied.join("in it")).expect("made");
-        write_whole(&occupied, "text").expect_err("a folder is there");
-        write_whole(&folder.path().join("not there/config"), "text").expect_err("no folder");
-        write_whole(Path::new("/"), "text").expect_err("no name");
-        assert_eq!(names(folder.path()), ["config"]);
+        let root = StateRoot::new(folder.path().join("state"));
+        root.check().expect("not there");
+        root.machine_key().expect("made");
+        fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o722)).expect("set");
+        let state = root.sandbox("flyte");
+        let refused = [
+            root.check().expect_err("open"),
+            root.machine_key().expect_err("open"),
+            state.lock("up").expect_err("open"),
+        ];
+        for failure in refused {
+            assert_eq!(failure.reason, Reason::StateUnwritable);
+            assert_eq!(failure.causes, ["other users can write to it (mode 0722)"]);
+            assert!(failure.hints.len() >= 2, "{failure:?}");
+        }
     }
 }

@@ -44,7 +44,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let session = Session::new(cli.global, matches, Environment::read());
+    let environment = Environment::read();
+    let checked = if uses_state(&cli.command) { environment.state.check() } else { Ok(()) };
+    let session = Session::new(cli.global, matches, environment);
+    if let Err(failure) = checked {
+        return session.end(failure.into());
+    }
     let done = match &cli.command {
         Command::Up(args) => commands::up::run(&session, args),
         Command::Down(args) => commands::down::run(&session, args),
@@ -70,4 +75,13 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => session.end(ended),
     }
+}
+
+/// Whether a command reads or writes the state folder; `render` does where it needs the machine's key, and looks itself.
+fn uses_state(command: &Command) -> bool {
+    let without = matches!(
+        command,
+        Command::Render(_) | Command::Schema(_) | Command::Completions(_) | Command::Rehearse(_) | Command::Man(_)
+    );
+    !without
 }

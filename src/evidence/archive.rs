@@ -1,12 +1,13 @@
 //! The folder as one file, to be sent to somebody.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use tar::{Builder, EntryType, Header};
+
+use crate::files::{NewFile, Readable};
 
 /// zstd's own default.
 const LEVEL: i32 = 3;
@@ -18,13 +19,10 @@ const LEVEL: i32 = 3;
 /// The file system's own.
 pub fn archive(folder: &Path, file: Option<&Path>) -> io::Result<PathBuf> {
     let file = file.map_or_else(|| beside(folder), Path::to_owned);
-    let mut partial = file.clone().into_os_string();
-    partial.push(".partial");
-    let packed = pack(folder, Path::new(&partial)).and_then(|()| fs::rename(&partial, &file));
-    if packed.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    packed.map(|()| file)
+    let mut new = NewFile::create(&file, Readable::ByOwner)?;
+    pack(folder, new.file())?;
+    new.commit()?;
+    Ok(file)
 }
 
 /// The archive beside its folder.
@@ -34,8 +32,7 @@ pub(super) fn beside(folder: &Path) -> PathBuf {
     path.into()
 }
 
-fn pack(folder: &Path, file: &Path) -> io::Result<()> {
-    let to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+fn pack(folder: &Path, to: &mut File) -> io::Result<()> {
     let mut tar = Builder::new(zstd::Encoder::new(to, LEVEL)?);
     let name = Path::new(folder.file_name().unwrap_or_default());
     for path in files(folder)? {
@@ -50,7 +47,7 @@ fn pack(folder: &Path, file: &Path) -> io::Result<()> {
         header.set_mtime(about.modified()?.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()));
         tar.append_data(&mut header, name.join(&path), source)?;
     }
-    tar.into_inner()?.finish()?.sync_all()
+    tar.into_inner()?.finish().map(drop)
 }
 
 /// The regular files of a folder by their paths in it, in order. Links are not followed.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::files::private_folder;
 use crate::state::StateRoot;
 
 /// Bytes of a file, the last where there are more.
@@ -28,7 +29,8 @@ impl Folder {
     /// A new one for this sandbox, and the oldest of the others gone.
     pub(super) fn create(root: &StateRoot, sandbox: &str, now: SystemTime) -> io::Result<Self> {
         let home = home(root, sandbox);
-        make(&home)?;
+        private_folder(root.path())?;
+        private_folder(&home)?;
         let stamp = stamp(now);
         let names = std::iter::once(stamp.clone()).chain((2..100).map(|number| format!("{stamp}-{number}")));
         for name in names {
@@ -76,7 +78,7 @@ impl Folder {
 
     fn write(&self, path: &str, text: &str) -> Result<usize, String> {
         let path = self.path.join(relative(path));
-        let written = path.parent().map_or(Ok(()), make).and_then(|()| {
+        let written = path.parent().map_or(Ok(()), private_folder).and_then(|()| {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(text.as_bytes())
         });
@@ -92,10 +94,6 @@ pub fn latest(root: &StateRoot, sandbox: &str) -> Option<PathBuf> {
 
 fn home(root: &StateRoot, sandbox: &str) -> PathBuf {
     root.path().join("failures").join(sandbox)
-}
-
-fn make(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// `20261125T101500Z`: sorts as it was made, and every file system takes it.

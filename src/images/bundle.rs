@@ -1,13 +1,12 @@
 //! All images of a sandbox as one file, and out of it into Docker.
 //!
-//! A bundle is written whole or not at all: beside its place, and then moved there. Docker unpacks all that it is given
-//! before it takes the first image, so what ends early leaves nothing there either.
+//! A bundle is written whole or not at all. Docker unpacks all that it is given before it takes the first image, so what
+//! ends early leaves nothing there either.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -20,6 +19,7 @@ use super::progress::{Counted, late, stopped, tell};
 use super::unpack::{UnpackError, check, extract};
 use crate::docker::{Docker, Image};
 use crate::failure::{Failure, Reason};
+use crate::files::{NewFile, Readable, scratch_beside};
 use crate::manifest::ImageRef;
 use crate::run::Run;
 
@@ -62,8 +62,8 @@ pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -
             .because("Docker loads an archive's images by tag, and would not know it by this name")
             .hint("name it by a tag: `--image COMPONENT=REF`"));
     }
-    let partial = Partial::create(path)?;
-    let mut saved = partial.scratch()?;
+    let created = NewFile::create(path, Readable::ByUmask).and_then(|new| Ok((new, scratch_beside(path)?)));
+    let (mut new, mut saved) = created.map_err(|error| unwritable(&path.display().to_string(), &error))?;
     let what = format!("{} images", names.len());
     tell(run, format!("save {what} out of Docker"));
     let total = images.iter().map(|image| image.size).sum();
@@ -73,12 +73,11 @@ pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -
     let (shown, at) = (path.display().to_string(), run.clone());
     let size = saved.metadata().map_err(|error| unwritable(&shown, &error))?.len();
     let packed = blocking(move || {
-        let into = partial.file.try_clone().map_err(PackError::Io)?;
-        let mut into = zstd::Encoder::new(BufWriter::new(into), LEVEL).map_err(PackError::Io)?;
+        let mut into = zstd::Encoder::new(BufWriter::new(new.file()), LEVEL).map_err(PackError::Io)?;
         into.include_checksum(true).map_err(PackError::Io)?;
         pack(&mut saved, &names, Counted::new(&mut into, &at, &what, "pack", size))?;
         into.finish().and_then(|mut file| file.flush()).map_err(PackError::Io)?;
-        let bytes = partial.finish().map_err(PackError::Io)?;
+        let bytes = new.commit().map_err(PackError::Io)?;
         Ok(Bundle { images: names.len(), bytes })
     });
     packed.await?.map_err(|error| {
@@ -207,66 +206,4 @@ fn unwritable(path: &str, error: &io::Error) -> Failure {
 
 fn invalid(path: &str, error: &UnpackError) -> Failure {
     Failure::new(Reason::BundleInvalid, "this is no bundle of images that can be used").on(path).because(error)
-}
-
-/// A file beside its place, held by one run at a time; gone unless it is finished.
-struct Partial {
-    file: File,
-    at: PathBuf,
-    place: PathBuf,
-    finished: bool,
-}
-
-impl Partial {
-    fn create(place: &Path) -> Result<Self, Failure> {
-        let failed = |error: io::Error| unwritable(&place.display().to_string(), &error);
-        let at = beside(place, "partial");
-        loop {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&at).map_err(failed)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Failure::new(Reason::Locked, "another run writes this bundle").on(place.display()));
-                }
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
-            // What another run has just finished is no longer at this path, and must not be written to.
-            let current = fs::metadata(&at).ok().map(|at| at.ino());
-            if current == Some(file.metadata().map_err(failed)?.ino()) {
-                file.set_len(0).map_err(failed)?;
-                return Ok(Self { file, at, place: place.to_owned(), finished: false });
-            }
-        }
-    }
-
-    /// A file without a name, on the same disk: it is gone when it is closed, or the process is killed.
-    fn scratch(&self) -> Result<File, Failure> {
-        let path = beside(&self.place, "saved");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
-        let file = file.and_then(|file| fs::remove_file(&path).map(|()| file));
-        file.map_err(|error| unwritable(&self.place.display().to_string(), &error))
-    }
-
-    /// Moves it to its place; the result is its size.
-    fn finish(mut self) -> io::Result<u64> {
-        self.file.sync_all()?;
-        fs::rename(&self.at, &self.place)?;
-        self.finished = true;
-        Ok(self.file.metadata()?.len())
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.finished {
-            let _ = fs::remove_file(&self.at);
-        }
-    }
-}
-
-fn beside(place: &Path, ending: &str) -> PathBuf {
-    let mut name = place.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    name.into()
 }

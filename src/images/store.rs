@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::docker::{Docker, Volume};
 use crate::failure::{Failure, Reason};
+use crate::files::private_folder;
+use crate::lock::{FileLock, LockError};
 use crate::manifest::ImageRef;
-use crate::state::private_folder;
 
 const LABEL: &str = "sandbox.flyte/store";
 const PREFIX: &str = "sandbox-store-";
@@ -27,7 +27,7 @@ const KEPT_KEYS: usize = 2;
 pub struct Claim {
     /// The volume to mount.
     pub volume: String,
-    _lock: File,
+    _lock: FileLock,
 }
 
 /// What a store is kept under: the images it is for and the containerd that writes it. Not the ids of the images:
@@ -50,7 +50,7 @@ pub fn store_key(references: &[ImageRef], node_image_id: &str) -> String {
 /// a directory that all sandboxes of this machine share. Stores of keys long out of use are removed.
 ///
 /// # Errors
-/// [`Reason::Docker`]; [`Reason::Internal`] when the lock file cannot be made.
+/// [`Reason::Docker`]; [`Reason::StateUnwritable`] when the lock file cannot be made.
 pub async fn claim(docker: &Docker, key: &str, state: &Path) -> Result<Option<Claim>, Failure> {
     for slot in 0..SLOTS {
         let volume = format!("{PREFIX}{key}-{slot}");
@@ -91,7 +91,7 @@ pub async fn in_use(docker: &Docker) -> Result<BTreeMap<String, String>, Failure
 /// Removes every store that no container uses and no run has claimed; the result are their names.
 ///
 /// # Errors
-/// [`Reason::Docker`]; [`Reason::Internal`] when a lock file cannot be made.
+/// [`Reason::Docker`]; [`Reason::StateUnwritable`] when a lock file cannot be made.
 pub async fn prune(docker: &Docker, state: &Path) -> Result<Vec<String>, Failure> {
     let (stores, used) = tokio::try_join!(stores(docker), in_use(docker))?;
     let mut removed = Vec::new();
@@ -110,17 +110,14 @@ async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<
     Ok(true)
 }
 
-fn lock(path: &Path) -> Result<Option<File>, Failure> {
-    let failure = || Failure::new(Reason::Internal, "cannot lock the store of images").on(path.display());
-    let open = || {
-        path.parent().map_or(Ok(()), private_folder)?;
-        File::options().create(true).append(true).open(path)
-    };
-    let file = open().map_err(|error| failure().caused_by(error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(failure().caused_by(error)),
+fn lock(path: &Path) -> Result<Option<FileLock>, Failure> {
+    let folder = path.parent().map_or(Ok(()), private_folder);
+    match folder.map_err(LockError::Io).and_then(|()| FileLock::try_acquire(path, "image store")) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Held(_)) => Ok(None),
+        Err(LockError::Io(error)) => Err(Failure::new(Reason::StateUnwritable, "cannot lock the store of images")
+            .on(path.display())
+            .because(error)),
     }
 }
 

@@ -75,8 +75,8 @@ catalogue! {
         "A flag, variable or file cannot be used as it is.",
         "the message names the place; `sandbox COMMAND --help` says what may stand there";
     StateUnwritable "state-unwritable" None, 2, no,
-        "What the sandbox keeps on this machine cannot be written.",
-        "set SANDBOX_STATE_DIR to a folder that you can write";
+        "The state folder on this machine cannot be written, or other users can write to it, too.",
+        "set SANDBOX_STATE_DIR to a folder that you, and nobody else, can write";
     Locked "locked" None, 11, retry,
         "Another run is busy with this sandbox.",
         "wait for it to end";

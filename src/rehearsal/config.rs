@@ -7,15 +7,15 @@
 //! | `rehearsal.log` | the output of the process |
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
+use crate::lock::{self, FileLock, LockError};
 use crate::plan::Plan;
 
 /// The sentence that marks a rehearsal wherever it could be taken for the real thing.
@@ -26,9 +26,8 @@ pub const COMMAND: &str = "rehearse";
 
 const CONFIG: &str = "rehearsal.json";
 const LOCK: &str = "rehearsal.lock";
-const PAUSE: Duration = Duration::from_millis(10);
-/// Times that the lock may be found held by those who only look.
-const LOOKERS: usize = 100;
+/// To take the lock from a process that is ending.
+const ACQUIRE: Duration = Duration::from_secs(1);
 
 /// The configuration of a rehearsal's process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,34 +87,19 @@ pub fn is_recorded(folder: &Path) -> bool {
 }
 
 /// The lock that a rehearsal's process holds as long as it lives.
-pub(super) struct RehearsalLock(File);
+pub(super) struct RehearsalLock(FileLock);
 
 impl RehearsalLock {
     pub(super) fn acquire(folder: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(folder.join(LOCK))?;
-        // Whoever looks whether the process lives holds it for a moment, too.
-        for _ in 0..LOOKERS {
-            match file.try_lock() {
-                Ok(()) => {
-                    file.set_len(0)?;
-                    return Ok(Self(file));
-                }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
-        }
-        Err(io::Error::other("another process rehearses this sandbox"))
+        FileLock::acquire(&folder.join(LOCK), "", ACQUIRE).map(Self).map_err(|error| match error {
+            LockError::Held(_) => io::Error::other("another process rehearses this sandbox"),
+            LockError::Io(error) => error,
+        })
     }
 
     /// Publishes that all sockets are open.
     pub(super) fn publish(&self, api_port: u16) -> io::Result<()> {
-        (&self.0).write_all(format!("{} {api_port}\n", std::process::id()).as_bytes())
+        self.0.say(&api_port.to_string())
     }
 }
 
@@ -132,13 +116,7 @@ impl LiveProcess {
     /// The one of this state folder; absent where none lives, or its sockets are not open yet.
     #[must_use]
     pub fn find(folder: &Path) -> Option<Self> {
-        let mut file = File::open(folder.join(LOCK)).ok()?;
-        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-            return None;
-        }
-        let mut text = String::new();
-        file.read_to_string(&mut text).ok()?;
-        let (pid, api_port) = text.strip_suffix('\n')?.split_once(' ')?;
-        Some(Self { pid: pid.parse().ok()?, api_port: api_port.parse().ok()? })
+        let holder = lock::holder(&folder.join(LOCK))?;
+        Some(Self { pid: holder.pid, api_port: holder.purpose.parse().ok()? })
     }
 }

@@ -11,6 +11,7 @@ use super::state::{Overview, Phase, Standing};
 use crate::cluster::{self, Engine, NodeState};
 use crate::docker::{Docker, Origin};
 use crate::failure::{Failure, Reason};
+use crate::files::private_folder;
 use crate::images::{self, Claim};
 use crate::kubernetes;
 use crate::manifest::ImageRef;
@@ -20,7 +21,6 @@ use crate::render::Lock;
 use crate::report::Outcome;
 use crate::run::{Deadline, Run};
 use crate::spec::NodeEngine;
-use crate::state::private_folder;
 
 /// For Docker to tell that a node which somebody removes is gone.
 const NODE_GONE_WITHIN: Duration = Duration::from_secs(2);

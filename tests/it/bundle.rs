@@ -55,7 +55,9 @@ async fn daemon() -> (FakeDocker, Docker, Vec<Image>) {
 
 fn left(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder").flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 #[tokio::test]
@@ -145,6 +147,32 @@ async fn a_bundle_that_cannot_be_written_leaves_the_one_before() {
     let nowhere = folder.path().join("none/images.tar.zst");
     let failure = bundle(&docker, &images, &nowhere, &run()).await.expect_err("no such folder");
     assert_eq!(failure.reason, Reason::BundleUnwritable);
+}
+
+#[tokio::test]
+async fn files_of_the_users_own_beside_a_bundle_stay() {
+    let (fake, docker, images) = daemon().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("images.tar.zst");
+    let theirs = ["images.tar.zst.partial", "images.tar.zst.saved"];
+    let precious = folder.path().join("precious");
+    for name in theirs {
+        fs::write(folder.path().join(name), "theirs").expect("written");
+    }
+    let all = ["images.tar.zst", theirs[0], theirs[1]];
+    bundle(&docker, &images, &file, &run()).await.expect("a bundle");
+    assert_eq!(left(folder.path()), all);
+    fake.world().saved.truncate(700);
+    bundle(&docker, &images, &file, &run()).await.expect_err("docker saved half");
+    assert_eq!(left(folder.path()), all);
+    for name in theirs {
+        assert_eq!(fs::read_to_string(folder.path().join(name)).expect("there"), "theirs");
+        fs::remove_file(folder.path().join(name)).expect("removed");
+        fs::write(&precious, "theirs").expect("written");
+        std::os::unix::fs::symlink(&precious, folder.path().join(name)).expect("linked");
+    }
+    bundle(&docker, &images, &file, &run()).await.expect_err("docker saved half");
+    assert_eq!(fs::read_to_string(&precious).expect("there"), "theirs");
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod rehearsal;
 mod releases;
 mod rollout;
 mod smoke;
+mod state;
 mod store;
 mod support;
 mod words;

@@ -32,16 +32,24 @@ impl Machine {
     }
 
     fn run(&self, args: &[&str]) -> Ran {
+        self.run_with_state(&self.state(), args)
+    }
+
+    fn run_with_state(&self, state: &Path, args: &[&str]) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
-        command.env_clear().env("SANDBOX_STATE_DIR", self.state()).current_dir(&self.folder);
+        command.env_clear().env("SANDBOX_STATE_DIR", state).current_dir(&self.folder);
         // Nothing that a rehearsal does may need Docker.
         command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
         Ran(command.args(args).output().expect("it runs"))
     }
 
     fn up(&self, args: &[&str]) -> Ran {
+        self.run(&self.up_args(args))
+    }
+
+    fn up_args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
         let ports: Vec<_> = self.ports.iter().map(String::as_str).collect();
-        self.run(&[&["up", "--engine", "rehearsal", "-o", "json"], ports.as_slice(), args].concat())
+        [&["up", "--engine", "rehearsal", "-o", "json"], ports.as_slice(), args].concat()
     }
 
     /// The process that plays.
@@ -95,6 +103,19 @@ fn folders(state: &Path) -> Vec<String> {
     let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+#[test]
+fn a_state_folder_that_is_given_by_a_relative_path_holds_from_everywhere() {
+    let machine = Machine::new();
+    let relative = Path::new("state of this machine");
+    let events = machine.run_with_state(relative, &machine.up_args(&[])).exits(0).events();
+    let ready = events.iter().find(|event| event["event"] == "ready").expect("ready");
+    let (kubectl, state) = (ready["kubectl"].as_str().expect("text"), machine.state());
+    assert!(kubectl.contains(&state.display().to_string()), "{kubectl}");
+    machine.run_with_state(relative, &["status"]).exits(0);
+    machine.run_with_state(relative, &["down"]).exits(0);
+    assert_eq!(folders(&machine.state()), ["machine.key"]);
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cli::args::Kubeconfig;
 use crate::cli::session::{Ended, Session};
 use crate::cluster;
 use crate::failure::{Failure, Reason};
+use crate::files::write_whole;
+use crate::lock::{KubectlLock, LockError};
 use crate::site;
-use crate::state::write_whole;
 
 pub(in crate::cli) fn run(session: &Session, args: &Kubeconfig) -> Result<(), Ended> {
     let name = session.name()?;
@@ -30,7 +32,11 @@ pub(in crate::cli) fn run(session: &Session, args: &Kubeconfig) -> Result<(), En
     Ok(())
 }
 
-/// Puts the sandbox's cluster, user and context into the user's file; the file's current context stays as it is.
+/// For a kubectl that is changing the file, which takes it milliseconds.
+const LOCK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Puts the sandbox's cluster, user and context into the user's file; the file's current context stays as it is. Comments
+/// in the file, and the way it is laid out, are lost, as they are when kubectl writes it.
 fn merge_into(file: &Path, kubeconfig: &str) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(Reason::Usage, "cannot merge the kubeconfig").on(file.display()).because(error)
@@ -39,6 +45,11 @@ fn merge_into(file: &Path, kubeconfig: &str) -> Result<(), Failure> {
     if fs::metadata(file).is_ok_and(|there| !there.is_file()) {
         return Err(failed(&"it is not a file"));
     }
+    let _lock = KubectlLock::acquire(file, LOCK_LIMIT).map_err(|error| match error {
+        LockError::Io(error) => failed(&error),
+        LockError::Held(_) => failed(&"kubectl is changing it: its lock is there")
+            .hint(format!("where no kubectl runs: `rm {}.lock`", file.display())),
+    })?;
     let theirs = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),

@@ -1,56 +1,86 @@
-//! Which process listens on a port, from `/proc`; elsewhere than on Linux, and of other users' processes, nothing.
+//! Which process uses a port, from `/proc`; elsewhere than on Linux nothing, and of other users' processes their user.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
+
+/// The state of a socket that listens (`TCP_LISTEN` in the kernel's `tcp_states.h`).
+const LISTENING: &str = "0A";
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
     /// Its id.
     pub(super) pid: u32,
-    /// Its command line.
+    /// The name of its program. Its arguments are nobody's business: there may be a password among them.
     pub(super) command: String,
 }
 
 impl Process {
     /// Whether it is the daemon's own, which listens for a container: the container is what is in the way.
     pub(super) fn is_dockers(&self) -> bool {
-        let program = self.command.split(' ').next().unwrap_or_default();
-        program.rsplit('/').next() == Some("docker-proxy")
+        self.command == "docker-proxy"
     }
 }
 
-/// The process that listens on this TCP port of the host.
-pub(super) fn listener(port: u16) -> Option<Process> {
+/// What a port is used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Use {
+    /// Whether somebody listens on it; otherwise it is one end of a connection.
+    pub(super) listens: bool,
+    /// The process, where it can be seen.
+    pub(super) process: Option<Process>,
+    /// The user that the socket is of.
+    pub(super) uid: u32,
+}
+
+/// What this TCP port of the host is used for: by who listens, or else by a connection.
+pub(super) fn user(port: u16) -> Option<Use> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let sockets: Vec<String> = tables.iter().flat_map(|table| inodes(table, port)).collect();
-    if sockets.is_empty() {
-        return None;
-    }
-    let links: Vec<String> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let mut sockets: Vec<Socket> = tables.iter().flat_map(|table| sockets(table, port)).collect();
+    let listens = sockets.iter().any(|socket| socket.listens);
+    sockets.retain(|socket| socket.listens == listens);
+    let uid = sockets.first()?.uid;
+    let links: HashSet<OsString> = sockets.iter().map(|socket| format!("socket:[{}]", socket.inode).into()).collect();
+    Some(Use { listens, process: process(&links), uid })
+}
+
+/// The process that has one of these open.
+fn process(links: &HashSet<OsString>) -> Option<Process> {
     let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let pid = pids.find(|pid| {
         let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
-        files
-            .filter_map(|file| fs::read_link(file.path()).ok())
-            .any(|target| links.iter().any(|link| target.as_os_str() == link.as_str()))
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|target| links.contains(target.as_os_str()))
     })?;
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<String> = command
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty())
-        .map(|word| String::from_utf8_lossy(word).into_owned())
-        .collect();
-    Some(Process { pid, command: words.join(" ") })
+    Some(Process { pid, command: program(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()) })
 }
 
-/// Inodes of the sockets that listen on a port. A line is `sl local_address rem_address st … inode …`, addresses in
-/// hexadecimal with the port behind a colon, state `0A` for listening (proc(5)).
-fn inodes(table: &str, port: u16) -> Vec<String> {
+/// The program's name in a command line as `/proc` has it. A program may write its title there instead, in words.
+fn program(command_line: &[u8]) -> String {
+    let first = command_line.split(|byte| *byte == 0 || *byte == b' ').next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    first.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// A socket of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Socket {
+    listens: bool,
+    uid: u32,
+    inode: String,
+}
+
+/// The sockets that have this port as their own. A line is `sl local_address rem_address st … uid timeout inode …`,
+/// addresses in hexadecimal with the port behind a colon (proc(5)).
+fn sockets(table: &str, port: u16) -> Vec<Socket> {
     let suffix = format!(":{port:04X}");
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let listening = lines.filter(|words| words.len() > 9 && words[1].ends_with(&suffix) && words[3] == "0A");
-    listening.map(|words| words[9].to_owned()).collect()
+    let found = lines.filter(|words| words.len() > 9 && words[1].ends_with(&suffix));
+    let socket = |words: Vec<&str>| {
+        Some(Socket { listens: words[3] == LISTENING, uid: words[7].parse().ok()?, inode: words[9].to_owned() })
+    };
+    found.filter_map(socket).collect()
 }
 
 #[cfg(test)]
@@ -60,17 +90,26 @@ mod tests {
     const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   0: 0100007F:7582 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0\n   1: 0100007F:7582 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0 0 10 0\n   2: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0\n";
 
     #[test]
-    fn only_listening_sockets_of_the_port_are_found() {
-        assert_eq!(inodes(TABLE, 0x7582), ["4711"]);
-        assert_eq!(inodes(TABLE, 80), ["4713"]);
-        assert!(inodes(TABLE, 81).is_empty() && inodes("", 80).is_empty() && inodes("a b", 80).is_empty());
+    fn only_sockets_of_the_port_are_found() {
+        let socket = |listens, inode: &str| Socket { listens, uid: 0, inode: inode.to_owned() };
+        assert_eq!(sockets(TABLE, 0x7582), [socket(true, "4711"), socket(false, "4712")]);
+        assert_eq!(sockets(TABLE, 80), [socket(true, "4713")]);
+        // The other end of a connection is not ours.
+        assert!(sockets(TABLE, 0x9999).is_empty() && sockets("", 80).is_empty() && sockets("a b", 80).is_empty());
     }
 
     #[test]
-    fn dockers_own_listener_is_told_from_others() {
+    fn a_process_is_its_program_and_nothing_that_it_was_told() {
+        for (line, name) in [
+            ("/usr/bin/docker-proxy\0-proto\0tcp\0", "docker-proxy"),
+            ("mysql\0-pmiddle-name\0", "mysql"),
+            ("nginx: master process nginx -g secret\0", "nginx:"),
+            ("", ""),
+        ] {
+            assert_eq!(program(line.as_bytes()), name);
+        }
         let process = |command: &str| Process { pid: 1, command: command.to_owned() };
-        assert!(process("/usr/bin/docker-proxy -proto tcp -host-port 30084").is_dockers());
-        assert!(!process("python3 docker-proxy").is_dockers() && !process("").is_dockers());
+        assert!(process("docker-proxy").is_dockers() && !process("python3").is_dockers());
     }
 
     #[cfg(target_os = "linux")]
@@ -78,6 +117,10 @@ mod tests {
     fn this_very_process_is_named_for_a_port_it_listens_on() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         let port = socket.local_addr().expect("address").port();
-        assert_eq!(listener(port).map(|process| process.pid), Some(std::process::id()));
+        let found = user(port).expect("in use");
+        let process = found.process.expect("this one");
+        assert!(found.listens);
+        assert_eq!(process.pid, std::process::id());
+        assert!(!process.command.contains([' ', '/']), "arguments may have a password in them: {}", process.command);
     }
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use super::finding::Finding;
-use super::holder::{self, Process};
+use super::holder::{self, Process, Use};
 use crate::cluster::OWNER_LABEL;
 use crate::docker::Container;
 use crate::failure::Reason;
@@ -24,11 +24,11 @@ pub(super) enum Seen {
     Ours,
     /// A container publishes it.
     Container { name: String, cluster: Option<String>, sandbox: Option<String> },
-    /// A process listens on it.
-    Process(Process),
+    /// A process listens on it, or has a connection from it.
+    Process(Use),
     /// Docker holds it for a container that is just starting or ending.
     Passing,
-    /// It could not be bound, and nobody can be named.
+    /// It could not be bound, and this machine does not say why.
     Taken,
 }
 
@@ -46,9 +46,9 @@ pub(super) fn look(port: u16, sandbox: &str, containers: &[Container]) -> Seen {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => Seen::Free,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Seen::Privileged,
-        Err(_) => match holder::listener(port) {
-            Some(process) if process.is_dockers() => Seen::Passing,
-            Some(process) => Seen::Process(process),
+        Err(_) => match holder::user(port) {
+            Some(Use { process: Some(process), .. }) if process.is_dockers() => Seen::Passing,
+            Some(found) => Seen::Process(found),
             None => Seen::Taken,
         },
     }
@@ -108,11 +108,29 @@ fn judge(mapping: &PortMapping, seen: &Seen, free: Option<u16>) -> Finding {
         Seen::Container { name, .. } => {
             taken(&format!("the container `{name}`")).hint(format!("`docker stop {name}` frees it"))
         }
-        Seen::Process(Process { pid, command }) => {
+        Seen::Process(Use { listens: true, process: Some(Process { pid, command }), .. }) => {
             taken(&format!("process {pid} (`{command}`)")).hint(format!("`kill {pid}` frees it"))
         }
+        Seen::Process(Use { listens: true, process: None, uid }) => {
+            taken(&format!("a process of user {uid} that cannot be seen from here"))
+                .hint(format!("`sudo ss -ltnp 'sport = :{port}'` names it"))
+        }
+        Seen::Process(Use { listens: false, process, uid }) => {
+            let whose = match process {
+                Some(Process { pid, command }) => format!("process {pid} (`{command}`)"),
+                None => format!("user {uid}"),
+            };
+            let message = format!("port {port} ({}) is in use by a connection of {whose}", mapping.purpose);
+            Finding::blocker(Reason::PortTaken, &check, message)
+                .hint(format!("it is free when the connection ends; `sudo ss -tanp 'sport = :{port}'` shows it"))
+        }
         Seen::Passing => taken("a container that is starting or ending").hint("`docker ps --all` shows which"),
-        Seen::Taken => taken("a process of another user").hint(format!("`sudo ss -ltnp 'sport = :{port}'` names it")),
+        Seen::Taken => {
+            let message =
+                format!("port {port} ({}) cannot be bound, and nothing says by whom it is used", mapping.purpose);
+            Finding::blocker(Reason::PortTaken, &check, message)
+                .hint(format!("`sudo ss -tanp 'sport = :{port}'` shows it"))
+        }
     };
     match free {
         Some(free) => finding.hint(format!("`--port-{} {free}` uses another port, free now", mapping.purpose)),
@@ -162,6 +180,10 @@ mod tests {
             cluster: cluster.map(Into::into),
             sandbox: sandbox.map(Into::into),
         };
+        let process = |listens, pid: Option<u32>| {
+            let process = pid.map(|pid| Process { pid, command: "nc".into() });
+            Seen::Process(Use { listens, process, uid: 70 })
+        };
         for (seen, message, hint) in [
             (container(None, None), "port 30084 (minio) is taken by the container `web`", "`docker stop web` frees it"),
             (
@@ -174,10 +196,26 @@ mod tests {
                 "port 30084 (minio) is taken by the sandbox `other`",
                 "`sandbox down --name other` frees it",
             ),
+            (process(true, Some(7)), "port 30084 (minio) is taken by process 7 (`nc`)", "`kill 7` frees it"),
             (
-                Seen::Process(Process { pid: 7, command: "nc -l".into() }),
-                "port 30084 (minio) is taken by process 7 (`nc -l`)",
-                "`kill 7` frees it",
+                process(true, None),
+                "port 30084 (minio) is taken by a process of user 70 that cannot be seen from here",
+                "`sudo ss -ltnp 'sport = :30084'` names it",
+            ),
+            (
+                process(false, Some(7)),
+                "port 30084 (minio) is in use by a connection of process 7 (`nc`)",
+                "it is free when the connection ends; `sudo ss -tanp 'sport = :30084'` shows it",
+            ),
+            (
+                process(false, None),
+                "port 30084 (minio) is in use by a connection of user 70",
+                "it is free when the connection ends; `sudo ss -tanp 'sport = :30084'` shows it",
+            ),
+            (
+                Seen::Taken,
+                "port 30084 (minio) cannot be bound, and nothing says by whom it is used",
+                "`sudo ss -tanp 'sport = :30084'` shows it",
             ),
         ] {
             let finding = judge(&mapping(30084), &seen, Some(31084));
@@ -194,6 +232,19 @@ mod tests {
         assert!(!matches!(look(port, "flyte", &[]), Seen::Free));
         let free = alternative(port, &[port], "flyte", &[]).expect("a free port");
         assert_eq!(look(free, "flyte", &[]), Seen::Free);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_port_that_an_outgoing_connection_uses_is_told_as_that() {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let connection = std::net::TcpStream::connect(socket.local_addr().expect("address")).expect("connected");
+        let port = connection.local_addr().expect("address").port();
+        let finding = judge(&mapping(port), &look(port, "flyte", &[]), None);
+        assert_eq!(finding.severity, Severity::Blocker);
+        let us = format!("is in use by a connection of process {} ", std::process::id());
+        assert!(finding.message.contains(&us), "{}", finding.message);
+        assert!(finding.hints.iter().any(|hint| hint.contains("ss -tanp")), "{:?}", finding.hints);
     }
 
     #[test]

@@ -79,6 +79,25 @@ mod tests {
     }
 
     #[test]
+    fn what_kubectl_changes_meanwhile_is_not_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, lock) = (folder.path().join("config"), folder.path().join("config.lock"));
+        fs::write(&file, "{current-context: old}").expect("written");
+        fs::File::create_new(&lock).expect("locked, as kubectl does");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                fs::write(&file, "{current-context: theirs}").expect("written");
+                fs::remove_file(&lock).expect("free");
+            });
+            merge_into(&file, OURS).expect("merged");
+        });
+        let merged = fs::read_to_string(&file).expect("there");
+        assert!(merged.contains("current-context: theirs") && merged.contains("k3d-flyte"), "{merged}");
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+    }
+
+    #[test]
     fn what_is_no_file_is_not_merged_into() {
         let folder = tempfile::tempdir().expect("a folder");
         for path in [folder.path(), Path::new("/dev/zero"), Path::new("/dev/stdin")] {

@@ -80,6 +80,9 @@ impl FromStr for ImageRef {
         if name.split('/').skip(1).any(|part| part.chars().any(|c| c.is_ascii_uppercase())) {
             return Err(error("repository names are lower case"));
         }
+        if name.contains('@') {
+            return Err(error("`@` stands before a digest, at the end"));
+        }
         // So that no part is `..`, which in the path of a request would lead elsewhere.
         let framed = |part: &str| [part.chars().next(), part.chars().last()].into_iter().flatten().all(is_word);
         if !name.split('/').all(framed) {

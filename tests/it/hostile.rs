@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use flyte_sandbox::cluster::Dialect;
+use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
-use flyte_sandbox::spec::{Domain, Given, Layer, MachineKey, Origin, Spec, resolve};
+use flyte_sandbox::render::render;
+use flyte_sandbox::spec::{Given, Layer, MachineKey, Origin, Spec, parse, resolve};
+use flyte_sandbox::yaml;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 const HOSTILE: [&str; 24] = [
     "-x",
@@ -38,23 +42,65 @@ const HOSTILE: [&str; 24] = [
     "",
 ];
 
-/// What a user may write text for, each alone.
-fn layers(text: &str) -> [(&'static str, Layer); 9] {
-    let given = || Some(Given { value: text.to_owned(), origin: Origin::Flag("--flag".to_owned()) });
-    let domain = Domain { id: text.to_owned(), name: "Development".to_owned() };
-    let domain = Given { value: domain, origin: Origin::Flag("--domain".to_owned()) };
-    let none = Layer::default;
-    [
-        ("name", Layer { name: given(), ..none() }),
-        ("appid", Layer { appid: given(), ..none() }),
-        ("systemProject", Layer { system_project: given(), ..none() }),
-        ("env", Layer { env: given(), ..none() }),
-        ("projects", Layer { projects: given().map(|one| vec![one]), ..none() }),
-        ("domains", Layer { domains: Some(vec![domain]), ..none() }),
-        ("kubernetes", Layer { kubernetes: given(), ..none() }),
-        ("images", Layer { images: given().into_iter().map(|one| ("k3s".to_owned(), one)).collect(), ..none() }),
-        ("bucket", Layer { bucket: given(), ..none() }),
-    ]
+/// Keys whose values are free text: a name to be shown, a name or a path of the user's own, keys of the object store.
+const FREE: [&str; 5] = ["domains[].name", "context", "kubeconfig", "storage.accessKey", "storage.secretKey"];
+
+/// An entry of each map in the spec.
+const ENTRIES: [(&str, &str, &str); 2] = [("images", "k3s", "a:1"), ("registryMirrors", "cr.flyte.org", "ghcr.io")];
+
+/// Every key of the spec, from its schema: `ports.console`, `projects[]`, `images{key}` and `images{value}`.
+fn keys() -> Vec<String> {
+    fn collect(schema: &Value, all: &Value, path: &str, found: &mut Vec<String>) {
+        if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
+            return collect(&all["$defs"][name], all, path, found);
+        }
+        if let Some(choices) = schema["anyOf"].as_array() {
+            return choices.iter().filter(|one| one["type"] != "null").for_each(|one| collect(one, all, path, found));
+        }
+        if schema["items"].is_object() {
+            return collect(&schema["items"], all, &format!("{path}[]"), found);
+        }
+        if schema["additionalProperties"].is_object() {
+            return found.extend(["key", "value"].map(|part| format!("{path}{{{part}}}")));
+        }
+        match schema["properties"].as_object() {
+            Some(properties) => properties.iter().for_each(|(key, value)| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                collect(value, all, &path, found);
+            }),
+            None => found.push(path.to_owned()),
+        }
+    }
+    let (schema, mut found) = (flyte_sandbox::spec::schema(), Vec::new());
+    collect(&schema, &schema, "", &mut found);
+    found
+}
+
+/// A spec with this text at this key, and what else the key needs beside it.
+fn layer(key: &str, text: &str) -> Option<Layer> {
+    let mut spec = json!(text);
+    for part in key.rsplit('.') {
+        let name = part.split(['[', '{']).next().unwrap_or_default();
+        let entry = || ENTRIES.iter().find(|(map, ..)| *map == name).expect("ENTRIES has one of every map");
+        spec = match &part[name.len()..] {
+            "" => spec,
+            "[]" => json!([spec]),
+            "{key}" => json!({ text: entry().2 }),
+            _ => json!({ entry().1: spec }),
+        };
+        spec = json!({ name: spec });
+    }
+    match key {
+        "domains[].name" => spec["domains"][0]["id"] = "d-dev".into(),
+        "context" | "kubeconfig" => {
+            spec["engine"] = "context".into();
+            if key == "kubeconfig" {
+                spec["context"] = "there".into();
+            }
+        }
+        _ => {}
+    }
+    parse(&spec.to_string(), "sandbox.yaml").ok()
 }
 
 fn resolved(layer: Layer) -> Option<Spec> {
@@ -63,9 +109,31 @@ fn resolved(layer: Layer) -> Option<Spec> {
 
 #[test]
 fn nothing_that_could_be_an_option_a_path_or_a_command_is_accepted_anywhere() {
-    for text in HOSTILE {
-        for (key, layer) in layers(text) {
-            assert_eq!(resolved(layer), None, "{key}: {text:?}");
+    let keys = keys();
+    assert!(keys.len() > 20 && FREE.iter().all(|free| keys.iter().any(|key| key == free)), "{keys:?}");
+    for key in keys.iter().filter(|key| !FREE.contains(&key.as_str())) {
+        for text in HOSTILE {
+            assert_eq!(layer(key, text).and_then(resolved), None, "{key}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn free_text_stays_what_it_is_in_all_that_is_made_of_it() {
+    let odd = ["a$bcd", "a{{b}}", "a\"b'c", "a: b", "a #b", "%61bc%", "a\\b\\", "*abc", "!abc", "@abc", "0x1f", "null"];
+    for key in FREE {
+        for text in HOSTILE.into_iter().chain(odd) {
+            let Some(spec) = layer(key, text).and_then(resolved) else { continue };
+            let rendered = render(&spec, Bundle::embedded().expect("manifests")).expect(text);
+            let values: Vec<Value> = rendered.objects.iter().map(|object| object.value().clone()).collect();
+            let again = yaml::documents(&yaml::emit_documents(&values)).expect(text);
+            assert_eq!(again, values, "{key}: {text:?}");
+            let files = values.iter().filter(|object| object["kind"] == "ConfigMap");
+            let files = files.flat_map(|object| object["data"].as_object().into_iter().flatten());
+            for (name, file) in files.filter(|(name, _)| name.ends_with(".yaml")) {
+                yaml::documents(file.as_str().expect("text"))
+                    .unwrap_or_else(|error| panic!("{key}: {text:?}: {name}: {error:?}"));
+            }
         }
     }
 }
@@ -102,12 +170,10 @@ proptest! {
     #[test]
     fn no_spec_changes_which_options_k3d_is_given(
         text in prop_oneof![".{0,24}", "[a-z0-9./:@_-]{1,24}", "[a-z0-9-]{1,24}", "v1\\.[0-9]{2}\\.[0-9.+-]{1,8}k3s1"],
-        which in 0..9_usize,
+        key in prop::sample::select(keys()),
     ) {
-        let [_, (_, layer), ..] = layers("a");
-        let usual = resolved(layer).expect("a valid appid");
-        let (_, layer) = layers(&text).into_iter().nth(which).expect("one of nine");
-        if let Some(spec) = resolved(layer) {
+        let usual = layer("appid", "a").and_then(resolved).expect("a valid appid");
+        if let Some(spec) = layer(&key, &text).and_then(resolved) {
             for dialect in [Dialect::V4, Dialect::V5] {
                 let options = |spec: &Spec| -> Vec<String> {
                     let args = argv(spec, dialect);

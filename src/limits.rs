@@ -33,6 +33,17 @@ const fn seconds(seconds: u64) -> Duration {
 limits! {
     /// A stage that its own waits did not end, after the run's deadline.
     STAGE_GRACE = seconds(1);
+    /// A Docker daemon that is asked for the first time.
+    DOCKER_CONNECT = seconds(2);
+    /// A request to Docker and its whole answer; or the next part of an answer that comes in parts. The slowest, the
+    /// removal of a node, takes two seconds.
+    DOCKER_REQUEST = seconds(30);
+    /// The next part of a `docker save`, which writes nothing before it has gathered all images.
+    DOCKER_SAVE = seconds(300);
+    /// The next word of a `docker pull`: the daemon tells of every half megabyte, and of every pause it makes.
+    DOCKER_PULL = seconds(60);
+    /// A Docker that was there and fails to answer, where a node is watched: it may be reloading.
+    DOCKER_RECOVERY = seconds(10);
     /// `sandbox doctor` as a whole.
     DOCTOR = seconds(30);
     /// `sandbox diagnose` as a whole.

@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use crate::deadline::Deadline;
 use crate::docker::{ContainerState, Docker, Inspected};
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::plan::node_name;
 use crate::process::{log_message, plain};
 use crate::reason::Speaker;
@@ -50,6 +52,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
     let mut baseline = None;
     let since = SystemTime::now() - Duration::from_secs(1);
     let mut look = 0_u32;
+    let mut failing = None;
     loop {
         look = look.wrapping_add(1);
         match docker.container(node).await {
@@ -75,8 +78,17 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
             }
             Ok(None) if baseline.is_some() => return removed(node),
             Ok(None) => {}
-            Err(failure) => return failure,
+            Err(error) => {
+                // A daemon that reloads, or is busy, answers again in a moment.
+                let failing = *failing.get_or_insert_with(|| Deadline::fixed(limits::DOCKER_RECOVERY));
+                if failing.remaining().is_zero() {
+                    return error.into();
+                }
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
         }
+        failing = None;
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use super::arguments::k3s_arguments;
 use super::kubeconfig;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
-use crate::docker::{Docker, Machine, PublishedPort};
-use crate::failure::{Failure, Reason};
+use crate::docker::{self, Docker, Machine, Protocol, PublishedPort};
+use crate::failure::Failure;
 use crate::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
 use crate::report::Stage;
 use crate::run::Run;
@@ -22,7 +22,9 @@ const LOOPBACK: &str = "127.0.0.1";
 /// Makes the network, the volume that `k3d image import` uses, and the node, and starts it.
 ///
 /// # Errors
-/// [`Reason::PortTaken`] with the port; [`Reason::SubnetsExhausted`], [`Reason::ImagesMissing`], [`Reason::Docker`].
+/// [`Reason::PortTaken`](crate::failure::Reason::PortTaken) with the port;
+/// [`Reason::SubnetsExhausted`](crate::failure::Reason::SubnetsExhausted),
+/// [`Reason::ImagesMissing`](crate::failure::Reason::ImagesMissing), [`Reason::Docker`](crate::failure::Reason::Docker).
 pub(super) async fn create(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<(), Failure> {
     let made = async {
         let (network, images) = (network_name(&plan.name), image_volume(&plan.name));
@@ -37,7 +39,7 @@ pub(super) async fn create(docker: &Docker, plan: &ClusterPlan, api_port: u16, r
         run.report.progress(Stage::Cluster, "start the node");
         docker.start_container(&machine.name).await
     };
-    made.await.map_err(|failure| told(failure, plan, api_port))
+    made.await.map_err(|error| with_port(error, plan, api_port))
 }
 
 fn image_volume(cluster: &str) -> String {
@@ -55,7 +57,8 @@ fn machine(plan: &ClusterPlan, api_port: u16, gateway: &str) -> Machine {
     let text = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
-    let published = |host, container| PublishedPort { address: LOOPBACK.to_owned(), host, container };
+    let published =
+        |host, container| PublishedPort { address: LOOPBACK.to_owned(), protocol: Protocol::Tcp, host, container };
     let ports = plan.ports.iter().map(|port| published(port.host, port.node));
     let mut mounts = text(&[("/k3d/images", &images)]);
     mounts.extend(plan.store.clone().map(|store| (STORE_PATH.to_owned(), store)));
@@ -90,26 +93,25 @@ fn machine(plan: &ClusterPlan, api_port: u16, gateway: &str) -> Machine {
     }
 }
 
-/// A port that somebody took since it was found free is told by its number, as the daemon names it.
-fn told(failure: Failure, plan: &ClusterPlan, api_port: u16) -> Failure {
-    if failure.reason != Reason::PortTaken {
-        return failure;
-    }
-    let words = failure.causes.join(" ");
-    let numbers: Vec<&str> = words.split(|c: char| !c.is_ascii_digit()).collect();
+/// The failure to make the node; a port that somebody took since it was found free is its object.
+fn with_port(error: docker::Error, plan: &ClusterPlan, api_port: u16) -> Failure {
+    let taken = error.taken_port();
+    let failure = Failure::from(error);
+    let Some(taken) = taken else { return failure };
     let api = (api_port, "the Kubernetes API");
     let mut ports = plan.ports.iter().map(|port| (port.host, port.purpose.as_str())).chain([api]);
-    let taken = ports.find(|(port, _)| numbers.contains(&port.to_string().as_str()));
-    let what = "a port was taken while the node was made".to_owned();
-    let failure = Failure { what, ..failure };
-    taken.into_iter().fold(failure, |failure, (port, purpose)| failure.on(format!("port {port} ({purpose})")))
+    let failure = Failure { what: "a port was taken while the node was made".to_owned(), ..failure };
+    match ports.find(|(port, _)| *port == taken) {
+        Some((port, purpose)) => failure.on(format!("port {port} ({purpose})")),
+        None => failure.on(format!("port {taken}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Reason;
     use crate::plan::PortMapping;
-    use crate::reason::Speaker;
 
     fn plan() -> ClusterPlan {
         ClusterPlan {
@@ -146,16 +148,20 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_named_by_what_it_was_for() {
+        let failure = |message: &str| {
+            let cause = docker::Cause::Refused { status: 500, message: message.to_owned() };
+            let request = docker::Request::Start("k3d-flyte-server-0".to_owned());
+            with_port(docker::Error { request, cause }, &plan(), 6550)
+        };
         for (words, object) in [
-            ("Bind for 127.0.0.1:31081 failed: port is already allocated", Some("port 31081 (console)")),
-            ("listen tcp4 127.0.0.1:6550: bind: address already in use", Some("port 6550 (the Kubernetes API)")),
-            ("listen tcp4 127.0.0.1:310: bind: address already in use", None),
+            ("Bind for 127.0.0.1:31081 failed: port is already allocated", "port 31081 (console)"),
+            ("listen tcp4 127.0.0.1:6550: bind: address already in use", "port 6550 (the Kubernetes API)"),
+            ("listen tcp4 127.0.0.1:310: bind: address already in use", "port 310"),
         ] {
-            let failure = Failure::new(Reason::Docker, "cannot start a container").because(words);
-            let failure = told(failure.recognised(Speaker::Docker), &plan(), 6550);
-            assert_eq!((failure.reason, failure.object.as_deref()), (Reason::PortTaken, object), "{words}");
+            let failure = failure(words);
+            assert_eq!((failure.reason, failure.object.as_deref()), (Reason::PortTaken, Some(object)), "{words}");
         }
-        let other = Failure::new(Reason::Docker, "cannot start a container").because("port 31081 is a fine port");
-        assert_eq!(told(other.clone().recognised(Speaker::Docker), &plan(), 6550), other);
+        let other = failure("port 31081 is a fine port");
+        assert_eq!((other.reason, other.what.as_str()), (Reason::Docker, "cannot start a container"));
     }
 }

@@ -157,7 +157,7 @@ fn free_port() -> Result<u16, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::{ContainerState, PublishedPort};
+    use crate::docker::{ContainerState, Protocol, PublishedPort};
     use crate::plan::PortMapping;
 
     fn plan(api_port: Option<u16>) -> ClusterPlan {
@@ -172,7 +172,12 @@ mod tests {
     }
 
     fn node(ports: &[(u16, u16)]) -> Inspected {
-        let port = |&(host, container): &(u16, u16)| PublishedPort { address: "127.0.0.1".into(), host, container };
+        let port = |&(host, container): &(u16, u16)| PublishedPort {
+            address: "127.0.0.1".into(),
+            protocol: Protocol::Tcp,
+            host,
+            container,
+        };
         Inspected {
             state: ContainerState::Running,
             ports: ports.iter().map(port).collect(),

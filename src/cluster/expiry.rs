@@ -71,7 +71,8 @@ async fn forget(docker: &Docker, cluster: &str, which: impl Fn(&str) -> bool) ->
     let marks = docker.volumes(EXPIRY_LABEL).await?;
     let of_cluster = |mark: &&Volume| mark.labels.get(OWNER_LABEL).is_some_and(|owner| owner == cluster);
     let gone = marks.iter().filter(of_cluster).filter(|mark| is_mark(cluster, &mark.name) && which(&mark.name));
-    try_join_all(gone.map(|mark| docker.remove_volume(&mark.name))).await.map(|_| ())
+    try_join_all(gone.map(|mark| docker.remove_volume(&mark.name))).await?;
+    Ok(())
 }
 
 #[cfg(test)]

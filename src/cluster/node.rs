@@ -8,7 +8,7 @@ use futures::future::join_all;
 
 use super::expiry::is_mark;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
-use crate::docker::{ContainerState, Docker};
+use crate::docker::{ContainerState, Docker, Network};
 use crate::failure::{Failure, Reason};
 use crate::plan::{network_name, node_name};
 use crate::run::Deadline;
@@ -161,19 +161,19 @@ async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) ->
     };
     let found = removable().await?;
     if found.is_empty() {
-        return Ok(found);
+        return Ok(Removed::default());
     }
     let mut failures: Vec<Failure> = Vec::new();
     let containers = join_all(found.containers.iter().map(|name| remove_container(docker, name))).await;
     failures.extend(containers.into_iter().filter_map(Result::err));
     let (networks, volumes) = tokio::join!(
-        join_all(found.networks.iter().map(|name| docker.remove_network(name))),
+        join_all(found.networks.iter().map(|network| docker.remove_network(network))),
         join_all(found.volumes.iter().map(|name| docker.remove_volume(name))),
     );
-    failures.extend(networks.into_iter().chain(volumes).filter_map(Result::err));
-    let left = removable().await?;
+    failures.extend(networks.into_iter().chain(volumes).filter_map(Result::err).map(Failure::from));
+    let left = removable().await?.names();
     if left.is_empty() {
-        return Ok(found);
+        return Ok(found.names());
     }
     let mut failure =
         Failure::new(Reason::Leftovers, "could not remove all of the sandbox").on(left.names().join(", "));
@@ -199,17 +199,43 @@ async fn is_foreign(docker: &Docker, cluster: &str) -> Result<bool, Failure> {
     Ok(servers.iter().any(|server| server.labels.get(OWNER_LABEL).is_none_or(|owner| owner != cluster)))
 }
 
+/// All that belongs to a cluster, whoever made it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Belongings {
+    /// Containers, by name.
+    pub(crate) containers: Vec<String>,
+    /// Networks: until Docker 24 several may have one name.
+    pub(crate) networks: Vec<Network>,
+    /// Volumes, by name.
+    pub(crate) volumes: Vec<String>,
+}
+
+impl Belongings {
+    /// Whether there is nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names().is_empty()
+    }
+
+    fn names(&self) -> Removed {
+        Removed {
+            containers: self.containers.clone(),
+            networks: self.networks.iter().map(|network| network.name.clone()).collect(),
+            volumes: self.volumes.clone(),
+        }
+    }
+}
+
 /// All that carries the label or name of this cluster, whoever made it.
-pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Removed, Failure> {
+pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Belongings, Failure> {
     let label = format!("{CLUSTER_LABEL}={cluster}");
     let network = network_name(cluster);
     let labels = [label.as_str()];
     let (containers, networks, volumes) =
         tokio::try_join!(docker.containers(&labels), docker.networks(&network), docker.volumes(&label))?;
-    let is_k3ds = |network: &crate::docker::Network| network.labels.get("app").is_some_and(|app| app == "k3d");
-    Ok(Removed {
+    let is_k3ds = |network: &Network| network.labels.get("app").is_some_and(|app| app == "k3d");
+    Ok(Belongings {
         containers: containers.into_iter().map(|container| container.name).collect(),
-        networks: networks.into_iter().filter(is_k3ds).map(|network| network.name).collect(),
+        networks: networks.into_iter().filter(is_k3ds).collect(),
         volumes: volumes.into_iter().map(|volume| volume.name).collect(),
     })
 }

@@ -8,7 +8,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::kubeconfig;
-use crate::docker::Docker;
+use crate::docker::{self, Docker};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes;
 use crate::plan::node_name;
@@ -98,10 +98,14 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
     let mut access: Option<(String, Client)> = None;
     let mut refused_since = None;
     loop {
-        if access.is_none()
-            && let Some(text) = kubeconfig::read(docker, cluster, api_port).await?
-        {
-            access = Some((text.clone(), kubernetes::client(&text)?));
+        if access.is_none() {
+            match kubeconfig::read(docker, cluster, api_port).await {
+                Ok(Some(text)) => access = Some((text.clone(), kubernetes::client(&text)?)),
+                Ok(None) => {}
+                // A Docker that stays away is told by the watch of the node.
+                Err(failure) if failure.source_as::<docker::Error>().is_some() => {}
+                Err(failure) => return Err(failure),
+            }
         }
         if let Some((text, client)) = &access {
             look(&mut seen, docker, cluster, client).await;

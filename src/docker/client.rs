@@ -5,26 +5,22 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use bollard::errors::Error;
-use futures::{Stream, StreamExt, stream};
+use bollard::errors::Error as Transport;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::time::timeout;
 
 use super::endpoint::{Endpoint, Origin, sockets};
-use crate::failure::{Failure, Reason, find, innermost};
-use crate::reason::Speaker;
-
-/// A daemon that is up answers within milliseconds; one that does not within this time is not up.
-const ANSWER: Duration = Duration::from_secs(2);
-/// For one request and its whole answer, of a daemon that may be busy: the slowest, removing a node, takes two seconds.
-const REQUEST: Duration = Duration::from_secs(30);
-/// For the first byte of a stream, of which a save of many images writes none before it has gathered them all. What is
-/// streamed has limits of its own.
-const STREAM: Duration = Duration::from_secs(300);
+use super::error::{Cause, Error, Request, io_kind};
+use super::kept::{Kept, Size};
+use crate::failure::{Failure, Reason, innermost};
+use crate::limits;
 
 /// A connection to a Docker daemon. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Docker {
-    pub(super) client: bollard::Docker,
+    /// Reached through [`Docker::ask`] and [`Docker::stream`] alone, so that no call is without a limit.
+    client: bollard::Docker,
     endpoint: Endpoint,
 }
 
@@ -72,19 +68,16 @@ impl Docker {
     ///
     /// # Errors
     /// [`Reason::DockerAbsent`], [`Reason::DockerRefused`], [`Reason::DockerForbidden`], [`Reason::DockerLost`];
-    /// [`Reason::DockerSilent`] when it does not answer within two seconds; [`Reason::Docker`] for an address that is
-    /// none, or an error of the daemon's own.
+    /// [`Reason::DockerSilent`] when it does not answer within two seconds; [`Reason::Docker`] for an invalid address,
+    /// or an error of the daemon's own.
     pub async fn connect_to(endpoint: Endpoint) -> Result<Self, Failure> {
-        let failure = |endpoint: &Endpoint| Failure::new(Reason::Docker, "Docker does not answer").on(&endpoint.host);
+        let failure = |reason| Failure::new(reason, "Docker does not answer").on(&endpoint.host);
         let client = bollard::Docker::connect_with_host(&endpoint.host)
-            .map_err(|error| unusable(failure(&endpoint), &endpoint, &error))?;
-        match tokio::time::timeout(ANSWER, client.version()).await {
-            Ok(Ok(_)) => Ok(Self { client: client.with_timeout(STREAM), endpoint }),
-            Ok(Err(error)) => Err(unusable(failure(&endpoint), &endpoint, &error)),
-            Err(_) => {
-                let failure = Failure { reason: Reason::DockerSilent, ..failure(&endpoint) };
-                Err(failure.because(format!("no answer within {} s", ANSWER.as_secs())))
-            }
+            .map_err(|error| unusable(failure(unreachable(&error, &endpoint)), &endpoint, error))?;
+        match timeout(limits::DOCKER_CONNECT, client.version()).await {
+            Ok(Ok(_)) => Ok(Self { client: client.with_timeout(limits::DOCKER_SAVE), endpoint }),
+            Ok(Err(error)) => Err(unusable(failure(unreachable(&error, &endpoint)), &endpoint, error)),
+            Err(_) => Err(failure(Reason::DockerSilent).caused_by(Cause::Silent(limits::DOCKER_CONNECT))),
         }
     }
 
@@ -94,13 +87,69 @@ impl Docker {
         &self.endpoint
     }
 
+    /// A request whose whole answer must be here within `limit`.
+    pub(super) async fn ask<'a, T, F>(
+        &'a self,
+        request: Request,
+        limit: Duration,
+        call: impl FnOnce(&'a bollard::Docker) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Transport>>,
+    {
+        let answer = timeout(limit, call(&self.client)).await;
+        answer.unwrap_or(Err(Transport::RequestTimeoutError)).map_err(|error| Error::new(request, error, limit))
+    }
+
+    /// A request whose answer comes in parts, each within `silence` of the one before.
+    pub(super) fn stream<T, S>(
+        &self,
+        request: Request,
+        silence: Duration,
+        call: impl FnOnce(&bollard::Docker) -> S,
+    ) -> BoxStream<'static, Result<T, Error>>
+    where
+        T: 'static,
+        S: Stream<Item = Result<T, Transport>> + Send + 'static,
+    {
+        stream::unfold((call(&self.client).boxed(), request), move |(mut parts, request)| async move {
+            let next = match timeout(silence, parts.next()).await {
+                Ok(next) => next?.map_err(|error| Error::new(request.clone(), error, silence)),
+                Err(_) => Err(Error { request: request.clone(), cause: Cause::Stalled(silence) }),
+            };
+            Some((next, (parts, request)))
+        })
+        .boxed()
+    }
+
+    /// The bytes of an answer that comes in parts, as many of them as `size` keeps.
+    pub(super) async fn bytes<T, S>(
+        &self,
+        request: Request,
+        size: Size,
+        call: impl FnOnce(&bollard::Docker) -> S,
+    ) -> Result<Vec<u8>, Error>
+    where
+        T: AsRef<[u8]> + 'static,
+        S: Stream<Item = Result<T, Transport>> + Send + 'static,
+    {
+        let mut parts = self.stream(request.clone(), limits::DOCKER_REQUEST, call);
+        let mut kept = Kept::new(size);
+        while let Some(part) = parts.try_next().await? {
+            kept.push(part.as_ref()).map_err(|cause| Error { request: request.clone(), cause })?;
+        }
+        Ok(kept.into_bytes())
+    }
+
     /// What the daemon says about itself.
     ///
     /// # Errors
     /// [`Reason::Docker`].
-    pub async fn about(&self) -> Result<About, Failure> {
-        let asked = async { tokio::try_join!(self.client.version(), self.client.info()) };
-        let (version, info) = timely(asked).await.map_err(|error| failed("cannot ask Docker about itself", &error))?;
+    pub async fn about(&self) -> Result<About, Error> {
+        let asked = self.ask(Request::Info, limits::DOCKER_REQUEST, |client| async {
+            tokio::try_join!(client.version(), client.info())
+        });
+        let (version, info) = asked.await?;
         Ok(About {
             version: version.version.unwrap_or_default(),
             api: version.api_version.unwrap_or_default(),
@@ -119,37 +168,40 @@ impl Docker {
     }
 }
 
-fn unusable(failure: Failure, endpoint: &Endpoint, error: &Error) -> Failure {
-    let reason = match error {
-        Error::UnsupportedURISchemeError { .. } if !endpoint.is_local() => Reason::DockerRemote,
-        error if is_answer(error) => Reason::Docker,
-        error => unreachable(error),
-    };
-    let failure = Failure { reason, ..failure }.because(innermost(error));
+/// The failure to reach a daemon that was looked for the first time.
+fn unusable(failure: Failure, endpoint: &Endpoint, error: Transport) -> Failure {
+    let failure = failure.because(innermost(&error));
     let failure = match &endpoint.origin {
         Origin::Variable => failure.hint("DOCKER_HOST chose this address; unset it to use the local daemon"),
         Origin::Context(name) => failure.hint(format!("the Docker context `{name}` chose this address")),
         Origin::Socket => failure,
     };
     let wants_tls =
-        matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("HTTPS server"));
-    if wants_tls || matches!(error, Error::UnsupportedURISchemeError { .. }) {
+        matches!(&error, Transport::DockerResponseServerError { message, .. } if message.contains("HTTPS server"));
+    let failure = if wants_tls || matches!(error, Transport::UnsupportedURISchemeError { .. }) {
         failure.hint("only unix:// and tcp:// without TLS are supported; run this program on the daemon's own machine")
     } else {
-        failure.hint(reason.entry().remedy)
-    }
+        let remedy = failure.reason.entry().remedy;
+        failure.hint(remedy)
+    };
+    failure.keeping(error)
 }
 
-/// Why a daemon that was looked for the first time was not reached.
-fn unreachable(error: &Error) -> Reason {
+/// Why it was not reached.
+fn unreachable(error: &Transport, endpoint: &Endpoint) -> Reason {
     let kind = match error {
-        Error::SocketNotFoundError(_) => Some(ErrorKind::NotFound),
-        Error::UnsupportedURISchemeError { .. } | Error::URLParseError { .. } | Error::InvalidURIError { .. } => {
-            return Reason::Docker;
-        }
+        Transport::SocketNotFoundError(_) => Some(ErrorKind::NotFound),
+        Transport::UnsupportedURISchemeError { .. } if !endpoint.is_local() => return Reason::DockerRemote,
+        Transport::UnsupportedURISchemeError { .. }
+        | Transport::URLParseError { .. }
+        | Transport::InvalidURIError { .. }
+        // The daemon itself said so.
+        | Transport::DockerResponseServerError { .. }
+        | Transport::DockerStreamError { .. }
         // Something answers, and it is no Docker.
-        Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => return Reason::Docker,
-        Error::RequestTimeoutError => Some(ErrorKind::TimedOut),
+        | Transport::JsonDataError { .. }
+        | Transport::JsonSerdeError { .. } => return Reason::Docker,
+        Transport::RequestTimeoutError => Some(ErrorKind::TimedOut),
         error => io_kind(error),
     };
     match kind {
@@ -164,97 +216,25 @@ fn unreachable(error: &Error) -> Reason {
     }
 }
 
-/// The first error of the system's among an error's causes.
-fn io_kind(error: &Error) -> Option<ErrorKind> {
-    // It does not name itself among its sources.
-    if let Error::IOError { err } = error {
-        return Some(err.kind());
-    }
-    find::<std::io::Error>(error).map(std::io::Error::kind)
-}
-
-/// Whether the daemon itself said so, and not the way to it.
-fn is_answer(error: &Error) -> bool {
-    matches!(error, Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. })
-}
-
-/// A plain request, for as long as a daemon that works may take for its whole answer.
-pub(super) async fn timely<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(REQUEST, request).await.unwrap_or(Err(Error::RequestTimeoutError))
-}
-
-/// A stream whose next item must come within the time of a plain request.
-pub(super) fn flowing<T>(
-    stream: impl Stream<Item = Result<T, Error>> + Send,
-) -> impl Stream<Item = Result<T, Error>> + Send {
-    stream::unfold(Box::pin(stream), async |mut stream| {
-        let next = timeout(REQUEST, stream.next()).await.unwrap_or(Some(Err(Error::RequestTimeoutError)));
-        next.map(|next| (next, stream))
-    })
-}
-
-/// A call that the daemon left without an answer.
-fn silent(what: &str) -> Failure {
-    Failure::new(Reason::DockerSilent, what).because(format!("no answer within {} s", REQUEST.as_secs()))
-}
-
-/// A call that the daemon must have answered in full by then.
-pub(super) async fn within_limit<T>(what: &str, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout(REQUEST, call).await.unwrap_or_else(|_| Err(silent(what)))
-}
-
-/// A call to the daemon that failed. The daemon was there before: that the way to it is gone means that it ended.
-pub(super) fn failed(what: &str, error: &Error) -> Failure {
-    match error {
-        Error::DockerResponseServerError { status_code, message } => Failure::new(Reason::Docker, what)
-            .because(format!("{} (status {status_code})", message.trim()))
-            .recognised(Speaker::Docker),
-        Error::DockerStreamError { error } => {
-            Failure::new(Reason::Docker, what).because(error.trim()).recognised(Speaker::Docker)
-        }
-        Error::RequestTimeoutError => silent(what),
-        Error::SocketNotFoundError(_) | Error::HyperResponseError { .. } | Error::HyperLegacyError { .. } => {
-            Failure::new(Reason::DockerLost, what).because_of(error)
-        }
-        error => {
-            let reason = if io_kind(error).is_some() { Reason::DockerLost } else { Reason::Docker };
-            Failure::new(reason, what).because_of(error)
-        }
-    }
-}
-
-/// Whether the daemon said that there is no such object.
-pub(super) fn is_absent(error: &Error) -> bool {
-    matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
-}
-
-/// Whether the daemon said that what is asked for is so already, or is being done by somebody else.
-pub(super) fn is_settled(error: &Error) -> bool {
-    matches!(error, Error::DockerResponseServerError { status_code: 304 | 404, .. })
-        || matches!(error, Error::DockerResponseServerError { status_code: 409, message } if message.contains("already in progress"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn io(kind: ErrorKind) -> Error {
-        Error::IOError { err: kind.into() }
-    }
-
     #[test]
     fn each_way_not_to_reach_a_daemon_is_told_apart() {
-        for (error, first, later) in [
-            (Error::SocketNotFoundError("/d.sock".into()), Reason::DockerAbsent, Reason::DockerLost),
-            (io(ErrorKind::NotFound), Reason::DockerAbsent, Reason::DockerLost),
-            (io(ErrorKind::PermissionDenied), Reason::DockerForbidden, Reason::DockerLost),
-            (io(ErrorKind::ConnectionRefused), Reason::DockerRefused, Reason::DockerLost),
-            (io(ErrorKind::HostUnreachable), Reason::DockerRefused, Reason::DockerLost),
-            (io(ErrorKind::ConnectionReset), Reason::DockerLost, Reason::DockerLost),
-            (Error::RequestTimeoutError, Reason::DockerSilent, Reason::DockerSilent),
-            (Error::UnsupportedURISchemeError { uri: "ssh://d".into() }, Reason::Docker, Reason::Docker),
+        let io = |kind: ErrorKind| Transport::IOError { err: kind.into() };
+        let local = Endpoint { host: "unix:///d.sock".into(), origin: Origin::Socket };
+        for (error, reason) in [
+            (Transport::SocketNotFoundError("/d.sock".into()), Reason::DockerAbsent),
+            (io(ErrorKind::NotFound), Reason::DockerAbsent),
+            (io(ErrorKind::PermissionDenied), Reason::DockerForbidden),
+            (io(ErrorKind::ConnectionRefused), Reason::DockerRefused),
+            (io(ErrorKind::HostUnreachable), Reason::DockerRefused),
+            (io(ErrorKind::ConnectionReset), Reason::DockerLost),
+            (Transport::RequestTimeoutError, Reason::DockerSilent),
+            (Transport::UnsupportedURISchemeError { uri: "ssh://d".into() }, Reason::Docker),
         ] {
-            assert_eq!((unreachable(&error), failed("no", &error).reason), (first, later), "{error:?}");
+            assert_eq!(unreachable(&error, &local), reason, "{error:?}");
         }
     }
 }

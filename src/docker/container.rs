@@ -1,21 +1,24 @@
 //! Containers: list, inspect, logs, files, start, removal.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::time::SystemTime;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, PortSummaryTypeEnum};
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions,
 };
-use futures::TryStreamExt;
 
-use super::client::{Docker, failed, flowing, is_absent, is_settled, timely};
-use super::tar::first_file;
-use crate::failure::{Failure, Reason};
+use super::client::Docker;
+use super::error::{Error, Kind, Request};
+use super::kept::Size;
+use crate::limits;
 
-/// For one file of a container, in bytes: a kubeconfig has 3 KB.
-const ARCHIVE_LIMIT: usize = 1 << 20;
+/// The most of one file in a container, in bytes: a kubeconfig has 3 KB.
+const FILE_SIZE: usize = 1 << 20;
+/// The most of the end of a log, in bytes: 200 lines of k3s have 60 KB.
+const LOG_SIZE: usize = 1 << 20;
 
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,11 +36,22 @@ pub enum ContainerState {
     Other,
 }
 
+/// A protocol that has ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP or SCTP.
+    Other,
+}
+
 /// A port of a container that is published on its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedPort {
-    /// The address on the host, such as `127.0.0.1` or `0.0.0.0`.
+    /// The address on the host, such as `127.0.0.1`; empty, like `0.0.0.0`, for all of them.
     pub address: String,
+    /// Its protocol.
+    pub protocol: Protocol,
     /// The port on the host.
     pub host: u16,
     /// The port in the container.
@@ -92,43 +106,42 @@ impl Docker {
     /// All containers, running or not, that carry every one of these labels (`key` or `key=value`).
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn containers(&self, labels: &[&str]) -> Result<Vec<Container>, Failure> {
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn containers(&self, labels: &[&str]) -> Result<Vec<Container>, Error> {
         let filters = if labels.is_empty() { HashMap::new() } else { HashMap::from([("label", labels.to_vec())]) };
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let listed = timely(self.client.list_containers(Some(options))).await;
-        Ok(listed
-            .map_err(|error| failed("cannot list containers", &error))?
-            .into_iter()
-            .map(listed_container)
-            .collect())
+        let request = Request::List(Kind::Container);
+        let listed = self.ask(request, limits::DOCKER_REQUEST, |client| client.list_containers(Some(options))).await?;
+        Ok(listed.into_iter().map(listed_container).collect())
     }
 
     /// The container of this name, if there is one.
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn container(&self, name: &str) -> Result<Option<Inspected>, Failure> {
-        match timely(self.client.inspect_container(name, None::<InspectContainerOptions>)).await {
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn container(&self, name: &str) -> Result<Option<Inspected>, Error> {
+        let request = Request::Inspect(Kind::Container, name.to_owned());
+        let options = None::<InspectContainerOptions>;
+        match self.ask(request, limits::DOCKER_REQUEST, |client| client.inspect_container(name, options)).await {
             Ok(found) => Ok(Some(inspected(found))),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(failed("cannot inspect a container", &error).on(format!("container {name}"))),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     /// The last lines of a container's output.
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn logs(&self, name: &str, tail: usize) -> Result<Vec<String>, Failure> {
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn logs(&self, name: &str, tail: usize) -> Result<Vec<String>, Error> {
         self.logs_since(name, tail, SystemTime::UNIX_EPOCH).await
     }
 
-    /// The last lines of a container's output, of those written at this time or later.
+    /// The last lines of a container's output, of those written at this time or later, 1 MiB of them at most.
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn logs_since(&self, name: &str, tail: usize, since: SystemTime) -> Result<Vec<String>, Failure> {
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn logs_since(&self, name: &str, tail: usize, since: SystemTime) -> Result<Vec<String>, Error> {
         let seconds = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let options = LogsOptionsBuilder::default()
             .stdout(true)
@@ -137,52 +150,36 @@ impl Docker {
             .since(i32::try_from(seconds).unwrap_or(0))
             .tail(&tail.to_string())
             .build();
-        let mut text = Vec::new();
-        let mut stream = std::pin::pin!(flowing(self.client.logs(name, Some(options))));
-        while let Some(chunk) = stream
-            .try_next()
-            .await
-            .map_err(|error| failed("cannot read a container's log", &error).on(format!("container {name}")))?
-        {
-            text.extend_from_slice(chunk.as_ref());
-        }
+        let request = Request::Log(name.to_owned());
+        let text = self.bytes(request, Size::End(LOG_SIZE), |client| client.logs(name, Some(options))).await?;
         Ok(String::from_utf8_lossy(&text).lines().filter_map(|line| written(line, since)).map(str::to_owned).collect())
     }
 
     /// A file inside a container, running or not, if both are there.
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn read_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+    /// [`Reason::Docker`](crate::failure::Reason::Docker), also for one of more than 1 MiB.
+    pub async fn read_file(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>, Error> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let mut archive = Vec::new();
-        let mut stream = std::pin::pin!(flowing(self.client.download_from_container(name, Some(options))));
-        loop {
-            match stream.try_next().await {
-                Ok(Some(chunk)) if archive.len() + chunk.len() > ARCHIVE_LIMIT => {
-                    return Err(Failure::new(Reason::Docker, "cannot read a file in a container")
-                        .on(format!("{name}:{path}"))
-                        .because(format!("it is larger than {} MiB", ARCHIVE_LIMIT >> 20)));
-                }
-                Ok(Some(chunk)) => archive.extend_from_slice(&chunk),
-                Ok(None) => return Ok(first_file(&archive).map(<[u8]>::to_vec)),
-                Err(error) if is_absent(&error) => return Ok(None),
-                Err(error) => {
-                    return Err(failed("cannot read a file in a container", &error).on(format!("{name}:{path}")));
-                }
-            }
+        let request = Request::File { container: name.to_owned(), path: path.to_owned() };
+        let archive =
+            self.bytes(request, Size::Whole(FILE_SIZE), |client| client.download_from_container(name, Some(options)));
+        match archive.await {
+            Ok(archive) => Ok(first_file(&archive)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     /// Starts a container; that it runs already is as good.
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn start_container(&self, name: &str) -> Result<(), Failure> {
-        match timely(self.client.start_container(name, None::<StartContainerOptions>)).await {
-            Err(error) if !is_settled(&error) || is_absent(&error) => {
-                Err(failed("cannot start a container", &error).on(format!("container {name}")))
-            }
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn start_container(&self, name: &str) -> Result<(), Error> {
+        let options = None::<StartContainerOptions>;
+        let request = Request::Start(name.to_owned());
+        match self.ask(request, limits::DOCKER_REQUEST, |client| client.start_container(name, options)).await {
+            Err(error) if !error.is_settled() || error.is_absent() => Err(error),
             _ => Ok(()),
         }
     }
@@ -190,16 +187,25 @@ impl Docker {
     /// Kills and removes a container with its anonymous volumes; that it is gone or going is as good.
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn remove_container(&self, name: &str) -> Result<(), Failure> {
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn remove_container(&self, name: &str) -> Result<(), Error> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        match timely(self.client.remove_container(name, Some(options))).await {
-            Err(error) if !is_settled(&error) => {
-                Err(failed("cannot remove a container", &error).on(format!("container {name}")))
-            }
+        let request = Request::Remove(Kind::Container, name.to_owned());
+        match self.ask(request, limits::DOCKER_REQUEST, |client| client.remove_container(name, Some(options))).await {
+            Err(error) if !error.is_settled() => Err(error),
             _ => Ok(()),
         }
     }
+}
+
+/// The content of the first file of an archive: the archive API wraps a single file so.
+fn first_file(archive: &[u8]) -> Option<Vec<u8>> {
+    let mut archive = tar::Archive::new(archive);
+    let mut file = archive.entries().ok()?.flatten().find(|entry| entry.header().entry_type().is_file())?;
+    let mut content = Vec::new();
+    // An entry says itself how large it is, and may say so wrongly.
+    file.read_to_end(&mut content).ok()?;
+    (content.len() as u64 == file.size()).then_some(content)
 }
 
 fn state(word: &str) -> ContainerState {
@@ -217,6 +223,10 @@ fn listed_container(container: ContainerSummary) -> Container {
     let ports = container.ports.unwrap_or_default().into_iter().filter_map(|port| {
         Some(PublishedPort {
             address: port.ip.unwrap_or_default(),
+            protocol: match port.typ {
+                Some(PortSummaryTypeEnum::UDP | PortSummaryTypeEnum::SCTP) => Protocol::Other,
+                _ => Protocol::Tcp,
+            },
             host: port.public_port?,
             container: port.private_port,
         })
@@ -249,10 +259,13 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
     let mut ports: Vec<PublishedPort> = bindings
         .into_iter()
         .flat_map(|(container, bindings)| {
-            let container = container.split('/').next().and_then(|port| port.parse().ok());
+            let (port, protocol) = container.split_once('/').unwrap_or((&container, "tcp"));
+            let container = port.parse().ok();
+            let protocol = if protocol == "tcp" { Protocol::Tcp } else { Protocol::Other };
             bindings.unwrap_or_default().into_iter().filter_map(move |binding| {
                 Some(PublishedPort {
                     address: binding.host_ip.unwrap_or_default(),
+                    protocol,
                     host: binding.host_port?.parse().ok()?,
                     container: container?,
                 })
@@ -281,7 +294,35 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::written;
+    use super::{first_file, written};
+
+    fn archive(entries: &[(tar::EntryType, &str)]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (kind, content) in entries {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(*kind);
+            header.set_size(content.len() as u64);
+            archive.append_data(&mut header, "kubeconfig.yaml", content.as_bytes()).expect("an entry");
+        }
+        archive.into_inner().expect("an archive")
+    }
+
+    #[test]
+    fn the_file_behind_an_extended_header_is_found() {
+        let extended = (tar::EntryType::XHeader, "21 path=kubeconfig.ya\n");
+        let whole = archive(&[extended, (tar::EntryType::Regular, "apiVersion: v1")]);
+        assert_eq!(first_file(&whole).as_deref(), Some(&b"apiVersion: v1"[..]));
+        assert_eq!(first_file(&whole[..1024 + 512 + 4]), None, "half a file is none");
+        assert_eq!(first_file(&archive(&[(tar::EntryType::Directory, "")])), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_archive_makes_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..2048)) {
+            let found = first_file(&bytes);
+            proptest::prop_assert!(found.is_none_or(|file| file.len() <= bytes.len()));
+        }
+    }
 
     #[test]
     fn what_an_earlier_life_wrote_within_the_same_second_is_left_out() {

@@ -1,13 +1,24 @@
 //! A command inside a container, with or without input.
 
+use std::time::Duration;
+
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bytes::Bytes;
+use futures::stream::Empty;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
-use super::client::{Docker, failed, timely, within_limit};
-use crate::failure::{Failure, Reason};
+use super::client::Docker;
+use super::error::{Cause, Error, Request};
+use super::kept::{Kept, Size};
+use crate::limits;
+
+/// The most that a command may write to its standard output, in bytes: a list of 250 images has 200 KB.
+const STDOUT_SIZE: usize = 4 << 20;
+/// The most of the end of its standard error, in bytes.
+const STDERR_SIZE: usize = 64 << 10;
 
 /// What a command left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,41 +46,52 @@ impl Output {
     }
 }
 
-fn attempt(container: &str, argv: &[&str]) -> String {
-    format!("cannot run `{}` in {container}", argv.join(" "))
-}
-
 impl Docker {
     /// Runs a short command in a running container.
     ///
     /// # Errors
-    /// [`Reason::Docker`] when it could not be run, [`Reason::DockerSilent`] when it did not end in time; a command that
-    /// ran and failed is an [`Output`].
-    pub async fn exec(&self, container: &str, argv: &[&str]) -> Result<Output, Failure> {
-        let run = self.run_exec(container, argv, None::<futures::stream::Empty<Result<Bytes, Failure>>>);
-        within_limit(&attempt(container, argv), run).await
+    /// [`Reason::Docker`](crate::failure::Reason::Docker) when it could not be run or wrote more than 4 MiB,
+    /// [`Reason::DockerSilent`](crate::failure::Reason::DockerSilent) when it did not end in time; a command that ran and
+    /// failed is an [`Output`].
+    pub async fn exec(&self, container: &str, argv: &[&str]) -> Result<Output, Error> {
+        self.run_exec(container, argv, limits::DOCKER_REQUEST, None::<Empty<Result<Bytes, Error>>>).await
     }
 
-    /// Runs a command in a running container, feeding it `input` and then the end of file.
+    /// Runs a command in a running container for `limit` at most, feeding it `input` and then the end of file.
     ///
     /// # Errors
-    /// As [`Docker::exec`], and the input's own failure.
+    /// As [`Docker::exec`], and the input's own error.
     pub async fn exec_with_input(
         &self,
         container: &str,
         argv: &[&str],
-        input: impl Stream<Item = Result<Bytes, Failure>> + Send,
-    ) -> Result<Output, Failure> {
-        self.run_exec(container, argv, Some(input)).await
+        limit: Duration,
+        input: impl Stream<Item = Result<Bytes, Error>> + Send,
+    ) -> Result<Output, Error> {
+        self.run_exec(container, argv, limit, Some(input)).await
     }
 
     async fn run_exec(
         &self,
         container: &str,
         argv: &[&str],
-        source: Option<impl Stream<Item = Result<Bytes, Failure>> + Send>,
-    ) -> Result<Output, Failure> {
-        let what = attempt(container, argv);
+        limit: Duration,
+        source: Option<impl Stream<Item = Result<Bytes, Error>> + Send>,
+    ) -> Result<Output, Error> {
+        let request = Request::Exec { container: container.to_owned(), command: argv.join(" ") };
+        let run = self.attached(&request, container, argv, limit, source);
+        let ended = timeout(limit, run).await;
+        ended.unwrap_or_else(|_| Err(Error { request, cause: Cause::Silent(limit) }))
+    }
+
+    async fn attached(
+        &self,
+        request: &Request,
+        container: &str,
+        argv: &[&str],
+        limit: Duration,
+        source: Option<impl Stream<Item = Result<Bytes, Error>> + Send>,
+    ) -> Result<Output, Error> {
         let options = CreateExecOptions {
             cmd: Some(argv.to_vec()),
             attach_stdin: Some(source.is_some()),
@@ -77,23 +99,23 @@ impl Docker {
             attach_stderr: Some(true),
             ..CreateExecOptions::default()
         };
-        let exec = timely(self.client.create_exec(container, options)).await.map_err(|error| failed(&what, &error))?;
-        let started = timely(self.client.start_exec(&exec.id, None::<StartExecOptions>)).await;
-        let StartExecResults::Attached { mut output, input } = started.map_err(|error| failed(&what, &error))? else {
-            return Err(Failure::new(Reason::Docker, what).because("the daemon did not attach to the command"));
-        };
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let short = limits::DOCKER_REQUEST;
+        let exec = self.ask(request.clone(), short, |client| client.create_exec(container, options)).await?;
+        let options = None::<StartExecOptions>;
+        let started = self.ask(request.clone(), short, |client| client.start_exec(&exec.id, options)).await?;
+        let failed = |cause| Error { request: request.clone(), cause };
+        let StartExecResults::Attached { mut output, input } = started else { return Err(failed(Cause::Detached)) };
+        let (mut stdout, mut stderr) = (Kept::new(Size::Whole(STDOUT_SIZE)), Kept::new(Size::End(STDERR_SIZE)));
         let read = async {
             while let Some(chunk) = output.next().await {
-                match chunk.map_err(|error| failed(&what, &error))? {
-                    LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
-                    LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                        stdout.extend_from_slice(&message)
-                    }
-                    LogOutput::StdIn { .. } => {}
+                match chunk.map_err(|error| Error::new(request.clone(), error, limit))? {
+                    LogOutput::StdErr { message } => stderr.push(&message),
+                    LogOutput::StdOut { message } | LogOutput::Console { message } => stdout.push(&message),
+                    LogOutput::StdIn { .. } => Ok(()),
                 }
+                .map_err(failed)?;
             }
-            Ok::<(), Failure>(())
+            Ok::<(), Error>(())
         };
         match source {
             None => {
@@ -113,16 +135,13 @@ impl Docker {
                         }
                     }
                     let _ = writer.shutdown().await;
-                    Ok::<(), Failure>(())
+                    Ok::<(), Error>(())
                 };
                 tokio::try_join!(read, write)?;
             }
         }
-        let done = timely(self.client.inspect_exec(&exec.id)).await.map_err(|error| failed(&what, &error))?;
-        Ok(Output {
-            code: done.exit_code.unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        })
+        let done = self.ask(request.clone(), short, |client| client.inspect_exec(&exec.id)).await?;
+        let text = |kept: Kept| String::from_utf8_lossy(&kept.into_bytes()).into_owned();
+        Ok(Output { code: done.exit_code.unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) })
     }
 }

@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use bollard::query_parameters::{CreateImageOptionsBuilder, ImportImageOptionsBuilder, TagImageOptionsBuilder};
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
-use tokio::time::timeout;
+use futures::stream::BoxStream;
+use futures::{Stream, TryStreamExt};
 
-use super::client::{Docker, failed, is_absent, timely};
+use super::client::Docker;
+use super::error::{Error, Kind, Request};
 use super::pull::{PullEvent, PullState};
-use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::manifest::ImageRef;
-
-/// How long a pull may say nothing at all: the daemon tells of every half megabyte, and of every pause it makes.
-const STALL: Duration = Duration::from_secs(60);
 
 /// An image the daemon has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,74 +32,74 @@ impl Docker {
     /// The image of this name, if the daemon has it.
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn image(&self, reference: &ImageRef) -> Result<Option<Image>, Failure> {
-        match timely(self.client.inspect_image(reference.as_str())).await {
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn image(&self, reference: &ImageRef) -> Result<Option<Image>, Error> {
+        let request = Request::Inspect(Kind::Image, reference.to_string());
+        match self.ask(request, limits::DOCKER_REQUEST, |client| client.inspect_image(reference.as_str())).await {
             Ok(found) => Ok(Some(Image {
                 reference: reference.clone(),
                 id: found.id.unwrap_or_default(),
                 architecture: found.architecture.unwrap_or_default(),
                 size: found.size.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
             })),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(failed("cannot look for an image", &error).on(format!("image {reference}"))),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     /// Gives an image that the daemon has another name too.
     ///
     /// # Errors
-    /// [`Reason::Docker`].
-    pub async fn tag(&self, image: &ImageRef, name: &ImageRef) -> Result<(), Failure> {
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn tag(&self, image: &ImageRef, name: &ImageRef) -> Result<(), Error> {
         let (repository, tag) = (name.repository(), name.tag().unwrap_or("latest"));
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
-        let tagged = timely(self.client.tag_image(image.as_str(), Some(options))).await;
-        tagged.map_err(|error| failed("cannot name an image", &error).on(format!("image {name}")))
+        let request = Request::Tag(name.to_string());
+        self.ask(request, limits::DOCKER_REQUEST, |client| client.tag_image(image.as_str(), Some(options))).await
     }
 
     /// These images as one `docker save` archive, layers that they share only once.
-    pub fn save(&self, references: &[ImageRef]) -> impl Stream<Item = Result<Bytes, Failure>> + Send + use<> {
+    pub fn save(&self, references: &[ImageRef]) -> BoxStream<'static, Result<Bytes, Error>> {
         let names: Vec<&str> = references.iter().map(ImageRef::as_str).collect();
-        self.client.export_images(&names).map_err(|error| failed("cannot save images out of Docker", &error))
+        self.stream(Request::Save, limits::DOCKER_SAVE, |client| client.export_images(&names))
     }
 
-    /// Gives the daemon an archive as `docker load` does. It unpacks all of it before it takes the first image, so one
-    /// that ends in an error leaves nothing.
+    /// Gives the daemon an archive as `docker load` does, within `limit`. It unpacks all of it before it takes the first
+    /// image, so one that ends in an error leaves nothing.
     ///
     /// # Errors
-    /// [`Reason::Docker`] with the daemon's own words.
+    /// [`Reason::Docker`](crate::failure::Reason::Docker) with the daemon's own words.
     pub async fn load(
         &self,
+        limit: Duration,
         archive: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
-        let said = self.client.import_image(options, bollard::body_try_stream(archive), None);
-        let ended = said.try_for_each(async |_| Ok(())).await;
-        ended.map_err(|error| failed("cannot load images into Docker", &error))
+        let load = |client: &bollard::Docker| {
+            let said = client.import_image(options, bollard::body_try_stream(archive), None);
+            said.try_for_each(async |_| Ok(()))
+        };
+        self.ask(Request::Load, limit, load).await
     }
 
     /// Pulls an image, telling `progress` the bytes so far and the bytes in all as far as known.
     ///
     /// # Errors
-    /// [`Reason::Docker`] with the registry's or the daemon's own words; [`Reason::PullTimeout`] when for a minute nothing
-    /// comes.
-    pub async fn pull(&self, reference: &ImageRef, mut progress: impl FnMut(u64, Option<u64>)) -> Result<(), Failure> {
+    /// A registry's reason, or [`Reason::Docker`](crate::failure::Reason::Docker), with the registry's or the daemon's own
+    /// words; [`Reason::PullTimeout`](crate::failure::Reason::PullTimeout) when for a minute nothing comes.
+    pub async fn pull(&self, reference: &ImageRef, mut progress: impl FnMut(u64, Option<u64>)) -> Result<(), Error> {
         // Without a tag the daemon would pull every tag there is.
         let wanted = reference.canonical();
         let options = CreateImageOptionsBuilder::default().from_image(&wanted).build();
-        let mut stream = std::pin::pin!(self.client.create_image(Some(options), None, None));
+        let request = Request::Pull(reference.to_string());
+        let mut said =
+            self.stream(request, limits::DOCKER_PULL, |client| client.create_image(Some(options), None, None));
         let mut state = PullState::default();
-        loop {
-            let said = timeout(STALL, stream.next()).await.map_err(|_| {
-                let failure =
-                    Failure::new(Reason::PullTimeout, "cannot pull an image").on(format!("image {reference}"));
-                failure.because(format!("nothing came for {} s", STALL.as_secs()))
-            })?;
-            let Some(said) = said else { return Ok(()) };
-            let said = said.map_err(|error| failed("cannot pull an image", &error).on(format!("image {reference}")))?;
+        while let Some(said) = said.try_next().await? {
             let Some(event) = PullEvent::read(said) else { continue };
             state.fold(event);
             progress(state.bytes(), state.total());
         }
+        Ok(())
     }
 }

@@ -8,9 +8,10 @@ use bollard::models::{
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
-use super::client::{Docker, failed, is_absent, timely};
+use super::client::Docker;
 use super::container::PublishedPort;
-use crate::failure::{Failure, Reason};
+use super::error::{Error, Kind, Request};
+use crate::limits;
 use crate::manifest::ImageRef;
 
 /// A machine that is to be: privileged, with an init, with its own `/run`, and up again whenever the daemon is.
@@ -82,15 +83,13 @@ impl Docker {
     /// Makes the machine, and does not start it. Its image is never pulled.
     ///
     /// # Errors
-    /// [`Reason::ImagesMissing`] when its image or its network is not here; [`Reason::Docker`].
-    pub async fn create_machine(&self, machine: &Machine) -> Result<(), Failure> {
+    /// [`Reason::ImagesMissing`](crate::failure::Reason::ImagesMissing) when its image or its network is not here;
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn create_machine(&self, machine: &Machine) -> Result<(), Error> {
         let options = CreateContainerOptionsBuilder::default().name(&machine.name).build();
-        match timely(self.client.create_container(Some(options), machine.request())).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let failure = failed("cannot make a container", &error).on(format!("container {}", machine.name));
-                Err(if is_absent(&error) { Failure { reason: Reason::ImagesMissing, ..failure } } else { failure })
-            }
-        }
+        let request = Request::Create(Kind::Container, machine.name.clone());
+        let made = self
+            .ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), machine.request()));
+        made.await.map(|_| ())
     }
 }

@@ -5,28 +5,31 @@
 //! | `endpoint.rs` | which daemon: `DOCKER_HOST`, contexts, sockets |
 //! | `client.rs` | the connection, and what the daemon says about itself |
 //! | `container.rs` | containers: list, inspect, logs, files, start, removal |
+//! | `error.rs` | a request that the daemon did not fulfil |
 //! | `evidence.rs` | descriptions as they are, the end of a log, what happened |
 //! | `exec.rs` | a command inside a container, with or without input |
 //! | `image.rs` | images: inspect, save, load, pull |
+//! | `kept.rs` | how much of an answer is kept |
 //! | `machine.rs` | a container that is a machine of its own |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
-//! | `tar.rs` | the one file in an archive |
 
 mod client;
 mod container;
 mod endpoint;
+mod error;
 mod evidence;
 mod exec;
 mod image;
+mod kept;
 mod machine;
 mod pull;
 mod storage;
-mod tar;
 
 pub use client::{About, Docker};
-pub use container::{Container, ContainerState, Inspected, PublishedPort};
+pub use container::{Container, ContainerState, Inspected, Protocol, PublishedPort};
 pub use endpoint::{Endpoint, Origin};
+pub use error::{Cause, Error, Kind, Request};
 pub use exec::Output;
 pub use image::Image;
 pub use machine::Machine;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
-use super::client::{Docker, failed, is_absent, timely};
-use crate::failure::Failure;
+use super::client::Docker;
+use super::error::{Error, Kind, Request};
+use crate::limits;
 
 /// A named volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,43 +40,41 @@ impl Docker {
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn volumes(&self, label: &str) -> Result<Vec<Volume>, Failure> {
+    pub async fn volumes(&self, label: &str) -> Result<Vec<Volume>, Error> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
-        let listed = timely(self.client.list_volumes(Some(options))).await;
-        let listed = listed.map_err(|error| failed("cannot list volumes", &error))?.volumes.unwrap_or_default();
+        let request = Request::List(Kind::Volume);
+        let listed = self.ask(request, limits::DOCKER_REQUEST, |client| client.list_volumes(Some(options))).await?;
         let volume = |volume: bollard::models::Volume| Volume {
             name: volume.name,
             labels: volume.labels.into_iter().collect(),
             created: volume.created_at.map(|at| at.to_string()).unwrap_or_default(),
             mountpoint: volume.mountpoint,
         };
-        Ok(listed.into_iter().map(volume).collect())
+        Ok(listed.volumes.unwrap_or_default().into_iter().map(volume).collect())
     }
 
     /// Makes a volume; one of that name that is there already is left as it is.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn create_volume(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), Failure> {
+    pub async fn create_volume(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), Error> {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let request =
+        let body =
             VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..VolumeCreateRequest::default() };
-        timely(self.client.create_volume(request))
-            .await
-            .map_err(|error| failed("cannot make a volume", &error).on(format!("volume {name}")))?;
-        Ok(())
+        let request = Request::Create(Kind::Volume, name.to_owned());
+        self.ask(request, limits::DOCKER_REQUEST, |client| client.create_volume(body)).await.map(|_| ())
     }
 
     /// Removes a volume; that it is not there is as good.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when a container uses it.
-    pub async fn remove_volume(&self, name: &str) -> Result<(), Failure> {
-        match timely(self.client.remove_volume(name, None::<RemoveVolumeOptions>)).await {
-            Err(error) if !is_absent(&error) => {
-                Err(failed("cannot remove a volume", &error).on(format!("volume {name}")))
-            }
+    pub async fn remove_volume(&self, name: &str) -> Result<(), Error> {
+        let request = Request::Remove(Kind::Volume, name.to_owned());
+        let options = None::<RemoveVolumeOptions>;
+        match self.ask(request, limits::DOCKER_REQUEST, |client| client.remove_volume(name, options)).await {
+            Err(error) if !error.is_absent() => Err(error),
             _ => Ok(()),
         }
     }
@@ -84,11 +83,11 @@ impl Docker {
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn networks(&self, name: &str) -> Result<Vec<Network>, Failure> {
+    pub async fn networks(&self, name: &str) -> Result<Vec<Network>, Error> {
         let filters = HashMap::from([("name", vec![name])]);
         let options = bollard::query_parameters::ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let listed = timely(self.client.list_networks(Some(options))).await;
-        let listed = listed.map_err(|error| failed("cannot list networks", &error))?;
+        let request = Request::List(Kind::Network);
+        let listed = self.ask(request, limits::DOCKER_REQUEST, |client| client.list_networks(Some(options))).await?;
         let gateway = |network: &bollard::models::Network| {
             let configs = network.ipam.as_ref()?.config.as_ref()?;
             configs.iter().filter_map(|config| config.gateway.clone()).find(|address| !address.contains(':'))
@@ -107,29 +106,26 @@ impl Docker {
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn create_network(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), Failure> {
+    pub async fn create_network(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), Error> {
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let request = NetworkCreateRequest {
+        let body = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
             labels: Some(labels),
             ..NetworkCreateRequest::default()
         };
-        timely(self.client.create_network(request))
-            .await
-            .map_err(|error| failed("cannot make a network", &error).on(format!("network {name}")))?;
-        Ok(())
+        let request = Request::Create(Kind::Network, name.to_owned());
+        self.ask(request, limits::DOCKER_REQUEST, |client| client.create_network(body)).await.map(|_| ())
     }
 
-    /// Removes a network by id or name; that it is not there is as good.
+    /// Removes a network, by its id; that it is not there is as good.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when a container is attached to it.
-    pub async fn remove_network(&self, network: &str) -> Result<(), Failure> {
-        match timely(self.client.remove_network(network)).await {
-            Err(error) if !is_absent(&error) => {
-                Err(failed("cannot remove a network", &error).on(format!("network {network}")))
-            }
+    pub async fn remove_network(&self, network: &Network) -> Result<(), Error> {
+        let request = Request::Remove(Kind::Network, network.name.clone());
+        match self.ask(request, limits::DOCKER_REQUEST, |client| client.remove_network(&network.id)).await {
+            Err(error) if !error.is_absent() => Err(error),
             _ => Ok(()),
         }
     }

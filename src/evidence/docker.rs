@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::folder::FILE;
 use super::source::{Content, Found, ask};
-use crate::cluster::{self, Removed};
+use crate::cluster::{self, Belongings};
 use crate::docker::Docker;
 use crate::plan::{network_name, node_name};
 use crate::run::Deadline;
@@ -60,21 +60,23 @@ async fn daemon(docker: &Docker, deadline: Deadline) -> Found {
     ask(what, LIMIT, deadline, source).await
 }
 
-async fn describe(docker: &Docker, belongings: &Removed, deadline: Deadline) -> Found {
-    let described = async |kind: &str, name: &String| {
+async fn describe(docker: &Docker, belongings: &Belongings, deadline: Deadline) -> Found {
+    let described = async |kind: &str, name: &str, called: &str| {
         let what = format!("{kind} {name} as Docker describes it");
         let source = async {
             let value = match kind {
                 "container" => docker.describe_container(name).await?,
-                "network" => docker.describe_network(name).await?,
+                "network" => docker.describe_network(called).await?,
                 _ => docker.describe_volume(name).await?,
             };
             Ok(Found::file(format!("docker/{kind}-{name}.json"), what.clone(), value))
         };
         ask(what.clone(), LIMIT, deadline, source).await
     };
-    let kinds =
-        [("container", &belongings.containers), ("network", &belongings.networks), ("volume", &belongings.volumes)];
-    let all = kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| (*kind, name)));
-    join_all(all.map(|(kind, name)| described(kind, name))).await.into_iter().collect()
+    let Belongings { containers, networks, volumes } = belongings;
+    let containers = containers.iter().map(|name| ("container", name, name));
+    let networks = networks.iter().map(|network| ("network", &network.name, &network.id));
+    let volumes = volumes.iter().map(|name| ("volume", name, name));
+    let all = containers.chain(networks).chain(volumes);
+    join_all(all.map(|(kind, name, called)| described(kind, name, called))).await.into_iter().collect()
 }

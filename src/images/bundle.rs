@@ -119,8 +119,8 @@ pub async fn unbundle(docker: &Docker, path: &Path, run: &Run) -> Result<Unbundl
     });
     let archive = stream::poll_fn(move |context| coming.poll_recv(context));
     let loading = run.unless_cancelled(async {
-        let loaded = tokio::time::timeout(run.deadline.remaining(), docker.load(archive)).await;
-        loaded.unwrap_or_else(|_| Err(late(run)))
+        let loaded = docker.load(run.deadline.remaining(), archive).await;
+        loaded.map_err(|error| if error.is_timeout() { late(run) } else { error.into() })
     });
     let (loaded, extracted) = tokio::join!(loading, extracted);
     match extracted? {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use serde_json::Value;
 
 use crate::docker::{Docker, Image};
@@ -90,7 +90,7 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
     run.report.progress(Stage::Images, format!("import {label} into the node"));
     let (mut bytes, mut told) = (0, 0);
     let references: Vec<ImageRef> = images.iter().map(|image| image.reference.clone()).collect();
-    let archive = docker.save(&references).boxed().inspect_ok(|chunk| {
+    let archive = docker.save(&references).inspect_ok(|chunk| {
         bytes += chunk.len() as u64;
         if bytes >= told + STEP {
             told = bytes;
@@ -100,11 +100,15 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
         }
     });
     let argv = ["ctr", "-n", "k8s.io", "images", "import", "-"];
-    let imported = docker.exec_with_input(node, &argv, archive);
     let deadline = run.deadline.min(BUDGET);
-    let output = tokio::time::timeout(deadline.remaining(), imported).await.map_err(|_| {
-        Failure::new(Reason::ImageImport, "gave up importing images").on(&label).because(deadline.expired_message())
-    })??;
+    let imported = docker.exec_with_input(node, &argv, deadline.remaining(), archive).await;
+    let output = imported.map_err(|error| {
+        if error.is_timeout() && deadline.remaining().is_zero() {
+            let failure = Failure::new(Reason::ImageImport, "gave up importing images").on(&label);
+            return failure.because(deadline.expired_message());
+        }
+        error.into()
+    })?;
     let complaint = (!output.success()).then(|| output.complaint().to_owned());
     Ok((bytes, complaint))
 }
@@ -138,9 +142,9 @@ async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Fai
             Ok(output) => output.complaint().to_owned(),
             // Until k3d has made and started the container there is nothing to run a command in; that Docker is gone is
             // another matter.
-            Err(failure) => {
+            Err(error) => {
                 docker.container(node).await?;
-                failure.to_string()
+                Failure::from(error).to_string()
             }
         };
         if !told {

@@ -8,7 +8,6 @@ use futures::{StreamExt, stream};
 use crate::docker::{Docker, Image};
 use crate::failure::{Failure, Reason};
 use crate::manifest::ImageRef;
-use crate::reason::Speaker;
 use crate::report::{Event, Stage};
 use crate::run::{Deadline, Run};
 use crate::spec::Mirrors;
@@ -100,7 +99,7 @@ async fn pull(
         let causes = failure.causes.iter().map(|cause| format!("{mirrored}: {cause}")).collect();
         Failure { causes, ..failure }
     })?;
-    docker.tag(&mirrored, reference).await
+    Ok(docker.tag(&mirrored, reference).await?)
 }
 
 /// Pulls what an image is called in some registry, and tells of it by the image's own name.
@@ -120,11 +119,8 @@ async fn pull_as(
         }
     });
     let pulled = tokio::time::timeout(deadline.remaining(), pulled).await;
-    let pulled = pulled.map(|pulled| pulled.map_err(|failure| failure.on(format!("image {reference}"))));
     match pulled {
-        // The daemon hands on what the registry said.
-        Ok(Err(failure)) if failure.reason == Reason::Docker => Err(failure.recognised(Speaker::Registry)),
-        Ok(pulled) => pulled,
+        Ok(pulled) => pulled.map_err(|error| Failure::from(error).on(format!("image {reference}"))),
         Err(_) => Err(Failure::new(Reason::PullTimeout, "cannot pull an image")
             .on(format!("image {reference}"))
             .because(deadline.expired_message())),

@@ -73,7 +73,7 @@ pub async fn claim(docker: &Docker, key: &str, state: &Path) -> Result<Option<Cl
 /// # Errors
 /// [`Reason::Docker`].
 pub async fn stores(docker: &Docker) -> Result<Vec<Volume>, Failure> {
-    docker.volumes(LABEL).await
+    Ok(docker.volumes(LABEL).await?)
 }
 
 /// Which container, running or not, mounts which store.

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use super::finding::Finding;
 use super::holder::{self, Process, Use};
 use crate::cluster::OWNER_LABEL;
-use crate::docker::Container;
+use crate::docker::{Container, Protocol, PublishedPort};
 use crate::failure::Reason;
 use crate::plan::{ClusterPlan, PortMapping};
 
@@ -35,7 +35,11 @@ pub(super) enum Seen {
 /// Looks at a port by binding it on the address that it will be published on. A listener on all addresses is in the
 /// way of that too. Containers are looked at besides: not every daemon holds a socket for what it publishes.
 pub(super) fn look(port: u16, sandbox: &str, containers: &[Container]) -> Seen {
-    let publishes = |container: &&Container| container.ports.iter().any(|published| published.host == port);
+    let in_the_way = |published: &PublishedPort| {
+        let address = ["", "0.0.0.0", "127.0.0.1"].contains(&published.address.as_str());
+        address && published.protocol == Protocol::Tcp && published.host == port
+    };
+    let publishes = |container: &&Container| container.ports.iter().any(in_the_way);
     if let Some(container) = containers.iter().find(publishes) {
         let label = |key: &str| container.labels.get(key).cloned();
         return match label(OWNER_LABEL) {
@@ -150,7 +154,7 @@ fn alternative(port: u16, promised: &[u16], sandbox: &str, containers: &[Contain
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::{ContainerState, PublishedPort};
+    use crate::docker::ContainerState;
     use crate::report::Severity;
 
     fn mapping(host: u16) -> PortMapping {
@@ -168,7 +172,12 @@ mod tests {
             name: "web".into(),
             labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
             state: ContainerState::Running,
-            ports: vec![PublishedPort { address: "0.0.0.0".into(), host: port, container: 80 }],
+            ports: vec![PublishedPort {
+                address: "0.0.0.0".into(),
+                protocol: Protocol::Tcp,
+                host: port,
+                container: 80,
+            }],
             volumes: vec![],
         }
     }

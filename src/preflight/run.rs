@@ -4,9 +4,17 @@ use super::finding::Finding;
 use super::host::{self, Disk};
 use super::ports;
 use crate::cluster::{Engine, NodeState, state};
-use crate::docker::{Container, ContainerState, Docker};
+use crate::docker::{About, Container, ContainerState, Docker};
 use crate::failure::{Failure, Reason};
 use crate::plan::ClusterPlan;
+
+/// What the daemon says about itself, its containers, and what the node of this plan is doing.
+async fn seen(docker: &Docker, plan: &ClusterPlan) -> Result<(About, Vec<Container>, NodeState), Failure> {
+    let (asked, node) =
+        tokio::join!(async { tokio::try_join!(docker.about(), docker.containers(&[])) }, state(docker, &plan.name));
+    let (about, listed) = asked?;
+    Ok((about, listed, node?))
+}
 
 /// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `engine` are what came of
 /// looking for them; without Docker the ports are looked at all the same. `propellers` is how many will run in the node.
@@ -20,7 +28,7 @@ pub async fn run(
     let mut containers = Vec::new();
     match docker {
         Err(failure) => found.push(Finding::from_failure("docker", failure)),
-        Ok(docker) => match tokio::try_join!(docker.about(), docker.containers(&[]), state(docker, &plan.name)) {
+        Ok(docker) => match seen(docker, plan).await {
             Err(failure) => found.push(Finding::from_failure("docker", &failure)),
             Ok((about, listed, node)) => {
                 let is_local = docker.endpoint().is_local();

@@ -9,7 +9,7 @@ use super::node_images::{load_bundle, load_into_node, obtain_node_image};
 use super::running::{Running, absent};
 use super::state::{Overview, Phase, Standing};
 use crate::cluster::{self, Engine, NodeState};
-use crate::docker::{Docker, Origin};
+use crate::docker::{self, Docker, Origin};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
 use crate::images::{self, Claim};
@@ -201,8 +201,8 @@ impl NodeGround<'_> {
 
     /// A failure within a node that has gone down is reported as that: both are seen at the same moment.
     pub(super) async fn first_cause(&self, failure: Failure) -> Failure {
-        let within = ["cannot run `", "cannot read a file in a container"];
-        if failure.reason != Reason::Docker || !within.iter().any(|what| failure.what.starts_with(what)) {
+        let within = failure.source_as::<docker::Error>().is_some_and(docker::Error::is_inside_container);
+        if failure.reason != Reason::Docker || !within {
             return failure;
         }
         let settled = Deadline::after(NODE_GONE_WITHIN);

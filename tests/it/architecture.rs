@@ -22,7 +22,10 @@ const RESERVED: &[(&[&str], &[&str])] = &[
         &["spec/file.rs", "report/event.rs", "report/json.rs", "failure.rs", "reason/catalogue.rs", "stage.rs"],
     ),
     (&["regex::"], &["evidence/mask.rs"]),
-    (&["use tar::", "tar::Archive", "tar::Builder"], &["evidence/archive.rs", "images/pack.rs", "images/unpack.rs"]),
+    (
+        &["use tar::", "tar::Archive", "tar::Builder"],
+        &["docker/container.rs", "evidence/archive.rs", "images/pack.rs", "images/unpack.rs"],
+    ),
     (&["zstd::"], &["evidence/archive.rs", "images/bundle.rs"]),
     (&["include_dir"], &["manifest/bundle.rs"]),
     (&["similar::"], &["cli/commands/render.rs"]),

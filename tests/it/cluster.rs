@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use flyte_sandbox::cluster::{Engine, K3d, NodeState, delete, ensure, owned, state};
+use flyte_sandbox::cluster::{Engine, K3d, NodeState, delete, ensure, owned, state, watch_node};
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::plan::ClusterPlan;
 use flyte_sandbox::run::{Deadline, Run};
@@ -78,6 +78,36 @@ async fn removing_takes_all_that_is_ours_and_nothing_else() {
     let world = fake.world();
     assert_eq!(world.volumes[0]["Name"], "sandbox-store-1-0");
     assert_eq!(world.networks[0]["Name"], "k3d-flyte-2");
+}
+
+/// Docker up to 24 lets two networks have one name: two runs that created theirs at the same moment.
+#[tokio::test]
+async fn two_networks_of_the_clusters_name_are_both_removed() {
+    let network = |id: &str| json!({ "Name": "k3d-flyte", "Id": id, "Labels": { "app": "k3d" } });
+    let fake = FakeDocker::start(World { networks: vec![network("n1"), network("n2")], ..World::default() }).await;
+    let removed = delete(&fake.connect().await, "flyte").await.expect("removed");
+    assert_eq!(removed.networks, ["k3d-flyte", "k3d-flyte"]);
+    assert!(fake.world().networks.is_empty());
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_answer_for_a_moment_does_not_end_the_watch_of_a_node() {
+    let fake = FakeDocker::start(World {
+        containers: vec![node("flyte", Some("flyte"), "exited")],
+        inspections_refused: 3,
+        ..World::default()
+    })
+    .await;
+    let failure = watch_node(&fake.connect().await, "flyte").await;
+    assert_eq!((failure.reason, fake.world().inspections_refused), (Reason::NodeCrash, 0), "{failure}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_goes_on_refusing_ends_the_watch_of_a_node() {
+    let fake = FakeDocker::start(World { inspections_refused: usize::MAX, ..World::default() }).await;
+    let docker = fake.connect().await;
+    let failure = tokio::time::timeout(Duration::from_secs(60), watch_node(&docker, "flyte")).await.expect("an end");
+    assert_eq!(failure.causes, ["the daemon is starting (status 503)"]);
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ enum Then {
     Stalls,
     /// It answers what is no JSON.
     Lies,
+    /// It answers with 64 MiB of a container's output, on one line.
+    Floods,
     /// It refuses, with these words.
     Refuses(&'static str),
 }
@@ -41,7 +43,11 @@ async fn serve(mut stream: TcpStream, then: Then) {
     let read = stream.read(&mut request).await.unwrap_or(0);
     let request = String::from_utf8_lossy(&request[..read]).into_owned();
     let version = request.lines().next().is_some_and(|line| line.contains("/version "));
+    if matches!(then, Then::Floods) && !version {
+        return flood(stream, &request).await;
+    }
     let (text, stays) = match then {
+        Then::Floods => (answer("200 OK", VERSION.len(), VERSION), false),
         _ if version => (answer("200 OK", VERSION.len(), VERSION), false),
         Then::Hangs => (String::new(), true),
         Then::Breaks => (answer("200 OK", 1000, "[{"), false),
@@ -55,6 +61,27 @@ async fn serve(mut stream: TcpStream, then: Then) {
     let _ = stream.write_all(text.as_bytes()).await;
     if stays {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Output as the daemon frames it: a log, or that of a command for which the connection becomes another one.
+async fn flood(mut stream: TcpStream, request: &str) {
+    if request.starts_with("POST") && request.contains("/exec HTTP") {
+        let _ = stream.write_all(answer("201 Created", 10, r#"{"Id":"e"}"#).as_bytes()).await;
+        return;
+    }
+    let head = if request.starts_with("POST") {
+        "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+    } else {
+        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: close\r\n\r\n"
+    };
+    let mut sent = stream.write_all(head.as_bytes()).await;
+    let frame = [&[1, 0, 0, 0, 0, 1, 0, 0][..], &[b'x'; 1 << 16][..]].concat();
+    for _ in 0..1024 {
+        if sent.is_err() {
+            return;
+        }
+        sent = stream.write_all(&frame).await;
     }
 }
 
@@ -124,7 +151,7 @@ async fn a_daemon_that_hangs_or_dies_in_the_middle_is_not_waited_for() {
         if matches!(then, Then::Hangs) {
             tokio::time::pause();
         }
-        let failure = docker.containers(&[]).await.expect_err("no list");
+        let failure = Failure::from(docker.containers(&[]).await.expect_err("no list"));
         assert_eq!(failure.reason, reason, "{then:?}: {failure}");
         if let Then::Refuses(words) = then {
             assert_eq!(failure.causes, [format!("{words} (status 500)")]);
@@ -133,6 +160,18 @@ async fn a_daemon_that_hangs_or_dies_in_the_middle_is_not_waited_for() {
             tokio::time::resume();
         }
     }
+}
+
+#[tokio::test]
+async fn however_much_a_container_writes_little_of_it_is_kept() {
+    let docker = daemon(Then::Floods).await;
+    let lines = docker.logs("node", 15).await.expect("a log");
+    let kept: usize = lines.iter().map(String::len).sum();
+    assert!(kept <= 2 << 20, "{kept} bytes");
+    let output = docker.exec("node", &["cat", "/dev/zero"]).await;
+    let output = output.map(|output| output.stdout.len());
+    let failure = Failure::from(output.expect_err("64 MiB are no answer of a short command"));
+    assert_eq!((failure.reason, failure.causes), (Reason::Docker, vec!["it is larger than 4 MiB".to_owned()]));
 }
 
 #[tokio::test]
@@ -149,7 +188,8 @@ async fn a_daemon_that_went_away_is_lost_and_not_absent() {
     let docker = Docker::connect_to(at(format!("unix://{}", socket.display()))).await.expect("it was there");
     serving.await.expect("no panic");
     std::fs::remove_file(&socket).expect("there");
-    assert_eq!(docker.containers(&[]).await.expect_err("gone").reason, Reason::DockerLost);
+    let failure = Failure::from(docker.containers(&[]).await.expect_err("gone"));
+    assert_eq!(failure.reason, Reason::DockerLost);
 }
 
 #[tokio::test]
@@ -157,7 +197,7 @@ async fn a_pull_of_which_nothing_comes_ends_before_the_run_does() {
     let docker = daemon(Then::Stalls).await;
     tokio::time::pause();
     let image: ImageRef = "a:1".parse().expect("a name");
-    let failure = docker.pull(&image, |_, _| ()).await.expect_err("nothing comes");
+    let failure = Failure::from(docker.pull(&image, |_, _| ()).await.expect_err("nothing comes"));
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::PullTimeout, Some("image a:1")));
     assert_eq!(failure.causes, ["nothing came for 60 s"]);
 }

@@ -66,6 +66,28 @@ async fn the_ports_of_the_sandbox_itself_are_not_in_its_way_but_in_anothers() {
 }
 
 #[tokio::test]
+async fn what_is_published_for_another_protocol_or_on_another_address_is_not_in_the_way() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = socket.local_addr().expect("address").port();
+    drop(socket);
+    for (address, protocol, severity_then) in [
+        ("0.0.0.0", "udp", Severity::Fine),
+        ("192.0.2.7", "tcp", Severity::Fine),
+        ("127.0.0.2", "tcp", Severity::Fine),
+        ("::1", "tcp", Severity::Fine),
+        ("127.0.0.1", "tcp", Severity::Blocker),
+        ("0.0.0.0", "tcp", Severity::Blocker),
+        ("", "tcp", Severity::Blocker),
+    ] {
+        let mut other = node("other", None, "running");
+        other["Ports"] = json!([{ "IP": address, "PrivatePort": 53, "PublicPort": port, "Type": protocol }]);
+        let fake = FakeDocker::start(World { containers: vec![other], ..World::default() }).await;
+        let found = preflight::run(Ok(&fake.connect().await), Err(&no_k3d()), &plan("flyte", port), 6).await;
+        assert_eq!(severity(&found, "port-console"), Some(severity_then), "{address}/{protocol}: {found:?}");
+    }
+}
+
+#[tokio::test]
 async fn without_docker_the_ports_are_looked_at_all_the_same() {
     let down = Failure::new(Reason::Docker, "Docker does not answer").hint("start it");
     let found = preflight::run(Err(&down), Err(&no_k3d()), &plan("flyte", 1), 6).await;

@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) started: Option<String>,
     /// What making a network, starting a container, or pulling an image is refused with.
     pub(crate) refused: BTreeMap<&'static str, String>,
+    /// How many of the next inspections of a container are refused.
+    pub(crate) inspections_refused: usize,
     /// Files in containers, by `container:path`.
     pub(crate) files: BTreeMap<String, String>,
     /// What `GET /events` has.
@@ -176,7 +178,11 @@ fn is_named(container: &Value, name: &str) -> bool {
 }
 
 async fn container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    let world = lock(&world);
+    let mut world = lock(&world);
+    if let Some(left) = world.inspections_refused.checked_sub(1) {
+        world.inspections_refused = left;
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the daemon is starting");
+    }
     let Some(found) = world.containers.iter().find(|container| is_named(container, &name)) else { return missing() };
     let bindings = found["Ports"].as_array().into_iter().flatten().map(|port| {
         let binding = json!([{ "HostIp": port["IP"], "HostPort": port["PublicPort"].to_string() }]);
@@ -293,11 +299,12 @@ async fn volume_named(State(world): State<Shared>, Path(name): Path<String>) -> 
 }
 
 async fn network_named(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    named(&lock(&world).networks, &name)
+    let world = lock(&world);
+    ambiguous(&world, &name).unwrap_or_else(|| named(&world.networks, &name))
 }
 
 fn named(among: &[Value], name: &str) -> Response {
-    let found = among.iter().find(|object| object["Name"] == name);
+    let found = among.iter().find(|object| is_called(object, name));
     found.map_or_else(missing, |object| Json(object.clone()).into_response())
 }
 
@@ -322,7 +329,20 @@ async fn create_network(State(world): State<Shared>, Json(request): Json<Value>)
 }
 
 async fn remove_network(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    remove(&world, &name, |world| &mut world.networks, |network, name| network["Name"] == name)
+    let unclear = ambiguous(&lock(&world), &name);
+    unclear.unwrap_or_else(|| remove(&world, &name, |world| &mut world.networks, is_called))
+}
+
+/// Whether this is an object's name or id.
+fn is_called(object: &Value, name: &str) -> bool {
+    object["Name"] == name || object["Id"] == name
+}
+
+/// What the daemon says about a name that several networks have, which is possible until Docker 24.
+fn ambiguous(world: &World, name: &str) -> Option<Response> {
+    let matches = world.networks.iter().filter(|network| network["Name"] == name).count();
+    let words = format!("network {name} is ambiguous ({matches} matches found on name)");
+    (matches > 1).then(|| refuse(StatusCode::BAD_REQUEST, &words))
 }
 
 fn remove(
@@ -332,7 +352,9 @@ fn remove(
     is_it: fn(&Value, &str) -> bool,
 ) -> Response {
     let mut world = lock(world);
-    if world.stuck.contains(name) {
+    let stuck = |object: &Value| object["Name"].as_str().is_some_and(|name| world.stuck.contains(name));
+    let by_id = world.networks.iter().any(|network| network["Id"] == name && stuck(network));
+    if world.stuck.contains(name) || by_id {
         return refuse(StatusCode::CONFLICT, "it is in use");
     }
     let all = among(&mut world);

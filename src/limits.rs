@@ -26,13 +26,45 @@ macro_rules! limits {
     };
 }
 
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn minutes(minutes: u64) -> Duration {
+    seconds(60 * minutes)
+}
+
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 limits! {
+    /// `sandbox up` as a whole, without `--timeout`.
+    UP = minutes(15);
+    /// `sandbox down` as a whole, without `--timeout`.
+    DOWN = minutes(1);
+    /// `sandbox smoke` as a whole, without `--timeout`.
+    SMOKE = minutes(5);
+    /// A change of a running sandbox as a whole, without `--timeout`: `project add`, `project remove`, `credentials renew`.
+    CHANGE = minutes(5);
+    /// Images on their way into Docker or a file, without `--timeout`: `images pull`, `images bundle`, `images load`.
+    IMAGES = minutes(30);
+    /// `sandbox gc` as a whole.
+    GC = minutes(15);
+    /// `sandbox doctor` as a whole.
+    DOCTOR = seconds(30);
+    /// `sandbox diagnose` as a whole.
+    DIAGNOSE = seconds(30);
+    /// A command that reads and prints: `plan`, `render`, `status`, `logs` and so on.
+    QUERY = minutes(2);
     /// A stage that its own waits did not end, after the run's deadline.
     STAGE_GRACE = seconds(1);
+    /// A command that does not notice a signal or its deadline, because something blocks it.
+    BLOCKED_GRACE = millis(1500);
+    /// A reader of the output that stalls, after a signal or the run's deadline.
+    READER_GRACE = millis(1500);
+    /// The output of a program that has ended, where a process that it left behind holds it open.
+    CHILD_OUTPUT = millis(500);
     /// A Docker daemon that is asked for the first time.
     DOCKER_CONNECT = seconds(2);
     /// A request to Docker and its whole answer; or the next part of an answer that comes in parts. The slowest, the
@@ -44,10 +76,6 @@ limits! {
     DOCKER_PULL = seconds(60);
     /// A Docker that was there and fails to answer, where a node is watched: it may be reloading.
     DOCKER_RECOVERY = seconds(10);
-    /// `sandbox doctor` as a whole.
-    DOCTOR = seconds(30);
-    /// `sandbox diagnose` as a whole.
-    DIAGNOSE = seconds(30);
 }
 
 impl Limit {

@@ -15,7 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::failure::{Failure, Reason};
-use crate::run::Run;
+use crate::limits::CHILD_OUTPUT;
+use crate::run::{Deadline, Run};
 
 /// Lines of a failed program's output that a failure shows.
 const TAIL: usize = 20;
@@ -102,7 +103,7 @@ impl Tool {
         let mut written = Written::default();
         let ended = {
             let mut told = 0;
-            let listened = listen(&mut child, &mut written, |said| {
+            let listened = read_output(&mut child, &mut written, |said| {
                 if self.discreet {
                     return;
                 }
@@ -116,7 +117,7 @@ impl Tool {
             tokio::select! {
                 biased;
                 () = run.cancel.cancelled() => return Err(Failure::new(Reason::Interrupted, "stopped on request")),
-                () = tokio::time::sleep(run.deadline.remaining()) => None,
+                () = run.deadline.passed() => None,
                 ended = listened => Some(ended),
             }
         };
@@ -124,8 +125,11 @@ impl Tool {
         match ended {
             None => Err(failure("gave up waiting for").because("it did not end in time").evidence(tail(&written))),
             Some(Err(error)) => Err(failure("cannot listen to").caused_by(error)),
-            Some(Ok(status)) => {
+            Some(Ok(Ended { status, is_held_open })) => {
                 group.0 = None;
+                if is_held_open {
+                    run.report.warn(format!("`{name}` ended, and left a process behind that holds its output open"));
+                }
                 tracing::debug!(program = %self.program.display(), %status, "end");
                 if status.success() {
                     return Ok(written);
@@ -138,13 +142,31 @@ impl Tool {
     }
 }
 
-async fn listen(child: &mut Child, written: &mut Written, mut line: impl FnMut(&str)) -> std::io::Result<ExitStatus> {
+/// How a child ended.
+struct Ended {
+    status: ExitStatus,
+    /// Whether a process that it left behind still holds its output.
+    is_held_open: bool,
+}
+
+/// Reads what a child writes until it has ended and its output has, too. A process that it left behind may hold the output
+/// open for ever; after the child's end that is waited for but a moment.
+async fn read_output(child: &mut Child, written: &mut Written, mut line: impl FnMut(&str)) -> io::Result<Ended> {
     let mut stdout = child.stdout.take().map(Lines::of);
     let mut stderr = child.stderr.take().map(Lines::of);
+    let mut status = None;
+    let mut last = Deadline::fixed(CHILD_OUTPUT);
     while stdout.is_some() || stderr.is_some() {
         let (said, kept) = tokio::select! {
+            biased;
             said = next(&mut stdout) => (said?, &mut written.stdout),
             said = next(&mut stderr) => (said?, &mut written.stderr),
+            ended = child.wait(), if status.is_none() => {
+                status = Some(ended?);
+                last = Deadline::fixed(CHILD_OUTPUT);
+                continue;
+            }
+            () = last.passed(), if status.is_some() => break,
         };
         if let Some(said) = said {
             line(&said);
@@ -154,7 +176,12 @@ async fn listen(child: &mut Child, written: &mut Written, mut line: impl FnMut(&
             kept.push(said);
         }
     }
-    child.wait().await
+    let is_held_open = stdout.is_some() || stderr.is_some();
+    let status = match status {
+        Some(status) => status,
+        None => child.wait().await?,
+    };
+    Ok(Ended { status, is_held_open })
 }
 
 /// A stream by lines. Of a line without an end only the beginning is kept; what is not UTF-8 is marked as such.
@@ -304,8 +331,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::report::Reporter;
-    use crate::run::Deadline;
+    use crate::report::{Event, Reporter};
 
     fn run(budget: Duration) -> Run {
         let (report, _) = Reporter::channel();
@@ -390,6 +416,20 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the child ends too");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_leaves_a_process_behind_has_ended() {
+        let file = tempfile::NamedTempFile::new().expect("file");
+        let args = script(&format!("sleep 60 & echo $! >{}; echo done", file.path().display()));
+        let (report, mut events) = Reporter::channel();
+        let run = Run { report, ..run(Duration::from_secs(20)) };
+        let written = shell(&[]).run(&args, &run, |_| ()).await.expect("success");
+        let left = std::fs::read_to_string(file.path()).expect("pid").trim().parse().expect("a number");
+        kill(left);
+        assert_eq!(written.stdout, ["done"]);
+        let Ok(Event::Warning { message }) = events.try_recv() else { panic!("it is not told") };
+        assert_eq!(message, "`sh` ended, and left a process behind that holds its output open");
     }
 
     #[test]

@@ -3,12 +3,25 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason};
 use crate::limits::STAGE_GRACE;
 use crate::report::{Outcome, Reporter, Stage};
+
+/// Does work that blocks, such as reading a file that may be a FIFO, on a thread that nobody has to wait for: the future
+/// may be dropped, and the process may end.
+///
+/// # Errors
+/// The thread cannot be started, or panicked.
+pub async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let (sender, done) = oneshot::channel();
+    let failed = |error: &dyn std::fmt::Display| Failure::new(Reason::Internal, "a thread failed").because(error);
+    std::thread::Builder::new().spawn(move || drop(sender.send(work()))).map_err(|error| failed(&error))?;
+    done.await.map_err(|error| failed(&error))
+}
 
 /// Handed to every effect.
 #[derive(Debug, Clone)]

@@ -4,14 +4,13 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use clap::ArgMatches;
 use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 
-use super::args::{Global, SpecFlags};
-use super::environment::Environment;
+use super::args::Global;
+use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::manifest::{Bundle, Source};
-use crate::site::Location;
 use crate::spec::{
     self, Domain, EngineKind, Given, Layer, MachineKey, Origin, Problem, Resolved, Secret, SiteKind, UPSTREAM,
 };
@@ -19,65 +18,72 @@ use crate::spec::{
 /// The most text that is read in all, in bytes: upstream's manifests have 140 KB.
 const MANIFEST_LIMIT: u64 = 64 << 20;
 
-/// The spec, from all its layers. The machine's key is read, and made, only where a secret is derived from it.
-pub(crate) fn spec(
-    global: &Global,
-    flags: &SpecFlags,
-    matches: &ArgMatches,
-    environment: &Environment,
-) -> Result<Resolved, Failure> {
-    let layers = layers(global, flags, matches, environment)?;
-    let given = layers.iter().any(|layer| layer.secret_key.is_some());
-    let key = if given { MachineKey::default() } else { environment.state.machine_key()? };
-    spec::resolve(layers, &key).map_err(refused)
+/// The user's file.
+#[derive(Debug, Clone)]
+pub(super) struct SpecFile {
+    /// Its path as the user knows it.
+    path: String,
+    text: String,
+}
+
+/// All that says something about the spec.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    pub(super) global: &'a Global,
+    pub(super) flags: &'a SpecFlags,
+    /// Those that `global` and `flags` were made of.
+    pub(super) matches: &'a ArgMatches,
+    pub(super) file: Option<&'a SpecFile>,
+}
+
+/// Whether a secret has to be derived from the machine's key.
+pub(super) fn needs_machine_key(inputs: &Inputs<'_>) -> Result<bool, Failure> {
+    Ok(layers(inputs)?.iter().all(|layer| layer.secret_key.is_none()))
+}
+
+/// The spec, from all its layers.
+pub(super) fn spec(inputs: &Inputs<'_>, key: &MachineKey) -> Result<Resolved, Failure> {
+    spec::resolve(layers(inputs)?, key).map_err(refused)
 }
 
 /// The sandbox's name, for a command without spec flags.
-pub(crate) fn name(global: &Global, matches: &ArgMatches, environment: &Environment) -> Result<String, Failure> {
-    spec::name(layers(global, &SpecFlags::default(), matches, environment)?).map_err(refused)
+pub(super) fn name(inputs: &Inputs<'_>) -> Result<String, Failure> {
+    spec::name(layers(inputs)?).map_err(refused)
 }
 
-/// Where the spec asks for its sandbox; absent where it names no engine. Of a spec that names no existing cluster nothing
-/// else is looked at: what is wrong with it is no reason to leave a sandbox.
-pub(crate) fn location(
-    global: &Global,
-    flags: &SpecFlags,
-    matches: &ArgMatches,
-    environment: &Environment,
-) -> Result<Option<Location>, Failure> {
-    let engine = spec::engine(layers(global, flags, matches, environment)?).map_err(refused)?;
-    Ok(match engine.map(EngineKind::site_kind) {
-        None => None,
-        Some(SiteKind::Node) => Some(Location::Node),
-        Some(SiteKind::Rehearsal) => Some(Location::Rehearsal),
-        Some(SiteKind::Attached) => Some(Location::wanted(&spec(global, flags, matches, environment)?.spec)),
-    })
+/// The kind of cluster that the spec asks for; absent where it names no engine.
+pub(super) fn site_kind(inputs: &Inputs<'_>) -> Result<Option<SiteKind>, Failure> {
+    let engine = spec::engine(layers(inputs)?).map_err(refused)?;
+    Ok(engine.map(EngineKind::site_kind))
 }
 
-fn layers(
-    global: &Global,
-    flags: &SpecFlags,
-    matches: &ArgMatches,
-    environment: &Environment,
-) -> Result<Vec<Layer>, Failure> {
+fn layers(inputs: &Inputs<'_>) -> Result<Vec<Layer>, Failure> {
+    let refused = |problem| refused(vec![problem]);
     let mut layers = Vec::new();
-    if let Some(name) = &flags.profile {
-        let origin = origin(matches, "profile", "--profile", "SANDBOX_PROFILE");
-        layers.push(spec::profile(name, &origin).map_err(|problem| refused(vec![problem]))?);
+    if let Some(name) = &inputs.flags.profile {
+        layers.push(spec::profile(name, &Origins::of(inputs.matches).of_arg("profile")).map_err(refused)?);
     }
-    if let Some((path, text)) = spec_file(global, environment)? {
-        layers.push(spec::parse(&text, &path).map_err(|problem| refused(vec![problem]))?);
+    if let Some(SpecFile { path, text }) = inputs.file {
+        layers.push(spec::parse(text, path).map_err(refused)?);
     }
-    layers.push(flag_layer(global, flags, matches).map_err(|problem| refused(vec![problem]))?);
+    layers.push(flag_layer(inputs).map_err(refused)?);
     Ok(layers)
 }
 
-/// The bundle that `--manifests` names, or the built-in one.
-pub(crate) fn bundle(flags: &SpecFlags) -> Result<Bundle, Failure> {
-    let Some(path) = &flags.manifests else {
-        return Bundle::embedded()
-            .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in manifests").caused_by(error));
-    };
+/// Reads the user's file: the named one, which must be there, or `sandbox.yaml` in the folder `here`, which may be.
+/// Blocks for as long as the file does.
+pub(super) fn spec_file(named: Option<&Path>, here: &Path) -> Result<Option<SpecFile>, Failure> {
+    let path = named.map_or_else(|| here.join("sandbox.yaml"), Path::to_owned);
+    let shown = path.strip_prefix(here).unwrap_or(&path).display().to_string();
+    match fs::File::open(&path).and_then(|file| read_text(file, &mut { MANIFEST_LIMIT })) {
+        Ok(text) => Ok(Some(SpecFile { path: shown, text })),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
+        Err(error) => Err(Failure::new(Reason::Usage, "cannot read the spec").on(shown).because(error)),
+    }
+}
+
+/// Reads the bundle of a file, a folder, or `-`. Blocks for as long as they do.
+pub(super) fn bundle(path: &Path) -> Result<Bundle, Failure> {
     let unreadable = |path: &Path, error: std::io::Error| {
         Failure::new(Reason::Usage, "cannot read the manifests").on(path.display()).because(error)
     };
@@ -130,98 +136,90 @@ fn manifest_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The user's file: the named one, which must be there, or `sandbox.yaml` in the current folder, which may be.
-fn spec_file(global: &Global, environment: &Environment) -> Result<Option<(String, String)>, Failure> {
-    let (path, named) = match &global.config {
-        Some(path) => (path.clone(), true),
-        None => (environment.here.join("sandbox.yaml"), false),
-    };
-    let shown = path.strip_prefix(&environment.here).unwrap_or(&path).display().to_string();
-    match fs::File::open(&path).and_then(|file| read_text(file, &mut { MANIFEST_LIMIT })) {
-        Ok(text) => Ok(Some((shown, text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(None),
-        Err(error) => Err(Failure::new(Reason::Usage, "cannot read the spec").on(shown).because(error)),
+/// Where each value of the command line comes from: its flag or its variable, as clap knows them.
+struct Origins<'a> {
+    matches: &'a ArgMatches,
+    args: clap::Command,
+}
+
+impl<'a> Origins<'a> {
+    fn of(matches: &'a ArgMatches) -> Self {
+        Self { matches, args: SpecFlags::augment_args(Global::augment_args(clap::Command::new("sandbox"))) }
+    }
+
+    fn of_arg(&self, id: &str) -> Origin {
+        let arg = self.args.get_arguments().find(|arg| arg.get_id() == id);
+        let source = self.matches.try_contains_id(id).ok().and_then(|_| self.matches.value_source(id));
+        match (source, arg.and_then(clap::Arg::get_env)) {
+            (Some(ValueSource::EnvVariable), Some(name)) => Origin::Variable(name.to_string_lossy().into_owned()),
+            _ => Origin::Flag(format!("--{}", arg.and_then(clap::Arg::get_long).unwrap_or(id))),
+        }
+    }
+
+    fn given<T>(&self, id: &str, value: T) -> Given<T> {
+        Given { value, origin: self.of_arg(id) }
     }
 }
 
-fn flag_layer(global: &Global, flags: &SpecFlags, matches: &ArgMatches) -> Result<Layer, Problem> {
-    let text = |id, flag, variable, value: &Option<String>| {
-        let origin = origin(matches, id, flag, variable);
-        value.clone().map(|value| Given { value, origin })
+/// The layer of the command line. A value that its flag gives as it is stands in the first list alone; clap's id of a flag
+/// is the name of its field.
+fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
+    let Inputs { global, flags, matches, .. } = inputs;
+    let origins = Origins::of(matches);
+    macro_rules! layer {
+        ({ $($plain:ident),* } $($field:ident: $value:expr),*) => {
+            Layer {
+                $($plain: flags.$plain.clone().map(|value| origins.given(stringify!($plain), value)),)*
+                $($field: $value,)*
+                ..Layer::default()
+            }
+        };
+    }
+    let list = |id, values: &Option<Vec<String>>| {
+        let values = values.as_ref()?.iter();
+        Some(values.map(|value| origins.given(id, value.trim().to_owned())).collect::<Vec<_>>())
     };
-    let port = |id, flag, variable, value: Option<u32>| {
-        let origin = origin(matches, id, flag, variable);
-        value.map(|value| Given { value, origin })
-    };
-    let list = |id, flag, variable, values: &Option<Vec<String>>| {
-        let origin = origin(matches, id, flag, variable);
-        let given = |value: &String| Given { value: value.trim().to_owned(), origin: origin.clone() };
-        values.as_ref().map(|values| values.iter().map(given).collect::<Vec<_>>())
+    let pairs = |id, values: &[String], like: &str| {
+        values.iter().map(|text| pair(text, origins.of_arg(id), like)).collect::<Result<_, _>>()
     };
     let domain = |Given { value, origin }: Given<String>| {
         let (id, name) = value.split_once('=').unwrap_or((&value, &value));
         Given { value: Domain { id: id.to_owned(), name: name.to_owned() }, origin }
     };
-    let image = |text: &String| {
-        let like = "--image flyteadmin=registry.example/flyteadmin:v0.6.13";
-        pair(text, &Origin::Flag("--image".to_owned()), like)
-    };
-    let mirrored = origin(matches, "registry_mirrors", "--registry-mirror", "SANDBOX_REGISTRY_MIRRORS");
-    let mirror = |text: &String| pair(text, &mirrored, "--registry-mirror cr.flyte.org=ghcr.io");
-    let upstream = flags.upstream_credentials.then(|| {
-        let (flag, variable) = ("--upstream-credentials", "SANDBOX_UPSTREAM_CREDENTIALS");
-        origin(matches, "upstream_credentials", flag, variable)
-    });
+    let upstream =
+        |key: &str| flags.upstream_credentials.then(|| origins.given("upstream_credentials", key.to_owned()));
     let (access, secret) = UPSTREAM;
-    let domains = list("domains", "--domain", "SANDBOX_DOMAINS", &flags.domains);
-    Ok(Layer {
-        name: text("name", "--name", "SANDBOX_NAME", &global.name),
-        appid: text("appid", "--appid", "SANDBOX_APPID", &flags.appid),
-        system_project: text("system_project", "--system-project", "SANDBOX_SYSTEM_PROJECT", &flags.system_project),
-        env: text("env", "--env", "SANDBOX_ENV", &flags.env),
-        projects: list("projects", "--project", "SANDBOX_PROJECTS", &flags.projects),
-        domains: domains.map(|domains| domains.into_iter().map(domain).collect()),
-        port_console: port("port_console", "--port-console", "SANDBOX_PORT_CONSOLE", flags.port_console),
-        port_dashboard: port("port_dashboard", "--port-dashboard", "SANDBOX_PORT_DASHBOARD", flags.port_dashboard),
-        port_minio: port("port_minio", "--port-minio", "SANDBOX_PORT_MINIO", flags.port_minio),
-        port_api: port("port_api", "--port-api", "SANDBOX_PORT_API", flags.port_api),
-        kubernetes: text("kubernetes", "--kubernetes", "SANDBOX_KUBERNETES", &flags.kubernetes),
-        engine: text("engine", "--engine", "SANDBOX_ENGINE", &flags.engine),
-        context: text("context", "--context", "SANDBOX_CONTEXT", &flags.context),
-        kubeconfig: text("kubeconfig", "--kubeconfig", "SANDBOX_KUBECONFIG", &flags.kubeconfig),
-        images: flags.images.iter().map(image).collect::<Result<_, _>>()?,
-        registry_mirrors: flags.registry_mirrors.iter().map(mirror).collect::<Result<_, _>>()?,
-        access_key: upstream.clone().map(|origin| Given { value: access.to_owned(), origin }),
-        secret_key: upstream.map(|origin| Given { value: Secret::new(secret), origin }),
-        ..Layer::default()
+    Ok(layer! {
+        {
+            appid, system_project, env, port_console, port_dashboard, port_minio, port_api, kubernetes, engine,
+            context, kubeconfig
+        }
+        name: global.name.clone().map(|name| origins.given("name", name)),
+        projects: list("projects", &flags.projects),
+        domains: list("domains", &flags.domains).map(|domains| domains.into_iter().map(domain).collect()),
+        images: pairs("images", &flags.images, "--image flyteadmin=registry.example/flyteadmin:v0.6.13")?,
+        registry_mirrors: pairs(
+            "registry_mirrors", &flags.registry_mirrors, "--registry-mirror cr.flyte.org=ghcr.io"
+        )?,
+        access_key: upstream(access),
+        secret_key: upstream(secret).map(|Given { value, origin }| Given { value: Secret::new(value), origin })
     })
 }
 
 /// A key and its value.
-fn pair(text: &str, origin: &Origin, like: &str) -> Result<(String, Given<String>), Problem> {
+fn pair(text: &str, origin: Origin, like: &str) -> Result<(String, Given<String>), Problem> {
     match text.split_once('=') {
-        Some((key, value)) => {
-            Ok((key.trim().to_owned(), Given { value: value.trim().to_owned(), origin: origin.clone() }))
-        }
+        Some((key, value)) => Ok((key.trim().to_owned(), Given { value: value.trim().to_owned(), origin })),
         None => Err(Problem {
-            origin: origin.clone(),
+            origin,
             message: format!("`{text}` has no `=` in it"),
             hint: Some(format!("write it as {like}")),
         }),
     }
 }
 
-/// Which of the two a value was given by.
-fn origin(matches: &ArgMatches, id: &str, flag: &str, variable: &str) -> Origin {
-    let source = matches.try_contains_id(id).ok().and_then(|_| matches.value_source(id));
-    match source {
-        Some(ValueSource::EnvVariable) => Origin::Variable(variable.to_owned()),
-        _ => Origin::Flag(flag.to_owned()),
-    }
-}
-
 fn refused(problems: Vec<Problem>) -> Failure {
-    let mut failure = Failure::new(Reason::Usage, "cannot use the spec");
+    let mut failure = Failure::new(Reason::Usage, "invalid configuration");
     let [first, others @ ..] = &problems[..] else { return failure };
     for other in others {
         failure = failure.evidence([match &other.hint {
@@ -231,4 +229,55 @@ fn refused(problems: Vec<Problem>) -> Failure {
     }
     failure.hints.extend(first.hint.clone());
     failure.because(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    /// What `up` with these arguments says about the spec.
+    fn layer(args: &[&str]) -> Layer {
+        let matches = Cli::command().get_matches_from([&["sandbox", "up"], args].concat());
+        let Cli { command, global } = Cli::from_arg_matches(&matches).expect("arguments");
+        let Command::Up(up) = command else { panic!("not `up`") };
+        let matches = matches.subcommand_matches("up").expect("up");
+        flag_layer(&Inputs { global: &global, flags: &up.spec, matches, file: None }).expect("valid")
+    }
+
+    #[test]
+    fn every_flag_is_a_value_of_the_spec_with_its_own_name() {
+        let one_each = [
+            ("name", "n"),
+            ("appid", "1"),
+            ("system-project", "s"),
+            ("env", "e"),
+            ("project", "x"),
+            ("domain", "d=D"),
+            ("port-console", "1"),
+            ("port-dashboard", "2"),
+            ("port-minio", "3"),
+            ("port-api", "4"),
+            ("kubernetes", "v1"),
+            ("engine", "docker"),
+            ("context", "c"),
+            ("kubeconfig", "k"),
+            ("image", "i=r"),
+            ("registry-mirror", "a=b"),
+        ];
+        let args: Vec<_> = one_each.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
+        let args: Vec<_> = args.iter().map(String::as_str).chain(["--upstream-credentials"]).collect();
+        let said = format!("{:?}", layer(&args));
+        for flag in one_each.iter().map(|(flag, _)| *flag).chain(["upstream-credentials"]) {
+            assert!(said.contains(&format!("Flag(\"--{flag}\")")), "--{flag}: {said}");
+        }
+        let known = SpecFlags::augment_args(clap::Command::new("sandbox"));
+        let flags = known.get_arguments().filter_map(clap::Arg::get_long).collect::<Vec<_>>();
+        for flag in flags.iter().filter(|flag| !["profile", "manifests"].contains(flag)) {
+            assert!(args.iter().any(|arg| arg.starts_with(&format!("--{flag}"))), "--{flag} is not in this table");
+        }
+        assert_eq!(format!("{:?}", layer(&[])), format!("{:?}", Layer::default()));
+    }
 }

@@ -2,20 +2,22 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args.rs` | what may stand on the command line |
+//! | `args.rs` | what may stand on the command line, and flags that several commands share |
 //! | `spec_flags.rs` | those of it that change the spec |
 //! | `environment.rs` | the environment, as values |
 //! | `load.rs` | from files, variables and flags to a spec and a bundle |
-//! | `session.rs` | what a command works with: its inputs, its streams, a narrated run |
-//! | `interrupt.rs` | SIGINT and SIGTERM |
-//! | `commands/` | one file per command |
+//! | `session.rs` | what a command works with: its inputs, its streams, a reported run |
+//! | `display.rs` | the views and standard output, on threads of their own |
+//! | `signals.rs` | SIGINT, SIGTERM and the deadline, on a thread of its own |
+//! | `commands/` | one file per command: its arguments, and what it does with them |
 
 mod args;
 mod commands;
+mod display;
 mod environment;
-mod interrupt;
 mod load;
 mod session;
+mod signals;
 mod spec_flags;
 
 use std::process::ExitCode;
@@ -24,7 +26,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
 use environment::Environment;
-use session::Session;
+use session::{CommandError, Session};
 
 /// Runs the command line to its exit code.
 #[must_use]
@@ -44,36 +46,41 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let environment = Environment::read();
-    let checked = if uses_state(&cli.command) { environment.state.check() } else { Ok(()) };
-    let session = Session::new(cli.global, matches, environment);
-    if let Err(failure) = checked {
-        return session.end(failure.into());
+    let deadline = cli.command.deadline();
+    let session = Session::new(cli.global, matches, Environment::read(), deadline);
+    let exit_code = session::block_on(session.supervise(async {
+        match Box::pin(run(&session, &cli.command)).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => session.end(error).await,
+        }
+    }));
+    exit_code.unwrap_or_else(|failure| ExitCode::from(failure.exit_code()))
+}
+
+async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
+    if uses_state(command) {
+        session.host().state.check()?;
     }
-    let done = match &cli.command {
-        Command::Up(args) => commands::up::run(&session, args),
-        Command::Down(args) => commands::down::run(&session, args),
-        Command::Gc(args) => commands::gc::run(&session, args),
-        Command::Status(args) => commands::status::run(&session, args),
-        Command::Smoke(args) => commands::smoke::run(&session, args),
-        Command::Diagnose(args) => commands::diagnose::run(&session, args),
-        Command::Doctor(args) => commands::doctor::run(&session, args),
-        Command::Plan(args) => commands::plan::run(&session, args),
-        Command::Render(args) => commands::render::run(&session, args),
-        Command::Logs(args) => commands::logs::run(&session, args),
-        Command::Images(args) => commands::images::run(&session, args),
-        Command::Project(args) => commands::project::run(&session, args),
-        Command::Config(args) => commands::config::run(&session, args),
-        Command::Kubeconfig(args) => commands::kubeconfig::run(&session, args),
-        Command::Credentials(args) => commands::credentials::run(&session, args),
-        Command::Schema(args) => commands::schema::run(&session, args),
-        Command::Completions(args) => commands::completions::run(&session, args),
-        Command::Rehearse(args) => commands::rehearse::run(&session, args),
-        Command::Man(args) => commands::man::run(&session, args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(ended) => session.end(ended),
+    match command {
+        Command::Up(args) => commands::up::run(session, args).await,
+        Command::Down(args) => commands::down::run(session, args).await,
+        Command::Gc(args) => commands::gc::run(session, args).await,
+        Command::Status(args) => commands::status::run(session, args).await,
+        Command::Smoke(args) => commands::smoke::run(session, args).await,
+        Command::Diagnose(args) => commands::diagnose::run(session, args).await,
+        Command::Doctor(args) => commands::doctor::run(session, args).await,
+        Command::Plan(args) => commands::plan::run(session, args).await,
+        Command::Render(args) => commands::render::run(session, args).await,
+        Command::Logs(args) => commands::logs::run(session, args).await,
+        Command::Images(args) => commands::images::run(session, args).await,
+        Command::Project(args) => commands::project::run(session, args).await,
+        Command::Config(args) => commands::config::run(session, args).await,
+        Command::Kubeconfig(args) => commands::kubeconfig::run(session, args).await,
+        Command::Credentials(args) => commands::credentials::run(session, args).await,
+        Command::Schema(args) => commands::schema::run(session, args).await,
+        Command::Completions(args) => commands::completions::run(session, args).await,
+        Command::Man(args) => commands::man::run(args),
+        Command::Rehearse(args) => commands::rehearse::run(session, args).await,
     }
 }
 

@@ -1,27 +1,32 @@
-//! What a command works with: its inputs, its streams, and a narrated run.
+//! What a command works with: its inputs, its streams, and a run whose events are shown.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
 use console::Term;
 use serde::Serialize;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Global, Output, SpecFlags};
+use super::args::{Global, Output};
+use super::display::{self, Display, Shown};
 use super::environment::Environment;
-use super::{interrupt, load};
+use super::load::{self, Inputs};
+use super::signals::Watch;
+use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle::{self, Done, Request};
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::render::{self, RenderError};
 use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Verbosity, View};
-use crate::run::{Deadline, Run};
+use crate::run::{Deadline, Run, on_thread};
 use crate::site::{Host, Location};
-use crate::spec::{Provenance, Resolved};
+use crate::spec::{MachineKey, Provenance, Resolved, SiteKind, Spec};
 
 /// One command line under way.
 #[derive(Debug)]
@@ -29,53 +34,75 @@ pub(super) struct Session {
     global: Global,
     matches: ArgMatches,
     environment: Environment,
+    deadline: Deadline,
+    cancel: CancellationToken,
+    watch: Arc<Watch>,
+    spec_file: OnceCell<Option<load::SpecFile>>,
 }
 
-/// How a narrated run is to go.
+/// How a reported run is to go.
 #[derive(Debug)]
-pub(super) struct Telling<'a> {
+pub(super) struct RunSettings<'a> {
     /// The subcommand.
     pub(super) command: &'static str,
     /// The sandbox's name.
     pub(super) sandbox: &'a str,
-    /// When to give up.
-    pub(super) timeout: Duration,
     /// Where to write JUnit XML, if anywhere.
-    pub(super) junit: Option<PathBuf>,
+    pub(super) junit: Option<&'a Path>,
     /// Whether every detail is what the command is for.
     pub(super) in_full: bool,
 }
 
-/// Why a command did not end well.
-#[derive(Debug)]
-pub(super) enum Ended {
-    /// The user has yet to be told.
-    Untold(Failure),
-    /// The views have shown it; the exit code that is left.
-    Told(u8),
-}
-
-impl From<Failure> for Ended {
-    fn from(failure: Failure) -> Self {
-        Self::Untold(failure)
+impl<'a> RunSettings<'a> {
+    /// Those of most commands.
+    pub(super) fn new(command: &'static str, sandbox: &'a str) -> Self {
+        Self { command, sandbox, junit: None, in_full: false }
     }
 }
 
-impl From<RenderError> for Ended {
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum CommandError {
+    /// The user has yet to be told.
+    Unreported(Failure),
+    /// The views cannot tell it, because it is about them.
+    Unreportable(Failure),
+    /// The views have shown it; the exit code that is left.
+    Reported(u8),
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        if failure.reason == Reason::ReportUnwritable { Self::Unreportable(failure) } else { Self::Unreported(failure) }
+    }
+}
+
+impl From<RenderError> for CommandError {
     fn from(error: RenderError) -> Self {
-        Self::Untold(error.into())
+        Self::Unreported(error.into())
     }
 }
 
 impl Session {
-    pub(super) fn new(global: Global, matches: ArgMatches, environment: Environment) -> Self {
-        let session = Self { global, matches, environment };
-        if session.global.verbose >= 2 {
+    pub(super) fn new(global: Global, matches: ArgMatches, environment: Environment, deadline: Deadline) -> Self {
+        if global.verbose >= 2 {
             let filter = tracing_subscriber::EnvFilter::new("flyte_sandbox=trace,bollard=debug,kube=debug");
             let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(true);
             let _ = log.try_init();
         }
-        session
+        let cancel = CancellationToken::new();
+        let watch = Watch::start(cancel.clone(), deadline);
+        Self { global, matches, environment, deadline, cancel, watch, spec_file: OnceCell::new() }
+    }
+
+    /// Does the command's work, watched.
+    pub(super) async fn supervise<T>(&self, work: impl Future<Output = T>) -> T {
+        self.watch.supervise(work).await
+    }
+
+    /// Ends when the user asks the command to end.
+    pub(super) async fn cancelled(&self) {
+        self.cancel.cancelled().await;
     }
 
     pub(super) fn output(&self) -> Output {
@@ -97,14 +124,39 @@ impl Session {
         }
     }
 
-    /// The spec, from all its layers.
-    pub(super) fn spec(&self, flags: &SpecFlags) -> Result<Resolved, Failure> {
-        load::spec(&self.global, flags, self.matches(), &self.environment)
+    /// The spec, from all its layers. Its file is read once, however often this is called.
+    pub(super) async fn spec(&self, flags: &SpecFlags) -> Result<Resolved, Failure> {
+        let inputs = self.inputs(flags).await?;
+        let state = self.environment.state.clone();
+        let key = load::needs_machine_key(&inputs)?.then(|| on_thread(move || state.machine_key()));
+        let key = match key {
+            Some(key) => self.query(async { key.await? }).await?,
+            None => MachineKey::default(),
+        };
+        load::spec(&inputs, &key)
     }
 
-    /// Where the spec asks for its sandbox; absent where it names no engine.
-    pub(super) fn location(&self, flags: &SpecFlags) -> Result<Option<Location>, Failure> {
-        load::location(&self.global, flags, self.matches(), &self.environment)
+    /// Where the spec asks for its sandbox; absent where it names no engine. Of a spec that names no existing cluster
+    /// nothing else is looked at: what is wrong with it is no reason to leave a sandbox.
+    pub(super) async fn location(&self, flags: &SpecFlags) -> Result<Option<Location>, Failure> {
+        Ok(match load::site_kind(&self.inputs(flags).await?)? {
+            None => None,
+            Some(SiteKind::Node) => Some(Location::Node),
+            Some(SiteKind::Rehearsal) => Some(Location::Rehearsal),
+            Some(SiteKind::Attached) => Some(Location::wanted(&self.spec(flags).await?.spec)),
+        })
+    }
+
+    /// The name of the sandbox that a command without spec flags is about.
+    pub(super) async fn name(&self) -> Result<String, Failure> {
+        load::name(&self.inputs(&SpecFlags::default()).await?)
+    }
+
+    async fn inputs<'a>(&'a self, flags: &'a SpecFlags) -> Result<Inputs<'a>, Failure> {
+        let (config, here) = (self.global.config.clone(), self.environment.here.clone());
+        let read = async { on_thread(move || load::spec_file(config.as_deref(), &here)).await? };
+        let file = self.spec_file.get_or_try_init(|| self.query(read)).await?;
+        Ok(Inputs { global: &self.global, flags, matches: self.matches(), file: file.as_ref() })
     }
 
     fn matches(&self) -> &ArgMatches {
@@ -112,64 +164,61 @@ impl Session {
         of_command.map_or(&self.matches, |(_, matches)| matches.subcommand().map_or(matches, |(_, matches)| matches))
     }
 
-    /// The name of the sandbox that a command without spec flags is about.
-    pub(super) fn name(&self) -> Result<String, Failure> {
-        load::name(&self.global, self.matches(), &self.environment)
-    }
-
-    /// The spec and the manifests, read once.
-    pub(super) fn request(&self, flags: &SpecFlags) -> Result<Request, Failure> {
-        Ok(Request { spec: self.spec(flags)?.spec, bundle: self.bundle(flags)? })
+    /// The spec and the manifests.
+    pub(super) async fn request(&self, flags: &SpecFlags) -> Result<Request, Failure> {
+        let spec = self.spec(flags).await?.spec;
+        Ok(Request { spec, bundle: self.bundle(flags.manifests.as_ref()).await? })
     }
 
     /// The bundle that `--manifests` names, or the built-in one.
-    pub(super) fn bundle(&self, flags: &SpecFlags) -> Result<Bundle, Failure> {
-        load::bundle(flags)
+    pub(super) async fn bundle(&self, manifests: Option<&PathBuf>) -> Result<Bundle, Failure> {
+        let Some(path) = manifests.cloned() else {
+            return Bundle::embedded().map_err(|error| {
+                Failure::new(Reason::Internal, "cannot read the built-in manifests").caused_by(error)
+            });
+        };
+        self.query(async { on_thread(move || load::bundle(&path)).await? }).await
     }
 
     /// The plan, and where the spec's values come from. Warnings of the transforms go to standard error.
-    pub(super) fn plan(&self, flags: &SpecFlags) -> Result<(Plan, Provenance), Failure> {
-        let (plan, provenance, warnings) = self.planned(flags)?;
+    pub(super) async fn plan(&self, flags: &SpecFlags) -> Result<(Plan, Provenance), Failure> {
+        let Resolved { mut spec, provenance } = self.spec(flags).await?;
+        let bundle = self.bundle(flags.manifests.as_ref()).await?;
+        // A plan asks nobody for new keys.
+        let host = self.host();
+        self.query(async {
+            lifecycle::use_known_keys(&mut spec, &host).await;
+            Ok(())
+        })
+        .await?;
+        let (plan, warnings) = planned(spec, bundle)?;
         self.warn(warnings);
         Ok((plan, provenance))
     }
 
-    /// With the keys that the sandbox has, where somebody issues them: a plan asks nobody for new ones.
-    fn planned(&self, flags: &SpecFlags) -> Result<(Plan, Provenance, Vec<String>), Failure> {
-        let mut resolved = self.spec(flags)?;
-        if resolved.spec.storage.credentials.is_some() {
-            runtime()?.block_on(lifecycle::use_known_keys(&mut resolved.spec, &self.host()));
+    /// Does work that shows no events and needs no undoing, until the deadline or Ctrl-C.
+    pub(super) async fn query<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let command = self.matches.subcommand_name().unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Failure::new(Reason::Interrupted, "stopped on request")),
+            done = self.deadline.limit(Box::pin(work)) => done.unwrap_or_else(|| {
+                let what = format!("`sandbox {command}` did not end in time");
+                Err(Failure::new(Reason::TimedOut, what).because(self.deadline.expired_message()))
+            }),
         }
-        self.planned_for(resolved, flags)
-    }
-
-    fn planned_for(
-        &self,
-        Resolved { spec, provenance }: Resolved,
-        flags: &SpecFlags,
-    ) -> Result<(Plan, Provenance, Vec<String>), Failure> {
-        let rendered = render::render(&spec, self.bundle(flags)?)?;
-        let warnings = rendered.warnings.iter().map(ToString::to_string).collect();
-        Ok((Plan::new(spec, rendered)?, provenance, warnings))
     }
 
     /// Text for another program or for a pager. A reader that went away is not an error.
-    pub(super) fn print(&self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        let line_end = if text.ends_with('\n') { "" } else { "\n" };
-        match write!(out, "{text}{line_end}").and_then(|()| out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::new(Reason::Internal, "cannot write to standard output").because(error))
-            }
-            _ => Ok(()),
-        }
+    pub(super) async fn print(&self, text: &str) -> Result<(), Failure> {
+        display::print(text.to_owned(), &self.cancel).await
     }
 
     /// A value for another program.
-    pub(super) fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
+    pub(super) async fn print_json(&self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| Failure::new(Reason::Internal, "cannot write JSON").because(error))?;
-        self.print(&text)
+        self.print(&text).await
     }
 
     /// Things to know that stop nothing, to standard error.
@@ -181,97 +230,115 @@ impl Session {
         }
     }
 
-    /// Does asynchronous work that has no events.
-    pub(super) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        runtime()?.block_on(work)
+    /// A run whose events nobody sees.
+    pub(super) fn silent_run(&self) -> Run {
+        let (report, _) = Reporter::channel();
+        Run { report, deadline: self.deadline, cancel: self.cancel.clone() }
     }
 
     /// Does `work` with a plan while its events are shown, to the end. Making the plan is the first stage.
-    pub(super) fn narrate_plan(
+    pub(super) async fn run_planned(
         &self,
-        telling: Telling<'_>,
+        settings: RunSettings<'_>,
         request: Request,
         work: impl AsyncFnOnce(&Plan, &Run) -> Result<Done, Failure>,
-    ) -> Result<(), Ended> {
-        self.narrate(telling, async |run| {
+    ) -> Result<(), CommandError> {
+        self.run_reported(settings, async |run| {
             let plan = request.plan(run).await?;
             work(&plan, run).await
         })
+        .await
     }
 
     /// Does `work` while its events are shown, to the end.
     ///
     /// # Errors
-    /// The work's failure, told already; or that it could not be told.
-    pub(super) fn narrate(
+    /// The work's failure, reported already; or that it could not be reported.
+    pub(super) async fn run_reported(
         &self,
-        telling: Telling<'_>,
+        settings: RunSettings<'_>,
         work: impl AsyncFnOnce(&Run) -> Result<Done, Failure>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), CommandError> {
         let started = Instant::now();
-        runtime()?.block_on(async {
-            let (report, events) = Reporter::channel();
-            let events = report::with_stalls(events);
-            let shown = tokio::spawn(report::drive(events, self.views(telling.junit, telling.in_full)));
-            let cancel = CancellationToken::new();
-            tokio::spawn(interrupt::watch(cancel.clone(), telling.sandbox.to_owned()));
-            let run = Run { report, deadline: Deadline::after(telling.timeout), cancel };
-            run.report.emit(Event::RunStarted {
-                schema_version: report::SCHEMA_VERSION,
-                command: telling.command.to_owned(),
-                sandbox: telling.sandbox.to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            });
-            let result = work(&run).await;
-            run.report.emit(finished(&result, started));
-            drop(run);
-            let shown = shown.await.map_err(io::Error::other).and_then(|shown| shown);
-            match (result, shown) {
-                (Err(failure), _) => Err(Ended::Told(failure.exit_code())),
-                (Ok(_), Err(error)) => {
-                    Err(Failure::new(Reason::Internal, "cannot write the report").because(error).into())
-                }
-                (Ok(_), Ok(())) => Ok(()),
+        let views = self.views(settings.junit, settings.in_full).map_err(CommandError::Unreported)?;
+        let (report, events) = Reporter::channel();
+        let display = Display::start(events, views)?;
+        self.watch.works_on(settings.sandbox);
+        let run = Run { report, deadline: self.deadline, cancel: self.cancel.clone() };
+        run.report.emit(Event::RunStarted {
+            schema_version: report::SCHEMA_VERSION,
+            command: settings.command.to_owned(),
+            sandbox: settings.sandbox.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        // On the heap, as a stage's work is.
+        let result = Box::pin(work(&run)).await;
+        run.report.emit(finished(&result, started));
+        drop(run);
+        let shown = display.finish(&self.cancel, self.deadline).await;
+        match (result, shown) {
+            (Err(failure), _) => Err(CommandError::Reported(failure.exit_code())),
+            (Ok(_), Shown::Whole) => Ok(()),
+            (Ok(_), Shown::Stalled) => Err(CommandError::Reported(self.why_ended().exit_code())),
+            (Ok(_), Shown::Failed(error)) => {
+                Err(Failure::new(Reason::ReportUnwritable, "cannot write the report").because(error).into())
             }
-        })
+        }
     }
 
-    /// Ends the process after a command that did not end well.
-    pub(super) fn end(&self, ended: Ended) -> ExitCode {
-        let exit_code = match ended {
-            Ended::Told(exit_code) => exit_code,
-            Ended::Untold(failure) => {
-                let exit_code = failure.exit_code();
-                let event = finished(&Err(failure), Instant::now());
-                for view in &mut self.views(None, false) {
-                    let _ = view.on(Duration::ZERO, &event);
-                    let _ = view.end();
-                }
-                exit_code
-            }
+    fn why_ended(&self) -> Reason {
+        if self.cancel.is_cancelled() { Reason::Interrupted } else { Reason::TimedOut }
+    }
+
+    /// Reports what is not reported yet; the exit code.
+    pub(super) async fn end(&self, error: CommandError) -> ExitCode {
+        let (failure, views) = match error {
+            CommandError::Reported(exit_code) => return ExitCode::from(exit_code),
+            CommandError::Unreported(failure) => (failure, self.views(None, false).unwrap_or_default()),
+            CommandError::Unreportable(failure) => (failure, vec![self.human(Verbosity::Normal)]),
         };
+        let exit_code = failure.exit_code();
+        let (report, events) = Reporter::channel();
+        report.emit(finished(&Err(failure), Instant::now()));
+        drop(report);
+        if let Ok(display) = Display::start(events, views) {
+            display.finish(&self.cancel, self.deadline).await;
+        }
         ExitCode::from(exit_code)
     }
 
-    fn views(&self, junit: Option<PathBuf>, in_full: bool) -> Vec<Box<dyn View>> {
+    fn views(&self, junit: Option<&Path>, in_full: bool) -> Result<Vec<Box<dyn View>>, Failure> {
         let verbosity = match (self.global.quiet, self.global.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) if !in_full => Verbosity::Normal,
             (false, _) => Verbosity::Verbose,
         };
-        let ci = self.environment.variables.contains_key("CI") || self.global.verbose >= 2;
         let mut views: Vec<Box<dyn View>> = vec![match self.global.output {
             Output::Json => Box::new(Json::new(io::stdout())),
-            Output::Human => report::human(Term::stderr(), ci, console::colors_enabled_stderr(), verbosity),
+            Output::Human => self.human(verbosity),
         }];
-        views.extend(junit.map(|path| Box::new(Junit::new(path)) as Box<dyn View>));
-        views
+        if let Some(path) = junit {
+            let junit = Junit::create(path).map_err(|error| {
+                Failure::new(Reason::ReportUnwritable, "cannot write the JUnit report")
+                    .on(path.display())
+                    .because(error)
+            })?;
+            views.push(Box::new(junit));
+        }
+        Ok(views)
+    }
+
+    fn human(&self, verbosity: Verbosity) -> Box<dyn View> {
+        let ci = self.environment.variables.contains_key("CI") || self.global.verbose >= 2;
+        report::human(Term::stderr(), ci, console::colors_enabled_stderr(), verbosity)
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::new(Reason::Internal, "cannot start the runtime").because(error))
+/// The plan for a spec, and warnings of the transforms.
+fn planned(spec: Spec, bundle: Bundle) -> Result<(Plan, Vec<String>), Failure> {
+    let rendered = render::render(&spec, bundle)?;
+    let warnings = rendered.warnings.iter().map(ToString::to_string).collect();
+    Ok((Plan::new(spec, rendered)?, warnings))
 }
 
 fn finished(result: &Result<Done, Failure>, started: Instant) -> Event {
@@ -286,4 +353,14 @@ fn finished(result: &Result<Done, Failure>, started: Instant) -> Event {
         failure,
         millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// Does a command's work to its end, on a runtime that does not wait for what it left behind.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Reason::Internal, "cannot start the runtime").because(error))?;
+    let done = runtime.block_on(work);
+    // Tasks that are dropped end their child processes; a thread that reads a FIFO never ends.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(done)
 }

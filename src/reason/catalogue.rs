@@ -77,6 +77,9 @@ catalogue! {
     StateUnwritable "state-unwritable" None, 2, no,
         "The state folder on this machine cannot be written, or other users can write to it, too.",
         "set SANDBOX_STATE_DIR to a folder that you, and nobody else, can write";
+    ReportUnwritable "report-unwritable" None, 2, no,
+        "Standard output or a report cannot be written.",
+        "look at the place that it is written to, and at the room on its disk";
     Locked "locked" None, 11, retry,
         "Another run is busy with this sandbox.",
         "wait for it to end";

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -16,6 +16,7 @@ use crate::stage::Stage;
 /// A JUnit report, written when the stream ends.
 pub struct Junit {
     path: PathBuf,
+    file: File,
     suite: String,
     cases: Vec<Case>,
     /// Stages that have not ended, with when they began.
@@ -33,16 +34,25 @@ struct Case {
 }
 
 impl Junit {
-    /// Will write to `path`, whose folder is made where it does not exist.
-    pub fn new(path: PathBuf) -> Self {
-        Self {
-            path,
+    /// A report that will be written to `path`. Its folder and file are made at once, so that a place that cannot be
+    /// written is known before the run; a file that is there keeps its text until the report is whole.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
             suite: "sandbox".to_owned(),
             cases: Vec::new(),
             active: Vec::new(),
             took: Duration::ZERO,
             failure: None,
-        }
+        })
     }
 
     fn report(&self) -> Report {
@@ -131,11 +141,11 @@ impl View for Junit {
             });
         }
         let named = |error: &dyn std::error::Error| io::Error::other(format!("{}: {error}", self.path.display()));
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(|error| named(&error))?;
+        // A pipe, which may be written too, has no length.
+        if self.file.metadata().is_ok_and(|file| file.is_file()) {
+            self.file.set_len(0).map_err(|error| named(&error))?;
         }
-        let file = File::create(&self.path).map_err(|error| named(&error))?;
-        self.report().serialize(file).map_err(|error| named(&error))
+        self.report().serialize(&self.file).map_err(|error| named(&error))
     }
 }
 
@@ -147,7 +157,7 @@ mod tests {
     fn written(events: &[(u64, Event)]) -> String {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("new/junit.xml");
-        show(&mut Junit::new(path.clone()), events);
+        show(&mut Junit::create(&path).expect("a file"), events);
         std::fs::read_to_string(path).expect("a report")
     }
 

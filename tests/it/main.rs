@@ -25,6 +25,7 @@ mod releases;
 mod rollout;
 mod smoke;
 mod state;
+mod stopping;
 mod store;
 mod support;
 mod words;

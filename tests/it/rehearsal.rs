@@ -170,6 +170,27 @@ fn doctor_prints_how_long_each_wait_may_take_when_asked_for_every_detail() {
     assert!(shown.contains("limit doctor: 30s: `sandbox doctor` as a whole"), "{shown}");
 }
 
+#[test]
+fn a_report_that_cannot_be_written_is_found_before_the_run() {
+    let machine = Machine::new();
+    let events = machine.up(&["--junit", "/proc/nope/report.xml"]).exits(2).events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    let failure = &events[0]["failure"];
+    assert_eq!((&events[0]["event"], &failure["reason"]), (&"run-finished".into(), &"report-unwritable".into()));
+    assert_eq!(failure["object"], "/proc/nope/report.xml");
+    assert_eq!(folders(&machine.state()), ["machine.key"]);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_in_the_end_is_told_as_what_it_is() {
+    let machine = Machine::new();
+    let ran = machine.up(&["--junit", "/dev/full"]).exits(2);
+    let finished = ran.events().into_iter().filter(|event| event["event"] == "run-finished").collect::<Vec<_>>();
+    assert_eq!((finished.len(), &finished[0]["exit_code"]), (1, &0.into()), "{finished:?}");
+    let told = String::from_utf8_lossy(&ran.0.stderr).into_owned();
+    assert!(told.contains("error[report-unwritable]: cannot write the report"), "{told}");
+}
+
 /// Removes an object behind the sandbox's back.
 fn remove(kubeconfig: &str, [api_version, kind, namespace, name]: [&str; 4]) {
     let at = ObjectRef {

@@ -1,12 +1,19 @@
 //! `sandbox completions`
 
-use clap::CommandFactory;
+use clap::{Args, CommandFactory};
 
-use crate::cli::args::{Cli, Completions};
-use crate::cli::session::{Ended, Session};
+use crate::cli::args::Cli;
+use crate::cli::session::{CommandError, Session};
 
-pub(in crate::cli) fn run(session: &Session, args: &Completions) -> Result<(), Ended> {
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &CompletionsArgs) -> Result<(), CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "sandbox", &mut script);
-    Ok(session.print(&String::from_utf8_lossy(&script))?)
+    Ok(session.print(&String::from_utf8_lossy(&script)).await?)
 }

@@ -1,25 +1,42 @@
 //! `sandbox config`
 
-use crate::cli::args::{Client, Config, Output};
-use crate::cli::session::{Ended, Session};
+use clap::{Args, ValueEnum};
+
+use crate::cli::args::Output;
+use crate::cli::session::{CommandError, Session};
 use crate::site;
 use crate::spec::Spec;
 
 /// What both clients call Minio's only region.
 const REGION: &str = "us-east-1";
 
-pub(in crate::cli) fn run(session: &Session, args: &Config) -> Result<(), Ended> {
-    let name = session.name()?;
-    let spec = session.block_on(async { site::running(&name, &session.host()).await })?.inventory.spec;
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Whose
+    #[arg(long, value_enum)]
+    client: Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    /// Lines for a shell, to be taken in by `eval`; flyte-cli and pyflyte read the same variables
+    Flytekit,
+    /// A config.yaml, for `flytectl --config`
+    Flytectl,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &ConfigArgs) -> Result<(), CommandError> {
+    let name = session.name().await?;
+    let spec = session.query(async { site::running(&name, &session.host()).await }).await?.inventory.spec;
     let text = match args.client {
         Client::Flytekit => flytekit(&spec),
         Client::Flytectl => flytectl(&spec),
     };
-    let printed = match session.output() {
-        Output::Json => session.print_json(&serde_json::json!({ "config": text })),
-        Output::Human => session.print(&text),
-    };
-    Ok(printed?)
+    match session.output() {
+        Output::Json => session.print_json(&serde_json::json!({ "config": text })).await?,
+        Output::Human => session.print(&text).await?,
+    }
+    Ok(())
 }
 
 /// Variables that flytekit reads in every version; the secret is fetched when a shell takes them in, and stands nowhere.

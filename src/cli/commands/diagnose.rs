@@ -1,16 +1,16 @@
 //! `sandbox diagnose`
 
-use serde::Serialize;
-use tokio_util::sync::CancellationToken;
+use std::path::PathBuf;
 
-use crate::cli::args::{Diagnose, Output};
-use crate::cli::session::{Ended, Session};
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::args::Output;
+use crate::cli::session::{CommandError, Session};
+use crate::cli::spec_flags::SpecFlags;
 use crate::evidence;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle;
-use crate::limits;
-use crate::report::Reporter;
-use crate::run::{Deadline, Run};
 
 /// Where the evidence is.
 #[derive(Debug, Serialize)]
@@ -23,13 +23,21 @@ struct Evidence {
     archive: Option<String>,
 }
 
-pub(in crate::cli) fn run(session: &Session, args: &Diagnose) -> Result<(), Ended> {
-    let name = session.spec(&args.spec)?.spec.name;
+#[derive(Debug, Args)]
+pub(crate) struct DiagnoseArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+    /// Pack it into one file, too: FILE, or the folder's name with .tar.zst
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    archive: Option<Option<PathBuf>>,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &DiagnoseArgs) -> Result<(), CommandError> {
+    let name = session.spec(&args.spec).await?.spec.name;
     // Manifests that cannot be used are no reason not to look at what runs.
-    let plan = session.plan(&args.spec).map(|(plan, _)| plan);
-    let (report, _unheard) = Reporter::channel();
-    let run = Run { report, deadline: Deadline::fixed(limits::DIAGNOSE), cancel: CancellationToken::new() };
-    let diagnosis = session.block_on(lifecycle::diagnose(&name, plan.as_ref(), &session.host(), &run))?;
+    let plan = session.plan(&args.spec).await.map(|(plan, _)| plan);
+    let run = session.silent_run();
+    let diagnosis = session.query(lifecycle::diagnose(&name, plan.as_ref(), &session.host(), &run)).await?;
     if !diagnosis.fresh {
         session.warn([format!("there is no sandbox {name}; this is what its last failure left")]);
     }
@@ -44,9 +52,9 @@ pub(in crate::cli) fn run(session: &Session, args: &Diagnose) -> Result<(), Ende
     };
     let folder = diagnosis.folder.display().to_string();
     let archive = archive.map(|archive| archive.display().to_string());
-    let printed = match session.output() {
-        Output::Human => session.print(archive.as_ref().unwrap_or(&folder)),
-        Output::Json => session.print_json(&Evidence { name, folder, fresh: diagnosis.fresh, archive }),
-    };
-    Ok(printed?)
+    match session.output() {
+        Output::Human => session.print(archive.as_ref().unwrap_or(&folder)).await?,
+        Output::Json => session.print_json(&Evidence { name, folder, fresh: diagnosis.fresh, archive }).await?,
+    }
+    Ok(())
 }

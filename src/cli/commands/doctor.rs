@@ -1,18 +1,28 @@
 //! `sandbox doctor`
 
-use crate::cli::args::Doctor;
-use crate::cli::session::{Ended, Session, Telling};
+use clap::Args;
+
+use crate::cli::session::{CommandError, RunSettings, Session};
+use crate::cli::spec_flags::SpecFlags;
 use crate::lifecycle;
 use crate::limits;
 
-pub(in crate::cli) fn run(session: &Session, args: &Doctor) -> Result<(), Ended> {
-    let request = session.request(&args.spec)?;
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &DoctorArgs) -> Result<(), CommandError> {
+    let request = session.request(&args.spec).await?;
     let name = request.spec.name.clone();
-    let telling = Telling { command: "doctor", sandbox: &name, timeout: limits::DOCTOR, junit: None, in_full: true };
-    session.narrate_plan(telling, request, async |plan, run| {
-        if session.is_verbose() {
-            limits::ALL.iter().for_each(|limit| run.report.emit(limit.event()));
-        }
-        lifecycle::doctor(plan, &session.host(), run).await
-    })
+    let settings = RunSettings { in_full: true, ..RunSettings::new("doctor", &name) };
+    session
+        .run_planned(settings, request, async |plan, run| {
+            if session.is_verbose() {
+                limits::ALL.iter().for_each(|limit| run.report.emit(limit.event()));
+            }
+            lifecycle::doctor(plan, &session.host(), run).await
+        })
+        .await
 }

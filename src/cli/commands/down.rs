@@ -1,18 +1,31 @@
 //! `sandbox down`
 
-use crate::cli::args::Down;
-use crate::cli::session::{Ended, Session, Telling};
+use clap::Args;
+
+use crate::cli::args::TimeoutArg;
+use crate::cli::session::{CommandError, RunSettings, Session};
+use crate::cli::spec_flags::SpecFlags;
 use crate::lifecycle;
+use crate::limits;
 use crate::site::Location;
 
-pub(in crate::cli) fn run(session: &Session, args: &Down) -> Result<(), Ended> {
-    let name = session.name()?;
-    let telling = Telling { command: "down", sandbox: &name, timeout: args.timeout, junit: None, in_full: false };
+#[derive(Debug, Args)]
+pub(crate) struct DownArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+    #[command(flatten)]
+    pub(in crate::cli) timeout: TimeoutArg<{ limits::DOWN.as_secs() }>,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &DownArgs) -> Result<(), CommandError> {
+    let name = session.name().await?;
     let host = session.host();
     // Where this machine records the sandbox, nothing else that a spec says matters.
     let wanted = match Location::recorded(&name, &host)? {
         Some(recorded) => Some(recorded),
-        None => session.location(&args.spec)?,
+        None => session.location(&args.spec).await?,
     };
-    session.narrate(telling, async |run| lifecycle::down(&name, wanted, &host, run).await)
+    session
+        .run_reported(RunSettings::new("down", &name), async |run| lifecycle::down(&name, wanted, &host, run).await)
+        .await
 }

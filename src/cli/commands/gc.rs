@@ -2,15 +2,24 @@
 
 use std::time::SystemTime;
 
-use crate::cli::args::{Gc, Output};
-use crate::cli::session::{Ended, Session};
+use clap::Args;
+
+use crate::cli::args::Output;
+use crate::cli::session::{CommandError, Session};
 use crate::lifecycle::{self, Fate, Swept};
 
-pub(in crate::cli) fn run(session: &Session, args: &Gc) -> Result<(), Ended> {
-    let sweep = session.block_on(lifecycle::gc(&session.host(), SystemTime::now(), args.dry_run))?;
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Only say what it would do
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &GcArgs) -> Result<(), CommandError> {
+    let sweep = session.query(lifecycle::gc(&session.host(), SystemTime::now(), args.dry_run)).await?;
     match session.output() {
-        Output::Json => session.print_json(&sweep.sandboxes)?,
-        Output::Human => session.print(&shown(&sweep.sandboxes))?,
+        Output::Json => session.print_json(&sweep.sandboxes).await?,
+        Output::Human => session.print(&shown(&sweep.sandboxes)).await?,
     }
     sweep.failure.map_or(Ok(()), |failure| Err(failure.into()))
 }

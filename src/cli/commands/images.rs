@@ -1,24 +1,83 @@
 //! `sandbox images`
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::path::PathBuf;
 
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::args::{Images, ImagesBundle, ImagesList, ImagesLoad, ImagesPull, Output};
-use crate::cli::session::{Ended, Session, Telling};
-use crate::failure::Failure;
+use crate::cli::args::{Output, TimeoutArg, query_deadline};
+use crate::cli::session::{CommandError, RunSettings, Session};
+use crate::cli::spec_flags::SpecFlags;
+use crate::deadline::Deadline;
 use crate::images::{self, Presence};
 use crate::lifecycle;
+use crate::limits;
 use crate::manifest::ImageRef;
 
-pub(in crate::cli) fn run(session: &Session, args: &Images) -> Result<(), Ended> {
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImagesCommand {
+    /// Print the images that `up` needs, and whether they are here
+    List(Box<ImagesListArgs>),
+    /// Get into Docker what `up` needs and Docker has not
+    Pull(Box<ImagesPullArgs>),
+    /// Write every image that `up` needs to one file, for a machine without a registry
+    Bundle(Box<ImagesBundleArgs>),
+    /// Load into Docker what a bundle has and Docker has not
+    Load(ImagesLoadArgs),
+    /// Drop the stores that no sandbox uses
+    Prune,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesListArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesPullArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+    #[command(flatten)]
+    pub(in crate::cli) timeout: TimeoutArg<{ limits::IMAGES.as_secs() }>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesBundleArgs {
+    /// The file to write, such as images.tar.zst; one that is there is replaced
+    file: PathBuf,
+    #[command(flatten)]
+    pull: ImagesPullArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesLoadArgs {
+    /// The file
+    file: PathBuf,
+    #[command(flatten)]
+    pub(in crate::cli) timeout: TimeoutArg<{ limits::IMAGES.as_secs() }>,
+}
+
+impl ImagesCommand {
+    /// When it gives up, counted from now.
+    pub(in crate::cli) fn deadline(&self) -> Deadline {
+        match self {
+            Self::Pull(args) => args.timeout.deadline(),
+            Self::Bundle(args) => args.pull.timeout.deadline(),
+            Self::Load(args) => args.timeout.deadline(),
+            Self::List(_) | Self::Prune => query_deadline(),
+        }
+    }
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &ImagesCommand) -> Result<(), CommandError> {
     match args {
-        Images::List(args) => list(session, args),
-        Images::Pull(args) => pull(session, args),
-        Images::Bundle(args) => bundle(session, args),
-        Images::Load(args) => load(session, args),
-        Images::Prune => prune(session),
+        ImagesCommand::List(args) => list(session, args).await,
+        ImagesCommand::Pull(args) => pull(session, args).await,
+        ImagesCommand::Bundle(args) => bundle(session, args).await,
+        ImagesCommand::Load(args) => load(session, args).await,
+        ImagesCommand::Prune => prune(session).await,
     }
 }
 
@@ -31,28 +90,30 @@ struct Needed {
     present: bool,
 }
 
-fn list(session: &Session, args: &ImagesList) -> Result<(), Ended> {
-    let (plan, _) = session.plan(&args.spec)?;
+async fn list(session: &Session, args: &ImagesListArgs) -> Result<(), CommandError> {
+    let (plan, _) = session.plan(&args.spec).await?;
     let node = std::slice::from_ref(&plan.cluster.node_image);
     let purposes = [("node", node), ("workloads", &plan.images[..]), ("k3s", &plan.node_images[..])];
-    let needed = session.block_on(async {
-        let docker = session.host().docker().await?;
-        let mut needed = Vec::new();
-        for (purpose, references) in purposes {
-            let found = images::resolve(&docker, references).await?;
-            needed.extend(references.iter().zip(found).map(|(image, presence)| Needed {
-                image: image.clone(),
-                purpose,
-                present: matches!(presence, Presence::Present(_)),
-            }));
-        }
-        Ok(needed)
-    })?;
-    let printed = match session.output() {
-        Output::Json => session.print_json(&needed),
-        Output::Human => session.print(&shown(&needed)),
-    };
-    Ok(printed?)
+    let needed = session
+        .query(async {
+            let docker = session.host().docker().await?;
+            let mut needed = Vec::new();
+            for (purpose, references) in purposes {
+                let found = images::resolve(&docker, references).await?;
+                needed.extend(references.iter().zip(found).map(|(image, presence)| Needed {
+                    image: image.clone(),
+                    purpose,
+                    present: matches!(presence, Presence::Present(_)),
+                }));
+            }
+            Ok(needed)
+        })
+        .await?;
+    match session.output() {
+        Output::Json => session.print_json(&needed).await?,
+        Output::Human => session.print(&shown(&needed)).await?,
+    }
+    Ok(())
 }
 
 fn shown(needed: &[Needed]) -> String {
@@ -64,44 +125,49 @@ fn shown(needed: &[Needed]) -> String {
     text
 }
 
-fn pull(session: &Session, args: &ImagesPull) -> Result<(), Ended> {
-    let request = session.request(&args.spec)?;
+async fn pull(session: &Session, args: &ImagesPullArgs) -> Result<(), CommandError> {
+    let request = session.request(&args.spec).await?;
     let name = request.spec.name.clone();
-    session.narrate_plan(telling("images pull", &name, args.timeout), request, async |plan, run| {
-        lifecycle::pull(plan, &session.host(), run).await
-    })
+    session
+        .run_planned(RunSettings::new("images pull", &name), request, async |plan, run| {
+            lifecycle::pull(plan, &session.host(), run).await
+        })
+        .await
 }
 
-fn bundle(session: &Session, args: &ImagesBundle) -> Result<(), Ended> {
-    let ImagesPull { spec, timeout } = &args.pull;
-    let request = session.request(spec)?;
+async fn bundle(session: &Session, args: &ImagesBundleArgs) -> Result<(), CommandError> {
+    let request = session.request(&args.pull.spec).await?;
     let name = request.spec.name.clone();
-    session.narrate_plan(telling("images bundle", &name, *timeout), request, async |plan, run| {
-        lifecycle::bundle(plan, &session.host(), &args.file, run).await
-    })
+    session
+        .run_planned(RunSettings::new("images bundle", &name), request, async |plan, run| {
+            lifecycle::bundle(plan, &session.host(), &args.file, run).await
+        })
+        .await
 }
 
-fn load(session: &Session, args: &ImagesLoad) -> Result<(), Ended> {
-    let name = session.name()?;
-    session.narrate(telling("images load", &name, args.timeout), async |run| {
-        lifecycle::load(&args.file, &session.host(), run).await
-    })
+async fn load(session: &Session, args: &ImagesLoadArgs) -> Result<(), CommandError> {
+    let name = session.name().await?;
+    session
+        .run_reported(RunSettings::new("images load", &name), async |run| {
+            lifecycle::load(&args.file, &session.host(), run).await
+        })
+        .await
 }
 
-fn telling<'a>(command: &'static str, sandbox: &'a str, timeout: Duration) -> Telling<'a> {
-    Telling { command, sandbox, timeout, junit: None, in_full: false }
-}
-
-fn prune(session: &Session) -> Result<(), Ended> {
+async fn prune(session: &Session) -> Result<(), CommandError> {
     let host = session.host();
-    let removed = session.block_on::<_>(async {
-        let docker = host.docker().await?;
-        images::prune(&docker, host.state.path()).await
-    })?;
-    let printed: Result<(), Failure> = match session.output() {
-        Output::Json => session.print_json(&removed),
-        Output::Human if removed.is_empty() => session.print("no store is unused"),
-        Output::Human => session.print(&removed.iter().map(|store| format!("{store} removed\n")).collect::<String>()),
-    };
-    Ok(printed?)
+    let removed = session
+        .query(async {
+            let docker = host.docker().await?;
+            images::prune(&docker, host.state.path()).await
+        })
+        .await?;
+    match session.output() {
+        Output::Json => session.print_json(&removed).await?,
+        Output::Human if removed.is_empty() => session.print("no store is unused").await?,
+        Output::Human => {
+            session.print(&removed.iter().map(|store| format!("{store} removed\n")).collect::<String>()).await?
+        }
+    }
+    Ok(())
 }

@@ -2,23 +2,31 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::args::Kubeconfig;
-use crate::cli::session::{Ended, Session};
+use clap::Args;
+
+use crate::cli::session::{CommandError, Session};
 use crate::cluster;
 use crate::failure::{Failure, Reason};
 use crate::files::write_whole;
 use crate::lock::{KubectlLock, LockError};
 use crate::site;
 
-pub(in crate::cli) fn run(session: &Session, args: &Kubeconfig) -> Result<(), Ended> {
-    let name = session.name()?;
-    let running = session.block_on(async { site::running(&name, &session.host()).await })?;
+#[derive(Debug, Args)]
+pub(crate) struct KubeconfigArgs {
+    /// Merge into this file, in place of printing
+    #[arg(long, value_name = "FILE")]
+    merge: Option<PathBuf>,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &KubeconfigArgs) -> Result<(), CommandError> {
+    let name = session.name().await?;
+    let running = session.query(async { site::running(&name, &session.host()).await }).await?;
     let (kubeconfig, spec) = (running.kubeconfig, running.inventory.spec);
     match &args.merge {
-        None => session.print(&kubeconfig)?,
+        None => session.print(&kubeconfig).await?,
         Some(file) => {
             merge_into(file, &kubeconfig)?;
             let (context, where_to) = match spec.context.as_ref().filter(|_| !spec.scope().owns_cluster) {
@@ -26,7 +34,8 @@ pub(in crate::cli) fn run(session: &Session, args: &Kubeconfig) -> Result<(), En
                 None => (format!("k3d-{name}"), "-A".to_owned()),
             };
             session
-                .print(&format!("kubectl --kubeconfig {} --context {context} get pods {where_to}", file.display()))?;
+                .print(&format!("kubectl --kubeconfig {} --context {context} get pods {where_to}", file.display()))
+                .await?;
         }
     }
     Ok(())

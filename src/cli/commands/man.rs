@@ -1,12 +1,20 @@
 //! `sandbox man`
 
-use clap::CommandFactory;
+use std::path::PathBuf;
 
-use crate::cli::args::{Cli, Man};
-use crate::cli::session::{Ended, Session};
+use clap::{Args, CommandFactory};
+
+use crate::cli::args::Cli;
+use crate::cli::session::CommandError;
 use crate::failure::{Failure, Reason};
 
-pub(in crate::cli) fn run(_: &Session, args: &Man) -> Result<(), Ended> {
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The folder
+    folder: PathBuf,
+}
+
+pub(in crate::cli) fn run(args: &ManArgs) -> Result<(), CommandError> {
     let unwritable =
         |error| Failure::new(Reason::Usage, "cannot write the manual pages").on(args.folder.display()).because(error);
     std::fs::create_dir_all(&args.folder).map_err(unwritable)?;

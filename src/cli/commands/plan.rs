@@ -3,36 +3,44 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use clap::Args;
 use serde_json::Value;
 
-use crate::cli::args::{self, Output};
-use crate::cli::session::{Ended, Session};
+use crate::cli::args::Output;
+use crate::cli::session::{CommandError, Session};
+use crate::cli::spec_flags::SpecFlags;
 use crate::lifecycle;
 use crate::plan::{Difference, Plan};
 use crate::spec::{Origin, Provenance, Secret};
 
-pub(in crate::cli) fn run(session: &Session, args: &args::Plan) -> Result<(), Ended> {
-    let (plan, provenance) = session.plan(&args.spec)?;
-    let running = compared(session, &plan);
-    let printed = match session.output() {
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &PlanArgs) -> Result<(), CommandError> {
+    let (plan, provenance) = session.plan(&args.spec).await?;
+    let running = compared(session, &plan).await;
+    match session.output() {
         Output::Json => {
             let mut json = serde_json::json!({ "plan": plan, "provenance": provenance, "running": running });
             for secret in plan.spec.secrets() {
                 hide(&secret, &mut json);
             }
-            session.print_json(&json)
+            session.print_json(&json).await?
         }
         Output::Human => {
             let difference = running.as_ref().map(difference).unwrap_or_default();
-            session.print(&format!("{}{difference}", shown(&plan, &provenance)))
+            session.print(&format!("{}{difference}", shown(&plan, &provenance))).await?
         }
-    };
-    Ok(printed?)
+    }
+    Ok(())
 }
 
 /// The plan against the sandbox that runs. A plan is of use where Docker is not, too.
-fn compared(session: &Session, plan: &Plan) -> Option<Difference> {
-    let compared = session.block_on(lifecycle::compare(plan, &session.host()));
+async fn compared(session: &Session, plan: &Plan) -> Option<Difference> {
+    let compared = session.query(lifecycle::compare(plan, &session.host())).await;
     compared.unwrap_or_else(|failure| {
         session.warn([format!("whether the sandbox runs, and how it differs, is not known: {failure}")]);
         None

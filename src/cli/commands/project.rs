@@ -2,43 +2,85 @@
 
 use std::fmt::Write;
 
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::args::{Output, Project, ProjectChange, ProjectList, SpecFlags};
-use crate::cli::session::{Ended, Session, Telling};
+use crate::cli::args::{ManifestsArg, Output, TimeoutArg, query_deadline};
+use crate::cli::session::{CommandError, RunSettings, Session};
+use crate::cli::spec_flags::SpecFlags;
+use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::lifecycle::{self, Done, ProjectState};
+use crate::limits;
 use crate::manifest::Bundle;
 use crate::run::Run;
 use crate::site::Host;
 use crate::spec::{Origin, Resolved};
 
-pub(in crate::cli) fn run(session: &Session, args: &Project) -> Result<(), Ended> {
-    match args {
-        Project::Add(args) => change(session, args, "project add", true, lifecycle::add_project),
-        Project::Remove(args) => change(session, args, "project remove", false, lifecycle::remove_project),
-        Project::List(args) => list(session, args),
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectCommand {
+    /// Add a project to the running sandbox; the others do not notice
+    Add(ProjectChangeArgs),
+    /// Print the projects of the running sandbox, and how they differ from the spec's
+    List(Box<ProjectListArgs>),
+    /// Remove a project from the running sandbox, with what runs in it
+    Remove(ProjectChangeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectChangeArgs {
+    /// Flyte project id
+    project: String,
+    #[command(flatten)]
+    manifests: ManifestsArg,
+    #[command(flatten)]
+    pub(in crate::cli) timeout: TimeoutArg<{ limits::CHANGE.as_secs() }>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectListArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+}
+
+impl ProjectCommand {
+    /// When it gives up, counted from now.
+    pub(in crate::cli) fn deadline(&self) -> Deadline {
+        match self {
+            Self::Add(args) | Self::Remove(args) => args.timeout.deadline(),
+            Self::List(_) => query_deadline(),
+        }
     }
 }
 
-fn change(
+pub(in crate::cli) async fn run(session: &Session, args: &ProjectCommand) -> Result<(), CommandError> {
+    match args {
+        ProjectCommand::Add(args) => change(session, args, "project add", true, lifecycle::add_project).await,
+        ProjectCommand::Remove(args) => change(session, args, "project remove", false, lifecycle::remove_project).await,
+        ProjectCommand::List(args) => list(session, args).await,
+    }
+}
+
+async fn change(
     session: &Session,
-    args: &ProjectChange,
+    args: &ProjectChangeArgs,
     command: &'static str,
     wanted: bool,
     work: impl AsyncFnOnce(&str, &str, Bundle, &Host, &Run) -> Result<Done, Failure>,
-) -> Result<(), Ended> {
-    let (name, project) = (session.name()?, args.project.as_str());
-    let bundle = session.bundle(&SpecFlags { manifests: args.manifests.clone(), ..SpecFlags::default() })?;
-    let telling = Telling { command, sandbox: &name, timeout: args.timeout, junit: None, in_full: false };
-    session.narrate(telling, async |run| {
-        let done = work(&name, project, bundle, &session.host(), run).await?;
-        // A spec that cannot be read is for `up` to refuse.
-        if let Some(warning) = session.spec(&SpecFlags::default()).ok().and_then(|spec| apart(&spec, project, wanted)) {
-            run.report.warn(warning);
-        }
-        Ok(done)
-    })
+) -> Result<(), CommandError> {
+    let (name, project) = (session.name().await?, args.project.as_str());
+    let bundle = session.bundle(args.manifests.manifests.as_ref()).await?;
+    session
+        .run_reported(RunSettings::new(command, &name), async |run| {
+            let done = work(&name, project, bundle, &session.host(), run).await?;
+            // A spec that cannot be read is for `up` to refuse.
+            let spec = session.spec(&SpecFlags::default()).await.ok();
+            if let Some(warning) = spec.and_then(|spec| apart(&spec, project, wanted)) {
+                run.report.warn(warning);
+            }
+            Ok(done)
+        })
+        .await
 }
 
 /// What to do about a spec that says something else than was just done: the next `up` goes by the spec.
@@ -71,18 +113,18 @@ struct Row {
     state: ProjectState,
 }
 
-fn list(session: &Session, args: &ProjectList) -> Result<(), Ended> {
-    let spec = session.spec(&args.spec)?.spec;
-    let states = session.block_on(lifecycle::projects(&spec.name, &session.host()))?;
+async fn list(session: &Session, args: &ProjectListArgs) -> Result<(), CommandError> {
+    let spec = session.spec(&args.spec).await?.spec;
+    let states = session.query(lifecycle::projects(&spec.name, &session.host())).await?;
     let there: Vec<_> = states.iter().map(|state| state.project.clone()).collect();
     let row = |state: ProjectState| Row { in_spec: spec.projects.contains(&state.project), state };
     let rows: Vec<_> = states.into_iter().map(row).collect();
     let absent: Vec<_> = spec.projects.into_iter().filter(|project| !there.contains(project)).collect();
-    let printed = match session.output() {
-        Output::Json => session.print_json(&serde_json::json!({"projects": rows, "onlyInSpec": absent})),
-        Output::Human => session.print(&shown(&rows, &absent)),
-    };
-    Ok(printed?)
+    match session.output() {
+        Output::Json => session.print_json(&serde_json::json!({"projects": rows, "onlyInSpec": absent})).await?,
+        Output::Human => session.print(&shown(&rows, &absent)).await?,
+    }
+    Ok(())
 }
 
 fn shown(rows: &[Row], absent: &[String]) -> String {

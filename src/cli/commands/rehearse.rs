@@ -1,20 +1,24 @@
 //! `sandbox rehearse`, which `up --engine rehearsal` starts
 
-use crate::cli::args::Rehearse;
-use crate::cli::interrupt;
-use crate::cli::session::{Ended, Session};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::session::{CommandError, Session};
 use crate::failure::{Failure, Reason};
 use crate::{process, rehearsal};
 
-pub(in crate::cli) fn run(session: &Session, args: &Rehearse) -> Result<(), Ended> {
+#[derive(Debug, Args)]
+pub(crate) struct RehearseArgs {
+    /// The folder
+    folder: PathBuf,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &RehearseArgs) -> Result<(), CommandError> {
     process::leave_session();
-    let played = session.block_on(async {
-        let stop = interrupt::terminated();
-        rehearsal::play(&args.folder, stop).await.map_err(|error| {
-            let taken = error.kind() == std::io::ErrorKind::AddrInUse;
-            let reason = if taken { Reason::PortTaken } else { Reason::NodeCrash };
-            Failure::new(reason, "cannot play a sandbox").on(args.folder.display()).because(error)
-        })
-    });
-    Ok(played?)
+    rehearsal::play(&args.folder, session.cancelled()).await.map_err(|error| {
+        let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+        let reason = if taken { Reason::PortTaken } else { Reason::NodeCrash };
+        Failure::new(reason, "cannot play a sandbox").on(args.folder.display()).because(error).into()
+    })
 }

@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
+use clap::Args;
 use serde_json::json;
 use similar::TextDiff;
 
-use crate::cli::args::{Output, Render};
-use crate::cli::session::{Ended, Session};
+use crate::cli::args::Output;
+use crate::cli::session::{CommandError, Session};
+use crate::cli::spec_flags::SpecFlags;
 use crate::context::{self, Subject};
 use crate::manifest::{Bundle, Object};
 use crate::render::{self, Change, Deviation, TRANSFORMS};
@@ -21,49 +23,70 @@ const ABOUT: &str = "\
 # what he has not. There is no ClusterRole and no ClusterRoleBinding, neither here nor in what is installed with it.
 ";
 
-pub(in crate::cli) fn run(session: &Session, args: &Render) -> Result<(), Ended> {
-    let spec = session.spec(&args.spec)?.spec;
-    let bundle = session.bundle(&args.spec)?;
+#[derive(Debug, Args)]
+pub(crate) struct RenderArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+    /// List which transform changed what, and why, in place of the manifests
+    #[arg(long, conflicts_with = "diff")]
+    explain: bool,
+    /// Show the difference to the input in place of the manifests
+    #[arg(long)]
+    diff: bool,
+    /// For the engine `context`: what a cluster admin applies for SUBJECT to run `up`, in place of what `up` applies:
+    /// namespaces, CustomResourceDefinition, and the SUBJECT's Roles; such as user:jane or serviceaccount:ci/sandbox
+    #[arg(long, value_name = "user:NAME|group:NAME|serviceaccount:NAMESPACE/NAME")]
+    #[arg(conflicts_with_all = ["explain", "diff"])]
+    for_cluster: Option<Subject>,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &RenderArgs) -> Result<(), CommandError> {
+    let spec = session.spec(&args.spec).await?.spec;
+    let bundle = session.bundle(args.spec.manifests.as_ref()).await?;
     if let Some(subject) = &args.for_cluster {
-        return for_cluster(session, spec, bundle, subject);
+        return for_cluster(session, spec, bundle, subject).await;
     }
     if args.explain {
-        return explain(session, &spec, bundle);
+        return explain(session, &spec, bundle).await;
     }
     let before = args.diff.then(|| bundle.clone());
     let rendered = render::render(&spec, bundle)?;
     session.warn(rendered.warnings.iter().map(ToString::to_string));
-    let printed = match (before, session.output()) {
-        (Some(before), _) => session.print(&difference(before, &rendered.objects)),
-        (None, Output::Json) => session.print_json(&rendered.objects),
-        (None, Output::Human) => session.print(&yaml::emit_documents(&rendered.objects)),
-    };
-    Ok(printed?)
+    match (before, session.output()) {
+        (Some(before), _) => session.print(&difference(before, &rendered.objects)).await?,
+        (None, Output::Json) => session.print_json(&rendered.objects).await?,
+        (None, Output::Human) => session.print(&yaml::emit_documents(&rendered.objects)).await?,
+    }
+    Ok(())
 }
 
-fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), Ended> {
+async fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), CommandError> {
     let (rendered, changes) = render::explain(spec, bundle)?;
     session.warn(rendered.warnings.iter().map(ToString::to_string));
-    let printed = match session.output() {
-        Output::Json => session.print_json(&json!({
-            "changes": changes,
-            "deviations": rendered.deviations,
-            "warnings": rendered.warnings,
-        })),
-        Output::Human => session.print(&explanation(&changes, &rendered.deviations)),
-    };
-    Ok(printed?)
+    match session.output() {
+        Output::Json => {
+            session
+                .print_json(&json!({
+                    "changes": changes,
+                    "deviations": rendered.deviations,
+                    "warnings": rendered.warnings,
+                }))
+                .await?
+        }
+        Output::Human => session.print(&explanation(&changes, &rendered.deviations)).await?,
+    }
+    Ok(())
 }
 
 /// What a cluster admin applies before the engine `context` is used, with a word about it on top.
-fn for_cluster(session: &Session, spec: Spec, bundle: Bundle, subject: &Subject) -> Result<(), Ended> {
+async fn for_cluster(session: &Session, spec: Spec, bundle: Bundle, subject: &Subject) -> Result<(), CommandError> {
     let spec = Spec { engine: Some(EngineKind::Context), ..spec };
     let objects = context::manifests(&spec, bundle, subject)?;
-    let printed = match session.output() {
-        Output::Json => session.print_json(&objects),
-        Output::Human => session.print(&format!("{ABOUT}{}", yaml::emit_documents(&objects))),
-    };
-    Ok(printed?)
+    match session.output() {
+        Output::Json => session.print_json(&objects).await?,
+        Output::Human => session.print(&format!("{ABOUT}{}", yaml::emit_documents(&objects))).await?,
+    }
+    Ok(())
 }
 
 /// By transform: why it is there, and which object it touched where. Then what none of them touched, though the built-in

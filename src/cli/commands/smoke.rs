@@ -1,14 +1,27 @@
 //! `sandbox smoke`
 
-use crate::cli::args::Smoke;
-use crate::cli::session::{Ended, Session, Telling};
+use clap::Args;
+
+use crate::cli::args::{JunitArg, TimeoutArg};
+use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::lifecycle;
+use crate::limits;
 use crate::smoke::Executions;
 
-pub(in crate::cli) fn run(session: &Session, args: &Smoke) -> Result<(), Ended> {
-    let name = session.name()?;
-    let telling =
-        Telling { command: "smoke", sandbox: &name, timeout: args.timeout, junit: args.junit.clone(), in_full: false };
+#[derive(Debug, Args)]
+pub(crate) struct SmokeArgs {
+    /// Run a workflow in every project and domain, too
+    #[arg(long)]
+    full: bool,
+    #[command(flatten)]
+    pub(in crate::cli) timeout: TimeoutArg<{ limits::SMOKE.as_secs() }>,
+    #[command(flatten)]
+    junit: JunitArg,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &SmokeArgs) -> Result<(), CommandError> {
+    let name = session.name().await?;
+    let settings = RunSettings { junit: args.junit.junit.as_deref(), ..RunSettings::new("smoke", &name) };
     let executions = if args.full { Executions::All } else { Executions::None };
-    session.narrate(telling, async |run| lifecycle::smoke(&name, &session.host(), executions, run).await)
+    session.run_reported(settings, async |run| lifecycle::smoke(&name, &session.host(), executions, run).await).await
 }

@@ -3,23 +3,34 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use crate::cli::args::{self, Output};
-use crate::cli::session::{Ended, Session};
+use clap::Args;
+
+use crate::cli::args::Output;
+use crate::cli::session::{CommandError, Session};
+use crate::cli::spec_flags::SpecFlags;
 use crate::failure::Reason;
 use crate::lifecycle::{self, Phase, SpecState, Status};
 use crate::rehearsal::BANNER;
 
-pub(in crate::cli) fn run(session: &Session, args: &args::Status) -> Result<(), Ended> {
-    let (plan, _) = session.plan(&args.spec)?;
-    let status = session.block_on(lifecycle::status(&plan, &session.host()))?;
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    spec: SpecFlags,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &StatusArgs) -> Result<(), CommandError> {
+    let (plan, _) = session.plan(&args.spec).await?;
+    let status = session.query(lifecycle::status(&plan, &session.host())).await?;
     match session.output() {
-        Output::Json => session.print_json(&status)?,
-        Output::Human => session.print(&shown(&status, SystemTime::now()))?,
+        Output::Json => session.print_json(&status).await?,
+        Output::Human => session.print(&shown(&status, SystemTime::now())).await?,
     }
     match status.phase {
         Phase::Ready => Ok(()),
-        Phase::Absent => Err(Ended::Told(Reason::NotFound.exit_code())),
-        Phase::Stopped | Phase::Broken | Phase::NotReady => Err(Ended::Told(Reason::ClusterNotReady.exit_code())),
+        Phase::Absent => Err(CommandError::Reported(Reason::NotFound.exit_code())),
+        Phase::Stopped | Phase::Broken | Phase::NotReady => {
+            Err(CommandError::Reported(Reason::ClusterNotReady.exit_code()))
+        }
     }
 }
 

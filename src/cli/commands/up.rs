@@ -1,17 +1,51 @@
 //! `sandbox up`
 
-use crate::cli::args::Up;
-use crate::cli::session::{Ended, Session, Telling};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::args::{JunitArg, TimeoutArg, duration};
+use crate::cli::session::{CommandError, RunSettings, Session};
+use crate::cli::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle::{self, Options};
+use crate::limits;
 use crate::rehearsal::Faults;
 use crate::smoke::Executions;
 
-pub(in crate::cli) fn run(session: &Session, args: &Up) -> Result<(), Ended> {
-    let request = session.request(&args.spec)?;
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(in crate::cli) spec: SpecFlags,
+    #[command(flatten)]
+    pub(in crate::cli) timeout: TimeoutArg<{ limits::UP.as_secs() }>,
+    /// Let `sandbox gc` take it away after this long, from now on; one that is there keeps what it was given, without
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    ttl: Option<Duration>,
+    /// Leave a sandbox that failed as it is, for a look
+    #[arg(long)]
+    keep: bool,
+    /// Take images that Docker has not from this file; `sandbox images bundle` makes it
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Go without the machine's image store
+    #[arg(long)]
+    no_cache: bool,
+    /// In the end run a workflow in every project and domain, not only in the first
+    #[arg(long)]
+    full: bool,
+    /// What goes wrong in a rehearsal: pod=NAME,reason=REASON or workflow=failed|ignored|waiting, and message=WORDS
+    #[arg(long = "rehearse-fault", value_name = "FAULT")]
+    rehearse_faults: Vec<String>,
+    #[command(flatten)]
+    junit: JunitArg,
+}
+
+pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), CommandError> {
+    let request = session.request(&args.spec).await?;
     let name = request.spec.name.clone();
-    let telling =
-        Telling { command: "up", sandbox: &name, timeout: args.timeout, junit: args.junit.clone(), in_full: false };
+    let settings = RunSettings { junit: args.junit.junit.as_deref(), ..RunSettings::new("up", &name) };
     let executions = if args.full { Executions::All } else { Executions::First };
     let bundle = args.bundle.as_deref();
     let mut faults = Faults::default();
@@ -21,5 +55,5 @@ pub(in crate::cli) fn run(session: &Session, args: &Up) -> Result<(), Ended> {
     }
     let options = Options { keep: args.keep, bundle, store: !args.no_cache, executions, ttl: args.ttl, faults };
     let host = session.host();
-    session.narrate(telling, async |run| lifecycle::up(request, &host, options, run).await)
+    session.run_reported(settings, async |run| lifecycle::up(request, &host, options, run).await).await
 }

@@ -1,0 +1,341 @@
+//! How the real binary ends when it is asked to: Ctrl-C and `--timeout`, whatever it waits for.
+
+use std::fs::{self, File};
+use std::io::{PipeReader, PipeWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::support::ports;
+
+/// What does not end within this hangs: a command ends within 2 s of being asked, on a machine that is not busy.
+const HANG: Duration = Duration::from_secs(20);
+/// Of what is looked at again and again.
+const PAUSE: Duration = Duration::from_millis(5);
+
+const INTERRUPTED: i32 = 130;
+const TIMED_OUT: i32 = 124;
+
+/// A machine of its own, without Docker; what is rehearsed on it ends with it.
+struct Machine {
+    folder: TempDir,
+    ports: Vec<String>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let ports = ["console", "dashboard", "minio"].into_iter().zip(ports::reserve::<3>());
+        let ports = ports.map(|(name, port)| format!("--port-{name}={port}")).collect();
+        Self { folder: tempfile::tempdir().expect("a folder"), ports }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        fs::write(self.path(name), text).expect("written");
+        self.path(name)
+    }
+
+    /// `program args`, in the machine's environment.
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(&self.folder).env_clear();
+        command.env("PATH", "/usr/bin:/bin").env("SANDBOX_STATE_DIR", self.path("state"));
+        command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn sandbox(&self, args: &[&str]) -> Command {
+        self.command(env!("CARGO_BIN_EXE_sandbox"), args)
+    }
+
+    /// `up --engine rehearsal`, on ports of its own.
+    fn up(&self, args: &[&str]) -> Command {
+        let ports: Vec<_> = self.ports.iter().map(String::as_str).collect();
+        self.sandbox(&[&["up", "--engine", "rehearsal"], ports.as_slice(), args].concat())
+    }
+
+    /// A FIFO that nobody has opened.
+    fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        path
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for name in ["flyte", "from-file"] {
+            let _ = self.sandbox(&["down", "--name", name]).output();
+        }
+    }
+}
+
+/// A process that is killed where the test ends before it does.
+struct Running(Option<Child>);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(Some(command.spawn().expect("it starts")))
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("still there")
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let pid = i32::try_from(self.child().id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, signal).expect("it is there");
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child().try_wait().expect("it can be asked").is_some()
+    }
+
+    /// Whether the process catches SIGINT, which it does not when it has just been started.
+    fn listens(&mut self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child().id())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim();
+        u64::from_str_radix(caught, 16).is_ok_and(|caught| caught & 0b10 != 0)
+    }
+
+    /// Its exit code and what it wrote, where nothing but a hang keeps it from ending.
+    #[track_caller]
+    fn ends(mut self, what: &str) -> (Option<i32>, Output) {
+        let started = Instant::now();
+        while !self.has_ended() {
+            assert!(started.elapsed() < HANG, "{what}: it does not end");
+            std::thread::sleep(PAUSE);
+        }
+        let output = self.0.take().expect("still there").wait_with_output().expect("its output");
+        assert_eq!(output.status.signal(), None, "{what}");
+        (output.status.code(), output)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+    }
+}
+
+#[track_caller]
+fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        match seen() {
+            Some(seen) => return seen,
+            None => assert!(started.elapsed() < HANG, "{what}"),
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The other end of a FIFO, once the process reads it.
+#[track_caller]
+fn reader_of(fifo: &Path, process: &mut Running, what: &str) -> File {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).expect("a flag");
+    wait_for(&format!("{what}: it does not read the file"), || {
+        assert!(!process.has_ended(), "{what}: ended before it read the file");
+        fs::OpenOptions::new().write(true).custom_flags(nonblocking).open(fifo).ok()
+    })
+}
+
+/// A pipe that takes nothing more, and the end that would have to be read first.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let flags = rustix::fs::fcntl_getfl(&writer).expect("flags");
+    rustix::fs::fcntl_setfl(&writer, flags | OFlags::NONBLOCK).expect("set");
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).expect("set");
+    (reader, writer)
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Every command line that reads a file which may be a FIFO; `FIFO` stands for it.
+const READS: &[&[&str]] = &[
+    &["plan", "--config", "FIFO"],
+    &["status", "--config", "FIFO"],
+    &["down", "--config", "FIFO"],
+    &["doctor", "--config", "FIFO"],
+    &["logs", "--config", "FIFO"],
+    &["up", "--engine", "rehearsal", "--config", "FIFO"],
+    &["render", "--manifests", "FIFO"],
+    &["plan", "--manifests", "FIFO"],
+    &["up", "--engine", "rehearsal", "--manifests", "FIFO"],
+    &["project", "add", "z", "--manifests", "FIFO"],
+    &["credentials", "renew", "--manifests", "FIFO"],
+    &["up", "--engine", "rehearsal", "--config", "credentials.yaml"],
+    &["up", "--engine", "context", "--context", "x", "--kubeconfig", "FIFO"],
+];
+
+/// The machine of [`READS`].
+fn reading(machine: &Machine, args: &[&str]) -> (Command, PathBuf) {
+    let fifo = machine.fifo("x.fifo");
+    machine.write("credentials.yaml", "projects: [x]\nstorage: {credentials: {file: './{project}.fifo'}}\n");
+    let path = fifo.display().to_string();
+    let args: Vec<_> = args.iter().map(|arg| if *arg == "FIFO" { path.as_str() } else { *arg }).collect();
+    let command =
+        if args[0] == "up" && args[2] == "rehearsal" { machine.up(&args[3..]) } else { machine.sandbox(&args) };
+    (command, fifo)
+}
+
+#[test]
+fn ctrl_c_ends_a_command_that_reads_what_never_comes() {
+    for args in READS {
+        let (what, machine) = (args.join(" "), Machine::new());
+        let (mut command, fifo) = reading(&machine, args);
+        let mut process = Running::start(&mut command);
+        let _writer = reader_of(&fifo, &mut process, &what);
+        wait_for(&what, || process.listens().then_some(()));
+        process.signal(Signal::INT);
+        let (code, output) = process.ends(&what);
+        assert_eq!(code, Some(INTERRUPTED), "{what}: {}", text(&output));
+    }
+}
+
+#[test]
+fn the_timeout_ends_a_command_that_reads_what_never_comes() {
+    let timed = READS.iter().filter(|args| ["up", "project", "credentials"].contains(&args[0]) || args[0] == "down");
+    for args in timed {
+        let (what, machine) = (args.join(" "), Machine::new());
+        let (mut command, _fifo) = reading(&machine, args);
+        let (code, output) = Running::start(command.args(["--timeout", "1s"])).ends(&what);
+        let told = text(&output);
+        assert!(told.contains("timed out after 1s") || code == Some(TIMED_OUT), "{what}: {code:?} {told}");
+        assert_ne!(code, Some(0), "{what}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_command_whose_standard_input_has_no_end() {
+    for args in [&["render", "--manifests", "-"][..], &["plan", "--manifests", "-"]] {
+        let (what, machine) = (args.join(" "), Machine::new());
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        writer.write_all(b"a: 1\n").expect("written");
+        let mut process = Running::start(machine.sandbox(args).stdin(reader));
+        wait_for(&what, || (rustix::io::ioctl_fionread(&writer).expect("asked") == 0).then_some(()));
+        wait_for(&what, || process.listens().then_some(()));
+        process.signal(Signal::INT);
+        assert_eq!(process.ends(&what).0, Some(INTERRUPTED), "{what}");
+    }
+}
+
+/// On one processor, so that whoever waits for the reader must not be who listens for signals.
+#[test]
+fn ctrl_c_ends_a_command_that_nobody_reads() {
+    let machine = Machine::new();
+    let projects: Vec<_> = (0..40).map(|number| format!("p{number}")).collect();
+    let up = machine.up(&["-o", "json", "--project", &projects.join(",")]);
+    let args: Vec<_> = up.get_args().map(|arg| arg.to_str().expect("text")).collect();
+    let pinned = [&["-c", "0", env!("CARGO_BIN_EXE_sandbox")], args.as_slice()].concat();
+    for (what, mut command) in [
+        ("up", machine.command("taskset", &pinned)),
+        ("render", machine.sandbox(&["render"])),
+        ("a failure", machine.sandbox(&["status", "-o", "json", "--appid", "-"])),
+    ] {
+        let (_reader, writer) = full_pipe();
+        let mut process = Running::start(command.stdout(writer));
+        wait_for(what, || process.listens().then_some(()));
+        for _ in 0..3 {
+            process.signal(Signal::INT);
+        }
+        process.signal(Signal::TERM);
+        assert_eq!(process.ends(what).0, Some(INTERRUPTED), "{what}");
+    }
+}
+
+#[test]
+fn the_timeout_ends_a_command_that_nobody_reads() {
+    let machine = Machine::new();
+    let (_reader, writer) = full_pipe();
+    let (code, _) = Running::start(machine.up(&["-o", "json", "--timeout", "3s"]).stdout(writer)).ends("up");
+    assert!(code.is_some_and(|code| code != 0), "{code:?}");
+}
+
+#[test]
+fn a_plugin_that_never_answers_is_not_waited_for() {
+    let machine = Machine::new();
+    let plugin = "{apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, 'echo >started; exec sleep 60'], interactiveMode: Never}";
+    machine.write(
+        "kubeconfig",
+        &format!(
+            "{{apiVersion: v1, kind: Config, clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:1'}}}}], \
+             users: [{{name: u, user: {{exec: {plugin}}}}}], contexts: [{{name: x, context: {{cluster: c, user: u}}}}]}}"
+        ),
+    );
+    let args = ["up", "--engine", "context", "--context", "x", "--kubeconfig", "kubeconfig"];
+    let mut process = Running::start(&mut machine.sandbox(&args));
+    wait_for("the plugin is started", || machine.path("started").exists().then_some(()));
+    process.signal(Signal::INT);
+    assert_eq!(process.ends("Ctrl-C").0, Some(INTERRUPTED));
+    let (code, output) = Running::start(machine.sandbox(&args).args(["--timeout", "1s"])).ends("--timeout");
+    assert!(text(&output).contains("timed out after 1s"), "{code:?} {}", text(&output));
+}
+
+#[test]
+fn time_that_the_process_was_stopped_does_not_count() {
+    let machine = Machine::new();
+    let source = r"#!/bin/sh
+        echo >started; sleep 1; echo these are no keys of {project}";
+    machine.write(
+        "spec.yaml",
+        &format!("projects: [x]\nstorage: {{credentials: {{command: [sh, -c, {source:?}, '{{project}}']}}}}\n"),
+    );
+    let mut process = Running::start(&mut machine.up(&["--timeout", "4s", "--config", "spec.yaml"]));
+    wait_for("the source is asked", || machine.path("started").exists().then_some(()));
+    process.signal(Signal::STOP);
+    // Longer than the budget: that is what is tried.
+    std::thread::sleep(Duration::from_secs(6));
+    process.signal(Signal::CONT);
+    let (code, output) = process.ends("up");
+    assert_eq!((code, text(&output).contains("time")), (Some(3), false), "{}", text(&output));
+}
+
+#[test]
+fn a_spec_that_can_be_read_only_once_names_and_makes_the_sandbox() {
+    let machine = Machine::new();
+    machine.write("spec.yaml", "name: from-file\nprojects: [only]\n");
+    let up = machine.up(&["-o", "json"]);
+    let args: Vec<_> = up.get_args().map(|arg| arg.to_str().expect("text")).collect();
+    let line = format!("exec {} {} --config <(cat spec.yaml)", env!("CARGO_BIN_EXE_sandbox"), args.join(" "));
+    let output = machine.command("bash", &["-c", &line]).output().expect("it runs");
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("sandbox from-file is ready"), "{}", text(&output));
+    let projects = machine.sandbox(&["project", "list", "--name", "from-file"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&projects.stdout).starts_with("only "), "{}", text(&projects));
+}
+
+#[test]
+fn a_duration_that_no_clock_can_count_is_refused() {
+    let machine = Machine::new();
+    for args in [
+        &["up", "--timeout"][..],
+        &["up", "--ttl"],
+        &["down", "--timeout"],
+        &["smoke", "--timeout"],
+        &["images", "pull", "--timeout"],
+        &["images", "load", "file", "--timeout"],
+        &["project", "add", "z", "--timeout"],
+        &["credentials", "renew", "--within"],
+        &["credentials", "renew", "--timeout"],
+    ] {
+        let output = machine.sandbox(&[args, &["18446744073709551615s"]].concat()).output().expect("it runs");
+        let told = text(&output);
+        assert_eq!((output.status.code(), told.contains("more than a year")), (Some(2), true), "{args:?}: {told}");
+    }
+}

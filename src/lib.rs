@@ -36,6 +36,7 @@ pub mod cli;
 pub mod cluster;
 pub mod context;
 pub mod deadline;
+pub mod digest;
 pub mod docker;
 pub mod evidence;
 pub mod failure;

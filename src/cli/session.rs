@@ -11,6 +11,9 @@ use console::Term;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
 use super::args::{Global, Output};
 use super::display::{self, Display, Shown};
@@ -86,9 +89,10 @@ impl From<RenderError> for CommandError {
 impl Session {
     pub(super) fn new(global: Global, matches: ArgMatches, environment: Environment, deadline: Deadline) -> Self {
         if global.verbose >= 2 {
-            let filter = tracing_subscriber::EnvFilter::new("flyte_sandbox=trace,bollard=debug,kube=debug");
-            let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(true);
-            let _ = log.try_init();
+            let shown =
+                [("flyte_sandbox", LevelFilter::TRACE), ("bollard", LevelFilter::DEBUG), ("kube", LevelFilter::DEBUG)];
+            let log = fmt::layer().with_writer(io::stderr).with_target(true).with_filter(Targets::from_iter(shown));
+            let _ = tracing_subscriber::registry().with(log).try_init();
         }
         let cancel = CancellationToken::new();
         let watch = Watch::start(cancel.clone(), deadline);

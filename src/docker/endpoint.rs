@@ -1,12 +1,12 @@
 //! Which daemon to talk to, by the rules of the `docker` command line, so that we, `k3d` and the user mean the same one.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use crate::digest::{hex, sha256};
 use crate::failure::{Failure, Reason};
 
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -107,11 +107,7 @@ fn current_context(config: &Path) -> Option<String> {
 
 /// A context's metadata is kept under the SHA-256 of its name (docker/cli `cli/context/store`).
 fn context_host(config: &Path, name: &str) -> Result<String, Failure> {
-    let mut digest = String::new();
-    for byte in Sha256::digest(name.as_bytes()) {
-        let _ = write!(digest, "{byte:02x}");
-    }
-    let path = config.join("contexts/meta").join(digest).join("meta.json");
+    let path = config.join("contexts/meta").join(hex(&sha256(name))).join("meta.json");
     let failure = |cause: String| {
         Failure::new(Reason::Docker, "cannot use the chosen Docker context")
             .on(format!("context {name}"))

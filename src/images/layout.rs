@@ -11,11 +11,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use crate::digest::{hex, sha256};
 use crate::manifest::ImageRef;
 
 /// The most bytes of any document; the largest configuration of ours has 9 KB.
@@ -42,15 +41,11 @@ pub(super) struct Digest(String);
 
 impl Digest {
     pub(super) fn of(bytes: &[u8]) -> Self {
-        Self::finish(Sha256::new_with_prefix(bytes))
+        Self::from_sha256(&sha256(bytes))
     }
 
-    pub(super) fn finish(hash: Sha256) -> Self {
-        let start = "sha256:".to_owned();
-        Self(hash.finalize().iter().fold(start, |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
+    pub(super) fn from_sha256(digest: &[u8]) -> Self {
+        Self(format!("sha256:{}", hex(digest)))
     }
 
     /// Where the blob is in a layout.

@@ -6,12 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use sha2::{Digest as _, Sha256};
-
 use super::layout::{
     Bundled, Config, DOCKERS_LIST, DOCUMENT, Descriptor, Digest, DockersEntry, IMAGES, LAYER_TYPE, Manifest, documents,
     misfit,
 };
+use crate::digest::Sha256;
 use crate::manifest::ImageRef;
 
 /// Why there is no bundle.
@@ -181,12 +180,13 @@ fn described(saved: &mut (impl Read + Seek), span: Span) -> Result<Descriptor, P
         [0x28, 0xb5, 0x2f, 0xfd] => format!("{LAYER_TYPE}+zstd"),
         _ => LAYER_TYPE.to_owned(),
     };
-    let mut hash = Sha256::new_with_prefix(&start);
+    let mut hash = Sha256::default();
+    hash.update(&start);
     let size = start.len() as u64 + io::copy(&mut content, &mut hash)?;
     if size < span.size {
         return Err(PackError::Saved("it is cut short".to_owned()));
     }
-    Ok(Descriptor::layer(kind, Digest::finish(hash), size))
+    Ok(Descriptor::layer(kind, Digest::from_sha256(&hash.finish()), size))
 }
 
 fn is_named(entry: &DockersEntry, name: &ImageRef) -> bool {

@@ -4,11 +4,9 @@
 //! share one, so there are slots; whoever takes one holds its lock until the node is there to show that it is used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
+use crate::digest::{Sha256, hex};
 use crate::docker::{Docker, Volume};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
@@ -35,15 +33,12 @@ pub struct Claim {
 #[must_use]
 pub fn store_key(references: &[ImageRef], node_image_id: &str) -> String {
     let names: BTreeSet<String> = references.iter().map(ImageRef::canonical).collect();
-    let mut digest = Sha256::new();
+    let mut digest = Sha256::default();
     for part in names.iter().map(String::as_str).chain([node_image_id]) {
         digest.update(part);
         digest.update([0]);
     }
-    digest.finalize().iter().take(6).fold(String::new(), |mut key, byte| {
-        let _ = write!(key, "{byte:02x}");
-        key
-    })
+    hex(&digest.finish()[..6])
 }
 
 /// Takes a store of this key that no node uses, making it if need be; none when all are in use. Locks live in `state`,

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
-use sha2::{Digest as _, Sha256};
 
 use super::layout::{
     ALL, Bundled, Config, DOCKERS_LIST, DOCUMENT, Descriptor, Digest, IMAGES, INDEX, Index, MARKER, Manifest,
     documents, misfit,
 };
 use super::pack::append;
+use crate::digest::Sha256;
 
 /// The most zeros at an archive's end: one record.
 const PADDING: u64 = 10 << 10;
@@ -159,7 +159,7 @@ fn content(
     visit: &mut impl FnMut(&Descriptor, &mut Blob<'_>) -> io::Result<()>,
 ) -> Result<Vec<u8>, UnpackError> {
     let kept = (kind != Kind::Layer).then(Vec::new);
-    let mut content = Blob { from, hash: Sha256::new(), kept, read: 0, broken: None };
+    let mut content = Blob { from, hash: Sha256::default(), kept, read: 0, broken: None };
     let shown = visit(blob, &mut content).and_then(|()| io::copy(&mut content, &mut io::sink()).map(drop));
     let Blob { hash, kept, read, broken, .. } = content;
     if let Some(error) = broken {
@@ -167,7 +167,7 @@ fn content(
     }
     shown.map_err(UnpackError::Write)?;
     // An archive that ends within a file ends that file without a word.
-    let found = Digest::finish(hash);
+    let found = Digest::from_sha256(&hash.finish());
     if found != blob.digest {
         return flaw(format!("what should be {} is {found}, of {read} bytes", blob.digest));
     }

@@ -2,12 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use include_dir::{Dir, include_dir};
-
 use super::object::{Object, ObjectError, ObjectRef};
 use crate::yaml::{self, YamlError};
 
-static MANIFESTS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
+/// Embeds files of `manifests/`, each as its name and its text.
+macro_rules! manifests {
+    ($($file:literal),* $(,)?) => {
+        [$((concat!("manifests/", $file), include_str!(concat!("../../manifests/", $file)))),*]
+    };
+}
+
+/// The manifests embedded in this binary; a test holds that none is left out.
+const MANIFESTS: [(&str, &str); 9] = manifests![
+    "crd.yaml",
+    "datacatalog.yaml",
+    "flyteadmin.yaml",
+    "flyteconsole.yaml",
+    "flytepropeller.yaml",
+    "gateway.yaml",
+    "kubernetes-dashboard.yaml",
+    "minio.yaml",
+    "postgres.yaml",
+];
 
 /// Manifest text and what to call it in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,13 +89,7 @@ impl Bundle {
     /// # Errors
     /// Never in a released binary: a test reads them.
     pub fn embedded() -> Result<Self, BundleError> {
-        let mut files: Vec<_> = MANIFESTS.files().collect();
-        files.sort_by_key(|file| file.path());
-        let sources = files.iter().filter(|file| file.path().extension().is_some_and(|kind| kind == "yaml"));
-        let sources = sources.map(|file| Source {
-            name: format!("manifests/{}", file.path().display()),
-            text: file.contents_utf8().unwrap_or_default().to_owned(),
-        });
+        let sources = MANIFESTS.map(|(name, text)| Source { name: name.to_owned(), text: text.to_owned() });
         Self::parse(BUILT_IN, sources)
     }
 
@@ -125,5 +135,21 @@ impl Bundle {
             return Err(BundleError::Empty(origin));
         }
         Ok(Self { origin, objects })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::MANIFESTS;
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded() {
+        let folder = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests")).expect("a folder");
+        let mut files: Vec<_> =
+            folder.flatten().map(|file| format!("manifests/{}", file.file_name().display())).collect();
+        files.sort();
+        assert_eq!(files, MANIFESTS.map(|(name, _)| name));
     }
 }

@@ -13,13 +13,13 @@ mod waves;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 pub(crate) use cluster::{API_PORT, STORE_PATH, network_name, node_name};
 pub use cluster::{ClusterPlan, PortMapping};
 pub use difference::Difference;
 pub use waves::{Wave, is_given};
 
+use crate::digest::{Sha256, hex, sha256};
 use crate::manifest::{ImageRef, Object, ObjectRef};
 use crate::render::{Lock, RenderError, Rendered};
 use crate::spec::Spec;
@@ -52,12 +52,12 @@ impl Plan {
         let (major, minor) = spec.kubernetes_minor();
         let node_images = Lock::embedded()?.node_images(&format!("v{major}.{minor}")).to_vec();
         let waves = waves::sort(rendered.objects);
-        let mut hash = Sha256::new();
+        let mut hash = Sha256::default();
         for object in waves.iter().flat_map(|wave| &wave.objects) {
             hash.update(object.value().to_string());
             hash.update([0]);
         }
-        let digest = hex(&hash.finalize());
+        let digest = hex(&hash.finish());
         Ok(Self { cluster: ClusterPlan::of(&spec), spec, images, node_images, waves, digest })
     }
 
@@ -71,7 +71,7 @@ impl Plan {
     pub fn digests(&self) -> BTreeMap<ObjectRef, String> {
         let objects = self.waves.iter().flat_map(|wave| &wave.objects);
         // Half of the digest tells any two versions of one object apart.
-        let digest = |object: &Object| hex(&Sha256::digest(object.value().to_string())[..16]);
+        let digest = |object: &Object| hex(&sha256(object.value().to_string())[..16]);
         objects.map(|object| (object.reference(), digest(object))).collect()
     }
 
@@ -84,8 +84,4 @@ impl Plan {
     pub fn workloads(&self) -> impl Iterator<Item = ObjectRef> {
         self.waves.iter().flat_map(Wave::workloads)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+
+use crate::digest::{Sha256, hex};
 
 /// The keys that upstream's manifests have, which are known to everyone.
 pub const UPSTREAM: (&str, &str) = ("minio", "miniostorage");
@@ -87,12 +88,12 @@ impl Secret {
 }
 
 fn derived(fields: [&[u8]; 3]) -> Secret {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::default();
     for field in fields {
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field);
     }
-    Secret(hash.finalize().iter().take(20).map(|byte| format!("{byte:02x}")).collect())
+    Secret(hex(&hash.finish()[..20]))
 }
 
 impl fmt::Debug for MachineKey {

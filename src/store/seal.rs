@@ -77,6 +77,7 @@ impl Sealer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::hex;
 
     /// What secure-io/sio-go v0.3.0 and golang.org/x/crypto's Argon2id make of the same.
     const SEALED: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f0101020304050607084b37cf4df52fdc816276b46a59300049c69f6bca684b8718cccec8c5ad9b9974b635c50fcd43da75cd61e6f0";
@@ -86,7 +87,7 @@ mod tests {
         let salt = std::array::from_fn(|at| u8::try_from(at).expect("32 of them"));
         let sealer = Sealer::salted(&Secret::new("miniostorage"), salt, SystemRandom::new()).expect("a key");
         let sealed = sealer.sealed(br#"{"secretKey":"of-a-project"}"#, [1, 2, 3, 4, 5, 6, 7, 8]).expect("sealed");
-        let hex = sealed.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = hex(&sealed);
         assert_eq!(hex, SEALED);
         assert_ne!(sealer.seal(b"x").expect("sealed"), sealer.seal(b"x").expect("sealed"));
     }

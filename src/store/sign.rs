@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use ring::digest::{SHA256, digest};
 use ring::hmac::{HMAC_SHA256, Key, Tag, sign};
 
+use crate::digest::{hex, sha256};
 use crate::spec::Keys;
 
 /// What Minio takes where none is configured.
@@ -29,13 +29,13 @@ pub(super) fn headers(request: &Unsigned<'_>, keys: &Keys, now: SystemTime) -> [
     // Such as 20130524T000000Z.
     let time = humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "");
     let day = &time[..8];
-    let payload = hex(digest(&SHA256, body).as_ref());
+    let payload = hex(&sha256(body));
     let names = "host;x-amz-content-sha256;x-amz-date";
     let canonical = format!(
         "{method}\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{payload}\nx-amz-date:{time}\n\n{names}\n{payload}"
     );
     let scope = format!("{day}/{REGION}/s3/aws4_request");
-    let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(digest(&SHA256, canonical.as_bytes()).as_ref()));
+    let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&sha256(&canonical)));
     let secret = format!("AWS4{}", keys.secret_key.expose());
     let key = [day, REGION, "s3", "aws4_request"]
         .iter()
@@ -62,13 +62,6 @@ pub(super) fn encoded(text: &str) -> String {
 
 fn mac(key: &[u8], text: &[u8]) -> Tag {
     sign(&Key::new(HMAC_SHA256, key), text)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

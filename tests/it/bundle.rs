@@ -3,16 +3,16 @@
 use std::fs;
 use std::path::Path;
 
+use flyte_sandbox::digest;
 use flyte_sandbox::docker::{Docker, Image};
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::images::{Unbundled, bundle, unbundle};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::support::docker::{FakeDocker, World, run};
 
 fn hex(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    digest::hex(&digest::sha256(content))
 }
 
 /// Two images of one layer each, as `docker save` of Docker 25 and later has them, and their ids by name.

@@ -1,15 +1,14 @@
 //! `config-checksum`: pods restart when a ConfigMap or Secret that they read changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::super::CONFIG_CHECKSUM;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
 use super::super::pod_references::PodReference;
+use crate::digest::{Sha256, hex};
 use crate::manifest::Object;
 
 /// Kind, namespace and name of something that a pod reads.
@@ -27,14 +26,14 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
         }
     }
     for object in &mut draft.objects {
-        let mut all = Sha256::new();
-        let read: Vec<&[u8; 32]> = sources(object).iter().filter_map(|source| digests.get(source)).collect();
+        let mut all = Sha256::default();
+        let read: Vec<&Vec<u8>> = sources(object).iter().filter_map(|source| digests.get(source)).collect();
         read.iter().for_each(|digest| all.update(digest));
         let any = !read.is_empty();
         let Some(template) = object.pod_template_mut() else { continue };
         drop_checksums(template);
         if any {
-            object.set(&["spec", "template", "metadata", "annotations", CONFIG_CHECKSUM], hex(&all.finalize()));
+            object.set(&["spec", "template", "metadata", "annotations", CONFIG_CHECKSUM], hex(&all.finish()));
         }
     }
     Ok(())
@@ -47,8 +46,8 @@ fn sources(object: &Object) -> BTreeSet<Source> {
 }
 
 /// Independent of the order in which keys are written.
-fn digest(object: &Object) -> [u8; 32] {
-    let mut hash = Sha256::new();
+fn digest(object: &Object) -> Vec<u8> {
+    let mut hash = Sha256::default();
     for field in ["data", "stringData", "binaryData"] {
         let entries = object.value().get(field).and_then(Value::as_object).into_iter().flatten();
         let sorted: BTreeMap<&String, &Value> = entries.collect();
@@ -59,15 +58,7 @@ fn digest(object: &Object) -> [u8; 32] {
             }
         }
     }
-    hash.finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hash.finish()
 }
 
 /// Others' checksums are of configuration as it was before it came here.

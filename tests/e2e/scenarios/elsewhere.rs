@@ -5,8 +5,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
+use flyte_sandbox::digest;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::Scenario;
 use crate::support::ground::{Ground, Major, Wish};
@@ -42,7 +42,7 @@ fn over_tcp() {
     let mut sandbox = Sandbox::new("tcp", &ground);
     sandbox.docker_host = port_before(&ground.docker_host);
     sandbox.up(&["--engine", "docker"]).exits(0);
-    let name: String = Sha256::digest("team").iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = digest::hex(&digest::sha256("team"));
     let meta = format!("docker/contexts/meta/{name}");
     std::fs::create_dir_all(sandbox.path(&meta)).expect("a folder");
     let context = json!({"Name": "team", "Endpoints": {"docker": {"Host": sandbox.docker_host}}});

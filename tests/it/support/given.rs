@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::Request;
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use flyte_sandbox::lifecycle;
@@ -22,11 +22,17 @@ use flyte_sandbox::run::{Deadline, Run};
 use flyte_sandbox::site::Host;
 use flyte_sandbox::spec::{EngineKind, Spec};
 use flyte_sandbox::state::StateRoot;
+use futures::{SinkExt, StreamExt};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 use tokio_util::sync::CancellationToken;
 
 use super::flyte::FakeFlyte;
@@ -274,13 +280,24 @@ impl GivenCluster {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let port: u16 = query.rsplit_once("ports=").and_then(|(_, port)| port.parse().ok()).expect("one port");
         let (mut parts, _) = request.into_parts();
-        let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.expect("an upgrade");
-        upgrade.protocols(["v4.channel.k8s.io"]).on_upgrade(move |socket| carry(socket, port, to))
+        let accepted = derive_accept_key(parts.headers[SEC_WEBSOCKET_KEY].as_bytes());
+        let upgrade = parts.extensions.remove::<OnUpgrade>().expect("an upgrade");
+        tokio::spawn(async move {
+            let stream = TokioIo::new(upgrade.await.expect("it is one now"));
+            carry(WebSocketStream::from_raw_socket(stream, Role::Server, None).await, port, to).await;
+        });
+        let headers = [
+            (CONNECTION, "upgrade"),
+            (UPGRADE, "websocket"),
+            (SEC_WEBSOCKET_ACCEPT, &accepted),
+            (SEC_WEBSOCKET_PROTOCOL, "v4.channel.k8s.io"),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
     }
 }
 
 /// Every frame begins with its channel: 0 has the data, 1 errors. Both first tell the port.
-async fn carry(mut socket: WebSocket, port: u16, to: u16) {
+async fn carry(mut socket: WebSocketStream<TokioIo<Upgraded>>, port: u16, to: u16) {
     for channel in [0, 1] {
         let [low, high] = port.to_le_bytes();
         if socket.send(Message::Binary(vec![channel, low, high].into())).await.is_err() {
@@ -291,7 +308,7 @@ async fn carry(mut socket: WebSocket, port: u16, to: u16) {
     let mut buffer = vec![0; 1 << 14];
     loop {
         tokio::select! {
-            message = socket.recv() => match message {
+            message = socket.next() => match message {
                 Some(Ok(Message::Binary(frame))) if frame.first() == Some(&0) => {
                     if end.write_all(&frame[1..]).await.is_err() {
                         return;

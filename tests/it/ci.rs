@@ -115,7 +115,9 @@ fn shown(key: &str) -> Value {
     jobs.find(|job| job.get(key).is_some()).expect("a job")
 }
 
-const RUN: [(&str, &str); 7] = [
+const RUN: [(&str, &str); 9] = [
+    ("GITHUB_ACTION_PATH", env!("CARGO_MANIFEST_DIR")),
+    ("GITHUB_OUTPUT", "../output"),
     ("GITHUB_RUN_ID", "99999999999"),
     ("GITHUB_RUN_ATTEMPT", "10"),
     ("GITHUB_JOB", "Build_and Test"),
@@ -155,7 +157,7 @@ fn the_action_leaves_a_report_and_a_diagnosis_where_up_fails() {
         assert!(!ended.said.contains("error[usage]"), "{step}: {ended:?}");
         ended.code
     });
-    assert_eq!(codes.collect::<Vec<_>>(), [Some(0), Some(0), Some(1)]);
+    assert_eq!(codes.collect::<Vec<_>>(), [Some(0), Some(0), Some(0), Some(1)]);
     assert!(job.read("work/sandbox-report/up.xml").contains("docker-absent"));
     assert!(job.folder.path().join("work/sandbox-report/diagnosis.tar.zst").exists());
 }
@@ -169,11 +171,53 @@ fn the_action_makes_a_bundle_once_and_uses_it_from_then_on() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
     let bundle = job.folder.path().join("home/.cache/flyte-sandbox/images.tar.zst");
-    let (bundle, rest) =
-        (bundle.display(), "--timeout 15m --ttl 6h --junit sandbox-report/up.xml --project x --domain development");
-    let expected =
-        [format!("ci: up {rest}"), format!("ci: images bundle {bundle}"), format!("ci: up --bundle {bundle} {rest}")];
+    let (bundle, flags) = (bundle.display(), "--project x --domain development");
+    let rest = format!("--timeout 15m --ttl 6h --junit sandbox-report/up.xml {flags}");
+    let expected = [
+        format!("ci: up {rest}"),
+        format!("ci: images bundle {bundle} {flags}"),
+        format!("ci: up --bundle {bundle} {rest}"),
+    ];
     assert_eq!(job.read("home/asked").lines().collect::<Vec<_>>(), expected);
+}
+
+/// A cache that is found is never written again: its key has to change when anything does that is kept in it.
+#[test]
+fn the_actions_cache_is_of_these_sources_and_these_flags() {
+    let action: Value = serde_yaml::from_str(&read("action.yml")).expect("YAML");
+    let steps = action["runs"]["steps"].as_array().expect("steps");
+    let cached = steps.iter().find(|step| step["uses"].as_str().is_some_and(|uses| uses.starts_with("actions/cache")));
+    let key = cached.expect("a cache")["with"]["key"].as_str().expect("a key");
+    assert!(key.contains("steps.content.outputs.hash"), "{key}");
+
+    let job = Job::real();
+    let (_, script) = action_step("content");
+    let sources = job.folder.path().join("action");
+    for folder in ["src", "manifests", "sandbox"] {
+        fs::create_dir_all(sources.join(folder)).expect("a folder");
+    }
+    for file in ["Cargo.lock", "src/main.rs", "manifests/a.yaml", "sandbox/sandbox.yaml"] {
+        fs::write(sources.join(file), "1").expect("a file");
+    }
+    let path = sources.display().to_string();
+    let hash = |flags: &str| {
+        let ended = job.run(&script, &[&RUN[..], &[("GITHUB_ACTION_PATH", path.as_str()), ("FLAGS", flags)]].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        job.read("output").lines().last().and_then(|line| line.strip_prefix("hash=")).expect("a hash").to_owned()
+    };
+    let first = hash("");
+    assert_eq!(hash(""), first);
+    assert_ne!(hash("--profile current"), first);
+    fs::write(sources.join("src/main.rs"), "2").expect("a file");
+    assert_ne!(hash(""), first, "other sources make another binary");
+}
+
+/// The step of this id: its name and its script.
+fn action_step(id: &str) -> (String, String) {
+    let action: Value = serde_yaml::from_str(&read("action.yml")).expect("YAML");
+    let steps = action["runs"]["steps"].as_array().expect("steps");
+    let step = steps.iter().find(|step| step["id"] == id).unwrap_or_else(|| panic!("no step {id}"));
+    (step["name"].as_str().unwrap_or_default().to_owned(), step["run"].as_str().expect("a script").to_owned())
 }
 
 /// The lines of a part of the GitLab job as one script, which a line that fails ends, and the job's variables.

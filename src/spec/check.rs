@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Problem;
 use super::credentials::Secret;
-use super::layer::{Given, Origin};
+use super::layer::{Given, Origin, Provenance};
 use super::mirrors::Mirrors;
 use super::model::{COMPONENTS, CredentialSource, EngineKind, Ports, Spec};
-use super::resolve::Provenance;
-use super::rules::{LABEL_LIMIT, credentials, label, secret};
+use super::rules::{LABEL_LIMIT, closest, credentials, label, secret};
 use crate::manifest::ImageRef;
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
@@ -240,14 +239,4 @@ pub(super) fn sandbox_name(name: &str) -> Result<(), String> {
         Ok(()) if name == EVIDENCE => Err(format!("`{name}` is where the evidence of failures is kept")),
         checked => checked,
     }
-}
-
-/// The known word that `word` was probably meant to be.
-pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
 }

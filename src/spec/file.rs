@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
+use super::Problem;
 use super::credentials::Secret;
 use super::layer::{Given, Layer, Origin};
 use super::model::{CredentialSource, Domain};
-use super::{Problem, check::closest};
+use super::rules::closest;
 use crate::yaml::{self, Position, Spanned};
 
 const BUILT_IN: &str = include_str!("../../sandbox/sandbox.yaml");

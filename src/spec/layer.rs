@@ -1,5 +1,6 @@
 //! A partial spec, each value with its origin.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -7,6 +8,9 @@ use serde::Serialize;
 use super::credentials::Secret;
 use super::model::{CredentialSource, Domain};
 use crate::yaml::Position;
+
+/// The origin of every value, by key (`ports.console`).
+pub type Provenance = BTreeMap<String, Origin>;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -26,10 +26,10 @@ mod tests;
 
 pub use credentials::{Keys, MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
-pub use layer::{Given, Layer, Origin};
+pub use layer::{Given, Layer, Origin, Provenance};
 pub use mirrors::Mirrors;
 pub use model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
-pub use resolve::{Provenance, Resolved, engine, is_name, name, resolve};
+pub use resolve::{Resolved, engine, is_name, name, resolve};
 pub use scope::{NodeEngine, Scope, SiteKind};
 
 use std::fmt;

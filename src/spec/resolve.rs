@@ -6,12 +6,9 @@ use super::Problem;
 use super::check::{Check, sandbox_name};
 use super::credentials::MachineKey;
 use super::file;
-use super::layer::{Given, Layer, Origin};
+use super::layer::{Given, Layer, Origin, Provenance};
 use super::model::{Domain, EngineKind, Spec, Storage};
 use super::rules::{LABEL_LIMIT, bucket, k3s_image, kubernetes_version, label, secret};
-
-/// The origin of every value, by key (`ports.console`).
-pub type Provenance = BTreeMap<String, Origin>;
 
 /// A valid spec, and where its values come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -79,3 +79,13 @@ pub(super) fn credentials(source: Option<&CredentialSource>) -> Result<(), &'sta
         Some(_) => Ok(()),
     }
 }
+
+/// The known word that `word` was probably meant to be.
+pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}

@@ -87,8 +87,12 @@ impl Minio {
         let opens =
             who == storage.access_key || own || self.groups.get(named).is_some_and(|members| members.contains(who));
         let is_there = named == storage.bucket || of_project.is_some();
-        if who.is_empty() || !opens || !is_there {
+        if who.is_empty() || !opens {
             return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
+        }
+        // The bucket of a project that leaves: the spec no longer has it, and the store's own keys remove it.
+        if !is_there && !self.groups.contains_key(named) {
+            return (StatusCode::NOT_FOUND, "<Code>NoSuchBucket</Code>").into_response();
         }
         match (method.as_str(), path.strip_prefix('/').unwrap_or_default().trim_end_matches('/') == named) {
             ("HEAD" | "PUT", true) => StatusCode::OK.into_response(),
@@ -103,6 +107,11 @@ impl Minio {
                 StatusCode::OK.into_response()
             }
             ("GET", false) => self.objects.get(path).cloned().map_or_else(not_found, IntoResponse::into_response),
+            ("DELETE", true) if who == storage.access_key => {
+                let within = format!("/{named}/");
+                self.objects.retain(|path, _| !path.starts_with(&within));
+                StatusCode::NO_CONTENT.into_response()
+            }
             ("DELETE", false) if self.objects.remove(path).is_some() => StatusCode::NO_CONTENT.into_response(),
             _ => not_found(),
         }

@@ -17,6 +17,7 @@ mod expiry;
 mod hostile;
 mod images;
 mod issuer;
+mod pairs;
 mod preflight;
 mod projects;
 mod proxy;

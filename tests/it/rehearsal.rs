@@ -2,90 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 use assert_cmd::Command;
 use flyte_sandbox::kubernetes;
 use flyte_sandbox::manifest::ObjectRef;
 use kube::api::DeleteParams;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::ports;
+use crate::support::machine::Machine;
 use crate::support::releases::RELEASES;
-
-/// A machine of its own; what is played on it ends with it.
-struct Machine {
-    folder: TempDir,
-    ports: Vec<String>,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let ports = ["console", "dashboard", "minio"].into_iter().zip(ports::reserve::<3>());
-        let ports = ports.map(|(name, port)| format!("--port-{name}={port}"));
-        Self { ports: ports.collect(), folder: tempfile::tempdir().expect("a folder") }
-    }
-
-    fn state(&self) -> PathBuf {
-        self.folder.path().join("state of this machine")
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        self.run_with_state(&self.state(), args)
-    }
-
-    fn run_with_state(&self, state: &Path, args: &[&str]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
-        command.env_clear().env("SANDBOX_STATE_DIR", state).current_dir(&self.folder);
-        // Nothing that a rehearsal does may need Docker.
-        command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-        Ran(command.args(args).output().expect("it runs"))
-    }
-
-    fn up(&self, args: &[&str]) -> Ran {
-        self.run(&self.up_args(args))
-    }
-
-    fn up_args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
-        let ports: Vec<_> = self.ports.iter().map(String::as_str).collect();
-        [&["up", "--engine", "rehearsal", "-o", "json"], ports.as_slice(), args].concat()
-    }
-
-    /// The process that plays.
-    fn player(&self) -> u32 {
-        let lock = fs::read_to_string(self.state().join("flyte/rehearsal.lock")).expect("played");
-        lock.split_once(' ').expect("two numbers").0.parse().expect("a number")
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        self.run(&["down"]);
-    }
-}
-
-struct Ran(Output);
-
-impl Ran {
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.0.status.code(), Some(code), "{}\n{}", self.out(), String::from_utf8_lossy(&self.0.stderr));
-        self
-    }
-
-    fn out(&self) -> String {
-        String::from_utf8_lossy(&self.0.stdout).into_owned()
-    }
-
-    fn events(&self) -> Vec<Value> {
-        self.out().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-    }
-
-    fn failure(&self) -> Value {
-        self.events().pop().expect("events")["failure"].clone()
-    }
-}
 
 fn lives(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
@@ -375,4 +300,55 @@ fn doctor_leaves_the_folder_of_a_sandbox_that_comes_up_beside_it() {
     assert_eq!(doctor.wait().expect("it ends").code(), Some(4));
     drop(asked);
     assert!(machine.run(&["status"]).exits(0).out().contains("sandbox flyte is ready"));
+}
+
+/// An issuer of keys that says when it is asked, and answers when it is told to.
+const ISSUER: &str = "echo asked >>asked; until [ -e go ]; do sleep 0.05; done; \
+                      echo '{\"accessKey\": \"of-'$0'\", \"secretKey\": \"issued-key\", \"expiresAt\": \"2099-01-01T00:00:00Z\"}'";
+
+fn with_issuer(machine: &Machine) {
+    let command = serde_json::json!([
+        "/bin/sh",
+        "-c",
+        format!("cd '{}'; {ISSUER}", machine.folder.path().display()),
+        "{project}"
+    ]);
+    let spec = format!("storage: {{credentials: {{command: {command}}}}}\n");
+    fs::write(machine.folder.path().join("sandbox.yaml"), spec).expect("written");
+}
+
+#[test]
+fn nobody_issues_keys_to_a_run_that_another_keeps_out() {
+    let machine = Machine::new();
+    with_issuer(&machine);
+    fs::write(machine.folder.path().join("go"), "").expect("written");
+    machine.up(&[]).exits(0);
+    machine.run(&["down"]).exits(0);
+    fs::remove_file(machine.folder.path().join("asked")).expect("asked before");
+    let held = fs::File::create(machine.state().join("flyte.lock")).expect("a lock");
+    held.try_lock().expect("free");
+    machine.up(&[]).exits(11);
+    assert!(!machine.folder.path().join("asked").exists());
+}
+
+#[test]
+fn a_project_cannot_come_while_keys_are_renewed() {
+    let machine = Machine::new();
+    with_issuer(&machine);
+    let (go, asked) = (machine.folder.path().join("go"), machine.folder.path().join("asked"));
+    fs::write(&go, "").expect("written");
+    machine.up(&[]).exits(0);
+    fs::remove_file(&go).expect("removed");
+    fs::remove_file(&asked).expect("asked before");
+    std::thread::scope(|scope| {
+        let renewal = scope.spawn(|| machine.run(&["credentials", "renew", "--within", "36500d"]));
+        while !asked.exists() {
+            std::thread::yield_now();
+        }
+        machine.run(&["project", "add", "z"]).exits(11);
+        fs::write(&go, "").expect("written");
+        renewal.join().expect("no panic").exits(0);
+    });
+    machine.run(&["project", "add", "z"]).exits(0);
+    assert!(machine.run(&["credentials", "--project", "z"]).exits(0).out().contains("of-z"));
 }

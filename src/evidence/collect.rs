@@ -9,9 +9,10 @@ use kube::Client;
 use serde_json::{Map, Value};
 
 use super::folder::Folder;
-use super::index::{Index, Row};
+use super::index::Index;
 use super::mask::Mask;
-use super::source::{File, Found, Missing};
+use super::sink::{Filled, Sink};
+use super::source::Found;
 use super::{docker, kubernetes, told};
 use crate::cluster;
 use crate::docker::Docker;
@@ -75,24 +76,19 @@ pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Resu
     let deadline = run.deadline.min(BUDGET);
     // What has been said until here: what follows is about the evidence itself.
     let (history, heard) = (run.report.history(), run.report.heard());
-    let found = all(subject, told(subject, &history, &heard), deadline).await;
     let mut secrets = subject.secrets.clone();
     let planned = subject.plan.ok().into_iter().flat_map(|plan| plan.spec.secrets());
     secrets.extend(planned.map(|secret| secret.expose().to_owned()));
-    let mask = Mask::new(secrets);
-    let versions = versions(subject, &found.files);
+    let folder = Folder::create(root, subject.name, now).map_err(|error| unwritable(&error))?;
+    let sink = Sink::new(folder, Mask::new(secrets));
+    sink.take(told(subject, &history, &heard).and(told::plan(subject.plan)));
+    let said = all(subject, &sink, deadline).await;
+    let versions = versions(subject, &said);
     let shown: Map<_, _> = versions.iter().map(|(of, version)| ((*of).to_owned(), version.as_str().into())).collect();
-    let shown = Found::file("versions.json", "versions of all that had a part in it", Value::Object(shown));
-    let Found { files, mut missing } = shown.and(found);
-    // Nothing is waited for from here on: what is interrupted leaves no half of a folder.
-    let mut folder = Folder::create(root, subject.name, now).map_err(|error| unwritable(&error))?;
-    let mut rows = Vec::new();
-    for file in files {
-        match folder.keep(&file.path, &file.content.masked(&mask)) {
-            Ok(bytes) => rows.push(Row { path: file.path, what: file.what, bytes }),
-            Err(why) => missing.push(Missing { what: file.what, why }),
-        }
-    }
+    sink.take(Found::file("versions.json", "versions of all that had a part in it", Value::Object(shown)));
+    let (Filled { folder, mut rows, missing }, mask) = sink.finish();
+    // They came in no order that would mean something.
+    rows.sort_by_key(|row| (row.path.contains('/'), row.path.clone()));
     let when = humantime::format_rfc3339_seconds(now).to_string();
     let index = Index {
         sandbox: subject.name,
@@ -104,7 +100,7 @@ pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Resu
         missing: &missing,
     };
     folder.keep_index(&mask.text(&index.page())).map_err(|error| unwritable(&error))?;
-    Ok(folder.path().to_owned())
+    folder.publish().map_err(|error| unwritable(&error))
 }
 
 /// What this program knows of a run that failed.
@@ -115,41 +111,57 @@ fn told(subject: &Subject<'_>, history: &[(Duration, Event)], heard: &[(Duration
     }
 }
 
-/// All sources at once; the folder is filled in this order, as long as there is room.
-async fn all(subject: &Subject<'_>, told: Found, deadline: Deadline) -> Found {
+/// What Docker and Kubernetes say of their own versions.
+#[derive(Debug, Default)]
+struct Said {
+    docker: Option<Value>,
+    kubernetes: Option<Value>,
+}
+
+/// All sources at once, into the folder.
+async fn all(subject: &Subject<'_>, sink: &Sink, deadline: Deadline) -> Said {
     let name = subject.name;
-    let others = match (&subject.given, subject.docker, &subject.kubeconfig) {
-        (Some(given), _, _) => kubernetes::within(given.client, &given.namespaces, deadline).await,
+    let of_docker = async |docker| {
+        let found = docker::sources(docker, name, subject.since, deadline).await;
+        let said = found.data("docker/daemon.json");
+        sink.take(found);
+        said
+    };
+    match (&subject.given, subject.docker, &subject.kubeconfig) {
+        (Some(given), _, _) => {
+            let kubernetes = kubernetes::within(given.client, &given.namespaces, sink, deadline).await;
+            Said { docker: None, kubernetes }
+        }
         (None, Ok(docker), _) => {
             let kubeconfig = cluster::kubeconfig(docker, name);
-            let (docker, kubernetes) = tokio::join!(
-                docker::sources(docker, name, subject.since, deadline),
-                kubernetes::sources(kubeconfig, deadline)
-            );
-            docker.and(kubernetes)
+            let kubernetes = kubernetes::sources(kubeconfig, sink, deadline);
+            let (docker, kubernetes) = tokio::join!(of_docker(docker), kubernetes);
+            Said { docker, kubernetes }
         }
         (None, Err(failure), Some(kubeconfig)) => {
-            let kubernetes = kubernetes::sources(ready(Ok(kubeconfig.clone())), deadline).await;
-            Found::missing("all that Docker knows", failure.to_string()).and(kubernetes)
+            sink.take(Found::missing("all that Docker knows", failure.to_string()));
+            let kubernetes = kubernetes::sources(ready(Ok(kubeconfig.clone())), sink, deadline).await;
+            Said { docker: None, kubernetes }
         }
-        (None, Err(failure), None) => Found::missing("all that Docker and Kubernetes know", failure.to_string()),
-    };
-    told.and(told::plan(subject.plan)).and(others)
+        (None, Err(failure), None) => {
+            sink.take(Found::missing("all that Docker and Kubernetes know", failure.to_string()));
+            Said::default()
+        }
+    }
 }
 
 /// The versions of all that had a part in it.
-fn versions(subject: &Subject<'_>, files: &[File]) -> Vec<(&'static str, String)> {
-    let said = |path: &str, pointer: &str| {
-        let file = files.iter().find(|file| file.path == path);
-        let value = file.and_then(|file| file.content.at(pointer));
-        value.unwrap_or_else(|| "not known".to_owned())
+fn versions(subject: &Subject<'_>, said: &Said) -> Vec<(&'static str, String)> {
+    let of = |value: &Option<Value>, pointer: &str| {
+        let text = value.as_ref().and_then(|value| value.pointer(pointer)?.as_str());
+        text.unwrap_or("not known").to_owned()
     };
     vec![
         ("sandbox", env!("CARGO_PKG_VERSION").to_owned()),
         ("engine", subject.engine.clone().unwrap_or_else(|failure| format!("not known: {failure}"))),
-        ("Docker", said("docker/daemon.json", "/version/Version")),
-        ("Kubernetes", said("kubernetes/version.json", "/gitVersion")),
-        ("kernel", said("docker/daemon.json", "/info/KernelVersion")),
-        ("system", said("docker/daemon.json", "/info/OperatingSystem")),
+        ("Docker", of(&said.docker, "/version/Version")),
+        ("Kubernetes", of(&said.kubernetes, "/gitVersion")),
+        ("kernel", of(&said.docker, "/info/KernelVersion")),
+        ("system", of(&said.docker, "/info/OperatingSystem")),
     ]
 }

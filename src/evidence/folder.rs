@@ -1,10 +1,12 @@
 //! The folder: where it is, who may read it, how much goes in, which are kept.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
 
 use crate::files::private_folder;
 use crate::state::StateRoot;
@@ -18,48 +20,72 @@ const KEPT: usize = 5;
 /// For the index, whatever else there is.
 const INDEX: usize = FILE;
 
-/// A folder that is being filled.
+/// Less room than this in bytes is none: the end of a text that is cut to it would tell nothing.
+const LEAST: usize = 4 << 10;
+/// The end of the name of a folder that is being filled.
+const PARTIAL: &str = ".partial";
+/// When a folder that is being filled belongs to a run that was killed.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
+/// A folder that is being filled, under a name of its own: gone when dropped, unless it was published.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
+    partial: TempDir,
+    home: PathBuf,
+    stamp: String,
     room: usize,
 }
 
 impl Folder {
-    /// A new one for this sandbox, and the oldest of the others gone.
+    /// A new one for this sandbox.
     pub(super) fn create(root: &StateRoot, sandbox: &str, now: SystemTime) -> io::Result<Self> {
         let home = home(root, sandbox);
         private_folder(root.path())?;
         private_folder(&home)?;
-        let stamp = stamp(now);
-        let names = std::iter::once(stamp.clone()).chain((2..100).map(|number| format!("{stamp}-{number}")));
+        let partial = tempfile::Builder::new()
+            .prefix(".")
+            .suffix(PARTIAL)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(&home)?;
+        Ok(Self { partial, home, stamp: stamp(now), room: TOTAL })
+    }
+
+    /// Gives the folder its name, which is the time, and removes the oldest of the others; the result is its path.
+    pub(super) fn publish(self) -> io::Result<PathBuf> {
+        let names =
+            std::iter::once(self.stamp.clone()).chain((2..100).map(|number| format!("{}-{number}", self.stamp)));
         for name in names {
-            let path = home.join(name);
-            match DirBuilder::new().mode(0o700).create(&path) {
+            let path = self.home.join(name);
+            match fs::rename(self.partial.path(), &path) {
                 Ok(()) => {
-                    forget_old(&home);
-                    return Ok(Self { path, room: TOTAL });
+                    let _ = self.partial.keep();
+                    remove_old(&self.home);
+                    return Ok(path);
                 }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) if [ErrorKind::AlreadyExists, ErrorKind::DirectoryNotEmpty].contains(&error.kind()) => {}
                 Err(error) => return Err(error),
             }
         }
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Bytes that may still be written when so many are to be spared; 0 where it is not worth it.
+    pub(super) fn room(&self, spare: usize) -> usize {
+        let room = self.room.saturating_sub(INDEX + spare);
+        if room < LEAST { 0 } else { room }
     }
 
-    /// Writes a file, readable by its owner only, and says how many bytes it has. Of a long text the end is kept.
+    /// Writes a file, readable by its owner only, leaves `spare` bytes of room, and says how many bytes the file has. Of a
+    /// long text the end is kept.
     ///
     /// # Errors
     /// Why it is not there: the folder is full, or the file system's own words.
-    pub(super) fn keep(&mut self, path: &str, text: &str) -> Result<usize, String> {
-        let text = end(text, FILE);
-        if text.len() > self.room.saturating_sub(INDEX) {
-            return Err(format!("left out: the folder would have more than {} MiB", TOTAL >> 20));
+    pub(super) fn keep(&mut self, path: &str, text: &str, spare: usize) -> Result<usize, String> {
+        let room = self.room(spare);
+        if room == 0 {
+            return Err(full());
         }
+        let text = end(text, FILE.min(room));
         self.room -= text.len();
         self.write(path, &text)
     }
@@ -77,13 +103,18 @@ impl Folder {
     }
 
     fn write(&self, path: &str, text: &str) -> Result<usize, String> {
-        let path = self.path.join(relative(path));
+        let path = self.partial.path().join(relative(path));
         let written = path.parent().map_or(Ok(()), private_folder).and_then(|()| {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(text.as_bytes())
         });
         written.map(|()| text.len()).map_err(|error| error.to_string())
     }
+}
+
+/// Why a file is not in the folder.
+pub(super) fn full() -> String {
+    format!("left out: the folder would have more than {} MiB", TOTAL >> 20)
 }
 
 /// The newest folder of this sandbox, if there is one.
@@ -113,11 +144,18 @@ fn folders(home: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn forget_old(home: &Path) {
+fn remove_old(home: &Path) {
     let folders = folders(home);
     for old in &folders[..folders.len().saturating_sub(KEPT)] {
         let _ = fs::remove_dir_all(old);
         let _ = fs::remove_file(super::archive::beside(old));
+    }
+    let is_abandoned = |entry: &fs::DirEntry| {
+        let age = entry.metadata().ok().and_then(|about| about.modified().ok()?.elapsed().ok());
+        entry.file_name().to_string_lossy().ends_with(PARTIAL) && age.is_some_and(|age| age > ABANDONED)
+    };
+    for abandoned in fs::read_dir(home).into_iter().flatten().flatten().filter(is_abandoned) {
+        let _ = fs::remove_dir_all(abandoned.path());
     }
 }
 
@@ -165,18 +203,42 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_601_700 + seconds)
     }
 
+    fn made(root: &StateRoot, sandbox: &str, second: u64) -> PathBuf {
+        let mut folder = Folder::create(root, sandbox, at(second)).expect("a folder");
+        folder.keep("pods/n/p.log", "a", 0).expect("written");
+        folder.publish().expect("named")
+    }
+
     #[test]
     fn only_the_owner_may_read_it_and_its_name_is_the_time() {
         let (_guard, root) = root();
-        let mut folder = Folder::create(&root, "flyte", at(0)).expect("a folder");
-        assert_eq!(folder.path(), root.path().join("failures/flyte/20261125T101500Z"));
-        folder.keep("pods/n/p.log", "a").expect("written");
+        let folder = made(&root, "flyte", 0);
+        assert_eq!(folder, root.path().join("failures/flyte/20261125T101500Z"));
         let mode = |path: PathBuf| fs::metadata(path).expect("there").mode() & 0o777;
         assert_eq!(mode(root.path().join("failures")), 0o700);
-        assert_eq!(mode(folder.path().join("pods/n")), 0o700);
-        assert_eq!(mode(folder.path().join("pods/n/p.log")), 0o600);
-        let again = Folder::create(&root, "flyte", at(0)).expect("another");
-        assert_eq!(again.path(), root.path().join("failures/flyte/20261125T101500Z-2"));
+        for path in [folder.clone(), folder.join("pods/n")] {
+            assert_eq!(mode(path), 0o700);
+        }
+        assert_eq!(mode(folder.join("pods/n/p.log")), 0o600);
+        assert_eq!(made(&root, "flyte", 0), root.path().join("failures/flyte/20261125T101500Z-2"));
+    }
+
+    #[test]
+    fn one_that_is_given_up_leaves_nothing_and_one_of_a_run_that_was_killed_goes_in_time() {
+        let (_guard, root) = root();
+        let home = root.path().join("failures/flyte");
+        let mut folder = Folder::create(&root, "flyte", at(0)).expect("a folder");
+        folder.keep("pods/n/p.log", "a", 0).expect("written");
+        assert_eq!((fs::read_dir(&home).expect("there").count(), latest(&root, "flyte")), (1, None));
+        drop(folder);
+        assert_eq!(fs::read_dir(&home).expect("there").count(), 0);
+        for name in [".old.partial", ".new.partial"] {
+            fs::create_dir(home.join(name)).expect("made");
+        }
+        let long_ago = SystemTime::now() - 2 * ABANDONED;
+        fs::File::open(home.join(".old.partial")).expect("there").set_modified(long_ago).expect("set");
+        made(&root, "flyte", 0);
+        assert!(!home.join(".old.partial").exists() && home.join(".new.partial").exists());
     }
 
     #[test]
@@ -185,10 +247,10 @@ mod tests {
         let home = root.path().join("failures/flyte");
         fs::create_dir_all(home.join("mine")).expect("a folder");
         for second in 0..KEPT as u64 + 2 {
-            let made = Folder::create(&root, "flyte", at(second)).expect("a folder");
-            fs::write(super::super::archive::beside(made.path()), "").expect("an archive");
+            let folder = made(&root, "flyte", second);
+            fs::write(super::super::archive::beside(&folder), "").expect("an archive");
         }
-        Folder::create(&root, "other", at(0)).expect("a folder");
+        made(&root, "other", 0);
         let mut left: Vec<_> = fs::read_dir(&home)
             .expect("there")
             .flatten()
@@ -208,8 +270,8 @@ mod tests {
         let long = "0123456789\n".repeat(FILE / 10);
         let mut refused = 0;
         for number in 0..2 * TOTAL / FILE {
-            match folder.keep(&format!("{number}.log"), &long) {
-                Ok(bytes) => assert!(bytes <= FILE && bytes > FILE - 200, "{bytes}"),
+            match folder.keep(&format!("{number}.log"), &long, 0) {
+                Ok(bytes) => assert!((LEAST - 200..=FILE).contains(&bytes), "{bytes}"),
                 Err(why) => {
                     assert!(why.contains("20 MiB"), "{why}");
                     refused += 1;
@@ -218,10 +280,11 @@ mod tests {
         }
         assert!(refused >= TOTAL / FILE, "{refused}");
         folder.keep_index(&"é".repeat(INDEX)).expect("room");
-        let files = fs::read_dir(folder.path()).expect("there").flatten();
+        let folder = folder.publish().expect("named");
+        let files = fs::read_dir(&folder).expect("there").flatten();
         let total: u64 = files.map(|file| file.metadata().expect("there").len()).sum();
         assert!(total <= TOTAL as u64, "{total}");
-        let kept = fs::read_to_string(folder.path().join("0.log")).expect("text");
+        let kept = fs::read_to_string(folder.join("0.log")).expect("text");
         let (note, rest) = kept.split_once('\n').expect("lines");
         assert!(note.starts_with("… ") && note.ends_with(" bytes before this are left out"), "{note}");
         assert!(rest.starts_with("0123456789\n") && rest.ends_with("0123456789\n"));

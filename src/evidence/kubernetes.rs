@@ -3,13 +3,14 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 use kube::Client;
 use kube::api::{ListParams, LogParams};
 use kube::core::Request;
 use serde_json::Value;
 
+use super::folder::full;
+use super::sink::Sink;
 use super::source::{Found, ask};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes;
@@ -23,12 +24,20 @@ const LINES: i64 = 3000;
 /// Bytes of those.
 const BYTES: i64 = 2 << 20;
 /// Pods that are looked at; a sandbox has some 20, besides those of its workflows.
-const PODS: u32 = 200;
-/// Logs that are asked for at the same time.
+const PODS: usize = 200;
+/// Events that are looked at.
+const EVENTS: usize = 2000;
+/// Nodes that are looked at.
+const NODES: usize = 10;
+/// Logs or lists that are asked for at the same time.
 const AT_ONCE: usize = 8;
 
-/// All of it; without an API one line that says why.
-pub(super) async fn sources(kubeconfig: impl Future<Output = Result<String, Failure>>, deadline: Deadline) -> Found {
+/// All of it, into the folder; without an API one line that says why. The result is Kubernetes' own version.
+pub(super) async fn sources(
+    kubeconfig: impl Future<Output = Result<String, Failure>>,
+    sink: &Sink,
+    deadline: Deadline,
+) -> Option<Value> {
     let what = "all that Kubernetes knows: events, pods, their logs";
     let limit = deadline.remaining().min(ANSWER);
     let reached = async {
@@ -39,22 +48,29 @@ pub(super) async fn sources(kubeconfig: impl Future<Output = Result<String, Fail
     match tokio::time::timeout(limit, reached).await {
         Ok(Ok((client, version))) => {
             let everything = Scope::cluster();
-            let (all, nodes) = tokio::join!(all(&client, version, &everything, deadline), nodes(&client, deadline));
-            all.and(nodes)
+            let nodes = async { sink.take(nodes(&client, deadline).await) };
+            tokio::join!(all(&client, &version, &everything, sink, deadline), nodes);
+            return Some(version);
         }
-        Ok(Err(failure)) => Found::missing(what, failure.to_string()),
-        Err(_) => Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())),
+        Ok(Err(failure)) => sink.take(Found::missing(what, failure.to_string())),
+        Err(_) => sink.take(Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32()))),
     }
+    None
 }
 
 /// What is in these namespaces, and nothing else.
-pub(super) async fn within(client: &Client, namespaces: &[String], deadline: Deadline) -> Found {
+pub(super) async fn within(client: &Client, namespaces: &[String], sink: &Sink, deadline: Deadline) -> Option<Value> {
+    let what = "all that Kubernetes knows";
     let limit = deadline.remaining().min(ANSWER);
     match tokio::time::timeout(limit, get(client, "/version", None)).await {
-        Ok(Ok(version)) => all(client, version, &Scope::namespaces(namespaces), deadline).await,
-        Ok(Err(failure)) => Found::missing("all that Kubernetes knows", failure.to_string()),
-        Err(_) => Found::missing("all that Kubernetes knows", format!("no answer within {:.1} s", limit.as_secs_f32())),
+        Ok(Ok(version)) => {
+            all(client, &version, &Scope::namespaces(namespaces), sink, deadline).await;
+            return Some(version);
+        }
+        Ok(Err(failure)) => sink.take(Found::missing(what, failure.to_string())),
+        Err(_) => sink.take(Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32()))),
     }
+    None
 }
 
 /// What is asked about.
@@ -77,75 +93,89 @@ impl Scope {
         }
     }
 
-    /// The lists of a kind, one after the other as one.
-    async fn list(&self, client: &Client, plural: &str, limit: u32) -> Result<Value, Failure> {
-        let lists = self.paths.iter().map(|path| async move {
-            get(client, &format!("{path}/{plural}"), Some(ListParams::default().limit(limit))).await
-        });
-        let mut lists = try_join_all(lists).await?.into_iter();
-        let mut whole = lists.next().unwrap_or_default();
-        for mut list in lists {
-            let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
-            if let Some(all) = whole["items"].as_array_mut() {
-                all.extend(items);
+    /// The objects of a kind, the first `limit` of them, and whether there are more.
+    async fn list(&self, client: &Client, plural: &str, limit: usize) -> Result<(Vec<Value>, bool), Failure> {
+        let ask = |path: &String| get(client, format!("{path}/{plural}"), Some(limit));
+        let mut lists = stream::iter(&self.paths).map(ask).buffered(AT_ONCE);
+        let (mut all, mut more) = (Vec::new(), false);
+        while let Some(list) = lists.next().await {
+            let mut list = list?;
+            all.extend(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            more |= all.len() > limit || !text(&list, "/metadata/continue").is_empty();
+            if more {
+                break;
             }
         }
-        Ok(whole)
+        all.truncate(limit);
+        Ok((all, more))
     }
 }
 
-async fn all(client: &Client, version: Value, scope: &Scope, deadline: Deadline) -> Found {
-    let version = Found::file("kubernetes/version.json", "Kubernetes' own version", version);
+async fn all(client: &Client, version: &Value, scope: &Scope, sink: &Sink, deadline: Deadline) {
+    sink.take(Found::file("kubernetes/version.json", "Kubernetes' own version", version.clone()));
     let events = async {
         let what = format!("Kubernetes events of {}, oldest first", scope.name);
         let source = async {
-            let list = scope.list(client, "events", 2000).await?;
-            Ok(Found::file("kubernetes/events.txt", what.clone(), event_lines(&list["items"])))
+            let (events, _) = scope.list(client, "events", EVENTS).await?;
+            Ok(Found::file("kubernetes/events.txt", what.clone(), event_lines(&events)))
         };
-        ask(what.clone(), LIMIT, deadline, source).await
+        sink.take(ask(what.clone(), LIMIT, deadline, source).await);
     };
-    let (events, pods) = tokio::join!(events, pods(client, scope, deadline));
-    version.and(events).and(pods)
+    tokio::join!(events, pods(client, scope, sink, deadline));
 }
 
 async fn nodes(client: &Client, deadline: Deadline) -> Found {
     let what = "the node as Kubernetes describes it";
     let source = async {
-        let mut list = get(client, "/api/v1/nodes", Some(ListParams::default())).await?;
+        let mut list = get(client, "/api/v1/nodes", Some(NODES)).await?;
         list["items"].as_array_mut().into_iter().flatten().for_each(drop_managed_fields);
         Ok(Found::file("kubernetes/nodes.json", what, list["items"].take()))
     };
     ask(what, LIMIT, deadline, source).await
 }
 
-async fn pods(client: &Client, scope: &Scope, deadline: Deadline) -> Found {
+async fn pods(client: &Client, scope: &Scope, sink: &Sink, deadline: Deadline) {
     let what = format!("pods of {}", scope.name);
     let limit = deadline.remaining().min(LIMIT);
     let asked = scope.list(client, "pods", PODS);
-    let mut list = match tokio::time::timeout(limit, asked).await {
-        Ok(Ok(list)) => list,
-        Ok(Err(failure)) => return Found::missing(what, failure.to_string()),
-        Err(_) => return Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())),
+    let (pods, more) = match tokio::time::timeout(limit, asked).await {
+        Ok(Ok(pods)) => pods,
+        Ok(Err(failure)) => return sink.take(Found::missing(what, failure.to_string())),
+        Err(_) => {
+            return sink.take(Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())));
+        }
     };
-    let pods = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    if more {
+        sink.take(Found::missing("further pods", format!("there are more than {PODS}")));
+    }
     let overview: String = pods.iter().map(|pod| format!("{}\n", pod_line(pod))).collect();
-    let overview = Found::file("pods.txt", "every pod in a line: what it does, restarts, what it waits for", overview);
-    let wanted: Vec<_> = pods.iter().flat_map(logs).collect();
-    let described = pods.into_iter().map(|mut pod| {
+    sink.take(Found::file("pods.txt", "every pod in a line: what it does, restarts, what it waits for", overview));
+    let mut wanted: Vec<_> = pods.iter().flat_map(logs).collect();
+    // Where there is not room or time for all, those count that may say what is wrong.
+    wanted.sort_by_key(|log| log.is_well);
+    for mut pod in pods {
         drop_managed_fields(&mut pod);
         let (namespace, name) = (text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name"));
         let (path, what) =
             (format!("pods/{namespace}/{name}.json"), format!("pod {namespace}/{name} as Kubernetes describes it"));
-        Found::file(path, what, pod)
-    });
-    let described: Found = described.collect();
-    let logs = stream::iter(wanted).map(|log| read(client, log, deadline)).buffered(AT_ONCE);
-    let logs: Vec<Found> = logs.collect().await;
-    let more = match text(&list, "/metadata/continue") {
-        "" => Found::default(),
-        _ => Found::missing("further pods", format!("there are more than {PODS}")),
+        sink.take(Found::file(path, what, pod));
+    }
+    let ask = async |log| {
+        let now = sink.has_room_for_logs() && !deadline.remaining().is_zero();
+        if now { Some(read(client, log, deadline).await) } else { None }
     };
-    overview.and(described).and(logs.into_iter().collect()).and(more)
+    let mut logs = std::pin::pin!(stream::iter(wanted).map(ask).buffered(AT_ONCE));
+    let mut left_out = 0;
+    while let Some(log) = logs.next().await {
+        match log {
+            Some(log) => sink.take_log(log),
+            None => left_out += 1,
+        }
+    }
+    if left_out > 0 {
+        let why = if sink.has_room_for_logs() { "there was no time left".to_owned() } else { full() };
+        sink.take(Found::missing(format!("{left_out} further logs of pods"), why));
+    }
 }
 
 /// One life of a container.
@@ -154,6 +184,8 @@ struct Log {
     pod: String,
     container: String,
     previous: bool,
+    /// Whether the container runs well now.
+    is_well: bool,
 }
 
 /// The logs that a pod's containers have: those that ran, and those that ran before.
@@ -164,6 +196,7 @@ fn logs(pod: &Value) -> Vec<Log> {
         pod: text(pod, "/metadata/name").to_owned(),
         container: text(status, "/name").to_owned(),
         previous,
+        is_well: !previous && (status["ready"] == true || status["state"]["terminated"]["exitCode"] == 0),
     };
     let mut found = Vec::new();
     for status in statuses.into_iter().flatten().flatten() {
@@ -179,7 +212,7 @@ fn logs(pod: &Value) -> Vec<Log> {
 }
 
 async fn read(client: &Client, log: Log, deadline: Deadline) -> Found {
-    let Log { namespace, pod, container, previous } = log;
+    let Log { namespace, pod, container, previous, .. } = log;
     let life = if previous { ", in its previous life" } else { "" };
     let what = format!("log of container {container} of pod {namespace}/{pod}{life}");
     let source = async {
@@ -200,10 +233,14 @@ async fn read(client: &Client, log: Log, deadline: Deadline) -> Found {
     ask(what.clone(), LIMIT, deadline, source).await
 }
 
-async fn get(client: &Client, path: &str, list: Option<ListParams>) -> Result<Value, Failure> {
-    let request = match list {
-        Some(parameters) => Request::new(path).list(&parameters),
-        None => Request::new("").get(path.trim_start_matches('/'), &kube::api::GetParams::default()),
+/// What is at a path: an object, or the first so many of a list.
+async fn get(client: &Client, path: impl AsRef<str>, limit: Option<usize>) -> Result<Value, Failure> {
+    let request = match limit {
+        Some(limit) => {
+            let parameters = ListParams::default().limit(u32::try_from(limit).unwrap_or(u32::MAX));
+            Request::new(path.as_ref()).list(&parameters)
+        }
+        None => Request::new("").get(path.as_ref().trim_start_matches('/'), &kube::api::GetParams::default()),
     };
     let request = request.map_err(unanswered)?;
     client.request(request).await.map_err(unanswered)
@@ -225,8 +262,8 @@ fn drop_managed_fields(object: &mut Value) {
 }
 
 /// `2026-… Warning BackOff pod flyte/minio-0 (5 times): Back-off restarting failed container`, oldest first.
-fn event_lines(events: &Value) -> String {
-    let mut lines: Vec<_> = events.as_array().into_iter().flatten().map(event_line).collect();
+fn event_lines(events: &[Value]) -> String {
+    let mut lines: Vec<_> = events.iter().map(event_line).collect();
     lines.sort();
     lines.concat()
 }
@@ -299,16 +336,16 @@ mod tests {
 
     #[test]
     fn events_are_lines_in_the_order_of_their_time() {
-        let events = json!([
-            {"lastTimestamp": "2026-01-02T00:00:00Z", "type": "Warning", "reason": "BackOff", "count": 5, "message": "a\nb",
-                "involvedObject": {"kind": "Pod", "namespace": "n", "name": "p"}},
-            {"eventTime": "2026-01-01T00:00:00Z", "type": "Normal", "reason": "Starting", "message": "c",
-                "involvedObject": {"kind": "Node", "name": "k"}},
-        ]);
+        let events = [
+            json!({"lastTimestamp": "2026-01-02T00:00:00Z", "type": "Warning", "reason": "BackOff", "count": 5, "message": "a\nb",
+                "involvedObject": {"kind": "Pod", "namespace": "n", "name": "p"}}),
+            json!({"eventTime": "2026-01-01T00:00:00Z", "type": "Normal", "reason": "Starting", "message": "c",
+                "involvedObject": {"kind": "Node", "name": "k"}}),
+        ];
         assert_eq!(
             event_lines(&events),
             "2026-01-01T00:00:00Z Normal Starting node k: c\n2026-01-02T00:00:00Z Warning BackOff pod n/p (5 times): a b\n"
         );
-        assert_eq!(event_lines(&Value::Null), "");
+        assert_eq!(event_lines(&[]), "");
     }
 }

@@ -1,7 +1,7 @@
 //! What a failure leaves to read: everything there is to know about a sandbox, in one folder, before it is undone.
 //!
-//! Every source is asked at once and for a short time; one that cannot be had is noted, with why. The folder is bounded
-//! in size, and nothing gets into it but through the [`mask`].
+//! Every source is asked at once and for a short time; one that cannot be had is noted, with why. What comes is written as
+//! it comes, until the folder is full, and nothing gets into it but through the [`mask`].
 //!
 //! | file | what |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `source.rs` | what a source gives, and asking one with a limit |
 //! | `docker.rs` | what Docker knows: the node's log, events, descriptions |
 //! | `kubernetes.rs` | what Kubernetes knows: events, pods, their logs |
+//! | `sink.rs` | the way of all findings into the folder: masked, bounded, listed |
 //! | `told.rs` | what this program knows: the failure, the run, the plan |
 //! | `folder.rs` | the folder: where it is, who may read it, how much goes in, which are kept |
 //! | `index.rs` | its first page, from the first cause on |
@@ -22,6 +23,7 @@ mod folder;
 mod index;
 mod kubernetes;
 pub mod mask;
+mod sink;
 mod source;
 mod told;
 

@@ -29,14 +29,6 @@ impl Content {
         }
     }
 
-    /// The text at a place in data.
-    pub(super) fn at(&self, pointer: &str) -> Option<String> {
-        match self {
-            Self::Json(value) => value.pointer(pointer)?.as_str().map(str::to_owned),
-            _ => None,
-        }
-    }
-
     /// As it is written: no secret gets by.
     pub(super) fn masked(self, mask: &Mask) -> String {
         let text = match self {
@@ -103,6 +95,14 @@ impl Found {
     /// Nothing, and why.
     pub(super) fn missing(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self { files: Vec::new(), missing: vec![Missing { what: what.into(), why: why.into() }] }
+    }
+
+    /// The JSON of the file at this path.
+    pub(super) fn data(&self, path: &str) -> Option<Value> {
+        match &self.files.iter().find(|file| file.path == path)?.content {
+            Content::Json(value) => Some(value.clone()),
+            _ => None,
+        }
     }
 
     /// Both, in this order.

@@ -30,7 +30,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["similar::"], &["cli/commands/render.rs"]),
     (&["strsim"], &["spec/check.rs"]),
     (&["rustix"], &["process.rs", "preflight/run.rs", "files.rs"]),
-    (&["tempfile::"], &["files.rs", "lifecycle/doctor.rs"]),
+    (&["tempfile::"], &["files.rs", "evidence/folder.rs", "lifecycle/doctor.rs"]),
     (&["try_lock("], &["lock.rs"]),
     (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "lifecycle/", "site/", "evidence/"]),
     (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "rehearsal/flyte/mod.rs"]),

@@ -200,6 +200,59 @@ async fn all_there_is_to_know_is_in_one_folder_and_no_secret_is() {
     assert!(files["manifests.yaml"].contains("kind: Deployment") && files["run.ndjson"].starts_with("{\"at_ms\":"));
 }
 
+/// Pods of a namespace, each with a container that runs.
+fn crowd(api: &ApiServer, namespace: &str, pods: usize) {
+    for number in 0..pods {
+        api.put(json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("{namespace}-{number:03}"), "namespace": namespace},
+            "status": {"containerStatuses": [{"name": "c", "restartCount": 0, "ready": true, "state": {"running": {}}}]}}));
+    }
+}
+
+fn asked_for_logs(api: &ApiServer) -> usize {
+    api.requests().iter().filter(|request| request.contains("/log")).count()
+}
+
+#[tokio::test]
+async fn logs_are_asked_for_until_the_folder_is_full_and_no_longer() {
+    let (api, plan, failure) = (api().await, plan(), failure());
+    crowd(&api, "busy", 60);
+    let line = format!("{}\n", "0123456789abcde ".repeat(64));
+    for number in 0..60 {
+        api.log(&format!("busy-{number:03}"), "c", false, &line.repeat(1100));
+    }
+    let fake = docker(&api).await;
+    let docker = fake.connect().await;
+    let (_state, files) = collected(&subject(Ok(&docker), &plan, &failure), &told()).await;
+    let total: usize = files.values().map(String::len).sum();
+    assert!((14 << 20..=20 << 20).contains(&total), "{total}");
+    assert!(asked_for_logs(&api) <= 32, "{} logs for a folder of 20 MiB", asked_for_logs(&api));
+    for name in ["node.log", "manifests.yaml", "kubernetes/events.txt", "pods.txt", "docker/daemon.json"] {
+        assert!(files.contains_key(name), "{name} is not there");
+    }
+    assert!(files.contains_key("pods/n/flyteadmin-1.flyteadmin.previous.log"), "what fell over comes first");
+    let index = &files["index.md"];
+    let (_, missing) = index.split_once("## What could not be had").expect("the list");
+    assert!(missing.contains("the folder would have more than 20 MiB"), "{missing}");
+}
+
+#[tokio::test]
+async fn the_limit_of_pods_holds_over_all_namespaces() {
+    let (api, plan, failure) = (api().await, plan(), failure());
+    let namespaces = ["a", "b", "c"].map(str::to_owned);
+    for namespace in &namespaces {
+        crowd(&api, namespace, 90);
+    }
+    let client = flyte_sandbox::kubernetes::client(&api.kubeconfig()).expect("a client");
+    let none = Failure::new(Reason::DockerRefused, "not asked");
+    let given = Some(flyte_sandbox::evidence::Given { client: &client, namespaces: namespaces.into() });
+    let subject = Subject { given, ..subject(Err(&none), &plan, &failure) };
+    let (_state, files) = collected(&subject, &told()).await;
+    let pods = files.keys().filter(|name| name.starts_with("pods/") && name.ends_with(".json")).count();
+    assert_eq!((pods, asked_for_logs(&api)), (200, 200));
+    assert!(files["index.md"].contains("further pods: there are more than 200"), "{}", files["index.md"]);
+}
+
 #[tokio::test]
 async fn a_source_that_cannot_be_had_is_noted_and_the_others_are_there() {
     let (api, plan, failure) = (api().await, plan(), failure());

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::future::try_join_all;
 use humantime::{format_rfc3339_seconds, parse_rfc3339};
 
-use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
+use super::labels::{OWNER_LABEL, cluster_labels};
 use crate::docker::{Docker, Volume};
 use crate::failure::Failure;
 use crate::plan::network_name;
@@ -26,7 +26,7 @@ const EXPIRY_LABEL: &str = "sandbox.flyte/expires";
 pub async fn expire(docker: &Docker, cluster: &str, at: SystemTime) -> Result<(), Failure> {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (mark, at) = (format!("{}{seconds}", prefix(cluster)), format_rfc3339_seconds(at).to_string());
-    let labels = [("app", "k3d"), (CLUSTER_LABEL, cluster), (OWNER_LABEL, cluster), (EXPIRY_LABEL, &at)];
+    let labels: Vec<_> = cluster_labels(cluster).into_iter().chain([(EXPIRY_LABEL, at.as_str())]).collect();
     docker.create_volume(&mark, &labels).await?;
     forget(docker, cluster, |other| other != mark).await
 }

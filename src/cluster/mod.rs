@@ -42,5 +42,6 @@ pub use expiry::{expire, expiries, forget_expiry};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};
 pub use labels::OWNER_LABEL;
+pub(crate) use labels::{CLUSTER_LABEL, claim_prefix, cluster_labels};
 pub(crate) use node::{Belongings, belongings};
 pub use node::{NodeState, Removed, delete, owned, state};

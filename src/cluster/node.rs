@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::expiry::is_mark;
-use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
+use super::labels::{CLUSTER_LABEL, OWNER_LABEL, claim_prefix};
 use crate::docker::{ContainerState, Docker, Network};
 use crate::failure::{Failure, Reason};
 use crate::plan::{network_name, node_name};
@@ -140,12 +140,14 @@ pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> 
     remove(docker, cluster, |_| true).await
 }
 
-/// The same, for a cluster that is to be made anew: when its time is over stays.
+/// The same, for a cluster that is to be made anew: when its time is over stays, and so do the claims made for it.
 ///
 /// # Errors
 /// As [`delete`].
 pub(super) async fn clear(docker: &Docker, cluster: &str) -> Result<(), Failure> {
-    remove(docker, cluster, |volume| !is_mark(cluster, volume)).await.map(|_| ())
+    remove(docker, cluster, |volume| !is_mark(cluster, volume) && !volume.starts_with(&claim_prefix(cluster)))
+        .await
+        .map(|_| ())
 }
 
 async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) -> Result<Removed, Failure> {

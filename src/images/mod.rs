@@ -9,9 +9,11 @@
 //! | `pack.rs` | what `docker save` writes, made into a bundle |
 //! | `unpack.rs` | a bundle, checked, and made into what `docker load` reads |
 //! | `progress.rs` | bytes counted, until the run is to end |
+//! | `claim.rs` | claims of stores on the daemon, where all runs see them |
 //! | `store.rs` | volumes that keep a node's images from one cluster to the next |
 
 mod bundle;
+mod claim;
 mod layout;
 mod node;
 mod obtain;

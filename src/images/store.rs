@@ -1,11 +1,15 @@
 //! Volumes that keep a node's images from one cluster to the next: containerd's whole directory, mounted into the node.
 //!
 //! A store is a hint, never trusted: [`load`](super::load) looks at what containerd says it has. Two nodes must not
-//! share one, so there are slots; whoever takes one holds its lock until the node is there to show that it is used.
+//! share one, so there are slots; whoever takes one claims it until the node is there to show that it is used. The claim
+//! is on the daemon, for runs with other state folders, and a lock in the state folder: a claim on the daemon outlives a
+//! run that is killed, a lock does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
+use super::claim::DaemonClaim;
 use crate::digest::{Sha256, hex};
 use crate::docker::{Docker, Volume};
 use crate::failure::{Failure, Reason};
@@ -19,13 +23,23 @@ const PREFIX: &str = "sandbox-store-";
 const SLOTS: usize = 8;
 /// Stores of as many keys are kept when a new key appears: a developer goes back and forth between two.
 const KEPT_KEYS: usize = 2;
+/// To remove a store.
+const REMOVAL: Duration = Duration::from_secs(60);
 
-/// A store that is ours until this is dropped; by then the node must be there.
+/// A store that is ours until this is released; by then the node must be there.
 #[derive(Debug)]
 pub struct Claim {
     /// The volume to mount.
     pub volume: String,
+    on_daemon: DaemonClaim,
     _lock: FileLock,
+}
+
+impl Claim {
+    /// Gives the store back, or leaves it to the node that uses it now.
+    pub async fn release(self, docker: &Docker) {
+        self.on_daemon.release(docker).await;
+    }
 }
 
 /// What a store is kept under: the images it is for and the containerd that writes it. Not the ids of the images:
@@ -41,24 +55,38 @@ pub fn store_key(references: &[ImageRef], node_image_id: &str) -> String {
     hex(&digest.finish()[..6])
 }
 
-/// Takes a store of this key that no node uses, making it if need be; none when all are in use. Locks live in `state`,
-/// a directory that all sandboxes of this machine share. Stores of keys long out of use are removed.
+/// Takes a store of this key that no node uses for `sandbox`, whose run lasts no longer than `lasts`, making the store if
+/// need be; none when all are in use. Locks live in the folder `state`. Stores of keys long out of use are removed.
 ///
 /// # Errors
 /// [`Reason::Docker`]; [`Reason::StateUnwritable`] when the lock file cannot be made.
-pub async fn claim(docker: &Docker, key: &str, state: &Path) -> Result<Option<Claim>, Failure> {
+pub async fn claim(
+    docker: &Docker,
+    key: &str,
+    state: &Path,
+    sandbox: &str,
+    lasts: Duration,
+) -> Result<Option<Claim>, Failure> {
     for slot in 0..SLOTS {
         let volume = format!("{PREFIX}{key}-{slot}");
         let Some(lock) = lock(&state.join(format!("{volume}.lock")))? else { continue };
-        if in_use(docker).await?.contains_key(&volume) {
-            continue;
+        let Some(on_daemon) = DaemonClaim::take(docker, &volume, Some(sandbox), lasts).await? else { continue };
+        let claim = Claim { volume, on_daemon, _lock: lock };
+        // What is in use is looked at after it was claimed: a run that had it may just have made its node.
+        match in_use(docker).await {
+            Ok(used) if !used.contains_key(&claim.volume) => {}
+            used => {
+                claim.release(docker).await;
+                used?;
+                continue;
+            }
         }
-        docker.create_volume(&volume, &[(LABEL, key)]).await?;
+        docker.create_volume(&claim.volume, &[(LABEL, key)]).await?;
         for stale in stale(&stores(docker).await?, key) {
             // One that is in use refuses, and is looked at again next time.
             let _ = remove_unclaimed(docker, &stale, state).await;
         }
-        return Ok(Some(Claim { volume, _lock: lock }));
+        return Ok(Some(claim));
     }
     Ok(None)
 }
@@ -101,7 +129,10 @@ pub async fn prune(docker: &Docker, state: &Path) -> Result<Vec<String>, Failure
 async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<bool, Failure> {
     let path = state.join(format!("{store}.lock"));
     let Some(_held) = lock(&path)? else { return Ok(false) };
-    docker.remove_volume(store).await?;
+    let Some(claim) = DaemonClaim::take(docker, store, None, REMOVAL).await? else { return Ok(false) };
+    let removed = docker.remove_volume(store).await;
+    claim.release(docker).await;
+    removed?;
     Ok(true)
 }
 

@@ -170,10 +170,13 @@ impl NodeGround<'_> {
     /// Makes the node, starts it or finds it running, until its API answers and it is Ready.
     pub(super) async fn stand(&self, plan: &Plan, use_store: bool, run: &Run) -> Result<Standing, Failure> {
         let mut shape = plan.cluster.clone();
-        let claim = if self.is_new() && use_store { self.claim_store(plan).await? } else { None };
+        let claim = if self.is_new() && use_store { self.claim_store(plan, run).await? } else { None };
         shape.store = claim.as_ref().map(|claim| claim.volume.clone());
-        let cluster = cluster::ensure(&self.docker, &self.engine, &shape, run).await?;
-        drop(claim);
+        let cluster = cluster::ensure(&self.docker, &self.engine, &shape, run).await;
+        if let Some(claim) = claim {
+            claim.release(&self.docker).await;
+        }
+        let cluster = cluster?;
         let state = self.host.state.sandbox(&self.name);
         state.write(&state.kubeconfig(), &cluster.kubeconfig)?;
         let client = kubernetes::client(&cluster.kubeconfig)?;
@@ -184,10 +187,11 @@ impl NodeGround<'_> {
     }
 
     /// The machine's image store for this set of images, unless all of them are in use.
-    async fn claim_store(&self, plan: &Plan) -> Result<Option<Claim>, Failure> {
+    async fn claim_store(&self, plan: &Plan, run: &Run) -> Result<Option<Claim>, Failure> {
         let Some(node_image) = self.docker.image(&plan.cluster.node_image).await? else { return Ok(None) };
         let all: Vec<_> = plan.all_images().cloned().collect();
-        images::claim(&self.docker, &images::store_key(&all, &node_image.id), self.host.state.path()).await
+        let (key, lasts) = (images::store_key(&all, &node_image.id), run.deadline.remaining());
+        images::claim(&self.docker, &key, self.host.state.path(), &self.name, lasts).await
     }
 
     pub(super) async fn load_images(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! Images and stores against a Docker daemon in memory.
 
+use std::time::Duration;
+
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::images::{Presence, claim, obtain, prune, resolve};
 use flyte_sandbox::manifest::ImageRef;
@@ -7,6 +9,8 @@ use flyte_sandbox::spec::{MachineKey, Mirrors, parse, resolve as resolve_spec};
 use serde_json::json;
 
 use crate::support::docker::{FakeDocker, World, run, volume};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn images(names: &[&str]) -> Vec<ImageRef> {
     names.iter().map(|name| name.parse().expect(name)).collect()
@@ -90,12 +94,53 @@ async fn a_store_that_a_stopped_container_mounts_is_not_given_away() {
     let fake = FakeDocker::start(World { containers: vec![mounting("sandbox-store-k-0")], ..World::default() }).await;
     let docker = fake.connect().await;
     let state = tempfile::tempdir().expect("tempdir");
-    let first = claim(&docker, "k", state.path()).await.expect("claim").expect("a store");
-    let second = claim(&docker, "k", state.path()).await.expect("claim").expect("a store");
+    let first = claim(&docker, "k", state.path(), "flyte", HOUR).await.expect("claim").expect("a store");
+    let second = claim(&docker, "k", state.path(), "flyte", HOUR).await.expect("claim").expect("a store");
     assert_eq!((first.volume.as_str(), second.volume.as_str()), ("sandbox-store-k-1", "sandbox-store-k-2"));
     drop(first);
-    let third = claim(&docker, "k", state.path()).await.expect("claim").expect("a store");
+    let third = claim(&docker, "k", state.path(), "flyte", HOUR).await.expect("claim").expect("a store");
     assert_eq!(third.volume, "sandbox-store-k-1");
+}
+
+#[tokio::test]
+async fn two_state_folders_on_one_daemon_do_not_get_the_same_store() {
+    let fake = FakeDocker::start(World::default()).await;
+    let docker = fake.connect().await;
+    let states = [(); 6].map(|()| tempfile::tempdir().expect("tempdir"));
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let claims = states.iter().zip(names).map(|(state, name)| claim(&docker, "k", state.path(), name, HOUR));
+    let claims = futures::future::try_join_all(claims).await.expect("claims");
+    let mut stores: Vec<_> = claims.iter().flatten().map(|claim| claim.volume.as_str()).collect();
+    assert!(!stores.is_empty());
+    stores.sort_unstable();
+    let all = stores.len();
+    stores.dedup();
+    assert_eq!(stores.len(), all, "{stores:?}");
+    let fresh = tempfile::tempdir().expect("tempdir");
+    let taken: Vec<_> = claims.iter().flatten().map(|claim| claim.volume.clone()).collect();
+    let another = claim(&docker, "k", fresh.path(), "g", HOUR).await.expect("claim").expect("a store");
+    assert!(!taken.contains(&another.volume), "{} is one of {taken:?}", another.volume);
+    assert_eq!(prune(&docker, fresh.path()).await.expect("prune"), Vec::<String>::new(), "none is anybody's to remove");
+    for claim in claims.into_iter().flatten().chain([another]) {
+        claim.release(&docker).await;
+    }
+    let names: Vec<_> = fake.world().volumes.iter().map(|volume| volume["Name"].to_string()).collect();
+    assert!(names.iter().all(|name| name.starts_with("\"sandbox-store-k-")), "{names:?}");
+    let again = claim(&docker, "k", fresh.path(), "h", HOUR).await.expect("claim").expect("a store");
+    assert_eq!(again.volume, "sandbox-store-k-0");
+}
+
+#[tokio::test]
+async fn a_claim_that_a_killed_run_left_is_in_the_way_of_others_for_its_time_and_not_of_the_sandbox_itself() {
+    let fake = FakeDocker::start(World::default()).await;
+    let docker = fake.connect().await;
+    let [first, second] = [(); 2].map(|()| tempfile::tempdir().expect("tempdir"));
+    drop(claim(&docker, "k", first.path(), "flyte", HOUR).await.expect("claim").expect("a store"));
+    let others = claim(&docker, "k", second.path(), "other", HOUR).await.expect("claim").expect("a store");
+    assert_eq!(others.volume, "sandbox-store-k-1");
+    let again = claim(&docker, "k", first.path(), "flyte", HOUR).await.expect("claim").expect("a store");
+    assert_eq!(again.volume, "sandbox-store-k-0");
+    assert_eq!(fake.world().volumes.len(), 4, "two stores, a claim of each");
 }
 
 #[tokio::test]
@@ -103,7 +148,9 @@ async fn claiming_clears_away_keys_long_out_of_use() {
     let volumes = vec![store("old", 0, "2024-01-01T00:00:00Z"), store("older", 0, "2023-01-01T00:00:00Z")];
     let fake = FakeDocker::start(World { volumes, ..World::default() }).await;
     let state = tempfile::tempdir().expect("tempdir");
-    claim(&fake.connect().await, "now", state.path()).await.expect("claim").expect("a store");
+    let docker = fake.connect().await;
+    let claimed = claim(&docker, "now", state.path(), "flyte", HOUR).await.expect("claim").expect("a store");
+    claimed.release(&docker).await;
     let world = fake.world();
     let names: Vec<&str> = world.volumes.iter().filter_map(|volume| volume["Name"].as_str()).collect();
     assert_eq!(names, ["sandbox-store-old-0", "sandbox-store-now-0"]);
@@ -119,7 +166,7 @@ async fn pruning_keeps_what_is_mounted_or_claimed() {
     .await;
     let docker = fake.connect().await;
     let state = tempfile::tempdir().expect("tempdir");
-    let claimed = claim(&docker, "b", state.path()).await.expect("claim").expect("a store");
+    let claimed = claim(&docker, "b", state.path(), "flyte", HOUR).await.expect("claim").expect("a store");
     assert_eq!(prune(&docker, state.path()).await.expect("prune"), ["sandbox-store-a-1"]);
     assert_eq!(claimed.volume, "sandbox-store-b-0");
 }

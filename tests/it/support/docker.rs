@@ -282,7 +282,11 @@ async fn volumes(State(world): State<Shared>, Query(query): Query<HashMap<String
 
 async fn create_volume(State(world): State<Shared>, Json(request): Json<Value>) -> Response {
     let volume = volume(request["Name"].as_str().expect("a name"), request["Labels"].clone(), "2026-01-01T00:00:00Z");
-    lock(&world).volumes.push(volume.clone());
+    let mut world = lock(&world);
+    if let Some(there) = world.volumes.iter().find(|there| there["Name"] == volume["Name"]) {
+        return (StatusCode::CREATED, Json(there.clone())).into_response();
+    }
+    world.volumes.push(volume.clone());
     (StatusCode::CREATED, Json(volume)).into_response()
 }
 

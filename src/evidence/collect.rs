@@ -13,7 +13,7 @@ use super::index::Index;
 use super::mask::Mask;
 use super::sink::{Filled, Sink};
 use super::source::Found;
-use super::{docker, kubernetes, told};
+use super::{docker, kubernetes, run_log};
 use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
@@ -25,19 +25,19 @@ use crate::state::StateRoot;
 /// For all of it. What has not answered by then is noted as missing.
 pub const BUDGET: Duration = Duration::from_secs(20);
 
-/// What the evidence is about. What is not there says why.
+/// Request for the evidence of one sandbox: how its parts can be reached, or why they cannot.
 #[derive(Debug, Clone)]
-pub struct Subject<'a> {
+pub struct EvidenceRequest<'a> {
     /// The sandbox's name.
     pub name: &'a str,
     /// Why the run failed; where none did, what the sandbox is doing.
     pub why: Result<&'a str, &'a Failure>,
-    /// What it was to be.
+    /// The plan of its `up`.
     pub plan: Result<&'a Plan, &'a Failure>,
     /// The daemon that it is on.
     pub docker: Result<&'a Docker, &'a Failure>,
-    /// The given cluster that it is on, in place of a daemon.
-    pub given: Option<Given<'a>>,
+    /// The attached cluster that it is on, in place of a daemon.
+    pub attached: Option<AttachedCluster<'a>>,
     /// Access to its API, where that is not to be had from Docker.
     pub kubeconfig: Option<String>,
     /// What made its node, with the version.
@@ -48,27 +48,27 @@ pub struct Subject<'a> {
     pub since: SystemTime,
 }
 
-/// A given cluster, as far as the sandbox is in it.
+/// A attached cluster, as far as the sandbox is in it.
 #[derive(Clone)]
-pub struct Given<'a> {
+pub struct AttachedCluster<'a> {
     /// Its API.
     pub client: &'a Client,
-    /// Where the sandbox is; nowhere else anything is asked.
+    /// The namespaces; no other is asked about.
     pub namespaces: Vec<String>,
 }
 
-impl fmt::Debug for Given<'_> {
+impl fmt::Debug for AttachedCluster<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given").field("namespaces", &self.namespaces).finish_non_exhaustive()
+        f.debug_struct("AttachedCluster").field("namespaces", &self.namespaces).finish_non_exhaustive()
     }
 }
 
-/// Collects all there is to know into a new folder, and says where that is. Whatever is broken, that is noted and the
+/// Collection of logs, events and descriptions into a new folder, whose path is returned. Whatever is broken is noted, the
 /// rest is collected; nothing is changed but the folder.
 ///
 /// # Errors
 /// [`Reason::StateUnwritable`] when there cannot be a folder.
-pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Result<PathBuf, Failure> {
+pub async fn collect(request: &EvidenceRequest<'_>, root: &StateRoot, run: &Run) -> Result<PathBuf, Failure> {
     let now = SystemTime::now();
     let unwritable = |error: &dyn std::fmt::Display| {
         Failure::new(Reason::StateUnwritable, "cannot keep the evidence").on(root.path().display()).because(error)
@@ -76,14 +76,14 @@ pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Resu
     let deadline = run.deadline.min(BUDGET);
     // What has been said until here: what follows is about the evidence itself.
     let (history, heard) = (run.report.history(), run.report.heard());
-    let mut secrets = subject.secrets.clone();
-    let planned = subject.plan.ok().into_iter().flat_map(|plan| plan.spec.secrets());
+    let mut secrets = request.secrets.clone();
+    let planned = request.plan.ok().into_iter().flat_map(|plan| plan.spec.secrets());
     secrets.extend(planned.map(|secret| secret.expose().to_owned()));
-    let folder = Folder::create(root, subject.name, now).map_err(|error| unwritable(&error))?;
+    let folder = Folder::create(root, request.name, now).map_err(|error| unwritable(&error))?;
     let sink = Sink::new(folder, Mask::new(secrets));
-    sink.take(told(subject, &history, &heard).and(told::plan(subject.plan)));
-    let said = all(subject, &sink, deadline).await;
-    let versions = versions(subject, &said);
+    sink.take(of_the_run(request, &history, &heard).and(run_log::plan(request.plan)));
+    let said = all(request, &sink, deadline).await;
+    let versions = versions(request, &said);
     let shown: Map<_, _> = versions.iter().map(|(of, version)| ((*of).to_owned(), version.as_str().into())).collect();
     sink.take(Found::file("versions.json", "versions of all that had a part in it", Value::Object(shown)));
     let (Filled { folder, mut rows, missing }, mask) = sink.finish();
@@ -91,9 +91,9 @@ pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Resu
     rows.sort_by_key(|row| (row.path.contains('/'), row.path.clone()));
     let when = humantime::format_rfc3339_seconds(now).to_string();
     let index = Index {
-        sandbox: subject.name,
+        sandbox: request.name,
         when: &when,
-        why: subject.why,
+        why: request.why,
         versions: &versions,
         history: &history,
         files: &rows,
@@ -104,10 +104,10 @@ pub async fn collect(subject: &Subject<'_>, root: &StateRoot, run: &Run) -> Resu
 }
 
 /// What this program knows of a run that failed.
-fn told(subject: &Subject<'_>, history: &[(Duration, Event)], heard: &[(Duration, String)]) -> Found {
-    match subject.why {
+fn of_the_run(request: &EvidenceRequest<'_>, history: &[(Duration, Event)], heard: &[(Duration, String)]) -> Found {
+    match request.why {
         Ok(_) => Found::default(),
-        Err(failure) => told::failure(failure).and(told::run(history)).and(told::heard(heard)),
+        Err(failure) => run_log::failure(failure).and(run_log::run(history)).and(run_log::program_output(heard)),
     }
 }
 
@@ -119,17 +119,17 @@ struct Said {
 }
 
 /// All sources at once, into the folder.
-async fn all(subject: &Subject<'_>, sink: &Sink, deadline: Deadline) -> Said {
-    let name = subject.name;
+async fn all(request: &EvidenceRequest<'_>, sink: &Sink, deadline: Deadline) -> Said {
+    let name = request.name;
     let of_docker = async |docker| {
-        let found = docker::sources(docker, name, subject.since, deadline).await;
+        let found = docker::sources(docker, name, request.since, deadline).await;
         let said = found.data("docker/daemon.json");
         sink.take(found);
         said
     };
-    match (&subject.given, subject.docker, &subject.kubeconfig) {
-        (Some(given), _, _) => {
-            let kubernetes = kubernetes::within(given.client, &given.namespaces, sink, deadline).await;
+    match (&request.attached, request.docker, &request.kubeconfig) {
+        (Some(attached), _, _) => {
+            let kubernetes = kubernetes::within(attached.client, &attached.namespaces, sink, deadline).await;
             Said { docker: None, kubernetes }
         }
         (None, Ok(docker), _) => {
@@ -151,14 +151,14 @@ async fn all(subject: &Subject<'_>, sink: &Sink, deadline: Deadline) -> Said {
 }
 
 /// The versions of all that had a part in it.
-fn versions(subject: &Subject<'_>, said: &Said) -> Vec<(&'static str, String)> {
+fn versions(request: &EvidenceRequest<'_>, said: &Said) -> Vec<(&'static str, String)> {
     let of = |value: &Option<Value>, pointer: &str| {
         let text = value.as_ref().and_then(|value| value.pointer(pointer)?.as_str());
         text.unwrap_or("not known").to_owned()
     };
     vec![
         ("sandbox", env!("CARGO_PKG_VERSION").to_owned()),
-        ("engine", subject.engine.clone().unwrap_or_else(|failure| format!("not known: {failure}"))),
+        ("engine", request.engine.clone().unwrap_or_else(|failure| format!("not known: {failure}"))),
         ("Docker", of(&said.docker, "/version/Version")),
         ("Kubernetes", of(&said.kubernetes, "/gitVersion")),
         ("kernel", of(&said.docker, "/info/KernelVersion")),

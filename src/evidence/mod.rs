@@ -10,7 +10,7 @@
 //! | `docker.rs` | what Docker knows: the node's log, events, descriptions |
 //! | `kubernetes.rs` | what Kubernetes knows: events, pods, their logs |
 //! | `sink.rs` | the way of all findings into the folder: masked, bounded, listed |
-//! | `told.rs` | what this program knows: the failure, the run, the plan |
+//! | `run_log.rs` | what this program knows: the failure, the run, the plan |
 //! | `folder.rs` | the folder: where it is, who may read it, how much goes in, which are kept |
 //! | `index.rs` | its first page, from the first cause on |
 //! | `mask.rs` | secrets out of text and data |
@@ -23,10 +23,10 @@ mod folder;
 mod index;
 mod kubernetes;
 pub mod mask;
+mod run_log;
 mod sink;
 mod source;
-mod told;
 
 pub use archive::archive;
-pub use collect::{BUDGET, Given, Subject, collect};
+pub use collect::{AttachedCluster, BUDGET, EvidenceRequest, collect};
 pub use folder::latest;

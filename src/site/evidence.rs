@@ -6,7 +6,7 @@ use kube::Client;
 
 use super::running::Running;
 use crate::docker::Docker;
-use crate::evidence::{Given, Subject};
+use crate::evidence::{AttachedCluster, EvidenceRequest};
 use crate::failure::Failure;
 use crate::plan::Plan;
 
@@ -38,16 +38,16 @@ impl EvidenceSources {
         failure: Option<&'a Failure>,
         plan: Result<&'a Plan, &'a Failure>,
         since: SystemTime,
-    ) -> Subject<'a> {
-        Subject {
+    ) -> EvidenceRequest<'a> {
+        EvidenceRequest {
             name,
             why: failure.map_or(Ok(&self.why), Err),
             plan,
             docker: self.docker.as_ref(),
-            given: self
+            attached: self
                 .namespaces
                 .as_ref()
-                .map(|(client, namespaces)| Given { client, namespaces: namespaces.clone() }),
+                .map(|(client, namespaces)| AttachedCluster { client, namespaces: namespaces.clone() }),
             kubeconfig: self.kubeconfig.clone(),
             engine: self.engine.as_ref().cloned(),
             secrets: self.secrets.clone(),

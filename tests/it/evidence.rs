@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use flyte_sandbox::docker::Docker;
-use flyte_sandbox::evidence::{Subject, collect};
+use flyte_sandbox::evidence::{EvidenceRequest, collect};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{self, Options, Request};
 use flyte_sandbox::manifest::Bundle;
@@ -92,14 +92,14 @@ async fn docker(api: &ApiServer) -> FakeDocker {
     .await
 }
 
-fn subject<'a>(docker: Result<&'a Docker, &'a Failure>, plan: &'a Plan, failure: &'a Failure) -> Subject<'a> {
-    Subject {
+fn subject<'a>(docker: Result<&'a Docker, &'a Failure>, plan: &'a Plan, failure: &'a Failure) -> EvidenceRequest<'a> {
+    EvidenceRequest {
         name: "flyte",
         why: Err(failure),
         plan: Ok(plan),
         kubeconfig: None,
         docker,
-        given: None,
+        attached: None,
         engine: Ok("k3d v5.9.0".to_owned()),
         secrets: Vec::new(),
         since: SystemTime::UNIX_EPOCH,
@@ -128,7 +128,7 @@ fn read(folder: &Path) -> BTreeMap<String, String> {
     found
 }
 
-async fn collected(subject: &Subject<'_>, run: &Run) -> (tempfile::TempDir, BTreeMap<String, String>) {
+async fn collected(subject: &EvidenceRequest<'_>, run: &Run) -> (tempfile::TempDir, BTreeMap<String, String>) {
     let state = tempfile::tempdir().expect("a folder");
     let root = StateRoot::new(state.path().to_owned());
     let folder = collect(subject, &root, run).await.expect("a folder");
@@ -245,8 +245,8 @@ async fn the_limit_of_pods_holds_over_all_namespaces() {
     }
     let client = flyte_sandbox::kubernetes::client(&api.kubeconfig()).expect("a client");
     let none = Failure::new(Reason::DockerRefused, "not asked");
-    let given = Some(flyte_sandbox::evidence::Given { client: &client, namespaces: namespaces.into() });
-    let subject = Subject { given, ..subject(Err(&none), &plan, &failure) };
+    let attached = Some(flyte_sandbox::evidence::AttachedCluster { client: &client, namespaces: namespaces.into() });
+    let subject = EvidenceRequest { attached, ..subject(Err(&none), &plan, &failure) };
     let (_state, files) = collected(&subject, &told()).await;
     let pods = files.keys().filter(|name| name.starts_with("pods/") && name.ends_with(".json")).count();
     assert_eq!((pods, asked_for_logs(&api)), (200, 200));

@@ -1,4 +1,4 @@
-//! What this program knows without asking anybody: the failure, the run, what other programs wrote, the plan.
+//! The log of the run itself: its failure, its events, the output of other programs, its plan.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) fn run(history: &[(Duration, Event)]) -> Found {
 }
 
 /// What other programs wrote, with the time since the run began.
-pub(super) fn heard(heard: &[(Duration, String)]) -> Found {
+pub(super) fn program_output(heard: &[(Duration, String)]) -> Found {
     let mut text = String::new();
     for (at, line) in heard {
         let _ = writeln!(text, "{:>8.3}  {line}", at.as_secs_f64());

@@ -1,8 +1,8 @@
-//! What sandboxes keep on this machine: each a folder of its own and a lock that one run holds at a time, all together
-//! the key that their secrets are derived from.
+//! The state folder on this machine: a folder and a lock for each sandbox, and the machine key that their secrets are
+//! derived from.
 //!
-//! The cluster is the truth; nothing here is needed to take a sandbox away or to look at it. The folder is its user's
-//! own: whoever else could write to it would choose the secrets.
+//! The cluster is the truth; no file here is needed to remove a sandbox or to look at it. The folder is private to its
+//! user: whoever else could write to it would choose the secrets.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -30,7 +30,7 @@ pub struct StateDir {
 
 /// A sandbox's lock, held while a run may change it; free when dropped.
 #[derive(Debug)]
-pub struct Lock(FileLock);
+pub struct SandboxLock(FileLock);
 
 impl StateRoot {
     /// The folder at this path, made absolute, so that it is the same one for a process that works elsewhere; made when
@@ -46,7 +46,7 @@ impl StateRoot {
         &self.0
     }
 
-    /// Looks whether the folder, if it is there, can be trusted: it is the user's own, and nobody else writes to it.
+    /// Check of the folder, where it exists: it belongs to the user, and nobody else can write to it.
     ///
     /// # Errors
     /// [`Reason::StateUnwritable`].
@@ -54,7 +54,7 @@ impl StateRoot {
         check_private(&self.0).map_err(|error| unwritable(&self.0, "cannot use the state folder", &error))
     }
 
-    /// The key that this machine's secrets are derived from; made where it is not there yet, or is no key.
+    /// The machine key, which secrets are derived from; created where it is missing or malformed.
     ///
     /// # Errors
     /// [`Reason::StateUnwritable`]: the folder cannot be trusted, or there is no key and none can be kept.
@@ -86,13 +86,13 @@ impl StateDir {
         &self.path
     }
 
-    /// Where the kubeconfig is, readable by its owner only.
+    /// The path of the kubeconfig, readable by its owner only.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.path.join("kubeconfig.yaml")
     }
 
-    /// Where it stands on which given cluster the sandbox is, of one that is on such.
+    /// The path of the location of a sandbox on an attached cluster.
     #[must_use]
     pub fn place(&self) -> PathBuf {
         self.path.join("place.json")
@@ -102,10 +102,10 @@ impl StateDir {
     ///
     /// # Errors
     /// [`Reason::Locked`] names the run that holds it; [`Reason::StateUnwritable`].
-    pub fn lock(&self, command: &str) -> Result<Lock, Failure> {
+    pub fn lock(&self, command: &str) -> Result<SandboxLock, Failure> {
         let root = self.lock.parent().map_or(Ok(()), private_folder);
         match root.map_err(LockError::Io).and_then(|()| FileLock::try_acquire(&self.lock, command)) {
-            Ok(lock) => Ok(Lock(lock)),
+            Ok(lock) => Ok(SandboxLock(lock)),
             Err(LockError::Io(error)) => Err(self.unwritable("cannot lock the sandbox", &error)),
             Err(LockError::Held(holder)) => {
                 let name = self.path.file_name().unwrap_or_default().to_string_lossy();
@@ -136,7 +136,7 @@ impl StateDir {
     ///
     /// # Errors
     /// [`Reason::Leftovers`]: something in it cannot be removed.
-    pub fn remove(&self, held: &Lock) -> Result<(), Failure> {
+    pub fn remove(&self, held: &SandboxLock) -> Result<(), Failure> {
         let gone = |result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let mut failure = Failure::new(Reason::Leftovers, "cannot remove the sandbox's state")
@@ -154,7 +154,7 @@ impl StateDir {
     /// Removes the folder and the lock file after a failure, which stays the failure that is reported: what cannot be
     /// removed is a leftover beside it.
     #[must_use]
-    pub fn remove_or_leftover(&self, mut failure: Failure, held: &Lock) -> Failure {
+    pub fn remove_or_leftover(&self, mut failure: Failure, held: &SandboxLock) -> Failure {
         if let Err(left) = self.remove(held) {
             failure = failure.evidence([left.to_string()]);
             failure.leftovers.extend(left.leftovers);

@@ -19,7 +19,7 @@ use crate::run::Run;
 use crate::site::{self, Host, Running, Site};
 use crate::smoke::{self, Executions};
 use crate::spec::Spec;
-use crate::state::Lock;
+use crate::state::SandboxLock;
 
 /// A change to the spec of a sandbox that runs.
 pub(super) struct SpecChange<'a> {
@@ -67,7 +67,7 @@ impl SpecChange<'_> {
     }
 
     /// The sandbox, and the right to change it.
-    async fn hold(&self, host: &Host) -> Result<(Lock, Running), Failure> {
+    async fn hold(&self, host: &Host) -> Result<(SandboxLock, Running), Failure> {
         let state = host.state.sandbox(self.name);
         let lock = state.lock(self.command)?;
         match site::running(self.name, host).await {

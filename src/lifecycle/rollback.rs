@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 use crate::site::{Ground, Host};
-use crate::state::{Lock, StateDir};
+use crate::state::{SandboxLock, StateDir};
 
 /// For the whole rollback: the user may have asked to stop.
 const BUDGET: Duration = Duration::from_secs(60);
@@ -79,14 +79,8 @@ pub(super) async fn roll_back(mut failure: Failure, name: &str, ground: &Ground<
 }
 
 /// Removes the sandbox's folder and lock where all else of it is gone; what cannot be removed is a leftover, too.
-pub(super) fn forget(mut failure: Failure, state: &StateDir, lock: &Lock) -> Failure {
-    if failure.leftovers.is_empty()
-        && let Err(left) = state.remove(lock)
-    {
-        failure.leftovers.push(state.path().display().to_string());
-        failure = failure.evidence([left.to_string()]);
-    }
-    failure
+pub(super) fn forget(failure: Failure, state: &StateDir, lock: &SandboxLock) -> Failure {
+    if failure.leftovers.is_empty() { state.remove_or_leftover(failure, lock) } else { failure }
 }
 
 /// Something to do besides what the failure, or else its reason, says.

@@ -28,7 +28,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     ),
     (&["zstd::"], &["evidence/archive.rs", "images/bundle.rs"]),
     (&["similar::"], &["cli/commands/render.rs"]),
-    (&["strsim"], &["spec/check.rs"]),
+    (&["strsim"], &["spec/rules.rs"]),
     (&["rustix"], &["process.rs", "preflight/run.rs", "files.rs"]),
     (&["tempfile::"], &["files.rs", "evidence/folder.rs", "lifecycle/doctor.rs"]),
     (&["try_lock("], &["lock.rs"]),

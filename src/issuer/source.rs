@@ -45,7 +45,8 @@ pub(super) async fn ask(
             let url = filled(url);
             let asked = format!("GET {url}");
             let answered = async {
-                let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+                let client =
+                    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
                 let mut reply = client.get(&url).header(reqwest::header::ACCEPT, "application/json").send().await?;
                 let status = reply.status();
                 let mut body = Vec::new();

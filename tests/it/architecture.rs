@@ -146,6 +146,16 @@ fn every_reserved_word_is_in_use_where_it_may_be() {
     }
 }
 
+/// reqwest reads `HTTP_PROXY` and its like by itself; the environment is the command line's to read.
+#[test]
+fn no_http_client_takes_the_proxies_of_the_process() {
+    for (path, code) in code().iter().filter(|(_, code)| names(code, "reqwest")) {
+        let count = |word: &str| code.matches(word).count();
+        assert_eq!(count("Client::builder()"), count(".no_proxy()"), "src/{path}");
+        assert_eq!(count("Client::new()") + count("reqwest::get"), 0, "src/{path}");
+    }
+}
+
 #[test]
 fn pure_stages_have_no_effects() {
     let mut found = Vec::new();

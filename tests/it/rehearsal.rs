@@ -4,8 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use flyte_sandbox::kubernetes;
 use flyte_sandbox::manifest::ObjectRef;
+use flyte_sandbox::rehearsal::{Executions, Minio};
+use flyte_sandbox::spec::Spec;
 use kube::api::DeleteParams;
 use serde_json::Value;
 
@@ -253,6 +257,7 @@ fn only_a_rehearsal_can_be_told_to_fail_and_only_in_words_that_are_known() {
 }
 
 #[test]
+
 fn down_is_a_success_where_there_is_nothing_and_no_docker() {
     let machine = Machine::new();
     machine.up(&[]).exits(0);
@@ -351,4 +356,22 @@ fn a_project_cannot_come_while_keys_are_renewed() {
     });
     machine.run(&["project", "add", "z"]).exits(0);
     assert!(machine.run(&["credentials", "--project", "z"]).exits(0).out().contains("of-z"));
+}
+
+#[test]
+fn a_workflow_that_a_user_made_is_the_apis_to_answer_for() {
+    let path = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc-x-d-dev/flyteworkflows/by-hand";
+    for method in [Method::GET, Method::DELETE, Method::PATCH] {
+        assert_eq!(Executions::default().kubernetes(&Spec::default(), &method, path, ""), None, "{method}");
+    }
+}
+
+#[test]
+fn an_access_key_is_read_from_a_signed_url_as_it_was_before_it_was_escaped() {
+    let mut spec = Spec::default();
+    spec.storage.access_key = "a$b+d".to_owned();
+    let credential = "X-Amz-Credential=a%24b%2Bd%2F20210601%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Signature=1";
+    let uri: Uri = format!("/{}?{credential}", spec.storage.bucket).parse().expect("a URI");
+    let answer = Minio::default().answer(&spec, &Method::HEAD, &uri, &HeaderMap::new(), Bytes::new());
+    assert_eq!(answer.status(), StatusCode::OK);
 }

@@ -224,10 +224,7 @@ impl ApiServer {
                     None => refusal::not_found(&pod),
                 }
             }
-            "GET" if path.name.is_empty() && parameters.contains_key("watch") => {
-                let since = parameters.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
-                store.watch(path, since)
-            }
+            "GET" if path.name.is_empty() && parameters.contains_key("watch") => store.watch(path, parameters),
             "GET" if path.name.is_empty() => Json(store.list(&path, parameters)).into_response(),
             "GET" => match store.objects.get(&path) {
                 Some(found) => Json(found.clone()).into_response(),

@@ -1,7 +1,7 @@
 //! The objects, and what verbs do to them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::body::Body;
@@ -89,14 +89,24 @@ impl Store {
         json!({"kind": "List", "apiVersion": version, "metadata": {"resourceVersion": self.version.to_string()}, "items": items})
     }
 
-    pub(super) fn watch(&mut self, at: Path, since: u64) -> Response {
+    /// A watch, which ends by itself after `timeoutSeconds` where they are asked for.
+    pub(super) fn watch(&mut self, at: Path, parameters: &Parameters) -> Response {
+        let number = |key: &str| parameters.get(key).and_then(|value| value.parse().ok());
+        let since = number("resourceVersion").unwrap_or(0);
+        let end = number("timeoutSeconds").map(Duration::from_secs);
         let (to, from) = unbounded_channel();
         for (_, _, line) in self.history.iter().filter(|(version, path, _)| *version > since && at.holds(path)) {
             let _ = to.send(line.clone());
         }
         self.watchers.push(Watcher { at, to });
         let lines = stream::unfold(from, async |mut from| from.recv().await.map(|line| (line, from)));
-        Body::from_stream(lines.map(Ok::<_, std::io::Error>)).into_response()
+        let ended = async move {
+            match end {
+                Some(end) => tokio::time::sleep(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        Body::from_stream(lines.take_until(Box::pin(ended)).map(Ok::<_, std::io::Error>)).into_response()
     }
 
     pub(super) fn apply(&mut self, path: Path, body: &Value, parameters: &Parameters) -> Response {

@@ -123,13 +123,6 @@ impl Executions {
 
     /// What the Kubernetes API answers about the traces of executions.
     pub fn kubernetes(&mut self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Answer> {
-        let absent = || {
-            (
-                StatusCode::NOT_FOUND,
-                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "not found",
-                "reason": "NotFound", "code": 404}),
-            )
-        };
         let object = |namespace: &str, name: &str| {
             json!({"apiVersion": workflow::API_VERSION, "kind": workflow::KIND,
                 "metadata": {"namespace": namespace, "name": name}})
@@ -148,7 +141,8 @@ impl Executions {
                 ["namespaces", namespace, workflow::PLURAL, name] => {
                     let trace = format!("{namespace}/{name}");
                     match (self.traces.contains(&trace), method.as_str()) {
-                        (false, _) => absent(),
+                        // One that a user made is the API's own.
+                        (false, _) => return None,
                         (true, "DELETE") => {
                             self.traces.remove(&trace);
                             self.removed.push(trace);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Bytes;
+use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -126,8 +127,9 @@ pub fn as_minio(mut response: Response) -> Response {
 
 /// The access key that a request is signed with, in its headers or its URL.
 fn signer(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let presigned = uri.query().filter(|query| query.contains("X-Amz-Signature=")).unwrap_or_default();
-    let presigned = presigned.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential=")?.split("%2F").next());
+    let pairs = Query::<BTreeMap<String, String>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
+    let presigned = pairs.get("X-Amz-Credential").filter(|_| pairs.contains_key("X-Amz-Signature"));
+    let presigned = presigned.and_then(|credential| credential.split('/').next());
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let header = header.and_then(|text| text.split_once("Credential=")?.1.split('/').next());
     presigned.or(header).map(str::to_owned)

@@ -51,14 +51,46 @@ limits! {
     IMAGES = minutes(30);
     /// `sandbox gc` as a whole.
     GC = minutes(15);
+    /// A connection to the Kubernetes API, TLS included.
+    API_CONNECT = seconds(2);
+    /// The Kubernetes API's silence in the middle of any request or watch.
+    API_SILENCE = seconds(30);
+    /// A request's body that the Kubernetes API does not read.
+    API_WRITE = seconds(30);
+    /// One watch, which then starts again; shorter than `API_SILENCE`, so that a quiet watch is no error.
+    API_WATCH = seconds(20);
+    /// One attempt of a request that is repeated until the run's deadline.
+    API_REQUEST = seconds(30);
+    /// One request that is not repeated: the inventory, a list, a log, a review.
+    API_ANSWER = seconds(10);
+    /// One request of a smoke check to the Kubernetes API, which may itself have to reach a pod.
+    SMOKE_API = seconds(3);
+    /// One request of a smoke check to a published port.
+    SMOKE_HTTP = seconds(2);
+    /// One more look at what is told in a failure.
+    API_EXPLAIN = seconds(2);
+    /// A kind that a CustomResourceDefinition has just brought, or a namespace, until it is there.
+    KIND_SERVED = seconds(30);
+    /// A CustomResourceDefinition until its kind is served.
+    KIND_ESTABLISHED = seconds(60);
+    /// Credentials of a kubeconfig, which may come from a plugin that asks the user.
+    CREDENTIAL_PLUGIN = seconds(120);
+    /// flyteadmin's list of projects, brought to what the spec says.
+    REGISTRATION = seconds(60);
+    /// Workflows that a propeller aborts; it takes well below a second.
+    WORKFLOWS_ABORTED = seconds(20);
+    /// Namespaces that are deleted with what is in them; a pod has 30 s to end by itself.
+    NAMESPACES_GONE = seconds(120);
+    /// All objects of a sandbox that leaves namespaces which stay.
+    OBJECTS_GONE = seconds(60);
+    /// A stage that its own waits did not end, after the run's deadline.
+    STAGE_GRACE = seconds(1);
     /// `sandbox doctor` as a whole.
     DOCTOR = seconds(30);
     /// `sandbox diagnose` as a whole.
     DIAGNOSE = seconds(30);
     /// A command that reads and prints: `plan`, `render`, `status`, `logs` and so on.
     QUERY = minutes(2);
-    /// A stage that its own waits did not end, after the run's deadline.
-    STAGE_GRACE = seconds(1);
     /// A command that does not notice a signal or its deadline, because something blocks it.
     BLOCKED_GRACE = millis(1500);
     /// A reader of the output that stalls, after a signal or the run's deadline.

@@ -147,10 +147,10 @@ async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) 
     if !seen.api {
         let request = kube::core::Request::new("/readyz").list(&ListParams::default());
         let Ok(request) = request else { return };
-        let answer = tokio::time::timeout(ANSWER, client.request_text(request)).await;
-        seen.api = matches!(answer, Ok(Ok(_)));
-        let error = answer.ok().and_then(Result::err);
-        seen.refused = error.and_then(|error| kubernetes::known(&error));
+        let answer = kubernetes::ask(ANSWER, client.request_text(request)).await;
+        seen.api = answer.is_ok();
+        let refused = answer.err().filter(kubernetes::ApiError::is_identity);
+        seen.refused = refused.map(|error| (error.reason(), error.to_string()));
     }
     if !seen.api {
         return;

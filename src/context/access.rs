@@ -7,8 +7,10 @@ use kube::Client;
 use kube::config::Kubeconfig;
 
 use super::place::Place;
+use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes;
+use crate::limits::CREDENTIAL_PLUGIN;
 
 /// A way into a given cluster.
 #[derive(Clone)]
@@ -23,12 +25,31 @@ pub struct Access {
 
 impl Access {
     /// Reads the kubeconfig that `place` names, or those that kubectl would read: `variables` and `home` are the user's.
-    /// Must be called inside a tokio runtime.
+    /// What the kubeconfig takes credentials from, such as a plugin, is waited for beside the runtime's own work, so that
+    /// an interrupt need not wait for it.
     ///
     /// # Errors
     /// [`Reason::ContextUnusable`]: there is no such file or context, or it cannot be used; [`Reason::SandboxDiffers`]:
     /// the context leads to another address than it did.
-    pub fn to(place: &Place, variables: &BTreeMap<String, String>, home: Option<&Path>) -> Result<Self, Failure> {
+    pub async fn open(
+        place: &Place,
+        variables: &BTreeMap<String, String>,
+        home: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let (own, variables, home) = (place.clone(), variables.clone(), home.map(Path::to_owned));
+        let read = tokio::task::spawn_blocking(move || Self::read(&own, &variables, home.as_deref()));
+        let unusable = || {
+            Failure::new(Reason::ContextUnusable, "cannot use the kubeconfig context")
+                .on(format!("context {}", place.context))
+        };
+        let deadline = Deadline::fixed(CREDENTIAL_PLUGIN);
+        let late =
+            || unusable().because(deadline.expired_message()).because("its credentials or its files do not come");
+        deadline.limit(read).await.ok_or_else(late)?.map_err(|error| unusable().caused_by(error))?
+    }
+
+    /// The same, in a thread that may wait.
+    fn read(place: &Place, variables: &BTreeMap<String, String>, home: Option<&Path>) -> Result<Self, Failure> {
         let unusable = || {
             Failure::new(Reason::ContextUnusable, "cannot use the kubeconfig context")
                 .on(format!("context {}", place.context))
@@ -117,7 +138,7 @@ users: [{name: a, user: {token: of-a}}, {name: b, user: {token: of-b}}]
             (place("ours", Some(&file)), env("/nowhere")),
             (place("ours", None), env(&format!("{absent}:{}", file.display()))),
         ] {
-            let access = Access::to(&place, &env, None).expect("a way in");
+            let access = Access::read(&place, &env, None).expect("a way in");
             assert_eq!(access.server, "http://127.0.0.1:2");
             assert!(access.kubeconfig.contains("of-b") && !access.kubeconfig.contains("of-a"), "{}", access.kubeconfig);
         }
@@ -129,7 +150,7 @@ users: [{name: a, user: {token: of-a}}, {name: b, user: {token: of-b}}]
         let home = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(home.path().join(".kube")).expect("made");
         std::fs::write(home.path().join(".kube/config"), TWO).expect("written");
-        let to = |place: &Place| Access::to(place, &BTreeMap::new(), Some(home.path())).err().expect("no way in");
+        let to = |place: &Place| Access::read(place, &BTreeMap::new(), Some(home.path())).err().expect("no way in");
         let absent = to(&place("other", None));
         assert_eq!(
             (absent.reason, absent.hints),

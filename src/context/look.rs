@@ -6,8 +6,8 @@
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
 use kube::api::{Api, PostParams};
-use kube::{Client, Error};
 
 use super::access::Access;
 use super::admin::Missing;
@@ -15,7 +15,8 @@ use super::rights::{REVIEW, Right, rights, rules, shown};
 use crate::failure::{Failure, Reason};
 use crate::flyte::labels::SANDBOX_NAME;
 use crate::flyte::workflow::{API_VERSION, DEFINITION, PLURAL};
-use crate::kubernetes;
+use crate::kubernetes::{self, ApiError, ask};
+use crate::limits::API_ANSWER;
 use crate::manifest::Object;
 use crate::plan::Plan;
 use crate::preflight::Finding;
@@ -46,11 +47,10 @@ pub async fn look(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failu
 async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
     let (client, spec) = (&access.client, &plan.spec);
     let context = spec.context.as_deref().unwrap_or_default();
-    let version = match client.apiserver_version().await {
+    let version = match answer(run, client.apiserver_version()).await {
         Ok(info) => info.git_version,
         Err(error) => {
-            let failure =
-                kubernetes::unanswered(&error, Reason::ApiUnavailable, "the API of the cluster does not answer");
+            let failure = error.unread(Reason::ApiUnavailable, "the API of the cluster does not answer");
             let failure = failure.on(format!("context {context}, {}", access.server));
             return Ok(Seen { version: String::new(), findings: vec![Finding::from_failure("cluster", &failure)] });
         }
@@ -62,10 +62,10 @@ async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
     let asked = wanted.len();
     let namespaces = spec.namespaces();
     let (seen, kind, denied, unproven) = tokio::try_join!(
-        look_at_namespaces(client, &namespaces),
-        kind_is_served(client),
-        denied(client, wanted),
-        denied(client, namespaces.iter().map(|namespace| review_in(namespace)).collect()),
+        look_at_namespaces(client, &namespaces, run),
+        kind_is_served(client, run),
+        denied(client, wanted, run),
+        denied(client, namespaces.iter().map(|namespace| review_in(namespace)).collect(), run),
     )?;
     findings.extend(seen.findings);
     // Rights in a namespace come from within it: where they are held, it is there.
@@ -119,10 +119,11 @@ struct Namespaces {
     findings: Vec<Finding>,
 }
 
-async fn look_at_namespaces(client: &Client, names: &[String]) -> Result<Namespaces, Failure> {
+async fn look_at_namespaces(client: &Client, names: &[String], run: &Run) -> Result<Namespaces, Failure> {
     let api: Api<Namespace> = Api::all(client.clone());
     let api = &api;
-    let looks = stream::iter(names).map(|name| async move { (name, api.get_opt(name).await) }).buffered(AT_ONCE);
+    let looks =
+        stream::iter(names).map(|name| async move { (name, answer(run, api.get_opt(name)).await) }).buffered(AT_ONCE);
     let mut seen = Namespaces { missing: Vec::new(), hidden: Vec::new(), findings: Vec::new() };
     for (name, found) in looks.collect::<Vec<_>>().await {
         match found {
@@ -140,20 +141,20 @@ async fn look_at_namespaces(client: &Client, names: &[String]) -> Result<Namespa
                 seen.findings.push(finding);
                 seen.missing.push(name.clone());
             }
-            Err(Error::Api(status)) if status.code == 403 => seen.hidden.push(name.clone()),
-            Err(error) => return Err(unanswered(&error).on(format!("namespace {name}"))),
+            Err(error) if error.code() == Some(403) => seen.hidden.push(name.clone()),
+            Err(error) => return Err(unanswered(error).on(format!("namespace {name}"))),
         }
     }
     Ok(seen)
 }
 
 /// By discovery, which everybody may: the definition itself is the cluster's.
-async fn kind_is_served(client: &Client) -> Result<Finding, Failure> {
+async fn kind_is_served(client: &Client, run: &Run) -> Result<Finding, Failure> {
     let absent = || {
         let message = format!("the cluster has no CustomResourceDefinition {DEFINITION}");
         Finding::blocker(Reason::CrdMissing, "kinds", message)
     };
-    match client.list_api_group_resources(API_VERSION).await {
+    match answer(run, client.list_api_group_resources(API_VERSION)).await {
         Ok(kinds) if kinds.resources.iter().any(|kind| kind.name == format!("{PLURAL}/status")) => {
             Ok(Finding::warning(
                 "kinds",
@@ -164,8 +165,8 @@ async fn kind_is_served(client: &Client) -> Result<Finding, Failure> {
             Ok(Finding::fine("kinds", format!("FlyteWorkflow is served by {API_VERSION}")))
         }
         Ok(_) => Ok(absent()),
-        Err(Error::Api(status)) if status.code == 404 => Ok(absent()),
-        Err(error) => Err(unanswered(&error).on(API_VERSION)),
+        Err(error) if error.is_missing() => Ok(absent()),
+        Err(error) => Err(unanswered(error).on(API_VERSION)),
     }
 }
 
@@ -176,16 +177,17 @@ fn review_in(namespace: &str) -> Right {
 }
 
 /// Those of the rights that the user has not.
-async fn denied(client: &Client, rights: Vec<Right>) -> Result<Vec<Right>, Failure> {
+async fn denied(client: &Client, rights: Vec<Right>, run: &Run) -> Result<Vec<Right>, Failure> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let reviews = &reviews;
     let asked = stream::iter(rights).map(|right| async move {
-        let answer = reviews.create(&PostParams::default(), &review(&right)).await;
+        let (parameters, review) = (PostParams::default(), review(&right));
+        let answer = answer(run, reviews.create(&parameters, &review)).await;
         answer.map(|answer| (right, answer.status.is_some_and(|status| status.allowed)))
     });
     let mut denied = Vec::new();
     for answer in asked.buffered(AT_ONCE).collect::<Vec<_>>().await {
-        let (right, allowed) = answer.map_err(|error| unanswered(&error))?;
+        let (right, allowed) = answer.map_err(unanswered)?;
         if !allowed {
             denied.push(right);
         }
@@ -230,6 +232,11 @@ async fn foreign(client: &Client, objects: &[Object], name: &str, run: &Run) -> 
     ))
 }
 
-fn unanswered(error: &Error) -> Failure {
-    kubernetes::unanswered(error, Reason::ApiUnavailable, "the cluster does not say what is missing in it")
+/// One answer, within its own limit and the run's.
+async fn answer<T>(run: &Run, request: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    ask(run.deadline.remaining().min(API_ANSWER), request).await
+}
+
+fn unanswered(error: ApiError) -> Failure {
+    error.unread(Reason::ApiUnavailable, "the cluster does not say what is missing in it")
 }

@@ -7,15 +7,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kube::Client;
 use kube::api::ObjectMeta;
 
-use super::answer::{Verdict, persist};
-use super::{presence, request};
+use super::retry::retry;
+use super::{AT_ONCE, presence, request};
 use crate::failure::Failure;
 use crate::manifest::{Object, ObjectRef};
 use crate::report::{Change, Event};
 use crate::run::Run;
-
-/// Requests under way at a time; more only queue inside a one-node API server.
-pub(super) const AT_ONCE: usize = 8;
 
 /// What was there before, by identity.
 pub(crate) type Before = BTreeMap<ObjectRef, ObjectMeta>;
@@ -70,13 +67,13 @@ pub(crate) async fn existing(client: &Client, objects: &[Object], run: &Run) -> 
 
 async fn list(client: &Client, place: ObjectRef, run: &Run) -> Result<Before, Failure> {
     let all = presence::at(&place, "*".to_owned());
-    match persist(run, &all, Duration::ZERO, || presence::list(client, &place)).await {
+    match retry(run, &all, Duration::ZERO, || presence::list(client, &place)).await {
         Ok(found) => {
             let named = |one: ObjectMeta| (presence::at(&place, one.name.clone().unwrap_or_default()), one);
             Ok(found.into_iter().map(named).collect())
         }
         // Where the kind is not served yet, there is none of it.
-        Err(refusal) if refusal.verdict == Verdict::Missing => Ok(Before::new()),
-        Err(refusal) => Err(refusal.failure("cannot see what is in the cluster already", all)),
+        Err(error) if error.is_missing() => Ok(Before::new()),
+        Err(error) => Err(error.failure("cannot see what is in the cluster already", all)),
     }
 }

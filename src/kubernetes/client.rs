@@ -1,18 +1,14 @@
 //! A client from a kubeconfig, never from the user's own surroundings.
 
-use std::time::Duration;
-
 use futures::FutureExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::failure::{Failure, Reason};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::limits::{API_CONNECT, API_SILENCE, API_WRITE};
 
 /// A client for the current context of a kubeconfig's text. It uses no proxy, reads no user configuration and retries
-/// nothing by itself. Must be called inside a tokio runtime.
+/// nothing by itself; an API that falls silent ends the request. Must be called inside a tokio runtime.
 ///
 /// # Errors
 /// [`Reason::ClusterNotReady`] when the text is no usable kubeconfig.
@@ -40,9 +36,9 @@ pub(crate) fn connected(mut parsed: Kubeconfig, unusable: impl Fn() -> Failure) 
         .map_err(|error| unusable().caused_by(error))?;
     config.proxy_url = None;
     config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = None;
-    config.write_timeout = Some(WRITE_TIMEOUT);
+    config.connect_timeout = Some(API_CONNECT);
+    config.read_timeout = Some(API_SILENCE);
+    config.write_timeout = Some(API_WRITE);
     Client::try_from(config).map_err(|error| unusable().caused_by(error))
 }
 

@@ -11,13 +11,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams, ObjectMeta};
 use serde_json::json;
-use tokio::time::timeout;
 
-use super::answer::{Refusal, Verdict, persist, unanswered};
-use super::apply::AT_ONCE;
-use super::{request, resolve};
+use super::{AT_ONCE, ApiError, ask, request, resolve, retry};
 use crate::failure::{Failure, Reason};
 use crate::flyte::labels::{MANAGED_BY, MANAGER};
+use crate::limits::API_ANSWER;
 use crate::manifest::{Object, ObjectRef};
 use crate::report::{Change, Event};
 use crate::run::Run;
@@ -25,7 +23,6 @@ use crate::spec::{self, Spec};
 
 /// The Secret's name.
 pub(crate) const NAME: &str = "sandbox-inventory";
-const ONE_ANSWER: Duration = Duration::from_secs(10);
 
 /// What was applied last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,11 +64,9 @@ pub async fn find_within(client: &Client, namespace: &str) -> Result<Option<Inve
 async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
     let what = "cannot read what was applied before";
     let named = ListParams::default().fields(&format!("metadata.name={NAME}"));
-    let answer = timeout(ONE_ANSWER, secrets.list(&named)).await;
     let unread = || Failure::new(Reason::Apply, what).on(format!("secret {NAME}"));
-    let silent = || Failure { reason: Reason::ApiUnavailable, ..unread() }.because("the API does not answer");
-    let found = answer.map_err(|_| silent())?;
-    let found = found.map_err(|error| unanswered(&error, Reason::ApiUnavailable, what).on(format!("secret {NAME}")))?;
+    let found = ask(API_ANSWER, secrets.list(&named)).await;
+    let found = found.map_err(|error| error.unread(Reason::ApiUnavailable, what).on(format!("secret {NAME}")))?;
     let own = found.items.into_iter().find(|secret| secret.metadata.name.as_deref() == Some(NAME));
     let Some(data) = own.and_then(|secret| secret.data) else { return Ok(None) };
     let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(&bytes.0)).unwrap_or_default();
@@ -184,17 +179,17 @@ async fn remove(
 }
 
 async fn prune_one(client: &Client, object: &ObjectRef, ours: Ours, run: &Run) -> Result<Option<ObjectRef>, Failure> {
-    let failed = |refusal: Refusal| refusal.failure("cannot delete what is rendered no longer", object);
+    let failed = |error: ApiError| error.failure("cannot delete what is rendered no longer", object);
     let find = || async {
         let api: Api<DynamicObject> = resolve(client, object).await?.endpoint(client, object.namespace.as_deref());
         let found = api.get_metadata_opt(&object.name).await?;
-        Ok(found.map(|found| (api, found.metadata)))
+        Ok::<_, kube::Error>(found.map(|found| (api, found.metadata)))
     };
-    let (api, seen) = match persist(run, object, Duration::ZERO, find).await {
+    let (api, seen) = match retry(run, object, Duration::ZERO, find).await {
         Ok(Some(found)) => found,
         Ok(None) => return Ok(None),
-        Err(refusal) if refusal.verdict == Verdict::Missing => return Ok(None),
-        Err(refusal) => return Err(failed(refusal)),
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(failed(error)),
     };
     if !ours(&seen) {
         run.report.warn(format!("{object} is rendered no longer, but does not carry our label: left alone"));

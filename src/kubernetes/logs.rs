@@ -1,19 +1,17 @@
 //! The logs of a workload's pods.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt};
-use tokio::time::timeout;
 
-use super::answer::unanswered;
+use super::ask;
 use crate::failure::{Failure, Reason};
+use crate::limits::API_ANSWER;
 
 const SILENT: &str = "the sandbox's Kubernetes API does not answer";
-const ONE_ANSWER: Duration = Duration::from_secs(10);
 
 /// The names of the Deployments in a namespace, in order.
 ///
@@ -65,9 +63,5 @@ pub async fn logs(client: &Client, namespace: &str, workload: &str, tail: i64) -
 }
 
 async fn answered<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
-    match timeout(ONE_ANSWER, request).await {
-        Ok(answer) => answer.map_err(|error| unanswered(&error, Reason::ClusterNotReady, SILENT)),
-        Err(_) => Err(Failure::new(Reason::ClusterNotReady, SILENT)
-            .because(format!("no answer within {} s", ONE_ANSWER.as_secs()))),
-    }
+    ask(API_ANSWER, request).await.map_err(|error| error.unread(Reason::ClusterNotReady, SILENT))
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `client.rs` | a client from a kubeconfig, never from the user's own surroundings |
 //! | `kinds.rs` | where a kind lives in the API, and whether it is namespaced |
-//! | `answer.rs` | what an error of the API means: try again, or never |
+//! | `error.rs` | errors of the API by kind, and what each means: try again, or never |
+//! | `retry.rs` | one request with a limit, and requests that are repeated until they are taken |
 //! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
 //! | `apply.rs` | objects to the API, and what that changed |
 //! | `presence.rs` | what is in the cluster, and what is missing of what was applied |
@@ -13,9 +14,9 @@
 //! | `logs.rs` | the logs of a workload's pods |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
-mod answer;
 mod apply;
 mod client;
+mod error;
 mod inventory;
 mod kinds;
 mod logs;
@@ -23,12 +24,13 @@ mod normalise;
 mod port_forward;
 mod presence;
 mod request;
+mod retry;
 
-pub(crate) use answer::{known, persist, unanswered, with_clock};
 pub use apply::apply;
 pub(crate) use apply::existing;
 pub use client::client;
 pub(crate) use client::connected;
+pub(crate) use error::{ApiError, with_clock};
 pub(crate) use inventory::NAME as INVENTORY;
 pub use inventory::{Inventory, find, find_within, prune, save};
 pub(crate) use inventory::{forget, withdraw};
@@ -39,3 +41,7 @@ pub use normalise::normalise;
 pub use port_forward::{Forwarded, forward};
 pub use presence::missing;
 pub(crate) use request::was_ours;
+pub(crate) use retry::{ask, retry};
+
+/// Requests under way at a time; more only queue inside a one-node API server.
+const AT_ONCE: usize = 8;

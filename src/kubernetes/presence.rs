@@ -1,21 +1,17 @@
 //! What is in the cluster, by the metadata of each kind in each namespace: one LIST in place of many a GET.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::{ListParams, ObjectMeta};
 use kube::{Client, Error};
-use tokio::time::timeout;
 
-use super::answer::{Refusal, Verdict, unanswered};
-use super::apply::AT_ONCE;
-use super::resolve;
+use super::{AT_ONCE, ask, resolve};
 use crate::failure::{Failure, Reason};
+use crate::limits::API_REQUEST;
 use crate::manifest::ObjectRef;
 
 const UNSEEN: &str = "cannot see what is in the cluster";
-const ONE_ANSWER: Duration = Duration::from_secs(30);
 
 /// The kinds and namespaces that the objects are in: each a reference without a name.
 pub(super) fn places(objects: impl Iterator<Item = ObjectRef>) -> BTreeSet<ObjectRef> {
@@ -36,12 +32,11 @@ pub(super) async fn list(client: &Client, place: &ObjectRef) -> Result<Vec<Objec
 pub async fn missing(client: &Client, objects: impl Iterator<Item = ObjectRef>) -> Result<Vec<ObjectRef>, Failure> {
     let mut objects: Vec<ObjectRef> = objects.collect();
     let lists = places(objects.iter().cloned()).into_iter().map(async |place| {
-        let silent = || Failure::new(Reason::ApiUnavailable, UNSEEN).because("the API does not answer");
-        match timeout(ONE_ANSWER, list(client, &place)).await.map_err(|_| silent())? {
+        match ask(API_REQUEST, list(client, &place)).await {
             Ok(found) => Ok(found.into_iter().filter_map(|one| one.name).map(|name| at(&place, name)).collect()),
             // Where the kind is not served, there is none of it.
-            Err(error) if Refusal::of(&error).verdict == Verdict::Missing => Ok(BTreeSet::new()),
-            Err(error) => Err(unanswered(&error, Reason::ApiUnavailable, UNSEEN)),
+            Err(error) if error.is_missing() => Ok(BTreeSet::new()),
+            Err(error) => Err(error.unread(Reason::ApiUnavailable, UNSEEN)),
         }
     });
     let there: Vec<BTreeSet<ObjectRef>> = stream::iter(lists).buffer_unordered(AT_ONCE).try_collect().await?;

@@ -9,22 +9,18 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::metadata::PartialObjectMeta;
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::answer::{Refusal, Verdict, persist};
+use super::error::{ApiError, Outlook};
 use super::normalise::normalise;
-use super::resolve;
+use super::{ask, resolve, retry};
 use crate::failure::{Failure, Reason};
 use crate::flyte::labels::{MANAGED_BY, MANAGER};
+use crate::limits::{API_EXPLAIN, KIND_ESTABLISHED, KIND_SERVED};
 use crate::manifest::{Object, ObjectRef};
 use crate::report::{Change, Stage};
 use crate::run::Run;
 
-/// How long a kind that a CustomResourceDefinition has just brought, or a namespace, may take to be there.
-const PATIENCE: Duration = Duration::from_secs(30);
-const ESTABLISHED_WITHIN: Duration = Duration::from_secs(60);
-/// For one more look at what is told in a failure.
-const LOOK: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Kinds whose immutable fields are changed by deleting the object and creating it again, without loss.
@@ -58,14 +54,14 @@ pub(crate) async fn put(
 ) -> Result<Change, Failure> {
     let reference = object.reference();
     let body = normalise(object);
-    let failed = |refusal: Refusal| refusal.failure(REFUSED, &reference);
-    let resource = persist(run, &reference, PATIENCE, || resolve(client, &reference)).map_err(failed).await?;
+    let failed = |error: ApiError| error.failure(REFUSED, &reference);
+    let resource = retry(run, &reference, KIND_SERVED, || resolve(client, &reference)).map_err(failed).await?;
     let api = resource.endpoint(client, object.namespace());
-    let refusal = match patch(&api, &reference, &body, run).await {
+    let error = match patch(&api, &reference, &body, run).await {
         Ok(after) => return Ok(change(before, &after.metadata)),
-        Err(refusal) => refusal,
+        Err(error) => error,
     };
-    let replaceable = refusal.verdict == Verdict::Immutable && REPLACEABLE.contains(&object.kind());
+    let replaceable = error.outlook() == Outlook::Immutable && REPLACEABLE.contains(&object.kind());
     match before {
         Some(before) if replaceable && is_ours(before) => {
             run.report.progress(Stage::Apply, format!("{reference}: cannot be changed in place; making it anew"));
@@ -74,11 +70,11 @@ pub(crate) async fn put(
             Ok(Change::Changed)
         }
         _ => {
-            let holds = match refusal.reason {
+            let holds = match error.reason() {
                 Reason::NamespaceTerminating => what_holds(client, &reference).await,
                 _ => Vec::new(),
             };
-            Err(failed(refusal).evidence(holds))
+            Err(failed(error).evidence(holds))
         }
     }
 }
@@ -87,7 +83,7 @@ pub(crate) async fn put(
 async fn what_holds(client: &Client, reference: &ObjectRef) -> Vec<String> {
     let name = reference.namespace.as_ref().unwrap_or(&reference.name);
     let api: Api<Namespace> = Api::all(client.clone());
-    let Ok(Ok(namespace)) = timeout(LOOK, api.get(name)).await else { return Vec::new() };
+    let Ok(namespace) = ask(API_EXPLAIN, api.get(name)).await else { return Vec::new() };
     let own = namespace.metadata.finalizers.unwrap_or_default();
     let kubernetes = namespace.spec.and_then(|spec| spec.finalizers).unwrap_or_default();
     let finalizers =
@@ -104,10 +100,10 @@ async fn patch(
     reference: &ObjectRef,
     body: &Object,
     run: &Run,
-) -> Result<DynamicObject, Refusal> {
+) -> Result<DynamicObject, ApiError> {
     let parameters = PatchParams::apply(MANAGER).force();
     let patch = Patch::Apply(body);
-    persist(run, reference, PATIENCE, || api.patch(&reference.name, &parameters, &patch)).await
+    retry(run, reference, KIND_SERVED, || api.patch(&reference.name, &parameters, &patch)).await
 }
 
 /// What the apply did. Controllers write to the object too, so a new resource version alone proves nothing: the API
@@ -125,11 +121,10 @@ fn change(before: Option<&ObjectMeta>, after: &ObjectMeta) -> Change {
 /// Deletes exactly the object that `seen` describes, and waits until it is gone.
 async fn remove(api: &Api<DynamicObject>, reference: &ObjectRef, seen: &ObjectMeta, run: &Run) -> Result<(), Failure> {
     let what = "cannot delete the object to make it anew";
-    delete(api, reference, seen, run).await.map_err(|refusal| refusal.failure(what, reference))?;
+    delete(api, reference, seen, run).await.map_err(|error| error.failure(what, reference))?;
     loop {
-        let found = persist(run, reference, Duration::ZERO, || api.get_metadata_opt(&reference.name)).await;
-        let found: Option<PartialObjectMeta<DynamicObject>> =
-            found.map_err(|refusal| refusal.failure(what, reference))?;
+        let found = retry(run, reference, Duration::ZERO, || api.get_metadata_opt(&reference.name)).await;
+        let found: Option<PartialObjectMeta<DynamicObject>> = found.map_err(|error| error.failure(what, reference))?;
         if found.is_none_or(|found| found.metadata.uid != seen.uid) {
             return Ok(());
         }
@@ -142,31 +137,42 @@ async fn remove(api: &Api<DynamicObject>, reference: &ObjectRef, seen: &ObjectMe
     }
 }
 
-/// Deletes exactly the object that `seen` describes, dependents in the background. It being gone already is fine.
+/// Deletes exactly the object that `seen` describes, dependents in the background. It being gone already is fine, and so
+/// is another one of its name.
 pub(crate) async fn delete(
     api: &Api<DynamicObject>,
     reference: &ObjectRef,
     seen: &ObjectMeta,
     run: &Run,
-) -> Result<(), Refusal> {
+) -> Result<(), ApiError> {
     let this_one = Preconditions { uid: seen.uid.clone(), resource_version: None };
     let parameters = DeleteParams::background().preconditions(this_one);
-    match persist(run, reference, Duration::ZERO, || api.delete(&reference.name, &parameters)).await {
-        Ok(_) => Ok(()),
-        Err(refusal) if refusal.verdict == Verdict::Missing => Ok(()),
-        Err(refusal) => Err(refusal),
+    let delete = || async {
+        match api.delete(&reference.name, &parameters).await {
+            Ok(_) => Ok(()),
+            // Either this very object changed meanwhile, or it is another one.
+            Err(kube::Error::Api(status)) if status.code == 409 => match api.get_metadata_opt(&reference.name).await? {
+                Some(now) if now.metadata.uid == seen.uid => Err(kube::Error::Api(status)),
+                _ => Ok(()),
+            },
+            Err(error) => Err(error),
+        }
+    };
+    match retry(run, reference, Duration::ZERO, delete).await {
+        Err(error) if error.is_missing() => Ok(()),
+        done => done,
     }
 }
 
 /// Waits until the API serves the kind that a CustomResourceDefinition brings.
 pub(crate) async fn established(client: &Client, reference: &ObjectRef, run: &Run) -> Result<(), Failure> {
     let what = "the API does not serve the new kind";
-    let deadline = run.deadline.min(ESTABLISHED_WITHIN);
-    let failed = |refusal: Refusal| refusal.failure(what, reference);
-    let resource = persist(run, reference, PATIENCE, || resolve(client, reference)).map_err(failed).await?;
+    let deadline = run.deadline.min(KIND_ESTABLISHED);
+    let failed = |error: ApiError| error.failure(what, reference);
+    let resource = retry(run, reference, KIND_SERVED, || resolve(client, reference)).map_err(failed).await?;
     let api = resource.endpoint(client, None);
     loop {
-        let definition = persist(run, reference, PATIENCE, || api.get(&reference.name)).map_err(failed).await?;
+        let definition = retry(run, reference, KIND_SERVED, || api.get(&reference.name)).map_err(failed).await?;
         let conditions = definition.data.pointer("/status/conditions").and_then(Value::as_array);
         let conditions = conditions.map(Vec::as_slice).unwrap_or_default();
         if conditions.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True") {

@@ -13,13 +13,12 @@ use serde_json::Value;
 use crate::failure::{Failure, Reason};
 use crate::flyte::admin::{self, Project, ProjectList, ProjectState, Request};
 use crate::flyte::names;
-use crate::kubernetes::persist;
+use crate::kubernetes::{ApiError, ask, retry};
+use crate::limits::{API_ANSWER, REGISTRATION};
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
 
-/// For all requests; admin is ready when it is first asked.
-const BUDGET: Duration = Duration::from_secs(60);
 /// Admin's own refusals carry a code of gRPC's, and this is the last of them.
 const LAST_CODE: u16 = 16;
 
@@ -49,19 +48,19 @@ fn steps<'a>(spec: &'a Spec, listed: &'a [Project]) -> Vec<Step<'a>> {
 /// # Errors
 /// [`Reason::Registration`] with admin's words.
 pub(super) async fn reconcile(client: &Client, spec: &Spec, run: &Run) -> Result<bool, Failure> {
-    let run = &Run { deadline: run.deadline.min(BUDGET), ..run.clone() };
+    let run = &Run { deadline: run.deadline.min(REGISTRATION), ..run.clone() };
     let work = async {
-        persist(run, &"flyteadmin", Duration::ZERO, || async {
+        retry(run, &"flyteadmin", Duration::ZERO, || async {
             let listed = list(client, spec).await.map_err(unless_admins)?;
             let steps = steps(spec, &listed);
             for step in &steps {
                 take(client, spec, *step).await.map_err(unless_admins)?;
                 run.report.progress(Stage::Rollout, told(*step));
             }
-            Ok(!steps.is_empty())
+            Ok::<_, kube::Error>(!steps.is_empty())
         })
         .await
-        .map_err(|refusal| failure(refusal.words))
+        .map_err(failure)
     };
     run.unless_cancelled(work).await
 }
@@ -71,7 +70,7 @@ pub(super) async fn reconcile(client: &Client, spec: &Spec, run: &Run) -> Result
 /// # Errors
 /// [`Reason::Registration`] with admin's words.
 pub(super) async fn listed(client: &Client, spec: &Spec) -> Result<Vec<Project>, Failure> {
-    list(client, spec).await.map_err(|error| failure(error.to_string()))
+    ask(API_ANSWER, list(client, spec)).await.map_err(failure)
 }
 
 /// An error as one of the way to admin, unless it is admin's own: just after a node's start the way to a Service may lead
@@ -84,8 +83,8 @@ fn unless_admins(error: kube::Error) -> kube::Error {
     }
 }
 
-fn failure(words: String) -> Failure {
-    Failure::new(Reason::Registration, "admin does not take the projects").on("deployment flyteadmin").because(words)
+fn failure(error: ApiError) -> Failure {
+    Failure::new(Reason::Registration, "admin does not take the projects").on("deployment flyteadmin").because(error)
 }
 
 fn told(step: Step<'_>) -> String {

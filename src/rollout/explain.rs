@@ -5,10 +5,10 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, LogParams};
-use tokio::time::timeout;
 
 use super::status::{Cause, Culprit, Status};
 use crate::failure::{Failure, Reason};
+use crate::kubernetes::ask;
 use crate::manifest::ObjectRef;
 use crate::reason::{Speaker, recognise};
 
@@ -66,11 +66,10 @@ async fn log(client: &Client, culprit: &Culprit) -> Vec<String> {
     for &previous in runs {
         let container = Some(culprit.container.clone());
         let parameters = LogParams { container, previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
-        match timeout(LOGS_WITHIN, pods.logs(&culprit.pod, &parameters)).await {
-            Ok(Ok(text)) if !text.trim().is_empty() => return text.lines().map(str::to_owned).collect(),
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, pod = culprit.pod, previous, "no log"),
-            Err(_) => tracing::debug!(pod = culprit.pod, previous, "no log in time"),
+        match ask(LOGS_WITHIN, pods.logs(&culprit.pod, &parameters)).await {
+            Ok(text) if !text.trim().is_empty() => return text.lines().map(str::to_owned).collect(),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, pod = culprit.pod, previous, "no log"),
         }
     }
     Vec::new()

@@ -16,14 +16,14 @@ use super::explain;
 use super::picture::{Picture, Place, waiting};
 use super::status::Status;
 use crate::failure::{Failure, Reason, innermost};
-use crate::kubernetes::{resolve, unanswered};
+use crate::kubernetes::{ApiError, ask, resolve};
+use crate::limits::{API_ANSWER, API_WATCH};
 use crate::manifest::ObjectRef;
 use crate::report::{Event, Stage, Waiting};
 use crate::run::Run;
 
 /// How often passing time is looked at; what happens in the cluster comes by itself.
 const TICK: Duration = Duration::from_millis(250);
-const ONE_ANSWER: Duration = Duration::from_secs(10);
 const UNSEEN: &str = "cannot look at the workloads";
 
 /// The pause after an error of a watch. It does not grow: a fresh start of a watch counts as success, so it would not.
@@ -114,10 +114,11 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
 
 async fn open(client: &Client, targets: &[ObjectRef]) -> Result<Vec<BoxStream<'static, Seen>>, Failure> {
     let places = Place::around(targets);
+    let seconds = u32::try_from(API_WATCH.as_secs()).unwrap_or(u32::MAX);
     try_join_all(places.into_iter().map(async |place| {
         let api = endpoint(client, &place).await?;
         // Listing and then watching is what every Kubernetes version can do.
-        let events = watcher(api, watcher::Config::default()).backoff(Pause);
+        let events = watcher(api, watcher::Config::default().timeout(seconds)).backoff(Pause);
         Ok(events.map(move |event| (place.clone(), event)).boxed())
     }))
     .await
@@ -126,8 +127,8 @@ async fn open(client: &Client, targets: &[ObjectRef]) -> Result<Vec<BoxStream<'s
 async fn endpoint(client: &Client, place: &Place) -> Result<kube::Api<DynamicObject>, Failure> {
     let Place { api_version, kind, namespace } = place.clone();
     let object = ObjectRef { api_version, kind, namespace, name: "*".to_owned() };
-    let failed = |error: kube::Error| unanswered(&error, Reason::ClusterNotReady, UNSEEN).on(&object);
-    Ok(resolve(client, &object).await.map_err(failed)?.endpoint(client, place.namespace.as_deref()))
+    let failed = |error: ApiError| error.unread(Reason::ClusterNotReady, UNSEEN).on(&object);
+    Ok(ask(API_ANSWER, resolve(client, &object)).await.map_err(failed)?.endpoint(client, place.namespace.as_deref()))
 }
 
 fn take(picture: &mut Picture, (place, event): Seen, run: &Run, trouble: &mut Option<String>) {
@@ -173,13 +174,10 @@ pub async fn ready_now(client: &Client, targets: &[ObjectRef]) -> Result<Vec<Wai
 
 async fn list(client: &Client, places: BTreeSet<Place>, picture: &mut Picture) -> Result<(), Failure> {
     let listings = try_join_all(places.into_iter().map(async |place| {
-        let listing = async {
-            let api = endpoint(client, &place).await?;
-            api.list(&ListParams::default()).await.map_err(|error| unanswered(&error, Reason::ClusterNotReady, UNSEEN))
-        };
-        let silent = || Failure::new(Reason::ClusterNotReady, UNSEEN).because("the API does not answer");
-        let listed = timeout(ONE_ANSWER, listing).await.map_err(|_| silent())?;
-        listed.map(|listed| (place, listed.items))
+        let api = endpoint(client, &place).await?;
+        let listed = ask(API_ANSWER, api.list(&ListParams::default())).await;
+        let listed = listed.map_err(|error| error.unread(Reason::ClusterNotReady, UNSEEN))?;
+        Ok::<_, Failure>((place, listed.items))
     }))
     .await?;
     for (place, objects) in listings {

@@ -32,8 +32,8 @@ pub struct AttachedGround<'a> {
 }
 
 impl<'a> AttachedSite<'a> {
-    fn access(&self) -> Result<Access, Failure> {
-        Access::to(&self.place, &self.host.variables, self.host.home.as_deref())
+    async fn access(&self) -> Result<Access, Failure> {
+        Access::open(&self.place, &self.host.variables, self.host.home.as_deref()).await
     }
 
     /// Checks rights, namespaces and the FlyteWorkflow kind.
@@ -42,7 +42,7 @@ impl<'a> AttachedSite<'a> {
         plan: &Plan,
         run: &Run,
     ) -> Result<(AttachedGround<'a>, Outcome, String), Failure> {
-        let access = self.access()?;
+        let access = self.access().await?;
         let seen = look(&access, plan, run).await?;
         seen.findings.iter().for_each(|finding| run.report.emit(finding.event()));
         preflight::blockers(&seen.findings)?;
@@ -53,7 +53,7 @@ impl<'a> AttachedSite<'a> {
     }
 
     pub(super) async fn running(&self) -> Result<Running, Failure> {
-        let Access { client, kubeconfig, .. } = self.access()?;
+        let Access { client, kubeconfig, .. } = self.access().await?;
         let inventory = kubernetes::find_within(&client, &self.place.namespace).await?;
         let own = inventory.filter(|inventory| inventory.spec.name == self.name);
         let inventory = own.ok_or_else(|| {
@@ -73,13 +73,13 @@ impl<'a> AttachedSite<'a> {
 
     /// Removes the sandbox's objects; absent where there were none. The namespaces stay, and so does what others made.
     pub(super) async fn remove(&self, run: &Run) -> Result<Option<String>, Failure> {
-        let access = self.access()?;
+        let access = self.access().await?;
         let removed = withdraw::all(&access.client, &self.place.namespace, &self.name, run).await?;
         Ok((removed > 0).then(|| removed_objects(removed)))
     }
 
     pub(super) async fn evidence(self, plan: Option<&Plan>) -> Result<EvidenceSources, Failure> {
-        let access = self.access()?;
+        let access = self.access().await?;
         let running = within_a_moment(self.running()).await.and_then(Result::ok);
         let spec = running.as_ref().map(|running| &running.inventory.spec).or_else(|| plan.map(|plan| &plan.spec));
         let namespaces = spec.map_or_else(|| vec![self.place.namespace.clone()], Spec::namespaces);

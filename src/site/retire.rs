@@ -8,22 +8,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::{Client, Error, ResourceExt};
+use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::failure::{Failure, Reason};
 use crate::flyte::workflow;
-use crate::kubernetes::{self, Inventory, persist};
+use crate::kubernetes::{self, ApiError, Inventory, retry};
+use crate::limits::{NAMESPACES_GONE, WORKFLOWS_ABORTED};
 use crate::manifest::ObjectRef;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
 
-/// For a propeller to abort what runs and to tell admin; it takes well below a second.
-const ABORTED_WITHIN: Duration = Duration::from_secs(20);
-/// For Kubernetes to delete what is in a namespace; a pod has 30 s to end by itself.
-const GONE_WITHIN: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The namespaces that were applied and are not wanted any more. Given ones are not applied: of them it is those in which
@@ -41,31 +38,35 @@ pub(crate) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec
     namespaces.map(|object| object.name.clone()).collect()
 }
 
-/// Ends the workflows of the namespaces: their propellers abort them, and admin learns of it. What no propeller ends in
-/// time is let go without one. Told as progress of `stage`.
+/// Ends the workflows of the namespaces, all at once: their propellers abort them, and admin learns of it. What no
+/// propeller ends in time is let go without one. Told as progress of `stage`.
 pub(crate) async fn drain(client: &Client, namespaces: &[String], stage: Stage, run: &Run) -> Result<(), Failure> {
     let ended = async {
-        let deadline = run.deadline.min(ABORTED_WITHIN);
-        for namespace in namespaces {
-            loop {
-                let left = workflows(client, namespace, run).await?;
-                for workflow in left.iter().filter(|workflow| workflow.metadata.deletion_timestamp.is_none()) {
+        let deadline = run.deadline.min(WORKFLOWS_ABORTED);
+        loop {
+            let mut left = Vec::new();
+            for namespace in namespaces {
+                let running = workflows(client, namespace, run).await?;
+                for workflow in running.iter().filter(|workflow| workflow.metadata.deletion_timestamp.is_none()) {
                     delete(client, namespace, workflow, run).await?;
                 }
-                if left.is_empty() {
-                    break;
+                if !running.is_empty() {
+                    left.push((namespace, running));
                 }
-                if deadline.remaining().is_zero() {
-                    let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
+            }
+            let Some((first, running)) = left.first() else { return Ok(()) };
+            if deadline.remaining().is_zero() {
+                for (namespace, running) in &left {
+                    let names: Vec<_> = running.iter().map(ResourceExt::name_any).collect();
                     run.report
                         .warn(format!("no propeller ends {} of {namespace}; let go without it", names.join(", ")));
-                    break;
                 }
-                run.report.progress(stage, format!("namespace {namespace}: {} workflows end", left.len()));
-                sleep(LOOK).await;
+                return Ok(());
             }
+            let others = if left.len() > 1 { format!(" (+{} namespaces)", left.len() - 1) } else { String::new() };
+            run.report.progress(stage, format!("namespace {first}: {} workflows end{others}", running.len()));
+            sleep(LOOK).await;
         }
-        Ok(())
     };
     run.unless_cancelled(ended).await
 }
@@ -87,13 +88,13 @@ pub(crate) async fn let_go_all(client: &Client, namespaces: &[String], run: &Run
 pub(crate) async fn gone(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &kubernetes::api_resource("v1", "Namespace"));
     let gone = async {
-        let deadline = run.deadline.min(GONE_WITHIN);
+        let deadline = run.deadline.min(NAMESPACES_GONE);
         for namespace in namespaces {
             let shown = format!("namespace {namespace}");
             let failed = || Failure::new(Reason::Apply, "the namespace does not go").on(&shown);
             loop {
-                let found = persist(run, &shown, Duration::ZERO, || all.get_opt(namespace)).await;
-                let Some(found) = found.map_err(|refusal| failed().because(refusal.words))? else { break };
+                let found = retry(run, &shown, Duration::ZERO, || all.get_opt(namespace)).await;
+                let Some(found) = found.map_err(|error| failed().because(error))? else { break };
                 // One that is not being deleted is not ours to delete: pruning has said so.
                 if found.metadata.deletion_timestamp.is_none() {
                     break;
@@ -125,36 +126,34 @@ fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
 }
 
 async fn workflows(client: &Client, namespace: &str, run: &Run) -> Result<Vec<DynamicObject>, Failure> {
-    let list = || async {
-        match api(client, namespace).list(&ListParams::default()).await {
-            // Where the kind is not there, there is none.
-            Err(Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-            listed => Ok(listed?.items),
-        }
-    };
-    let at = format!("flyteworkflow {namespace}/*");
-    persist(run, &at, Duration::ZERO, list).await.map_err(|refusal| refusal.failure("cannot see what runs", at))
+    let (at, api) = (format!("flyteworkflow {namespace}/*"), api(client, namespace));
+    let everything = ListParams::default();
+    match retry(run, &at, Duration::ZERO, || api.list(&everything)).await {
+        Ok(listed) => Ok(listed.items),
+        // Where the kind is not there, there is none.
+        Err(error) if error.is_missing() => Ok(Vec::new()),
+        Err(error) => Err(error.failure("cannot see what runs", at)),
+    }
 }
 
 async fn delete(client: &Client, namespace: &str, workflow: &DynamicObject, run: &Run) -> Result<(), Failure> {
     let (name, parameters) = (workflow.name_any(), DeleteParams::default());
-    let at = format!("flyteworkflow {namespace}/{name}");
-    let delete = || async { unless_gone(api(client, namespace).delete(&name, &parameters).await.map(|_| ())) };
-    persist(run, &at, Duration::ZERO, delete).await.map_err(|refusal| refusal.failure("cannot end the workflow", at))
+    let (at, api) = (format!("flyteworkflow {namespace}/{name}"), api(client, namespace));
+    let deleted = retry(run, &at, Duration::ZERO, || api.delete(&name, &parameters)).await;
+    unless_gone(deleted).map_err(|error| error.failure("cannot end the workflow", at))
 }
 
 async fn let_go(client: &Client, namespace: &str, workflow: &DynamicObject, run: &Run) -> Result<(), Failure> {
-    let name = workflow.name_any();
-    let at = format!("flyteworkflow {namespace}/{name}");
+    let (name, parameters) = (workflow.name_any(), PatchParams::default());
+    let (at, api) = (format!("flyteworkflow {namespace}/{name}"), api(client, namespace));
     let nothing = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    let parameters = PatchParams::default();
-    let free = || async { unless_gone(api(client, namespace).patch(&name, &parameters, &nothing).await.map(|_| ())) };
-    persist(run, &at, Duration::ZERO, free).await.map_err(|refusal| refusal.failure("cannot let the workflow go", at))
+    let freed = retry(run, &at, Duration::ZERO, || api.patch(&name, &parameters, &nothing)).await;
+    unless_gone(freed).map_err(|error| error.failure("cannot let the workflow go", at))
 }
 
-fn unless_gone(done: kube::Result<()>) -> kube::Result<()> {
+fn unless_gone<T>(done: Result<T, ApiError>) -> Result<(), ApiError> {
     match done {
-        Err(Error::Api(status)) if status.code == 404 => Ok(()),
-        done => done,
+        Err(error) if error.is_missing() => Ok(()),
+        done => done.map(|_| ()),
     }
 }

@@ -4,20 +4,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
-use kube::{Client, Error, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio::time::sleep;
 
 use super::retire;
 use crate::failure::{Failure, Reason};
 use crate::flyte::{labels, names};
-use crate::kubernetes::{self, Inventory, persist, resolve};
+use crate::kubernetes::{self, Inventory, resolve, retry};
+use crate::limits::OBJECTS_GONE;
 use crate::manifest::ObjectRef;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
 
-/// For the whole of it: a pod has 30 s to end by itself.
-pub(super) const BUDGET: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Removes all that the sandbox's inventory in this namespace names, and what its propellers made: workflows with their
@@ -46,16 +45,12 @@ async fn locks(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
     for workflow in spec.workflow_namespaces() {
         let lock = names::propeller_lock(&workflow);
         let at = format!("configmap {}/{lock}", spec.system_namespace());
-        let delete = || async {
-            match maps.delete(&lock, &DeleteParams::default()).await {
-                Err(Error::Api(status)) if status.code == 404 => Ok(()),
-                done => done.map(|_| ()),
-            }
-        };
+        let parameters = DeleteParams::default();
         run.unless_cancelled(async {
-            persist(run, &at, Duration::ZERO, delete)
-                .await
-                .map_err(|refusal| refusal.failure("cannot delete the lock", &at))
+            match retry(run, &at, Duration::ZERO, || maps.delete(&lock, &parameters)).await {
+                Err(error) if !error.is_missing() => Err(error.failure("cannot delete the lock", &at)),
+                _ => Ok(()),
+            }
         })
         .await?;
     }
@@ -79,7 +74,7 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
     places.insert((pods(spec.system_namespace()), &ours));
     places.extend(spec.workflow_namespaces().into_iter().map(|workflow| (pods(workflow.name), labels::EXECUTION_ID)));
     let until_gone = async {
-        let deadline = run.deadline.min(BUDGET);
+        let deadline = run.deadline.min(OBJECTS_GONE);
         loop {
             let mut left = Vec::new();
             for (place, label) in &places {
@@ -103,13 +98,13 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
 async fn listed(client: &Client, place: &ObjectRef, label: &str, run: &Run) -> Result<Vec<String>, Failure> {
     let list = || async {
         let api = resolve(client, place).await?.endpoint(client, place.namespace.as_deref());
-        match api.list_metadata(&ListParams::default().labels(label)).await {
-            Err(Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-            listed => Ok(listed?.items),
-        }
+        api.list_metadata(&ListParams::default().labels(label)).await
     };
     let at = ObjectRef { name: "*".to_owned(), ..place.clone() };
-    let found = persist(run, &at, Duration::ZERO, list).await;
-    let found = found.map_err(|refusal| refusal.failure("cannot see whether the sandbox is gone", &at))?;
+    let found = match retry(run, &at, Duration::ZERO, list).await {
+        Ok(found) => found.items,
+        Err(error) if error.is_missing() => Vec::new(),
+        Err(error) => return Err(error.failure("cannot see whether the sandbox is gone", &at)),
+    };
     Ok(found.iter().map(|object| ObjectRef { name: object.name_any(), ..place.clone() }.to_string()).collect())
 }

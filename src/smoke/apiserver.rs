@@ -1,17 +1,16 @@
 //! Requests through the Kubernetes API, pod and service proxies among them.
 
 use std::future::Future;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{GetParams, ListParams, LogParams};
 use kube::core::Request;
 use kube::{Api, Client};
 
-use super::miss::Miss;
+use crate::kubernetes;
+use crate::limits::SMOKE_API;
 
-/// One request to the API server, which may itself have to reach a pod.
-const ATTEMPT: Duration = Duration::from_secs(3);
+use super::miss::Miss;
 
 /// The API server as its administrator sees it.
 #[derive(Clone)]
@@ -32,14 +31,10 @@ impl ApiServer {
         asked: &str,
         answer: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Miss> {
-        match tokio::time::timeout(ATTEMPT, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(kube::Error::Api(status))) => {
-                Err(Miss::new(asked, format!("HTTP {}: {}", status.code, status.message)))
-            }
-            Ok(Err(error)) => Err(Miss::new(asked, format!("the Kubernetes API: {error}"))),
-            Err(_) => Err(Miss::new(asked, format!("the Kubernetes API: no answer within {} s", ATTEMPT.as_secs()))),
-        }
+        kubernetes::ask(SMOKE_API, answer).await.map_err(|error| match error.code() {
+            Some(code) => Miss::new(asked, format!("HTTP {code}: {error}")).code(code),
+            None => Miss::new(asked, format!("the Kubernetes API: {error}")),
+        })
     }
 
     /// GET through a pod's proxy; `path` without a leading slash.

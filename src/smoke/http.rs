@@ -1,17 +1,16 @@
 //! Requests to the published ports.
 
 use std::io;
-use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderName};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 
+use crate::limits::SMOKE_HTTP;
+
 use super::miss::Miss;
 use crate::failure::{find, innermost};
 
-/// A NodePort that is not routed yet may swallow a connection: ask anew rather than wait.
-const ATTEMPT: Duration = Duration::from_secs(2);
 /// More than any answer that is looked at; the rest is not read.
 const BODY_LIMIT: usize = 1 << 20;
 /// Of a body that is shown.
@@ -37,8 +36,8 @@ impl Http {
         Client::builder()
             .no_proxy()
             .redirect(Policy::none())
-            .connect_timeout(ATTEMPT)
-            .timeout(ATTEMPT)
+            .connect_timeout(SMOKE_HTTP)
+            .timeout(SMOKE_HTTP)
             .user_agent(concat!("flyte-sandbox/", env!("CARGO_PKG_VERSION")))
             .build()
             .map(Self)
@@ -118,7 +117,7 @@ impl Reply {
 /// What went wrong on the way, in the words of someone who waits for an answer.
 fn plainly(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", ATTEMPT.as_secs());
+        return format!("no answer within {} s", SMOKE_HTTP.as_secs());
     }
     match find::<io::Error>(error).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),

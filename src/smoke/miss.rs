@@ -18,6 +18,8 @@ pub(super) struct Miss {
     pub(super) hints: Vec<String>,
     /// Why, where what was seen tells it better than the check itself does.
     pub(super) reason: Option<Reason>,
+    /// The HTTP status of the Kubernetes API's answer, where it refused.
+    pub(super) code: Option<u16>,
     /// A clear answer, and the wrong one: not a matter of waiting for something to start.
     pub(super) settled: bool,
     /// It was not asked, or not wholly: nothing is said about it.
@@ -27,7 +29,16 @@ pub(super) struct Miss {
 impl Miss {
     pub(super) fn new(asked: impl Into<String>, seen: impl Into<String>) -> Self {
         let (asked, seen) = (asked.into(), seen.into());
-        Self { asked, seen, evidence: Vec::new(), hints: Vec::new(), reason: None, settled: false, skipped: false }
+        Self {
+            asked,
+            seen,
+            evidence: Vec::new(),
+            hints: Vec::new(),
+            reason: None,
+            code: None,
+            settled: false,
+            skipped: false,
+        }
     }
 
     /// That a check was not made, and why.
@@ -48,6 +59,10 @@ impl Miss {
     pub(super) fn reason(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
         self
+    }
+
+    pub(super) fn code(self, code: u16) -> Self {
+        Self { code: Some(code), ..self }
     }
 
     pub(super) fn settled(mut self) -> Self {

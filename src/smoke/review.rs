@@ -45,7 +45,7 @@ async fn within(context: &Context<'_>, rows: Vec<Access>) -> Sight {
         None => None,
     };
     let seen = match refused {
-        Some(miss) if miss.seen.starts_with("HTTP 403") => {
+        Some(miss) if miss.code == Some(403) => {
             let granted = roles::read(context).await?;
             let bindings = match granted.unread {
                 0 => String::new(),

@@ -292,3 +292,31 @@ async fn a_damaged_inventory_is_a_failure_with_a_next_step() {
     assert_eq!(failure.object.as_deref(), Some("secret sandbox-inventory"));
     assert!(!failure.hints.is_empty());
 }
+
+#[tokio::test]
+async fn an_object_that_is_made_anew_while_its_delete_travels_is_gone_and_the_new_one_stays() {
+    let api = ApiServer::start(21).await.expect("a free port");
+    let client = client(&api.kubeconfig()).expect("a client");
+    let path = "/api/v1/namespaces/default/configmaps/a";
+    let (run, _events) = run(8);
+    apply(&client, &[config("a", "1")], &run).await.expect("applied");
+    let before = Inventory {
+        digest: String::new(),
+        spec: Spec::default(),
+        objects: BTreeMap::from([(config("a", "1").reference(), String::new())]),
+    };
+    let first = api.get(path).expect("there")["metadata"]["uid"].clone();
+    api.fail("DELETE", 1, Answer::Late(500));
+    let other = async {
+        while !api.requests().iter().any(|request| request.starts_with("DELETE")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        api.remove(path);
+        api.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}));
+    };
+    let now = BTreeSet::new();
+    let (pruned, ()) = tokio::join!(prune(&client, &before, &now, &run), other);
+    assert_eq!(pruned.expect("the one that was ours is gone").len(), 1);
+    assert_ne!(api.get(path).expect("the new one")["metadata"]["uid"], first);
+    assert_eq!(api.requests().iter().filter(|request| request.starts_with("DELETE")).count(), 1);
+}

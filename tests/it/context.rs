@@ -1,9 +1,13 @@
 //! A whole life on somebody else's cluster, whose user has rights in the sandbox's namespaces and nowhere else.
 
+use std::time::{Duration, Instant};
+
+use flyte_sandbox::context::{Access, Place, look};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState};
 use flyte_sandbox::rehearsal::{Answer, Faults};
 use flyte_sandbox::report::{Event, Outcome, Stage};
+use flyte_sandbox::run::{Deadline, Run};
 use flyte_sandbox::site::Location;
 use flyte_sandbox::smoke::Executions;
 use serde_json::{Value, json};
@@ -213,4 +217,68 @@ async fn a_sandbox_that_is_elsewhere_is_not_made_twice() {
     assert_eq!(failure.reason, Reason::SandboxDiffers);
     let status = lifecycle::status(&cluster.plan(), &cluster.host).await.expect("seen");
     assert_eq!(status.phase, Phase::Ready);
+}
+
+/// For what must end by itself, and for nothing that is measured.
+const HANGS: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn an_api_that_accepts_and_is_silent_is_told_at_the_runs_deadline() {
+    for silent in ["GET /version", "GET /api/v1/namespaces/103020"] {
+        let cluster = GivenCluster::start().await;
+        cluster.api.fail(silent, 1_000, Answer::Silence);
+        let (run, _events) = run();
+        let run = Run { deadline: Deadline::after(Duration::from_secs(2)), ..run };
+        let place = Place::of(&cluster.spec).expect("a place");
+        let access = Access::open(&place, &cluster.host.variables, None).await.expect("a way in");
+        let plan = cluster.plan();
+        let looked = tokio::time::timeout(HANGS, look(&access, &plan, &run)).await.expect("an end");
+        let said = match looked {
+            Ok(seen) => format!("{:?}", seen.findings),
+            Err(failure) => failure.to_string(),
+        };
+        assert!(said.contains("no answer within"), "{silent}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn an_admin_that_is_silent_or_refuses_ends_a_list_of_projects_in_plain_words() {
+    let cluster = GivenCluster::start().await;
+    up(&cluster).await.0.expect("brought up");
+    let list = async || {
+        let listed = tokio::time::timeout(HANGS, lifecycle::projects("flyte", &cluster.host)).await;
+        let failure = listed.expect("an end").expect_err("no list");
+        assert_eq!(failure.reason, Reason::Registration);
+        failure.causes
+    };
+    cluster.refuse_projects("the database is away");
+    assert_eq!(list().await, ["the database is away"]);
+    cluster.silence_admin();
+    assert_eq!(list().await, ["no answer within 10s"]);
+}
+
+#[test]
+fn a_credential_plugin_that_takes_its_time_can_be_interrupted() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().expect("a runtime");
+    let elapsed = runtime.block_on(async {
+        let cluster = GivenCluster::start().await;
+        let file = cluster.spec.kubeconfig.clone().expect("a file");
+        let mut config: Value = serde_json::from_str(&cluster.kubeconfig()).expect("JSON");
+        let plugin = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["25"]});
+        config["users"] = json!([{"name": "rehearsal", "user": {"exec": plugin}}]);
+        std::fs::write(file, config.to_string()).expect("written");
+        let (run, _events) = run();
+        let cancel = run.cancel.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            cancel.cancel();
+        });
+        let started = Instant::now();
+        let failure = lifecycle::doctor(&cluster.plan(), &cluster.host, &run).await.expect_err("stopped");
+        assert_eq!(failure.reason, Reason::Interrupted);
+        started.elapsed()
+    });
+    runtime.shutdown_background();
+    assert!(elapsed < HANGS, "{elapsed:?}");
 }

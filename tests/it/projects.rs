@@ -265,3 +265,33 @@ async fn what_a_run_that_was_cut_short_had_in_hand_is_seen_to_differ_and_is_done
     world.bring(&["x", "z"]).await.0.expect("done by the next");
     assert_eq!(world.admin().ids(true), ["x", "z"]);
 }
+
+#[tokio::test]
+async fn workflows_of_all_namespaces_that_leave_end_side_by_side() {
+    let world = World::start().await;
+    world.bring(&["x", "z"]).await.0.expect("brought about");
+    // Nobody ends the first one; each of the others ends as soon as it is told to.
+    let at = |domain: &str, name: &str| {
+        format!("/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc-z-{domain}/flyteworkflows/{name}")
+    };
+    for (domain, name) in [("d-dev", "stays"), ("p-dev", "ends"), ("t-dev", "ends")] {
+        world.api.put(json!({"apiVersion": "flyte.lyft.com/v1alpha1", "kind": "FlyteWorkflow", "metadata": {
+            "name": name, "namespace": format!("103020-flytepoc-z-{domain}"), "finalizers": ["flyte-finalizer"]}}));
+    }
+    let propellers = async {
+        for domain in ["p-dev", "t-dev"] {
+            let path = at(domain, "ends");
+            while world.api.get(&path).is_some_and(|found| found["metadata"]["deletionTimestamp"].is_null()) {
+                tokio::time::sleep(LOOK).await;
+            }
+            world.api.edit(&path, |found| found["metadata"]["finalizers"] = json!([]));
+        }
+    };
+    let plan = world.plan(&["x"]);
+    let ((done, events), ()) = tokio::join!(world.bring_about(plan), propellers);
+    done.expect("brought about");
+    let warnings: Vec<_> = events.iter().filter(|event| matches!(event, Event::Warning { .. })).collect();
+    let warned = said(&events);
+    assert!(warned.contains("no propeller ends stays of 103020-flytepoc-z-d-dev"), "{warnings:?}");
+    assert!(!warned.contains("no propeller ends ends"), "{warnings:?}");
+}

@@ -12,6 +12,7 @@ use crate::rollout::Status;
 use crate::run::Deadline;
 use crate::smoke::miss::Miss;
 use crate::smoke::propeller::{self, told};
+use crate::smoke::propeller_log::State;
 use crate::smoke::target::Context;
 
 /// A propeller at work has told admin of a new execution, and made its pod, within seconds.
@@ -39,7 +40,7 @@ pub(super) async fn until_succeeded(
             Judgement::Failed(culprit, seen) => return Err(culprit.blame(picture.evidence(Miss::new(asked(), seen)))),
             Judgement::Silent(seen) => match propeller::sign_of(context, &trial.at.name).await {
                 Some(found) => {
-                    let refused = found.line.contains("is forbidden");
+                    let refused = found.state == State::Forbidden;
                     let culprit = if refused { Culprit::Permission } else { Culprit::Propeller };
                     return Err(culprit.blame(told(Miss::new(asked(), seen), found)));
                 }

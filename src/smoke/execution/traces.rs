@@ -1,7 +1,5 @@
 //! What Kubernetes has of an execution: FlyteWorkflow, pod, events.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 use kube::{Api, ResourceExt};
@@ -12,6 +10,7 @@ use super::trial::Trial;
 use crate::flyte::labels::EXECUTION_ID;
 use crate::flyte::workflow;
 use crate::kubernetes;
+use crate::limits::SMOKE_API;
 use crate::rollout::{Neighbours, Status, pod_status};
 use crate::smoke::apiserver::ApiServer;
 use crate::smoke::miss::Miss;
@@ -83,11 +82,8 @@ fn done(pod: &Pod) -> bool {
 /// Deletes the FlyteWorkflow, and with it its pods. What is not there, or cannot be deleted, is left alone: Flyte
 /// removes it itself within a day.
 pub(super) async fn remove(trial: &Trial, api: &ApiServer) {
-    const WITHIN: Duration = Duration::from_secs(3);
     let here: Api<DynamicObject> = Api::namespaced_with(api.client(), &trial.at.name, &flyte_workflow());
-    match tokio::time::timeout(WITHIN, here.delete(&trial.name, &DeleteParams::background())).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::debug!(%error, namespace = trial.at.name, name = trial.name, "not deleted"),
-        Err(_) => tracing::debug!(namespace = trial.at.name, name = trial.name, "not deleted in time"),
+    if let Err(error) = kubernetes::ask(SMOKE_API, here.delete(&trial.name, &DeleteParams::background())).await {
+        tracing::debug!(%error, namespace = trial.at.name, name = trial.name, "not deleted");
     }
 }

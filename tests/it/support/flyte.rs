@@ -14,7 +14,7 @@ use flyte_sandbox::spec::{Ports, Spec};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use flyte_sandbox::rehearsal::{Executions, Minio, Responders, Workflow, as_minio, json_of, not_found};
+use flyte_sandbox::rehearsal::{Executions, Minio, Responders, Workflow, as_minio, json_of};
 
 /// What stands in the way of a request.
 #[derive(Clone)]
@@ -97,7 +97,9 @@ impl FakeFlyte {
 }
 
 fn status_of(code: u16, message: &str) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code})
+    let reason = if code == 404 { "NotFound" } else { "" };
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+        "reason": reason, "code": code})
 }
 
 impl World {
@@ -169,7 +171,8 @@ impl World {
             let spec = json!({"selector": {}, "template": template});
             return json_of(&list("DeploymentList", &[json!({"metadata": {"name": "postgres"}, "spec": spec})]));
         }
-        let Some(rest) = path.strip_prefix(core.as_str()) else { return not_found() };
+        let absent = || (StatusCode::NOT_FOUND, json_of(&status_of(404, "not found"))).into_response();
+        let Some(rest) = path.strip_prefix(core.as_str()) else { return absent() };
         if rest == "services/datacatalog:http/proxy/healthcheck" {
             return StatusCode::OK.into_response();
         }
@@ -195,7 +198,7 @@ impl World {
                 return json_of(&json!({"metadata": {"name": "lock", "annotations": annotations}}));
             }
         }
-        (StatusCode::NOT_FOUND, status_of(404, "not found").to_string()).into_response()
+        absent()
     }
 
     /// Roles as they should be.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub(crate) struct GivenCluster {
     rules: Arc<Mutex<Rules>>,
     admin: Arc<Mutex<Projects>>,
     beyond: Arc<Mutex<Vec<String>>>,
+    silent: Arc<AtomicBool>,
     flyte: Arc<FakeFlyte>,
     folder: Arc<TempDir>,
 }
@@ -96,6 +98,7 @@ impl GivenCluster {
             rules: Arc::new(Mutex::new(rules)),
             admin: Arc::default(),
             beyond: Arc::default(),
+            silent: Arc::default(),
             flyte,
             folder: Arc::new(folder),
         };
@@ -134,6 +137,16 @@ impl GivenCluster {
     /// Takes the kind away.
     pub(crate) fn without_kind(&self) {
         self.rules().kind = false;
+    }
+
+    /// From now on admin answers no request.
+    pub(crate) fn silence_admin(&self) {
+        self.silent.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on admin refuses every request with these words.
+    pub(crate) fn refuse_projects(&self, words: &str) {
+        self.admin.lock().expect("whole").refuse(words);
     }
 
     /// Lets nobody look at namespaces.
@@ -202,6 +215,9 @@ impl GivenCluster {
 
     async fn inside(&self, path: &str, request: Request) -> Response {
         if let Some((_, path)) = path.split_once(ADMIN) {
+            if self.silent.load(Ordering::Relaxed) {
+                return std::future::pending().await;
+            }
             let query = request.uri().query().unwrap_or_default().to_owned();
             let (parts, body) = request.into_parts();
             let body = to_bytes(body, 1 << 20).await.expect("a body");

@@ -7,20 +7,21 @@ use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 
+use super::model::{ContainerRef, LastExit, Neighbours, Status};
 use super::pods::HOPELESS_RESTARTS;
-use super::status::{Culprit, End, Neighbours, Status, status};
+use super::status::status;
 use crate::manifest::ObjectRef;
 use crate::report::Waiting;
 
 /// One watch: all objects of a kind in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct WatchKey {
     pub(super) api_version: String,
     pub(super) kind: String,
     pub(super) namespace: Option<String>,
 }
 
-impl Place {
+impl WatchKey {
     pub(super) fn of(target: &ObjectRef) -> Self {
         let ObjectRef { api_version, kind, namespace, .. } = target.clone();
         Self { api_version, kind, namespace }
@@ -32,21 +33,21 @@ impl Place {
 
     /// All that must be seen to judge the targets and to explain what they wait for.
     pub(super) fn around(targets: &[ObjectRef]) -> BTreeSet<Self> {
-        let mut places = BTreeSet::new();
+        let mut keys = BTreeSet::new();
         for target in targets {
-            places.insert(Self::of(target));
+            keys.insert(Self::of(target));
             if target.kind == "Deployment" {
-                places.insert(Self::beside(target, "apps/v1", "ReplicaSet"));
+                keys.insert(Self::beside(target, "apps/v1", "ReplicaSet"));
             }
-            places.insert(Self::beside(target, "v1", "Pod"));
-            places.insert(Self::beside(target, "v1", "Event"));
+            keys.insert(Self::beside(target, "v1", "Pod"));
+            keys.insert(Self::beside(target, "v1", "Event"));
         }
-        places
+        keys
     }
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct WatchedObjects {
     rows: BTreeMap<String, Value>,
     /// Collects a new listing until it is complete.
     incoming: Option<BTreeMap<String, Value>>,
@@ -55,22 +56,22 @@ struct Table {
 
 /// What the watches have seen so far.
 #[derive(Debug, Default)]
-pub(super) struct Picture {
-    tables: BTreeMap<Place, Table>,
+pub(super) struct WorkloadCache {
+    tables: BTreeMap<WatchKey, WatchedObjects>,
     /// Since when each target has hung on the same failing thing.
-    failing: BTreeMap<ObjectRef, (Option<Culprit>, Instant)>,
+    failing: BTreeMap<ObjectRef, (Option<ContainerRef>, Instant)>,
     /// How each target's container has ended, the last times.
-    ends: BTreeMap<ObjectRef, Vec<End>>,
+    ends: BTreeMap<ObjectRef, Vec<LastExit>>,
 }
 
-impl Picture {
+impl WorkloadCache {
     /// Takes in what a watch saw.
-    pub(super) fn take(&mut self, place: &Place, event: Event<DynamicObject>) {
-        let table = self.tables.entry(place.clone()).or_default();
+    pub(super) fn take(&mut self, key: &WatchKey, event: Event<DynamicObject>) {
+        let table = self.tables.entry(key.clone()).or_default();
         match event {
             Event::Init => table.incoming = Some(BTreeMap::new()),
             Event::InitApply(object) => {
-                if let Some((name, row)) = row(place, object) {
+                if let Some((name, row)) = row(key, object) {
                     table.incoming.get_or_insert_default().insert(name, row);
                 }
             }
@@ -78,7 +79,7 @@ impl Picture {
                 table.rows = table.incoming.take().unwrap_or_default();
                 table.listed = true;
             }
-            Event::Apply(object) => table.rows.extend(row(place, object)),
+            Event::Apply(object) => table.rows.extend(row(key, object)),
             Event::Delete(object) => {
                 table.rows.remove(&object.metadata.name.unwrap_or_default());
             }
@@ -86,14 +87,14 @@ impl Picture {
     }
 
     /// Takes in a whole listing.
-    pub(super) fn take_all(&mut self, place: &Place, objects: Vec<DynamicObject>) {
-        let rows = objects.into_iter().filter_map(|object| row(place, object)).collect();
-        self.tables.insert(place.clone(), Table { rows, incoming: None, listed: true });
+    pub(super) fn take_all(&mut self, key: &WatchKey, objects: Vec<DynamicObject>) {
+        let rows = objects.into_iter().filter_map(|object| row(key, object)).collect();
+        self.tables.insert(key.clone(), WatchedObjects { rows, incoming: None, listed: true });
     }
 
     /// Whether every target's own kind was listed; before that, an object not seen is not an object that is not there.
     pub(super) fn is_complete(&self, targets: &[ObjectRef]) -> bool {
-        targets.iter().all(|target| self.tables.get(&Place::of(target)).is_some_and(|table| table.listed))
+        targets.iter().all(|target| self.tables.get(&WatchKey::of(target)).is_some_and(|table| table.listed))
     }
 
     /// Each target's status, in the order of the targets.
@@ -105,10 +106,10 @@ impl Picture {
                 self.failing.remove(target);
                 return (target, status);
             };
-            let culprit = cause.culprit.clone().map(|culprit| Culprit { previous: false, ..culprit });
-            let (known, since) = self.failing.entry(target.clone()).or_insert((culprit.clone(), now));
-            if *known != culprit {
-                (*known, *since) = (culprit, now);
+            let container = cause.container.clone().map(|container| ContainerRef { previous: false, ..container });
+            let (known, since) = self.failing.entry(target.clone()).or_insert((container.clone(), now));
+            if *known != container {
+                (*known, *since) = (container, now);
             }
             let lasted = now.saturating_duration_since(*since);
             (target, status.after(lasted))
@@ -119,7 +120,7 @@ impl Picture {
     /// A container that ends in another way than the times before may get over it: its database was not there, and now
     /// its schema is not.
     fn unless_it_varies(&mut self, target: &ObjectRef, status: Status) -> Status {
-        let Some(end) = status.cause().and_then(|cause| cause.end.clone()) else { return status };
+        let Some(end) = status.cause().and_then(|cause| cause.last_exit.clone()) else { return status };
         let ends = self.ends.entry(target.clone()).or_default();
         if ends.last() != Some(&end) {
             ends.push(end);
@@ -135,7 +136,7 @@ impl Picture {
 
     fn status(&self, target: &ObjectRef) -> Status {
         let rows = |api_version: &str, kind: &str| {
-            let table = self.tables.get(&Place::beside(target, api_version, kind));
+            let table = self.tables.get(&WatchKey::beside(target, api_version, kind));
             table.map(|table| table.rows.values().collect()).unwrap_or_default()
         };
         let around = Neighbours {
@@ -143,7 +144,7 @@ impl Picture {
             pods: rows("v1", "Pod"),
             events: rows("v1", "Event"),
         };
-        let workload = self.tables.get(&Place::of(target)).and_then(|table| table.rows.get(&target.name));
+        let workload = self.tables.get(&WatchKey::of(target)).and_then(|table| table.rows.get(&target.name));
         status(workload, &around)
     }
 }
@@ -158,11 +159,11 @@ pub(super) fn waiting(judged: &[(&ObjectRef, Status)]) -> Vec<Waiting> {
     judged.iter().filter_map(waiting).collect()
 }
 
-/// Elements of a list do not tell their kind; the place does.
-fn row(place: &Place, object: DynamicObject) -> Option<(String, Value)> {
+/// Elements of a list do not tell their kind; the key does.
+fn row(key: &WatchKey, object: DynamicObject) -> Option<(String, Value)> {
     let name = object.metadata.name.clone()?;
     let mut value = serde_json::to_value(object).ok()?;
-    value.as_object_mut()?.insert("kind".to_owned(), place.kind.clone().into());
+    value.as_object_mut()?.insert("kind".to_owned(), key.kind.clone().into());
     Some((name, value))
 }
 
@@ -183,39 +184,39 @@ mod tests {
         serde_json::from_value(value).expect("an object")
     }
 
-    fn picture(reason: &str) -> Picture {
-        let mut picture = Picture::default();
+    fn cache(reason: &str) -> WorkloadCache {
+        let mut cache = WorkloadCache::default();
         let labels = json!({"app": "d"});
         let deployment = json!({"metadata": {"name": "d", "uid": "1", "generation": 1},
             "spec": {"selector": {"matchLabels": labels}}, "status": {"observedGeneration": 1}});
-        picture.take_all(&Place::of(&target("Deployment")), vec![object(deployment)]);
+        cache.take_all(&WatchKey::of(&target("Deployment")), vec![object(deployment)]);
         let pod = json!({"metadata": {"name": "d-1", "labels": labels}, "status": {"containerStatuses": [
             {"name": "c", "state": {"waiting": {"reason": reason}}}]}});
-        picture.take_all(&Place::of(&target("Pod")), vec![object(pod)]);
-        picture
+        cache.take_all(&WatchKey::of(&target("Pod")), vec![object(pod)]);
+        cache
     }
 
     #[test]
     fn a_failing_image_is_stuck_when_it_has_lasted_for_its_grace() {
         let targets = [target("Deployment")];
         let start = Instant::now();
-        let mut picture = picture("ErrImagePull");
-        let at = |picture: &mut Picture, seconds| {
-            picture.judge(&targets, start + Duration::from_secs(seconds))[0].1.gravity()
+        let mut cache = cache("ErrImagePull");
+        let at = |cache: &mut WorkloadCache, seconds| {
+            cache.judge(&targets, start + Duration::from_secs(seconds))[0].1.gravity()
         };
-        assert_eq!([at(&mut picture, 0), at(&mut picture, 19), at(&mut picture, 20)], [2, 2, 3]);
+        assert_eq!([at(&mut cache, 0), at(&mut cache, 19), at(&mut cache, 20)], [2, 2, 3]);
     }
 
     #[test]
     fn a_failing_image_that_recovers_gets_its_whole_grace_again() {
         let targets = [target("Deployment")];
         let start = Instant::now();
-        let mut failing = picture("ErrImagePull");
+        let mut failing = cache("ErrImagePull");
         failing.judge(&targets, start);
-        let mut recovered = picture("ContainerCreating");
+        let mut recovered = cache("ContainerCreating");
         recovered.failing = failing.failing;
         recovered.judge(&targets, start + Duration::from_secs(10));
-        let mut again = picture("ImagePullBackOff");
+        let mut again = cache("ImagePullBackOff");
         again.failing = recovered.failing;
         assert_eq!(again.judge(&targets, start + Duration::from_secs(25))[0].1.gravity(), 2);
     }
@@ -230,14 +231,14 @@ mod tests {
             (vec![(2, 1), (3, 2), (4, 2)], 1),
             (vec![(2, 1), (3, 2), (4, 2), (4, 2), (5, 2)], 3),
         ] {
-            let mut picture = picture("CrashLoopBackOff");
+            let mut cache = cache("CrashLoopBackOff");
             let mut last = 0;
             for &(restarts, code) in &codes {
                 let pod = json!({"metadata": {"name": "d-1", "labels": {"app": "d"}}, "status": {"containerStatuses": [
                     {"name": "c", "restartCount": restarts, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
                         "lastState": {"terminated": {"exitCode": code, "reason": "Error"}}}]}});
-                picture.take_all(&Place::of(&target("Pod")), vec![object(pod)]);
-                last = picture.judge(&targets, Instant::now())[0].1.gravity();
+                cache.take_all(&WatchKey::of(&target("Pod")), vec![object(pod)]);
+                last = cache.judge(&targets, Instant::now())[0].1.gravity();
             }
             assert_eq!(last, gravity, "{codes:?}");
         }
@@ -245,11 +246,11 @@ mod tests {
 
     #[test]
     fn a_new_listing_forgets_what_is_no_longer_there() {
-        let place = Place::of(&target("Deployment"));
-        let mut picture = picture("ErrImagePull");
-        picture.take(&place, Event::Init);
-        assert_ne!(picture.status(&target("Deployment")).cause().expect("waits").line, "not there yet");
-        picture.take(&place, Event::InitDone);
-        assert_eq!(picture.status(&target("Deployment")).cause().expect("waits").line, "not there yet");
+        let key = WatchKey::of(&target("Deployment"));
+        let mut cache = cache("ErrImagePull");
+        cache.take(&key, Event::Init);
+        assert_ne!(cache.status(&target("Deployment")).cause().expect("waits").line, "not there yet");
+        cache.take(&key, Event::InitDone);
+        assert_eq!(cache.status(&target("Deployment")).cause().expect("waits").line, "not there yet");
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, LogParams};
 
-use super::status::{Cause, Culprit, Status};
+use super::model::{Blocker, ContainerRef, Status};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::ask;
 use crate::manifest::ObjectRef;
@@ -17,11 +17,11 @@ const LOGS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The first in the order of the targets that cannot go on by itself; else the first that is not ready. Targets stand
 /// in the order in which they need each other, so what fails further down fails because of it.
-pub(super) fn first<'j>(judged: &'j [(&ObjectRef, Status)]) -> Option<(&'j ObjectRef, &'j Cause)> {
+pub(super) fn first<'j>(judged: &'j [(&ObjectRef, Status)]) -> Option<(&'j ObjectRef, &'j Blocker)> {
     let failing = judged.iter().find(|(_, status)| matches!(status, Status::Failing(..) | Status::Stuck(_)));
     let crashing = || {
         judged.iter().find(|(_, status)| {
-            status.cause().and_then(|cause| cause.culprit.as_ref()).is_some_and(|culprit| culprit.previous)
+            status.cause().and_then(|cause| cause.container.as_ref()).is_some_and(|container| container.previous)
         })
     };
     let waiting = || judged.iter().find(|(_, status)| status.cause().is_some());
@@ -30,21 +30,21 @@ pub(super) fn first<'j>(judged: &'j [(&ObjectRef, Status)]) -> Option<(&'j Objec
 }
 
 /// A failure on an object, with what its container and Kubernetes say about it.
-pub(super) async fn failure(client: &Client, failure: Failure, object: &ObjectRef, cause: &Cause) -> Failure {
+pub(super) async fn failure(client: &Client, failure: Failure, object: &ObjectRef, cause: &Blocker) -> Failure {
     let mut failure = Failure { reason: cause.reason, ..failure }.on(object).because(&cause.line);
-    if let Some(culprit) = &cause.culprit {
-        let lines = log(client, culprit).await;
+    if let Some(container) = &cause.container {
+        let lines = log(client, container).await;
         failure.reason = sharpened(cause.reason, &lines);
         failure = failure.evidence(lines.iter().map(|line| format!("log: {line}")));
         // What a container that ended said last is nearer to the first cause than that it ended.
-        if let Some(last) = lines.iter().rev().find(|line| culprit.previous && !line.trim().is_empty()) {
+        if let Some(last) = lines.iter().rev().find(|line| container.previous && !line.trim().is_empty()) {
             failure = failure.because(format!("its last words: {}", last.trim()));
         }
     }
     let failure = failure.evidence(cause.evidence.iter().map(|line| format!("event: {line}")));
     let remedy = failure.reason.entry().remedy;
     let failure = failure.hint(remedy);
-    match cause.culprit {
+    match cause.container {
         Some(_) if !remedy.contains("sandbox logs") => {
             failure.hint(format!("`sandbox logs {}` shows the whole log", object.name))
         }
@@ -60,16 +60,16 @@ fn sharpened(reason: Reason, lines: &[String]) -> Reason {
 }
 
 /// The end of a container's log, of the run that tells more, oldest line first. Nothing where there is none.
-async fn log(client: &Client, culprit: &Culprit) -> Vec<String> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &culprit.namespace);
-    let runs: &[bool] = if culprit.previous { &[true, false] } else { &[false] };
+async fn log(client: &Client, container: &ContainerRef) -> Vec<String> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &container.namespace);
+    let runs: &[bool] = if container.previous { &[true, false] } else { &[false] };
     for &previous in runs {
-        let container = Some(culprit.container.clone());
-        let parameters = LogParams { container, previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
-        match ask(LOGS_WITHIN, pods.logs(&culprit.pod, &parameters)).await {
+        let name = Some(container.container.clone());
+        let parameters = LogParams { container: name, previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
+        match ask(LOGS_WITHIN, pods.logs(&container.pod, &parameters)).await {
             Ok(text) if !text.trim().is_empty() => return text.lines().map(str::to_owned).collect(),
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, pod = culprit.pod, previous, "no log"),
+            Err(error) => tracing::debug!(%error, pod = container.pod, previous, "no log"),
         }
     }
     Vec::new()

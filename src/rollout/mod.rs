@@ -2,20 +2,23 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `model.rs` | the status of a workload as data |
 //! | `status.rs` | the reducer: a workload and its neighbours to a [`Status`] |
 //! | `pods.rs` | which pods are the workload's newest, and what holds one back |
-//! | `happenings.rs` | Kubernetes events about an object, and reading JSON |
-//! | `picture.rs` | what the watches have seen so far, and what follows from it |
+//! | `events.rs` | Kubernetes events about an object, and reading JSON |
+//! | `cache.rs` | what the watches have seen so far, and what follows from it |
 //! | `wait.rs` | watches until all are ready, one is stuck, or time is up |
 //! | `explain.rs` | the failure of a wait: first cause, log tail, events |
 
+mod cache;
+mod events;
 mod explain;
-mod happenings;
-mod picture;
+mod model;
 mod pods;
 mod status;
 mod wait;
 
+pub use model::{Blocker, ContainerRef, LastExit, Neighbours, Status};
 pub(crate) use pods::status as pod_status;
-pub use status::{Cause, Culprit, End, Neighbours, Status, status};
+pub use status::status;
 pub use wait::{ready_now, wait};

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::happenings::{about, count, last, list, one_line, tail, text};
-use super::status::{Cause, Culprit, End, Neighbours, Status};
+use super::events::{about, count, last, list, one_line, tail, text};
+use super::model::{Blocker, ContainerRef, LastExit, Neighbours, Status};
 use crate::failure::Reason;
 
 /// How long an error that the kubelet itself tries again may last before it is taken as hopeless: two attempts.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long a pod may find no place: terminating pods give theirs back within their 30 s of grace.
+/// How long a pod may find no key: terminating pods give theirs back within their 30 s of grace.
 const UNSCHEDULABLE_GRACE: Duration = Duration::from_secs(60);
 /// A container that ended in error this often, and always in the same way, will end so again.
 pub(super) const HOPELESS_RESTARTS: u64 = 3;
@@ -91,7 +91,7 @@ pub(super) fn newest<'a>(workload: &Value, around: &Neighbours<'a>) -> Vec<&'a V
 pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     let events = about(&around.events, pod);
     let cause =
-        |reason: Reason, line: &str| Cause { reason, evidence: tail(&events), ..Cause::passing(one_line(line)) };
+        |reason: Reason, line: &str| Blocker { reason, evidence: tail(&events), ..Blocker::passing(one_line(line)) };
     if text(pod, "/status/phase") == Some("Succeeded") {
         return Status::Ready;
     }
@@ -108,20 +108,20 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     {
         for container in list(pod, pointer) {
             let held = container_status(container, kind == "init container", &events);
-            let Some(Held { reason, line, hope, end }) = held else { continue };
+            let Some(ContainerState { reason, line, outlook, last_exit }) = held else { continue };
             let name = text(container, "/name").unwrap_or("?");
-            let culprit = Culprit {
+            let container_ref = ContainerRef {
                 namespace: text(pod, "/metadata/namespace").unwrap_or_default().to_owned(),
                 pod: text(pod, "/metadata/name").unwrap_or_default().to_owned(),
                 container: name.to_owned(),
                 previous: container.pointer("/state/waiting").is_some() && count(container, "/restartCount") > 0,
             };
             let cause = cause(reason, &format!("{kind} {name}: {line}"));
-            let cause = Cause { culprit: Some(culprit), end, ..cause };
-            return match hope {
-                Hope::Some => Status::Waiting(cause),
-                Hope::Brief => Status::Failing(cause, GRACE),
-                Hope::None => Status::Stuck(cause),
+            let cause = Blocker { container: Some(container_ref), last_exit, ..cause };
+            return match outlook {
+                Outlook::Transient => Status::Waiting(cause),
+                Outlook::Suspect => Status::Failing(cause, GRACE),
+                Outlook::Hopeless => Status::Stuck(cause),
             };
         }
     }
@@ -139,41 +139,44 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
 }
 
 /// What holds a container back.
-struct Held {
+struct ContainerState {
     reason: Reason,
     line: String,
-    hope: Hope,
-    end: Option<End>,
+    outlook: Outlook,
+    last_exit: Option<LastExit>,
 }
 
-impl Held {
-    fn new(reason: Reason, line: String, hope: Hope) -> Self {
-        Self { reason, line, hope, end: None }
+impl ContainerState {
+    fn new(reason: Reason, line: String, outlook: Outlook) -> Self {
+        Self { reason, line, outlook, last_exit: None }
     }
 }
 
-enum Hope {
-    Some,
-    Brief,
-    None,
+/// How likely it is that a container goes on by itself.
+enum Outlook {
+    Transient,
+    Suspect,
+    Hopeless,
 }
 
-fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<Held> {
+fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<ContainerState> {
     if let Some(waiting) = container.pointer("/state/waiting") {
         let reason = text(waiting, "/reason").unwrap_or("waiting");
         let message = text(waiting, "/message").filter(|message| !message.is_empty());
         let message = message.map(|message| format!(": {message}")).unwrap_or_default();
         if let Some((_, known)) = CANNOT_START.iter().find(|(word, _)| *word == reason) {
-            return Some(Held::new(*known, format!("{reason}{message}"), Hope::Brief));
+            return Some(ContainerState::new(*known, format!("{reason}{message}"), Outlook::Suspect));
         }
         return Some(match reason {
-            "InvalidImageName" => Held::new(Reason::PodImageName, format!("{reason}{message}"), Hope::None),
+            "InvalidImageName" => {
+                ContainerState::new(Reason::PodImageName, format!("{reason}{message}"), Outlook::Hopeless)
+            }
             "CrashLoopBackOff" => ended(container, container.pointer("/lastState/terminated"), reason, init),
             // The back-off itself does not say why; the pull before it did.
             "ImagePullBackOff" => {
                 let failed = |said: &&str| said.starts_with("Failed to pull image");
                 let why = last(events, &["Failed"], failed).map(|said| format!(": {said}")).unwrap_or(message);
-                Held::new(Reason::PodImage, format!("{reason}{why}"), Hope::Brief)
+                ContainerState::new(Reason::PodImage, format!("{reason}{why}"), Outlook::Suspect)
             }
             // The pod's turn is elsewhere: an init container before this one, or the sandbox and its volumes.
             "PodInitializing" if !init => return None,
@@ -189,17 +192,17 @@ fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<
     }
     if init {
         let runs = container.pointer("/state/running");
-        return runs.map(|_| Held::new(Reason::RolloutTimeout, "runs".to_owned(), Hope::Some));
+        return runs.map(|_| ContainerState::new(Reason::RolloutTimeout, "runs".to_owned(), Outlook::Transient));
     }
     if container["ready"] == true {
         return None;
     }
     container.pointer("/state/running")?;
     let unhealthy = last(events, &["Unhealthy"], |_| true).map(|said| format!(": {said}")).unwrap_or_default();
-    Some(Held::new(Reason::PodProbe, format!("runs, not ready yet{unhealthy}"), Hope::Some))
+    Some(ContainerState::new(Reason::PodProbe, format!("runs, not ready yet{unhealthy}"), Outlook::Transient))
 }
 
-fn before_it_starts(state: &str, message: &str, events: &[&Value]) -> Held {
+fn before_it_starts(state: &str, message: &str, events: &[&Value]) -> ContainerState {
     let words: Vec<&str> = BEFORE.iter().map(|(word, _)| *word).collect();
     let newest = events.iter().rev().find_map(|event| {
         let (_, reason) = BEFORE.iter().find(|(word, _)| text(event, "/reason") == Some(word))?;
@@ -210,11 +213,11 @@ fn before_it_starts(state: &str, message: &str, events: &[&Value]) -> Held {
     // Configuration is applied before what mounts it: what is not found will not come.
     let hopeless = reason == Reason::PodMount && said.is_some_and(|said| said.contains("not found"));
     let said = said.map(|said| format!(": {said}")).unwrap_or_else(|| message.to_owned());
-    Held::new(reason, format!("{state}{said}"), if hopeless { Hope::Brief } else { Hope::Some })
+    ContainerState::new(reason, format!("{state}{said}"), if hopeless { Outlook::Suspect } else { Outlook::Transient })
 }
 
 /// A container that ended, whether it is about to be started again or not.
-fn ended(container: &Value, terminated: Option<&Value>, state: &str, init: bool) -> Held {
+fn ended(container: &Value, terminated: Option<&Value>, state: &str, init: bool) -> ContainerState {
     let restarts = count(container, "/restartCount");
     let part = |pointer: &str| terminated.and_then(|terminated| text(terminated, pointer));
     let reason = match part("/reason") {
@@ -236,8 +239,8 @@ fn ended(container: &Value, terminated: Option<&Value>, state: &str, init: bool)
     if let Some(message) = part("/message").filter(|message| !message.is_empty()) {
         line += &format!(": {message}");
     }
-    let hope = if restarts >= HOPELESS_RESTARTS { Hope::None } else { Hope::Some };
-    Held { reason, line, hope, end: Some(End { restarts, how: how.join(", ") }) }
+    let outlook = if restarts >= HOPELESS_RESTARTS { Outlook::Hopeless } else { Outlook::Transient };
+    ContainerState { reason, line, outlook, last_exit: Some(LastExit { restarts, how: how.join(", ") }) }
 }
 
 pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {

@@ -4,112 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::happenings::{about, count, last, one_line, tail, text};
+use super::events::{about, count, last, one_line, tail, text};
+use super::model::{Blocker, Neighbours, Status};
 use super::pods::{self, condition, said};
 use crate::failure::Reason;
-
-/// What surrounds workloads in their namespace, as far as it was looked at.
-#[derive(Debug, Clone, Default)]
-pub struct Neighbours<'a> {
-    /// ReplicaSets (apps/v1).
-    pub replica_sets: Vec<&'a Value>,
-    /// Pods (v1).
-    pub pods: Vec<&'a Value>,
-    /// Events (v1).
-    pub events: Vec<&'a Value>,
-}
-
-/// A container to look at, and whose logs tell more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Culprit {
-    /// The pod's namespace.
-    pub namespace: String,
-    /// The pod's name.
-    pub pod: String,
-    /// The container's name.
-    pub container: String,
-    /// Whether the run before the present one has the telling log.
-    pub previous: bool,
-}
-
-/// What a workload waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// What that is, should it last.
-    pub reason: Reason,
-    /// One line, such as `init container run-migrations: CrashLoopBackOff, exit code 1, 3 restarts`.
-    pub line: String,
-    /// The container it hangs on, if it is one.
-    pub culprit: Option<Culprit>,
-    /// Kubernetes' last events about it, oldest first.
-    pub evidence: Vec<String>,
-    /// How that container ended the last time, if it did and Kubernetes starts it again.
-    pub end: Option<End>,
-}
-
-/// An end of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// How often it had been started again.
-    pub restarts: u64,
-    /// Such as `OOMKilled, exit code 137`.
-    pub how: String,
-}
-
-impl Cause {
-    /// What may pass by itself, with no container to look at.
-    #[must_use]
-    pub fn passing(line: impl Into<String>) -> Self {
-        Self { reason: Reason::RolloutTimeout, line: line.into(), culprit: None, evidence: Vec::new(), end: None }
-    }
-}
-
-/// How far a workload is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
-    /// All of its current template's pods are available.
-    Ready,
-    /// On its way.
-    Waiting(Cause),
-    /// Hopeless once it has lasted so long.
-    Failing(Cause, Duration),
-    /// Waiting longer is of no use.
-    Stuck(Cause),
-}
-
-impl Status {
-    /// The status, given how long it has hung on the same thing.
-    #[must_use]
-    pub fn after(self, lasted: Duration) -> Self {
-        match self {
-            Self::Failing(cause, grace) if lasted >= grace => Self::Stuck(cause),
-            other => other,
-        }
-    }
-
-    /// What it waits for; nothing when it is ready.
-    #[must_use]
-    pub fn cause(&self) -> Option<&Cause> {
-        match self {
-            Self::Ready => None,
-            Self::Waiting(cause) | Self::Failing(cause, _) | Self::Stuck(cause) => Some(cause),
-        }
-    }
-
-    /// Greater is worse.
-    pub(super) fn gravity(&self) -> u8 {
-        match self {
-            Self::Ready => 0,
-            Self::Waiting(_) => 1,
-            Self::Failing(..) => 2,
-            Self::Stuck(_) => 3,
-        }
-    }
-
-    fn waiting(line: impl Into<String>) -> Self {
-        Self::Waiting(Cause::passing(line))
-    }
-}
 
 /// How far a Deployment, StatefulSet, DaemonSet or Job is; anything else is ready as soon as it is there.
 #[must_use]
@@ -155,7 +53,7 @@ fn blame(workload: &Value, around: &Neighbours<'_>, short: &str, gave_up: Option
             if cause.reason == Reason::RolloutTimeout {
                 cause.reason = Reason::WorkloadStuck;
             }
-            Status::Stuck(Cause { end: None, ..cause })
+            Status::Stuck(Blocker { last_exit: None, ..cause })
         }
         (found, _) => found,
     }
@@ -171,8 +69,8 @@ fn controller(workload: &Value, around: &Neighbours<'_>, short: &str) -> Status 
     match failure.or_else(|| last(&events, &["FailedCreate"], |_| true)) {
         Some(said) => {
             let evidence = tail(&events);
-            let cause = Cause::passing(format!("no pod: {}", one_line(said)));
-            Status::Failing(Cause { reason: Reason::WorkloadStuck, evidence, ..cause }, GRACE)
+            let cause = Blocker::passing(format!("no pod: {}", one_line(said)));
+            Status::Failing(Blocker { reason: Reason::WorkloadStuck, evidence, ..cause }, GRACE)
         }
         None => Status::waiting(short),
     }

@@ -12,9 +12,9 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::cache::{WatchKey, WorkloadCache, waiting};
 use super::explain;
-use super::picture::{Picture, Place, waiting};
-use super::status::Status;
+use super::model::Status;
 use crate::failure::{Failure, Reason, innermost};
 use crate::kubernetes::{ApiError, ask, resolve};
 use crate::limits::{API_ANSWER, API_WATCH};
@@ -41,7 +41,7 @@ impl Backoff for Pause {
     fn reset(&mut self) {}
 }
 
-type Seen = (Place, Result<watcher::Event<DynamicObject>, watcher::Error>);
+type Seen = (WatchKey, Result<watcher::Event<DynamicObject>, watcher::Error>);
 
 /// Waits until every target is ready: Deployment, StatefulSet, DaemonSet and Job by their pods, any other object by its
 /// being there. Targets stand in the order in which they need each other. Says what is waited for whenever that
@@ -68,21 +68,21 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
     let mut seen = select_all(opened?);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut picture = Picture::default();
+    let mut cache = WorkloadCache::default();
     let (mut told, mut trouble) = (None, None);
     loop {
         tokio::select! {
             Some(next) = seen.next() => {
-                take(&mut picture, next, run, &mut trouble);
+                take(&mut cache, next, run, &mut trouble);
                 // What else has come already is one change, not many.
                 while let Some(Some(next)) = seen.next().now_or_never() {
-                    take(&mut picture, next, run, &mut trouble);
+                    take(&mut cache, next, run, &mut trouble);
                 }
             }
             _ = tick.tick() => {}
         }
         let late = deadline.remaining().is_zero();
-        if !picture.is_complete(targets) {
+        if !cache.is_complete(targets) {
             if late {
                 let failure = Failure::new(Reason::ApiUnavailable, "cannot watch the workloads")
                     .because(deadline.expired_message());
@@ -91,7 +91,7 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
             }
             continue;
         }
-        let judged = picture.judge(targets, Instant::now());
+        let judged = cache.judge(targets, Instant::now());
         let waiting = waiting(&judged);
         tell(run, targets.len(), &waiting, &mut told);
         if waiting.is_empty() {
@@ -113,29 +113,29 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
 }
 
 async fn open(client: &Client, targets: &[ObjectRef]) -> Result<Vec<BoxStream<'static, Seen>>, Failure> {
-    let places = Place::around(targets);
+    let keys = WatchKey::around(targets);
     let seconds = u32::try_from(API_WATCH.as_secs()).unwrap_or(u32::MAX);
-    try_join_all(places.into_iter().map(async |place| {
-        let api = endpoint(client, &place).await?;
+    try_join_all(keys.into_iter().map(async |key| {
+        let api = endpoint(client, &key).await?;
         // Listing and then watching is what every Kubernetes version can do.
         let events = watcher(api, watcher::Config::default().timeout(seconds)).backoff(Pause);
-        Ok(events.map(move |event| (place.clone(), event)).boxed())
+        Ok(events.map(move |event| (key.clone(), event)).boxed())
     }))
     .await
 }
 
-async fn endpoint(client: &Client, place: &Place) -> Result<kube::Api<DynamicObject>, Failure> {
-    let Place { api_version, kind, namespace } = place.clone();
+async fn endpoint(client: &Client, key: &WatchKey) -> Result<kube::Api<DynamicObject>, Failure> {
+    let WatchKey { api_version, kind, namespace } = key.clone();
     let object = ObjectRef { api_version, kind, namespace, name: "*".to_owned() };
     let failed = |error: ApiError| error.unread(Reason::ClusterNotReady, UNSEEN).on(&object);
-    Ok(ask(API_ANSWER, resolve(client, &object)).await.map_err(failed)?.endpoint(client, place.namespace.as_deref()))
+    Ok(ask(API_ANSWER, resolve(client, &object)).await.map_err(failed)?.endpoint(client, key.namespace.as_deref()))
 }
 
-fn take(picture: &mut Picture, (place, event): Seen, run: &Run, trouble: &mut Option<String>) {
+fn take(cache: &mut WorkloadCache, (key, event): Seen, run: &Run, trouble: &mut Option<String>) {
     match event {
-        Ok(event) => picture.take(&place, event),
+        Ok(event) => cache.take(&key, event),
         Err(error) => {
-            let note = format!("watching {}s: {}; trying again", place.kind.to_lowercase(), innermost(&error));
+            let note = format!("watching {}s: {}; trying again", key.kind.to_lowercase(), innermost(&error));
             run.report.progress(Stage::Rollout, &note);
             *trouble = Some(note);
         }
@@ -162,26 +162,26 @@ fn tell(run: &Run, total: usize, waiting: &[Waiting], told: &mut Option<Vec<Wait
 /// # Errors
 /// [`Reason::ClusterNotReady`] when the API does not answer.
 pub async fn ready_now(client: &Client, targets: &[ObjectRef]) -> Result<Vec<Waiting>, Failure> {
-    let mut picture = Picture::default();
-    list(client, targets.iter().map(Place::of).collect(), &mut picture).await?;
-    let judged = picture.judge(targets, Instant::now());
+    let mut cache = WorkloadCache::default();
+    list(client, targets.iter().map(WatchKey::of).collect(), &mut cache).await?;
+    let judged = cache.judge(targets, Instant::now());
     let late: Vec<ObjectRef> =
         judged.into_iter().filter(|(_, status)| *status != Status::Ready).map(|(target, _)| target.clone()).collect();
-    let pods = Place::around(&late).into_iter().filter(|place| place.kind == "Pod").collect();
-    list(client, pods, &mut picture).await?;
-    Ok(waiting(&picture.judge(targets, Instant::now())))
+    let pods = WatchKey::around(&late).into_iter().filter(|key| key.kind == "Pod").collect();
+    list(client, pods, &mut cache).await?;
+    Ok(waiting(&cache.judge(targets, Instant::now())))
 }
 
-async fn list(client: &Client, places: BTreeSet<Place>, picture: &mut Picture) -> Result<(), Failure> {
-    let listings = try_join_all(places.into_iter().map(async |place| {
-        let api = endpoint(client, &place).await?;
+async fn list(client: &Client, keys: BTreeSet<WatchKey>, cache: &mut WorkloadCache) -> Result<(), Failure> {
+    let listings = try_join_all(keys.into_iter().map(async |key| {
+        let api = endpoint(client, &key).await?;
         let listed = ask(API_ANSWER, api.list(&ListParams::default())).await;
         let listed = listed.map_err(|error| error.unread(Reason::ClusterNotReady, UNSEEN))?;
-        Ok::<_, Failure>((place, listed.items))
+        Ok::<_, Failure>((key, listed.items))
     }))
     .await?;
-    for (place, objects) in listings {
-        picture.take_all(&place, objects);
+    for (key, objects) in listings {
+        cache.take_all(&key, objects);
     }
     Ok(())
 }

@@ -269,7 +269,7 @@ fn a_controller_that_is_refused_a_pod_is_heard() {
 
 #[test]
 fn what_fails_is_stuck_after_its_grace_and_what_waits_never_is() {
-    let cause = Cause::passing("r");
+    let cause = Blocker::passing("r");
     let failing = Status::Failing(cause.clone(), Duration::from_secs(20));
     assert_eq!(failing.clone().after(Duration::from_secs(19)), failing);
     assert_eq!(failing.after(Duration::from_secs(20)), Status::Stuck(cause.clone()));

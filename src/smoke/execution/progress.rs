@@ -152,7 +152,7 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::{Culprit, Duration, Execution, Instant, Judgement, Miss, Picture, Seen, Status};
-    use crate::rollout::Cause;
+    use crate::rollout::Blocker;
 
     const EARLY: Duration = Duration::from_secs(1);
     const LONG: Duration = Duration::from_secs(26);
@@ -165,8 +165,8 @@ mod tests {
         Picture { execution, pod, hangs: None, trouble: None }
     }
 
-    fn cause(line: &str) -> Cause {
-        Cause::passing(line)
+    fn cause(line: &str) -> Blocker {
+        Blocker::passing(line)
     }
 
     fn failed(culprit: Culprit, seen: &str) -> Judgement {

@@ -54,24 +54,6 @@ pub(crate) fn lay_over(live: &mut Value, body: &Value) {
     }
 }
 
-/// A merge patch (RFC 7386): like [`lay_over`], and null takes away.
-pub(super) fn patch(live: &mut Value, body: &Value) {
-    let Value::Object(body) = body else {
-        *live = body.clone();
-        return;
-    };
-    if !live.is_object() {
-        *live = json!({});
-    }
-    let Some(live) = live.as_object_mut() else { return };
-    for (key, value) in body {
-        match value {
-            Value::Null => drop(live.remove(key)),
-            value => patch(live.entry(key.clone()).or_insert(Value::Null), value),
-        }
-    }
-}
-
 fn entries(live: &Value) -> &[Value] {
     live.pointer("/metadata/managedFields").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::merge::{conflicts, merged, patch};
+use super::merge::{conflicts, merged};
 use super::path::Path;
 use super::refusal::{already_exists, not_found, refusal};
 
@@ -192,7 +192,7 @@ impl Store {
             );
         }
         let mut next = live.clone();
-        patch(&mut next, body);
+        json_patch::merge(&mut next, body);
         let answer = Json(if next == live { live } else { self.put(path.clone(), next) }).into_response();
         self.release(&path);
         answer

@@ -116,6 +116,7 @@ impl Index<'_> {
                     Outcome::Failed => "failed",
                     Outcome::Unchanged => "nothing to do",
                     Outcome::Skipped => "skipped",
+                    Outcome::Stopped => "stopped",
                 };
                 format!(
                     "{}: {word} after {:.1} s: {summary}",

@@ -21,6 +21,8 @@ pub enum Outcome {
     Unchanged,
     /// Not done, or not wholly, and so nothing is said about it; the words say why.
     Skipped,
+    /// Ended before its result was known, because the run was cancelled or another stage failed.
+    Stopped,
 }
 
 /// What applying did to an object.

@@ -1,4 +1,4 @@
-//! The last lines: where to go, or what failed with the first cause last.
+//! The last lines: where to go, or what failed, why, and what to do next.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) struct Finale {
 }
 
 impl Finale {
-    /// The lines, oldest first. Where something failed the very last one is the first cause.
+    /// The lines, oldest first. Where something failed the error is the first, and what to do next the last.
     pub(super) fn lines(&self, paint: Paint) -> Vec<String> {
         match &self.failure {
             Some(failure) => self.failed(failure, paint),
@@ -39,6 +39,7 @@ impl Finale {
             Outcome::Passed => Mark::Good,
             Outcome::Failed => Mark::Bad,
             Outcome::Unchanged | Outcome::Skipped => Mark::Same,
+            Outcome::Stopped => Mark::Stopped,
         };
         let took = paint.dim(&format!("({})", seconds(self.took)));
         let headline = format!("{} {} {took}", paint.mark(mark), paint.bold(&self.summary));
@@ -81,24 +82,24 @@ impl Finale {
     }
 
     fn failed(&self, failure: &Failure, paint: Paint) -> Vec<String> {
-        let mut lines = vec![String::new()];
+        let id = failure.reason.entry().id;
+        let what = paint.bold(&one_line(&failure.what));
+        let mut lines = vec![String::new(), format!("{} {what}", paint.bad(&format!("error[{id}]:")))];
+        lines.extend(failure.object.iter().map(|object| format!("  on {}", one_line(object))));
+        lines.extend(failure.causes.iter().map(|cause| format!("  because {}", one_line(cause))));
         let bar = paint.dim("│");
         lines.extend(failure.evidence.iter().map(|line| format!("  {bar} {}", one_line(line))));
-        lines.extend(failure.next_steps().into_iter().map(|step| paint.hint(&one_line(step))));
-        lines.extend(failure.folder.iter().map(|folder| paint.dim(&format!("evidence: {}", one_line(folder)))));
         lines.extend(
             failure.leftovers.iter().map(|left| format!("{} {} is left behind", paint.bad("warning:"), one_line(left))),
         );
+        lines.extend(failure.folder.iter().map(|folder| paint.dim(&format!("evidence: {}", one_line(folder)))));
         // A failed run's summary says what became of what it had begun.
         let mut state = format!("exit code {} after {}", self.exit_code, seconds(self.took));
         if !self.summary.is_empty() && self.summary != failure.what {
             state = format!("{}; {state}", self.summary);
         }
         lines.push(paint.dim(&state));
-        let id = failure.reason.entry().id;
-        lines.push(format!("{} {}", paint.bad(&format!("error[{id}]:")), paint.bold(&one_line(&failure.what))));
-        let object = failure.object.iter().map(|object| format!("  on {}", one_line(object)));
-        lines.extend(object.chain(failure.causes.iter().map(|cause| format!("  because {}", one_line(cause)))));
+        lines.extend(failure.next_steps().into_iter().map(|step| paint.hint(&one_line(step))));
         lines
     }
 }

@@ -80,7 +80,7 @@ fn test_case(case: &Case, failure: Option<&Failure>) -> TestCase {
     let mut status = match case.outcome {
         Outcome::Passed | Outcome::Unchanged => TestCaseStatus::success(),
         Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        Outcome::Skipped => TestCaseStatus::skipped(),
+        Outcome::Skipped | Outcome::Stopped => TestCaseStatus::skipped(),
     };
     if case.outcome == Outcome::Failed {
         status.set_message(failure.map_or_else(|| case.text.clone(), ToString::to_string));

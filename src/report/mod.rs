@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `event.rs` | the events |
 //! | `reporter.rs` | the handle that stages speak through |
-//! | `stall.rs` | a warning when a stage says nothing new for a while |
+//! | `stall.rs` | warnings for a stage that reports nothing new for a while |
 //! | `view.rs` | what a view is, and the loop that shows every event to all of them |
 //! | `story.rs` | events as things to tell a person, by verbosity: the fold both human views share |
-//! | `finale.rs` | the last lines: where to go, or what failed with the first cause last |
+//! | `finale.rs` | the last lines: where to go, or what failed, why, and what to do next |
 //! | `words.rs` | durations, sizes, one-line texts, marks and their colours |
 //! | `human.rs` | which of the two a person is shown |
 //! | `live.rs` | for a terminal: a moving line per active stage |
@@ -38,7 +38,6 @@ pub use junit::Junit;
 pub use live::Live;
 pub use plain::Plain;
 pub use reporter::{Reporter, StageTimer};
-pub use stall::with_stalls;
 pub use story::Verbosity;
 pub use view::{View, drive};
 

@@ -100,7 +100,7 @@ impl<W: Write + Send> Plain<W> {
                     note
                 }
                 None if at.saturating_sub(notes.heard) >= REPEAT_AFTER && notes.told.is_empty() => {
-                    "still at it".to_owned()
+                    "still running".to_owned()
                 }
                 None if at.saturating_sub(notes.heard) >= REPEAT_AFTER => format!("still: {}", notes.told),
                 None => continue,
@@ -146,9 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_ends_in_its_first_cause() {
+    fn a_failure_begins_with_the_error_and_ends_in_what_to_do_next() {
         let text = shown(&failure(), Verbosity::Normal);
-        assert_eq!(text.lines().last(), Some("  because HTTP 503 Service Unavailable, not 200"));
+        assert_eq!(text.lines().last(), Some("hint: `sandbox smoke` asks again"));
         insta::assert_snapshot!("failure", text);
     }
 

@@ -83,7 +83,7 @@ impl Reporter {
     #[must_use]
     pub fn stage(&self, stage: Stage) -> StageTimer {
         self.emit(Event::StageStarted { stage });
-        StageTimer { report: self.clone(), stage, started: Instant::now() }
+        StageTimer { report: self.clone(), stage, started: Instant::now(), is_finished: false }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -127,22 +127,33 @@ fn push<T>(ring: &mut VecDeque<T>, limit: usize, new: T) {
 }
 
 /// A stage under way.
+/// One that is dropped reports that the stage was stopped.
 #[derive(Debug)]
 pub struct StageTimer {
     report: Reporter,
     stage: Stage,
     started: Instant,
+    is_finished: bool,
 }
 
 impl StageTimer {
-    /// Says how the stage ended.
-    pub fn finish(self, outcome: Outcome, summary: impl Into<String>) {
-        self.report.emit(Event::StageFinished {
-            stage: self.stage,
-            outcome,
-            summary: summary.into(),
-            millis: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        });
+    /// Reports how the stage ended.
+    pub fn finish(mut self, outcome: Outcome, summary: impl Into<String>) {
+        self.report_end(outcome, summary.into());
+    }
+
+    fn report_end(&mut self, outcome: Outcome, summary: String) {
+        self.is_finished = true;
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.report.emit(Event::StageFinished { stage: self.stage, outcome, summary, millis });
+    }
+}
+
+impl Drop for StageTimer {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.report_end(Outcome::Stopped, "stopped".to_owned());
+        }
     }
 }
 
@@ -181,6 +192,19 @@ mod tests {
                 warning
             ]
         );
+    }
+
+    #[test]
+    fn a_stage_that_is_dropped_ends() {
+        let (report, _events) = Reporter::channel();
+        drop(report.stage(Stage::Rollout));
+        report.stage(Stage::Smoke).finish(Outcome::Passed, "all");
+        let ends = report.history().into_iter().filter_map(|(_, event)| match event {
+            Event::StageFinished { stage, outcome, .. } => Some((stage, outcome)),
+            _ => None,
+        });
+        let expected = [(Stage::Rollout, Outcome::Stopped), (Stage::Smoke, Outcome::Passed)];
+        assert_eq!(ends.collect::<Vec<_>>(), expected);
     }
 
     #[test]

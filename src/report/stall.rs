@@ -3,9 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{Instant, sleep_until};
-
 use super::event::Event;
 use crate::stage::Stage;
 
@@ -18,33 +15,33 @@ struct Open {
     notes: BTreeSet<String>,
     /// The newest note: what it waits for.
     last: Option<String>,
-    changed: Instant,
+    changed: Duration,
     patience: Duration,
 }
 
 impl Open {
-    fn new(now: Instant) -> Self {
-        Self { notes: BTreeSet::new(), last: None, changed: now, patience: QUIET }
+    fn new(at: Duration) -> Self {
+        Self { notes: BTreeSet::new(), last: None, changed: at, patience: QUIET }
     }
 
-    fn change(&mut self, now: Instant) {
-        (self.changed, self.patience) = (now, QUIET);
+    fn change(&mut self, at: Duration) {
+        (self.changed, self.patience) = (at, QUIET);
     }
 
-    fn due(&self) -> Instant {
+    fn due(&self) -> Duration {
         self.changed + self.patience
     }
 }
 
-/// The stages under way, and how long each has said nothing new.
+/// The stages under way, and how long each has reported nothing new. Times are since the start of the run.
 #[derive(Default)]
-struct Stalls(BTreeMap<Stage, Open>);
+pub(super) struct Stalls(BTreeMap<Stage, Open>);
 
 impl Stalls {
-    fn hear(&mut self, event: &Event, now: Instant) {
+    pub(super) fn hear(&mut self, event: &Event, at: Duration) {
         match event {
             Event::StageStarted { stage } => {
-                self.0.insert(*stage, Open::new(now));
+                self.0.insert(*stage, Open::new(at));
             }
             Event::StageFinished { stage, .. } => {
                 self.0.remove(stage);
@@ -53,29 +50,25 @@ impl Stalls {
                 let Some(open) = self.0.get_mut(stage) else { return };
                 open.last = Some(note.clone());
                 if open.notes.insert(note.clone()) {
-                    open.change(now);
+                    open.change(at);
                 }
             }
             event => {
                 for stage in moved(event) {
                     if let Some(open) = self.0.get_mut(stage) {
-                        open.change(now);
+                        open.change(at);
                     }
                 }
             }
         }
     }
 
-    fn next_due(&self) -> Option<Instant> {
-        self.0.values().map(Open::due).min()
-    }
-
-    /// What is to be told now.
-    fn tell(&mut self, now: Instant) -> Vec<Event> {
-        let due = self.0.iter_mut().filter(|(_, open)| open.due() <= now);
+    /// A warning for each stage that has reported nothing new for 30 s, and again for 60 s, 120 s and so on.
+    pub(super) fn warnings(&mut self, at: Duration) -> Vec<Event> {
+        let due = self.0.iter_mut().filter(|(_, open)| open.due() <= at);
         let told = due.map(|(stage, open)| {
             open.patience *= 2;
-            let quiet = humantime::format_duration(Duration::from_secs((now - open.changed).as_secs()));
+            let quiet = humantime::format_duration(Duration::from_secs((at - open.changed).as_secs()));
             let waits = open.last.as_ref().map(|note| format!(", at: {note}")).unwrap_or_default();
             Event::Warning { message: format!("{}: nothing new for {quiet}{waits}", stage.title()) }
         });
@@ -95,100 +88,71 @@ fn moved(event: &Event) -> &'static [Stage] {
     }
 }
 
-/// The same events, with a warning among them whenever a stage has said nothing new for 30 s, 60 s, 120 s and so on.
-/// Ends with them.
-#[must_use]
-pub fn with_stalls(mut events: UnboundedReceiver<Event>) -> UnboundedReceiver<Event> {
-    let (sender, receiver) = unbounded_channel();
-    tokio::spawn(async move {
-        let mut stalls = Stalls::default();
-        loop {
-            let due = stalls.next_due();
-            let heard = tokio::select! {
-                biased;
-                heard = events.recv() => heard,
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    stalls.tell(Instant::now()).into_iter().for_each(|event| drop(sender.send(event)));
-                    continue;
-                }
-            };
-            let Some(event) = heard else { return };
-            stalls.hear(&event, Instant::now());
-            // Whoever listens may have gone; the run goes on.
-            let _ = sender.send(event);
-        }
-    });
-    receiver
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Outcome, Reporter};
+    use crate::report::Outcome;
 
-    const SECOND: Duration = Duration::from_secs(1);
-
-    async fn warnings(speak: impl AsyncFnOnce(&Reporter)) -> Vec<String> {
-        let (report, events) = Reporter::channel();
-        let mut events = with_stalls(events);
-        speak(&report).await;
-        drop(report);
+    /// What is warned of until second `end`, where these events happen at these seconds.
+    fn warnings(end: u64, events: &[(u64, Event)]) -> Vec<(u64, String)> {
+        let mut stalls = Stalls::default();
         let mut told = Vec::new();
-        while let Some(event) = events.recv().await {
-            if let Event::Warning { message } = event {
-                told.push(message);
-            }
+        for second in 0..=end {
+            let at = Duration::from_secs(second);
+            events.iter().filter(|(when, _)| *when == second).for_each(|(_, event)| stalls.hear(event, at));
+            told.extend(stalls.warnings(at).into_iter().map(|event| match event {
+                Event::Warning { message } => (second, message),
+                other => panic!("{other:?}"),
+            }));
         }
         told
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_stage_is_told_of_with_what_it_waits_for_at_doubling_intervals() {
-        let told = warnings(async |report| {
-            let _timer = report.stage(Stage::Cluster);
-            report.progress(Stage::Cluster, "node: waiting for it to register");
-            tokio::time::sleep(125 * SECOND).await;
-        });
+    fn started(stage: Stage) -> Event {
+        Event::StageStarted { stage }
+    }
+
+    fn note(stage: Stage, note: &str) -> Event {
+        Event::Progress { stage, note: note.to_owned() }
+    }
+
+    #[test]
+    fn a_silent_stage_is_told_of_with_what_it_waits_for_at_doubling_intervals() {
+        let events = [(0, started(Stage::Cluster)), (0, note(Stage::Cluster, "node: waiting for it to register"))];
         assert_eq!(
-            told.await,
+            warnings(125, &events),
             [
-                "cluster: nothing new for 30s, at: node: waiting for it to register",
-                "cluster: nothing new for 1m, at: node: waiting for it to register",
-                "cluster: nothing new for 2m, at: node: waiting for it to register",
+                (30, "cluster: nothing new for 30s, at: node: waiting for it to register".to_owned()),
+                (60, "cluster: nothing new for 1m, at: node: waiting for it to register".to_owned()),
+                (120, "cluster: nothing new for 2m, at: node: waiting for it to register".to_owned()),
             ]
         );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_note_that_comes_back_is_no_change_and_a_new_one_is() {
-        let told = warnings(async |report| {
-            let _timer = report.stage(Stage::Apply);
-            for _ in 0..4 {
-                report.progress(Stage::Apply, "a: not yet; trying again");
-                report.progress(Stage::Apply, "b: not yet; trying again");
-                tokio::time::sleep(10 * SECOND).await;
-            }
-            for number in 0..4 {
-                report.progress(Stage::Apply, format!("{number} of 4"));
-                tokio::time::sleep(20 * SECOND).await;
-            }
+    #[test]
+    fn a_note_that_comes_back_is_no_change_and_a_new_one_is() {
+        let again = (0..40).step_by(10).flat_map(|second| {
+            ["a: not yet; trying again", "b: not yet; trying again"].map(|text| (second, note(Stage::Apply, text)))
         });
-        assert_eq!(told.await, ["apply: nothing new for 30s, at: b: not yet; trying again"]);
+        let new = (0..4).map(|number| (40 + 20 * number, note(Stage::Apply, &format!("{number} of 4"))));
+        let events: Vec<_> = [(0, started(Stage::Apply))].into_iter().chain(again).chain(new).collect();
+        let expected = [(30, "apply: nothing new for 30s, at: b: not yet; trying again".to_owned())];
+        assert_eq!(warnings(120, &events), expected);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn each_stage_has_its_own_silence_and_an_end_ends_it() {
-        let told = warnings(async |report| {
-            let images = report.stage(Stage::Images);
-            let _cluster = report.stage(Stage::Cluster);
-            for bytes in 0..4 {
-                let (image, step) = ("i".to_owned(), "pull".to_owned());
-                report.emit(Event::ImageProgress { image, step, bytes, total: None });
-                tokio::time::sleep(10 * SECOND).await;
-            }
-            images.finish(Outcome::Passed, "done");
-            tokio::time::sleep(10 * SECOND).await;
-        });
-        assert_eq!(told.await, ["cluster: nothing new for 30s"]);
+    #[test]
+    fn each_stage_has_its_own_silence_and_an_end_ends_it() {
+        let pulled =
+            |bytes| Event::ImageProgress { image: "i".to_owned(), step: "pull".to_owned(), bytes, total: None };
+        let bytes = (0..4).map(|number| (10 * number, pulled(number)));
+        let ended = Event::StageFinished {
+            stage: Stage::Images,
+            outcome: Outcome::Passed,
+            summary: "done".to_owned(),
+            millis: 1,
+        };
+        let stages = [(0, started(Stage::Images)), (0, started(Stage::Cluster))];
+        let events: Vec<_> = stages.into_iter().chain(bytes).chain([(40, ended)]).collect();
+        assert_eq!(warnings(50, &events), [(30, "cluster: nothing new for 30s".to_owned())]);
     }
 }

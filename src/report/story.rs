@@ -211,6 +211,7 @@ const fn outcome_mark(outcome: Outcome) -> Mark {
         Outcome::Passed => Mark::Good,
         Outcome::Failed => Mark::Bad,
         Outcome::Unchanged | Outcome::Skipped => Mark::Same,
+        Outcome::Stopped => Mark::Stopped,
     }
 }
 

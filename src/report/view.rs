@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::event::Event;
+use super::stall::Stalls;
 
 /// How often views may speak without an event.
 const TICK: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ pub trait View: Send {
     }
 }
 
-/// Shows every event to all views, until the last [`super::Reporter`] is gone. A view that fails is left out from then
+/// Shows every event to all views, and warnings of stages that stall, until the last [`super::Reporter`] is gone. A view that fails is left out from then
 /// on, and the others go on.
 ///
 /// # Errors
@@ -55,15 +56,24 @@ pub async fn drive(mut events: UnboundedReceiver<Event>, mut views: Vec<Box<dyn 
             }
         });
     };
+    let mut stalls = Stalls::default();
     let mut clock = tokio::time::interval(TICK);
     loop {
         tokio::select! {
             biased;
             event = events.recv() => match event {
-                Some(event) => show(&mut views, &mut |view| view.on(started.elapsed(), &event)),
+                Some(event) => {
+                    stalls.hear(&event, started.elapsed());
+                    show(&mut views, &mut |view| view.on(started.elapsed(), &event));
+                }
                 None => break,
             },
-            _ = clock.tick() => show(&mut views, &mut |view| view.tick(started.elapsed())),
+            _ = clock.tick() => {
+                for warning in stalls.warnings(started.elapsed()) {
+                    show(&mut views, &mut |view| view.on(started.elapsed(), &warning));
+                }
+                show(&mut views, &mut |view| view.tick(started.elapsed()));
+            }
         }
     }
     show(&mut views, &mut |view| view.end());

@@ -95,6 +95,8 @@ limits! {
     BLOCKED_GRACE = millis(1500);
     /// A reader of the output that stalls, after a signal or the run's deadline.
     READER_GRACE = millis(1500);
+    /// A kubectl that holds the lock of the file that `kubeconfig --merge` changes, which takes it milliseconds.
+    KUBECTL_LOCK = seconds(5);
     /// The output of a program that has ended, where a process that it left behind holds it open.
     CHILD_OUTPUT = millis(500);
     /// A Docker daemon that is asked for the first time.

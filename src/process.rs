@@ -309,6 +309,13 @@ pub fn plain(line: &str) -> String {
     text.trim_end().to_owned()
 }
 
+/// A text as one word of a POSIX shell's command line.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@".contains(c));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 /// The message of a line as k3d and k3s log it: `… level=info msg="…"`, or `INFO[0000] …` on a terminal and before
 /// k3d 5.3.
 #[must_use]
@@ -430,6 +437,18 @@ mod tests {
         assert_eq!(written.stdout, ["done"]);
         let Ok(Event::Warning { message }) = events.try_recv() else { panic!("it is not told") };
         assert_eq!(message, "`sh` ended, and left a process behind that holds its output open");
+    }
+
+    #[test]
+    fn a_text_with_spaces_quotes_or_variables_survives_a_shell() {
+        for (text, word) in [
+            ("/home/a/b.yaml", "/home/a/b.yaml"),
+            ("/home/a b/it's", r"'/home/a b/it'\''s'"),
+            ("a$b`c`", "'a$b`c`'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
     }
 
     #[test]

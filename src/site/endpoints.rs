@@ -1,6 +1,7 @@
 //! The URLs of a sandbox, and the `kubectl` line that reaches it.
 
 use crate::flyte::names::{self, PublishedService};
+use crate::process::shell_word;
 use crate::report::{Endpoint, Event};
 use crate::spec::Spec;
 use crate::state::StateDir;
@@ -10,7 +11,7 @@ use crate::state::StateDir;
 pub fn ready(spec: &Spec, state: &StateDir) -> Event {
     let kubectl = match attached_kubectl(spec) {
         Some(kubectl) => format!("{kubectl} get pods"),
-        None => format!("kubectl --kubeconfig {} get pods -A", quoted(&state.kubeconfig().display().to_string())),
+        None => format!("kubectl --kubeconfig {} get pods -A", shell_word(&state.kubeconfig().display().to_string())),
     };
     Event::Ready { endpoints: endpoints(spec), kubectl }
 }
@@ -18,8 +19,8 @@ pub fn ready(spec: &Spec, state: &StateDir) -> Event {
 /// The `kubectl` command for the system namespace of an attached cluster.
 fn attached_kubectl(spec: &Spec) -> Option<String> {
     let context = spec.context.as_deref().filter(|_| !spec.scope().owns_cluster)?;
-    let file = spec.kubeconfig.as_deref().map(|file| format!(" --kubeconfig {}", quoted(file))).unwrap_or_default();
-    Some(format!("kubectl{file} --context {} -n {}", quoted(context), spec.system_namespace()))
+    let file = spec.kubeconfig.as_deref().map(|file| format!(" --kubeconfig {}", shell_word(file))).unwrap_or_default();
+    Some(format!("kubectl{file} --context {} -n {}", shell_word(context), spec.system_namespace()))
 }
 
 /// The endpoints of a sandbox. On an attached cluster no port is published: each says how it is reached.
@@ -45,21 +46,4 @@ pub fn endpoints(spec: &Spec) -> Vec<Endpoint> {
         endpoint("dashboard", format!("http://localhost:{}/", spec.ports.dashboard), None),
         endpoint("minio", format!("http://localhost:{}/minio/", spec.ports.minio), Some(keys)),
     ]
-}
-
-/// A path as one word of a shell.
-fn quoted(path: &str) -> String {
-    let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@".contains(c));
-    if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_with_spaces_or_quotes_survives_a_shell() {
-        assert_eq!(quoted("/home/a/b.yaml"), "/home/a/b.yaml");
-        assert_eq!(quoted("/home/a b/it's"), r"'/home/a b/it'\''s'");
-    }
 }

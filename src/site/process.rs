@@ -102,7 +102,9 @@ impl RehearsalProcess {
     pub(super) fn kubeconfig(&self) -> Option<String> {
         let live = self.live?;
         let minor = self.config.as_ref().map_or(0, |config| config.minor);
-        Some(ApiServer::at(&format!("127.0.0.1:{}", live.api_port), minor).kubeconfig())
+        let sandbox = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let api = ApiServer::at(&format!("127.0.0.1:{}", live.api_port), minor);
+        Some(api.kubeconfig_for(&format!("rehearsal-{sandbox}")))
     }
 
     /// Ends only when the process has ended, with the failure to report.

@@ -97,3 +97,20 @@ fn a_key_that_cannot_be_kept_stops_what_needs_it_with_both_ways_out() {
     assert!(said.contains("SANDBOX_STATE_DIR") && said.contains("--upstream-credentials"), "{said}");
     assert_eq!(secret(&state, &["--upstream-credentials"]), "miniostorage");
 }
+
+#[test]
+fn a_plan_for_a_log_has_no_secret_of_a_bundle() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    let manifests = folder.path().join("manifests");
+    fs::create_dir(&manifests).expect("made");
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+    for file in fs::read_dir(ours).expect("there").flatten() {
+        fs::copy(file.path(), manifests.join(file.file_name())).expect("copied");
+    }
+    let secrets = "apiVersion: v1\nkind: Secret\nmetadata: {name: one, namespace: flyte}\nstringData: {a: in-plain-text}\n---\n\
+        apiVersion: v1\nkind: Secret\nmetadata: {name: two, namespace: flyte}\ndata: {b: aW4tYmFzZS02NA==}\n";
+    fs::write(manifests.join("secrets.yaml"), secrets).expect("written");
+    let plan = printed(&state, &["plan", "-o", "json", "--manifests", "manifests"]);
+    assert!(plan.contains("\"stringData\"") && !plan.contains("in-plain-text") && !plan.contains("aW4tYmFzZS02NA"));
+}

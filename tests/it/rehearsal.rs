@@ -63,7 +63,7 @@ fn a_rehearsal_lives_from_up_to_down_and_says_what_it_is_on_every_surface() {
     assert_eq!((&status["rehearsal"], &status["phase"]), (&true.into(), &"ready".into()));
     assert!(machine.run(&["status"]).exits(0).out().starts_with("REHEARSAL: "));
     assert!(machine.run(&["logs", "flyteadmin"]).exits(0).out().contains("REHEARSAL: this container is played"));
-    assert!(machine.run(&["kubeconfig"]).exits(0).out().contains("\"current-context\":\"rehearsal\""));
+    assert!(machine.run(&["kubeconfig"]).exits(0).out().contains("\"current-context\":\"rehearsal-flyte\""));
     let smoke = machine.run(&["smoke", "--full", "-o", "json"]).exits(0).events();
     let ran = smoke.iter().filter(|event| event["id"].as_str().is_some_and(|id| id.starts_with("A3"))).count();
     assert_eq!(ran, 6, "a workflow in each project and domain");
@@ -118,6 +118,17 @@ fn a_report_that_cannot_be_written_in_the_end_is_told_as_what_it_is() {
     assert_eq!((finished.len(), &finished[0]["exit_code"]), (1, &0.into()), "{finished:?}");
     let told = String::from_utf8_lossy(&ran.0.stderr).into_owned();
     assert!(told.contains("error[report-unwritable]: cannot write the report"), "{told}");
+}
+
+#[test]
+fn the_kubectl_line_of_a_merged_kubeconfig_is_of_a_context_in_it() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    let line = machine.run(&["kubeconfig", "--merge", "my kube.yaml"]).exits(0).out();
+    assert_eq!(line.trim(), "kubectl --kubeconfig 'my kube.yaml' --context rehearsal-flyte get pods -A");
+    let merged = fs::read_to_string(machine.folder.path().join("my kube.yaml")).expect("merged");
+    let merged = serde_yaml::from_str::<Value>(&merged).expect("YAML");
+    assert_eq!(merged["contexts"][0]["name"], "rehearsal-flyte");
 }
 
 /// Removes an object behind the sandbox's back.

@@ -1,11 +1,14 @@
 //! `sandbox config`
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
+use crate::process::shell_word;
 use crate::site;
 use crate::spec::Spec;
+use crate::yaml;
 
 /// What both clients call Minio's only region.
 const REGION: &str = "us-east-1";
@@ -33,7 +36,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &ConfigArgs) -> Result<
         Client::Flytectl => flytectl(&spec),
     };
     match session.output() {
-        Output::Json => session.print_json(&serde_json::json!({ "config": text })).await?,
+        Output::Json => session.print_json(&json!({ "config": text })).await?,
         Output::Human => session.print(&text).await?,
     }
     Ok(())
@@ -47,7 +50,7 @@ fn flytekit(spec: &Spec) -> String {
         ("FLYTE_PLATFORM_URL", format!("localhost:{}", ports.console)),
         ("FLYTE_PLATFORM_INSECURE", "true".to_owned()),
         ("FLYTE_AWS_ENDPOINT", format!("http://localhost:{}", ports.minio)),
-        ("FLYTE_AWS_ACCESS_KEY_ID", quoted(&storage.access_key)),
+        ("FLYTE_AWS_ACCESS_KEY_ID", shell_word(&storage.access_key)),
         ("FLYTE_AWS_SECRET_ACCESS_KEY", format!("\"{secret}\"")),
     ];
     let lines = variables.iter().map(|(variable, value)| format!("export {variable}={value}\n"));
@@ -57,47 +60,35 @@ fn flytekit(spec: &Spec) -> String {
 /// Registration needs the first part alone; the second is for code that is uploaded, as fast registration does.
 fn flytectl(spec: &Spec) -> String {
     let Spec { name, ports, storage, .. } = spec;
+    let config = json!({
+        "admin": { "endpoint": format!("dns:///localhost:{}", ports.console), "insecure": true },
+        "storage": {
+            "type": "minio",
+            "container": storage.bucket,
+            "connection": {
+                "endpoint": format!("http://localhost:{}", ports.minio),
+                "auth-type": "accesskey",
+                "access-key": storage.access_key,
+                "secret-key": "",
+                "region": REGION,
+                "disable-ssl": true,
+            },
+        },
+    });
     format!(
         "\
 # sandbox config --client flytectl --name {name} > flytectl.yaml
-admin:
-  endpoint: dns:///localhost:{console}
-  insecure: true
-storage:
-  type: minio
-  container: {bucket}
-  connection:
-    endpoint: http://localhost:{minio}
-    auth-type: accesskey
-    access-key: {access}
-    # `sandbox credentials --name {name}` prints the secret key; it is needed for fast registration only.
-    secret-key: \"\"
-    region: {REGION}
-    disable-ssl: true
-",
-        console = ports.console,
-        minio = ports.minio,
-        bucket = quoted(&storage.bucket),
-        access = quoted(&storage.access_key),
+# Fast registration needs the secret key too: `sandbox credentials --name {name}` prints it.
+{}",
+        yaml::emit(&config)
     )
-}
-
-/// As a shell and YAML both take it.
-fn quoted(text: &str) -> String {
-    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-        && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(&text.to_lowercase().as_str());
-    if plain {
-        text.to_owned()
-    } else {
-        serde_json::Value::from(text).to_string().replace('$', "\\$").replace('`', "\\`")
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{flytectl, flytekit};
     use crate::spec::Spec;
+    use crate::yaml;
 
     #[test]
     fn both_clients_are_led_to_the_ports_and_neither_text_has_the_secret() {
@@ -106,5 +97,16 @@ mod tests {
         let both = format!("{}\n{}", flytekit(&spec), flytectl(&spec));
         assert!(!both.contains(spec.storage.secret_key.expose()));
         insta::assert_snapshot!("config", both);
+    }
+
+    #[test]
+    fn any_access_key_arrives_in_flytectl_as_it_is() {
+        for key in ["a$bcd", "yes", "1e3", "a: b", "#c", "'\"\\"] {
+            let mut spec = Spec::default();
+            (spec.storage.access_key, spec.storage.bucket) = (key.to_owned(), key.to_owned());
+            let config = yaml::document(&flytectl(&spec)).expect("YAML");
+            assert_eq!(config["storage"]["connection"]["access-key"], key);
+            assert_eq!(config["storage"]["container"], key);
+        }
     }
 }

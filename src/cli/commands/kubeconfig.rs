@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
@@ -11,8 +10,13 @@ use crate::cli::session::{CommandError, Session};
 use crate::cluster;
 use crate::failure::{Failure, Reason};
 use crate::files::write_whole;
+use crate::limits::KUBECTL_LOCK;
 use crate::lock::{KubectlLock, LockError};
+use crate::process::shell_word;
+use crate::run::on_thread;
 use crate::site;
+use crate::spec::Spec;
+use crate::yaml;
 
 #[derive(Debug, Args)]
 pub(crate) struct KubeconfigArgs {
@@ -28,21 +32,23 @@ pub(in crate::cli) async fn run(session: &Session, args: &KubeconfigArgs) -> Res
     match &args.merge {
         None => session.print(&kubeconfig).await?,
         Some(file) => {
-            merge_into(file, &kubeconfig)?;
-            let (context, where_to) = match spec.context.as_ref().filter(|_| !spec.scope().owns_cluster) {
-                Some(context) => (context.clone(), format!("-n {}", spec.system_namespace())),
-                None => (format!("k3d-{name}"), "-A".to_owned()),
-            };
-            session
-                .print(&format!("kubectl --kubeconfig {} --context {context} get pods {where_to}", file.display()))
-                .await?;
+            let kubectl = kubectl(file, &kubeconfig, &spec);
+            let file = file.clone();
+            session.query(async { on_thread(move || merge_into(&file, &kubeconfig)).await? }).await?;
+            session.print(&kubectl).await?;
         }
     }
     Ok(())
 }
 
-/// For a kubectl that is changing the file, which takes it milliseconds.
-const LOCK_LIMIT: Duration = Duration::from_secs(5);
+/// A command line that uses the sandbox's context in the merged file.
+fn kubectl(file: &Path, kubeconfig: &str, spec: &Spec) -> String {
+    let file = shell_word(&file.display().to_string());
+    let ours = yaml::document(kubeconfig).unwrap_or_default();
+    let context = shell_word(ours["current-context"].as_str().unwrap_or_default());
+    let pods = if spec.scope().owns_cluster { "-A".to_owned() } else { format!("-n {}", spec.system_namespace()) };
+    format!("kubectl --kubeconfig {file} --context {context} get pods {pods}")
+}
 
 /// Puts the sandbox's cluster, user and context into the user's file; the file's current context stays as it is. Comments
 /// in the file, and the way it is laid out, are lost, as they are when kubectl writes it.
@@ -54,7 +60,7 @@ fn merge_into(file: &Path, kubeconfig: &str) -> Result<(), Failure> {
     if fs::metadata(file).is_ok_and(|there| !there.is_file()) {
         return Err(failed(&"it is not a file"));
     }
-    let _lock = KubectlLock::acquire(file, LOCK_LIMIT).map_err(|error| match error {
+    let _lock = KubectlLock::acquire(file, KUBECTL_LOCK).map_err(|error| match error {
         LockError::Io(error) => failed(&error),
         LockError::Held(_) => failed(&"kubectl is changing it: its lock is there")
             .hint(format!("where no kubectl runs: `rm {}.lock`", file.display())),

@@ -1,4 +1,4 @@
-//! One file per command: what it does with its flags.
+//! One file per command: its arguments, and what it does with them.
 
 pub(super) mod completions;
 pub(super) mod config;

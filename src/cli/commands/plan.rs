@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
 use crate::cli::spec_flags::SpecFlags;
+use crate::evidence::mask::Mask;
 use crate::lifecycle;
 use crate::plan::{Difference, Plan};
 use crate::spec::{Origin, Provenance, Secret};
@@ -28,6 +29,8 @@ pub(in crate::cli) async fn run(session: &Session, args: &PlanArgs) -> Result<()
             for secret in plan.spec.secrets() {
                 hide(&secret, &mut json);
             }
+            // A bundle has Secrets of its own.
+            json["plan"] = Mask::new([]).value(json["plan"].take());
             session.print_json(&json).await?
         }
         Output::Human => {

@@ -137,13 +137,19 @@ impl ApiServer {
         }
     }
 
-    /// A kubeconfig that leads here.
+    /// A kubeconfig that leads here, with the context `rehearsal`.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
-        json!({"apiVersion": "v1", "kind": "Config", "current-context": "rehearsal",
-            "clusters": [{"name": "rehearsal", "cluster": {"server": format!("http://{}", self.address)}}],
-            "contexts": [{"name": "rehearsal", "context": {"cluster": "rehearsal", "user": "rehearsal"}}],
-            "users": [{"name": "rehearsal", "user": {}}]})
+        self.kubeconfig_for("rehearsal")
+    }
+
+    /// A kubeconfig that leads here, with a context, a cluster and a user of this name.
+    #[must_use]
+    pub fn kubeconfig_for(&self, name: &str) -> String {
+        json!({"apiVersion": "v1", "kind": "Config", "current-context": name,
+            "clusters": [{"name": name, "cluster": {"server": format!("http://{}", self.address)}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+            "users": [{"name": name, "user": {}}]})
         .to_string()
     }
 

@@ -1,28 +1,12 @@
-//! What may stand on the command line: global flags, the list of commands, and flags that several commands share. The
-//! others stand beside their command.
+//! Flags that all or several commands share; the others stand beside their command.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
-use super::commands::{
-    completions, config, credentials, diagnose, doctor, down, gc, images, kubeconfig, logs, man, plan, project,
-    rehearse, render, schema, smoke, status, up,
-};
 use crate::deadline::Deadline;
 use crate::limits;
-
-/// A working Flyte on a throw-away k3d cluster, in one command.
-#[derive(Debug, Parser)]
-#[command(name = "sandbox", version, disable_help_subcommand = true, arg_required_else_help = true)]
-#[command(after_help = "`sandbox up` and `sandbox down` are all that a new user needs.")]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-    #[command(flatten)]
-    pub(crate) global: Global,
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
@@ -48,72 +32,6 @@ pub(crate) struct Global {
 pub(crate) enum Output {
     Human,
     Json,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Make the sandbox, or bring it to what the spec says
-    Up(Box<up::UpArgs>),
-    /// Take the sandbox away
-    Down(Box<down::DownArgs>),
-    /// Take away every sandbox of this machine whose `up --ttl` is over
-    Gc(gc::GcArgs),
-    /// Say what there is
-    Status(Box<status::StatusArgs>),
-    /// Prove that the running sandbox is a Flyte, and may do no more than it must
-    Smoke(smoke::SmokeArgs),
-    /// Look for what would stand in the way of `up`
-    Doctor(Box<doctor::DoctorArgs>),
-    /// Save all there is to know about the sandbox, secrets masked
-    Diagnose(Box<diagnose::DiagnoseArgs>),
-    /// Print what `up` would do
-    Plan(Box<plan::PlanArgs>),
-    /// Print the manifests that `up` would apply
-    Render(Box<render::RenderArgs>),
-    /// Print the log of a component
-    Logs(logs::LogsArgs),
-    /// The images of a sandbox, and the stores that keep them
-    #[command(subcommand)]
-    Images(images::ImagesCommand),
-    /// Projects that come and go while the sandbox runs
-    #[command(subcommand)]
-    Project(project::ProjectCommand),
-    /// Print the configuration that a client of the running sandbox needs
-    Config(config::ConfigArgs),
-    /// Print the kubeconfig, or merge it into another
-    Kubeconfig(kubeconfig::KubeconfigArgs),
-    /// Print the keys of the running sandbox's Minio, or renew those of its projects
-    Credentials(credentials::CredentialsArgs),
-    /// Print a JSON schema
-    Schema(schema::SchemaArgs),
-    /// Print a shell completion script
-    Completions(completions::CompletionsArgs),
-    /// Play the sandbox of this folder; what `up --engine rehearsal` starts
-    #[command(hide = true)]
-    Rehearse(rehearse::RehearseArgs),
-    /// Write the manual pages to a folder; for packagers
-    #[command(hide = true)]
-    Man(man::ManArgs),
-}
-
-impl Command {
-    /// When the command as a whole gives up, counted from now.
-    pub(super) fn deadline(&self) -> Deadline {
-        match self {
-            Self::Up(args) => args.timeout.deadline(),
-            Self::Down(args) => args.timeout.deadline(),
-            Self::Smoke(args) => args.timeout.deadline(),
-            Self::Images(images) => images.deadline(),
-            Self::Project(project) => project.deadline(),
-            Self::Credentials(credentials) => credentials.deadline(),
-            Self::Gc(_) => Deadline::fixed(limits::GC),
-            Self::Doctor(_) => Deadline::fixed(limits::DOCTOR),
-            Self::Diagnose(_) => Deadline::fixed(limits::DIAGNOSE),
-            // A rehearsal lives until `down`.
-            Self::Rehearse(_) => Deadline::fixed(Duration::MAX),
-            _ => query_deadline(),
-        }
-    }
 }
 
 /// When a command gives up that reads and prints.

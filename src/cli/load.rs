@@ -236,7 +236,7 @@ mod tests {
     use clap::{CommandFactory, FromArgMatches};
 
     use super::*;
-    use crate::cli::args::{Cli, Command};
+    use crate::cli::command_line::{Cli, Command};
 
     /// What `up` with these arguments says about the spec.
     fn layer(args: &[&str]) -> Layer {

@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args.rs` | what may stand on the command line, and flags that several commands share |
+//! | `command_line.rs` | the list of commands |
+//! | `args.rs` | flags that several commands share |
 //! | `spec_flags.rs` | those of it that change the spec |
 //! | `environment.rs` | the environment, as values |
 //! | `load.rs` | from files, variables and flags to a spec and a bundle |
@@ -12,6 +13,7 @@
 //! | `commands/` | one file per command: its arguments, and what it does with them |
 
 mod args;
+mod command_line;
 mod commands;
 mod display;
 mod environment;
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use args::{Cli, Command};
+use command_line::{Cli, Command};
 use environment::Environment;
 use session::{CommandError, Session};
 
@@ -78,8 +80,8 @@ async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
         Command::Kubeconfig(args) => commands::kubeconfig::run(session, args).await,
         Command::Credentials(args) => commands::credentials::run(session, args).await,
         Command::Schema(args) => commands::schema::run(session, args).await,
-        Command::Completions(args) => commands::completions::run(session, args).await,
-        Command::Man(args) => commands::man::run(args),
+        Command::Completions(args) => commands::completions::run(session, args, Cli::command()).await,
+        Command::Man(args) => commands::man::run(args, Cli::command()),
         Command::Rehearse(args) => commands::rehearse::run(session, args).await,
     }
 }

@@ -1,8 +1,7 @@
 //! `sandbox completions`
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use crate::cli::args::Cli;
 use crate::cli::session::{CommandError, Session};
 
 #[derive(Debug, Args)]
@@ -12,8 +11,12 @@ pub(crate) struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
-pub(in crate::cli) async fn run(session: &Session, args: &CompletionsArgs) -> Result<(), CommandError> {
+pub(in crate::cli) async fn run(
+    session: &Session,
+    args: &CompletionsArgs,
+    mut command_line: clap::Command,
+) -> Result<(), CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "sandbox", &mut script);
+    clap_complete::generate(args.shell, &mut command_line, "sandbox", &mut script);
     Ok(session.print(&String::from_utf8_lossy(&script)).await?)
 }

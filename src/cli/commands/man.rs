@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use crate::cli::args::Cli;
 use crate::cli::session::CommandError;
 use crate::failure::{Failure, Reason};
 
@@ -14,9 +13,9 @@ pub(crate) struct ManArgs {
     folder: PathBuf,
 }
 
-pub(in crate::cli) fn run(args: &ManArgs) -> Result<(), CommandError> {
+pub(in crate::cli) fn run(args: &ManArgs, command_line: clap::Command) -> Result<(), CommandError> {
     let unwritable =
         |error| Failure::new(Reason::Usage, "cannot write the manual pages").on(args.folder.display()).because(error);
     std::fs::create_dir_all(&args.folder).map_err(unwritable)?;
-    Ok(clap_mangen::generate_to(Cli::command(), &args.folder).map_err(unwritable)?)
+    Ok(clap_mangen::generate_to(command_line, &args.folder).map_err(unwritable)?)
 }

@@ -1,5 +1,7 @@
 //! The house plan, held against the code: who may name what, and that every file has its place on the map.
 
+mod layers;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -97,12 +99,40 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     all.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
+/// The text without what only tests have: the item after each `#[cfg(test)]`.
+fn without_tests(text: &str) -> String {
+    let mut kept = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() != "#[cfg(test)]" {
+            kept.push_str(line);
+            kept.push('\n');
+            continue;
+        }
+        let close = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
+        let mut opened = false;
+        for line in lines.by_ref() {
+            if line == close || (!opened && line.ends_with(';')) {
+                break;
+            }
+            opened |= line.ends_with('{');
+        }
+    }
+    kept
+}
+
+#[test]
+fn code_behind_a_test_module_is_looked_at() {
+    let text = "a\n#[cfg(test)]\nmod tests;\nb\n#[cfg(test)]\n#[allow(x)]\nmod more {\n    fn f() {}\n}\nc\n";
+    assert_eq!(without_tests(text), "a\nb\nc\n");
+}
+
 /// Every source file by its path in `src`, without comments and tests.
 fn code() -> Vec<(String, String)> {
     let src = root().join("src");
     let files = sources(&src).into_iter().map(|path| {
         let text = fs::read_to_string(&path).expect("text");
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let text = without_tests(&text);
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         let code = lines.collect::<Vec<_>>().join("\n");
         (path.strip_prefix(&src).expect("within src").display().to_string(), code)

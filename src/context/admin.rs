@@ -9,7 +9,7 @@ use super::rights::{REVIEW, Right, rights, rules, shown};
 use crate::flyte::labels::{MANAGED_BY, SANDBOX_NAME};
 use crate::flyte::workflow::DEFINITION;
 use crate::manifest::{Bundle, Object};
-use crate::plan::is_given;
+use crate::plan::is_cluster_scoped;
 use crate::render::{RenderError, render};
 use crate::spec::Spec;
 
@@ -70,7 +70,7 @@ impl Subject {
 /// As [`render`].
 pub fn manifests(spec: &Spec, bundle: Bundle, subject: &Subject) -> Result<Vec<Object>, RenderError> {
     let alone = Spec { engine: None, context: None, kubeconfig: None, ..spec.clone() };
-    let given = render(&alone, bundle.clone())?.objects.into_iter().filter(is_given).map(|mut object| {
+    let given = render(&alone, bundle.clone())?.objects.into_iter().filter(is_cluster_scoped).map(|mut object| {
         for label in [MANAGED_BY, SANDBOX_NAME] {
             object.remove(&["metadata", "labels", label]);
         }

@@ -56,12 +56,12 @@ impl SpecChange<'_> {
         });
         let Some(plan) = planned.await? else { return Ok(Outcome::Unchanged) };
         if is_as_planned(&client, Some(&before), &plan).await? {
-            let changed = converge::settings(&client, &plan.spec, &before, run).await?;
+            let changed = converge::reconcile_settings(&client, &plan.spec, &before, run).await?;
             return Ok(if changed { Outcome::Passed } else { Outcome::Unchanged });
         }
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
-        let before = converge::foundation(&client, &plan, run).await?;
-        converge::workloads(&client, &plan, before, async { Ok(()) }, run).await?;
+        let before = converge::apply_prerequisites(&client, &plan, run).await?;
+        converge::roll_out(&client, &plan, before, async { Ok(()) }, run).await?;
         verify(&plan.spec, client, smoke::BUDGET, self.executions, run).await?;
         Ok(Outcome::Passed)
     }

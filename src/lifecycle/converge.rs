@@ -9,7 +9,7 @@ use super::{registration, storage};
 use crate::failure::Failure;
 use crate::kubernetes::{self, Inventory};
 use crate::manifest::ObjectRef;
-use crate::plan::{Plan, Wave, is_given};
+use crate::plan::{Plan, Wave, is_cluster_scoped};
 use crate::report::{Change, Outcome, Stage};
 use crate::rollout;
 use crate::run::Run;
@@ -25,13 +25,13 @@ const WAVE_BUDGET: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// The API refuses an object, or does not answer.
-pub async fn foundation(client: &Client, plan: &Plan, run: &Run) -> Result<Option<Inventory>, Failure> {
+pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Result<Option<Inventory>, Failure> {
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_none()).collect();
     run.stage(Stage::Apply, async {
         let mut changes = Vec::new();
         let mut waves = waves.into_iter().peekable();
         // What is written down needs a namespace to be in; a given one is there.
-        while let Some(first) = waves.next_if(|wave| wave.objects.iter().all(is_given)) {
+        while let Some(first) = waves.next_if(|wave| wave.objects.iter().all(is_cluster_scoped)) {
             changes.extend(kubernetes::apply(client, &first.objects, run).await?);
         }
         let before = if plan.spec.scope().owns_cluster {
@@ -68,7 +68,7 @@ fn intended(plan: &Plan, before: Option<&Inventory>) -> BTreeMap<ObjectRef, Stri
 ///
 /// # Errors
 /// A workload does not become ready, admin does not take a project, or something cannot be removed.
-pub async fn workloads(
+pub async fn roll_out(
     client: &Client,
     plan: &Plan,
     before: Option<Inventory>,
@@ -80,13 +80,13 @@ pub async fn workloads(
         let mut changes = Vec::new();
         let mut waves = waves.into_iter();
         if let Some(first) = waves.next() {
-            let (first, ()) = tokio::try_join!(one(client, first, run), names_resolve)?;
+            let (first, ()) = tokio::try_join!(apply_wave(client, first, run), names_resolve)?;
             changes.extend(first);
         }
         let rest = async {
             let mut changes = Vec::new();
             for wave in waves {
-                changes.extend(one(client, wave, run).await?);
+                changes.extend(apply_wave(client, wave, run).await?);
             }
             Ok(changes)
         };
@@ -110,7 +110,12 @@ pub async fn workloads(
 ///
 /// # Errors
 /// Admin or the object store refuses, or does not answer.
-pub(super) async fn settings(client: &Client, spec: &Spec, before: &Inventory, run: &Run) -> Result<bool, Failure> {
+pub(super) async fn reconcile_settings(
+    client: &Client,
+    spec: &Spec,
+    before: &Inventory,
+    run: &Run,
+) -> Result<bool, Failure> {
     let registered = registration::reconcile(client, spec, run).await?;
     let admitted = storage::admit(client, spec, Some(before), run).await?;
     let dismissed = storage::dismiss(client, spec, run).await?;
@@ -132,7 +137,7 @@ async fn prune(client: &Client, plan: &Plan, before: &Inventory, run: &Run) -> R
 }
 
 /// Applies one wave and waits until it is ready.
-async fn one(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<Change>, Failure> {
+async fn apply_wave(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<Change>, Failure> {
     let changes = kubernetes::apply(client, &wave.objects, run).await?;
     let targets: Vec<_> = wave.workloads().collect();
     rollout::wait(client, &targets, run, WAVE_BUDGET).await?;

@@ -41,7 +41,7 @@ mod up;
 mod verify;
 
 pub use compare::compare;
-pub use converge::{foundation, workloads};
+pub use converge::{apply_prerequisites, roll_out};
 pub use diagnose::{Diagnosis, diagnose};
 pub use doctor::doctor;
 pub use down::down;

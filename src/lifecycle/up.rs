@@ -92,7 +92,7 @@ async fn bring(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, run: &Ru
         Err(failure) => return Err(ground.first_cause(failure).await),
     };
     let proven = async {
-        converge::workloads(&client, plan, before, ground.wait_for_dns(&client, run), run).await?;
+        converge::roll_out(&client, plan, before, ground.wait_for_dns(&client, run), run).await?;
         verify(&plan.spec, client.clone(), smoke::BUDGET, options.executions, run).await
     };
     ground.while_up(proven).await?;
@@ -110,7 +110,7 @@ async fn is_unchanged(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, r
         Ok(((), outcome, summary))
     })
     .await?;
-    converge::settings(&running.client, &plan.spec, &running.inventory, run).await?;
+    converge::reconcile_settings(&running.client, &plan.spec, &running.inventory, run).await?;
     // What has run a workflow before and has not changed need not do so again.
     let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
     verify(&plan.spec, running.client, SETTLED, again, run).await?;
@@ -126,7 +126,7 @@ async fn stand(
 ) -> Result<(kube::Client, Option<Inventory>), Failure> {
     run.stage(Stage::Cluster, async {
         let Standing { client, outcome, summary } = ground.stand(plan, options.store, run).await?;
-        let before = ground.while_up(converge::foundation(&client, plan, run)).await?;
+        let before = ground.while_up(converge::apply_prerequisites(&client, plan, run)).await?;
         Ok(((client, before), outcome, summary))
     })
     .await

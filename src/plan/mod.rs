@@ -17,7 +17,7 @@ use serde::Serialize;
 pub(crate) use cluster::{API_PORT, STORE_PATH, network_name, node_name};
 pub use cluster::{ClusterPlan, PortMapping};
 pub use difference::Difference;
-pub use waves::{Wave, is_given};
+pub use waves::{Wave, is_cluster_scoped};
 
 use crate::digest::{Sha256, hex, sha256};
 use crate::manifest::{ImageRef, Object, ObjectRef};

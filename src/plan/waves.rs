@@ -39,16 +39,15 @@ pub(super) fn sort(objects: Vec<Object>) -> Vec<Wave> {
     waves.into_iter().filter(|wave| !wave.objects.is_empty()).collect()
 }
 
-/// Whether the object is the cluster's, and not within a namespace: such a one is there already, or a cluster admin makes
-/// it.
+/// Whether the object is cluster-scoped. On an attached cluster a cluster admin makes those.
 #[must_use]
-pub fn is_given(object: &Object) -> bool {
+pub fn is_cluster_scoped(object: &Object) -> bool {
     matches!(object.kind(), "Namespace" | "CustomResourceDefinition")
 }
 
 fn wave_of(object: &Object) -> usize {
     match object {
-        _ if is_given(object) => 0,
+        _ if is_cluster_scoped(object) => 0,
         _ if !is_workload(object) => 1,
         _ => match component_of(object) {
             Some(Component::Postgres | Component::Minio) => 2,

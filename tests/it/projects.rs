@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::response::IntoResponse;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::kubernetes::{client, find};
-use flyte_sandbox::lifecycle::{foundation, workloads};
+use flyte_sandbox::lifecycle::{apply_prerequisites, roll_out};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{Difference, Plan};
 use flyte_sandbox::render::render;
@@ -84,8 +84,8 @@ impl World {
         let deadline = Deadline::after(Duration::from_secs(60));
         let run = Run { report, deadline, cancel: CancellationToken::new() };
         let done = async {
-            let before = foundation(&self.client, &plan, &run).await?;
-            workloads(&self.client, &plan, before, async { Ok(()) }, &run).await
+            let before = apply_prerequisites(&self.client, &plan, &run).await?;
+            roll_out(&self.client, &plan, before, async { Ok(()) }, &run).await
         };
         let done = done.await;
         let said = std::iter::from_fn(|| events.try_recv().ok()).collect();

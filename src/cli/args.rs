@@ -8,6 +8,8 @@ use clap::{ArgAction, Args, ValueEnum};
 use crate::deadline::Deadline;
 use crate::limits;
 
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
+
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// The sandbox's name
@@ -71,8 +73,14 @@ pub(crate) struct JunitArg {
     pub(super) junit: Option<PathBuf>,
 }
 
-/// A duration that a date can stand; a year is longer than any sandbox needs.
+/// A duration that a clock and a date can stand: a century at most.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if duration > Duration::from_secs(366 * 86_400) { Err("more than a year".to_owned()) } else { Ok(duration) }
+    if duration > 100 * YEAR { Err("more than 100 years".to_owned()) } else { Ok(duration) }
+}
+
+/// How long a sandbox may be kept: a year is longer than any needs.
+pub(super) fn time_to_live(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration > YEAR { Err("more than a year".to_owned()) } else { Ok(duration) }
 }

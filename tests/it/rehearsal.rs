@@ -359,6 +359,7 @@ fn a_project_cannot_come_while_keys_are_renewed() {
     std::thread::scope(|scope| {
         let renewal = scope.spawn(|| machine.run(&["credentials", "renew", "--within", "36500d"]));
         while !asked.exists() {
+            assert!(!renewal.is_finished(), "the renewal ended before it asked for keys");
             std::thread::yield_now();
         }
         machine.run(&["project", "add", "z"]).exits(11);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::args::{JunitArg, TimeoutArg, duration};
+use crate::cli::args::{JunitArg, TimeoutArg, time_to_live};
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
@@ -21,7 +21,7 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(in crate::cli) timeout: TimeoutArg<{ limits::UP.as_secs() }>,
     /// Let `sandbox gc` take it away after this long, from now on; one that is there keeps what it was given, without
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = time_to_live)]
     ttl: Option<Duration>,
     /// Leave a sandbox that failed as it is, for a look
     #[arg(long)]

@@ -32,7 +32,7 @@ pub async fn watch_node(docker: &Docker, cluster: &str) -> Failure {
 }
 
 /// Why the node of this cluster, which was seen to run, does not run; nothing where it does, or nobody knows.
-pub async fn gone(docker: &Docker, cluster: &str) -> Option<Failure> {
+pub async fn node_gone(docker: &Docker, cluster: &str) -> Option<Failure> {
     let node = node_name(cluster);
     match docker.container(&node).await {
         Ok(Some(seen)) if matches!(seen.state, ContainerState::Exited | ContainerState::Restarting) => {

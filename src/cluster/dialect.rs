@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::arguments::k3s_arguments;
+use super::k3s_args::k3s_args;
 use super::labels::OWNER_LABEL;
 use crate::plan::{ClusterPlan, STORE_PATH};
 
@@ -32,7 +32,7 @@ impl Dialect {
             flag("--volume", format!("{store}:{STORE_PATH}@{}", self.node()));
         }
         flag(self.label_flag(), format!("{OWNER_LABEL}={}@{}", plan.name, self.node()));
-        for arg in k3s_arguments(plan) {
+        for arg in k3s_args(plan) {
             match self {
                 Self::V4 => flag("--k3s-server-arg", arg.to_owned()),
                 Self::V5 => flag("--k3s-arg", format!("{arg}@{}", self.node())),

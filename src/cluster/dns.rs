@@ -1,4 +1,4 @@
-//! Until names resolve in the cluster.
+//! The wait for CoreDNS.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
             told.clone_from(&missing);
         }
         if deadline.remaining().is_zero() {
-            return Err(Failure::new(Reason::ClusterNotReady, "names do not resolve in the cluster")
+            return Err(Failure::new(Reason::ClusterNotReady, "cluster DNS is not ready")
                 .on(format!("deployment {NAMESPACE}/coredns"))
                 .because(deadline.expired_message())
                 .because(missing));

@@ -1,11 +1,11 @@
-//! What makes the node: k3d, or Docker's own API in its place.
+//! The two engines that create a node: k3d and the Docker API.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::pending;
 use std::path::Path;
 
-use super::direct;
+use super::docker_engine;
 use super::k3d::K3d;
 use super::node::{NodeState, state};
 use crate::docker::Docker;
@@ -14,7 +14,7 @@ use crate::plan::ClusterPlan;
 use crate::run::Run;
 use crate::spec::NodeEngine;
 
-/// What makes the node, once it is known to be here.
+/// An engine that was found on this machine.
 #[derive(Debug, Clone)]
 pub enum Engine {
     /// k3d.
@@ -54,14 +54,14 @@ impl Engine {
         api_port: u16,
         run: &Run,
     ) -> Result<(), Failure> {
-        let Self::K3d(k3d) = self else { return direct::create(docker, plan, api_port, run).await };
+        let Self::K3d(k3d) = self else { return docker_engine::create(docker, plan, api_port, run).await };
         let created = k3d.create(plan, api_port, run).await;
         match (created, state(docker, &plan.name).await) {
             // k3d waits for the node, and so does `ready`, which knows what the node itself waits for.
             (Err(failure), Ok(NodeState::Running)) if failure.reason == Reason::K3dTimeout => pending().await,
             (Err(failure), _) | (Ok(()), Err(failure)) => Err(failure),
             (Ok(()), Ok(NodeState::Absent)) => {
-                Err(Failure::new(Reason::K3dLied, "k3d said that it made the cluster, and there is no node")
+                Err(Failure::new(Reason::K3dNoNode, "k3d said that it made the cluster, and there is no node")
                     .on(format!("container {}", plan.node())))
             }
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! When a sandbox's time is over. It is kept with Docker: there everybody who may remove the sandbox can read it, from
+//! The expiry time of a sandbox. It is kept with Docker: there everybody who may remove the sandbox can read it, from
 //! whatever machine account or container, whether the node runs or not.
 //!
 //! The labels of a container or a volume cannot be changed, so the mark is an empty volume of its own, labelled as part of

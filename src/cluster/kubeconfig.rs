@@ -1,4 +1,4 @@
-//! Access to the cluster, as text. k3s writes it inside the node, where the API is at `127.0.0.1:6443` and everything
+//! The kubeconfig of a cluster. k3s writes it inside the node, where the API is at `127.0.0.1:6443` and everything
 //! is called `default`.
 
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub(super) const PATH: &str = "/output/kubeconfig.yaml";
 /// [`Reason::ClusterNotReady`] when the node has not written it yet or does not publish its API; [`Reason::Docker`].
 pub async fn kubeconfig(docker: &Docker, cluster: &str) -> Result<String, Failure> {
     let not_ready = |cause| {
-        Failure::new(Reason::ClusterNotReady, "there is no way into the cluster yet")
+        Failure::new(Reason::ClusterNotReady, "the cluster has no kubeconfig yet")
             .on(format!("cluster {cluster}"))
             .because(cause)
     };

@@ -2,42 +2,41 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `engine.rs` | what makes the node: k3d, or Docker's own API in its place |
+//! | `engine.rs` | the two engines that create a node: k3d and the Docker API |
 //! | `k3d.rs` | the `k3d` on the path, its version, running it |
 //! | `dialect.rs` | the command lines of k3d 4 and 5 |
-//! | `direct.rs` | the node made straight through the Docker API |
+//! | `docker_engine.rs` | the node created through the Docker API, without k3d |
 //! | `entrypoint.sh` | what such a node does before k3s starts |
-//! | `arguments.rs` | what k3s is told, whoever starts it |
+//! | `k3s_args.rs` | arguments of `k3s server` |
 //! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
-//! | `expiry.rs` | when a sandbox's time is over |
+//! | `expiry.rs` | the expiry time of a sandbox |
 //! | `crash.rs` | a node that does not stay up, and why |
-//! | `kubeconfig.rs` | access to the cluster, as text |
-//! | `ready.rs` | what is missing until pods can run |
-//! | `dns.rs` | until names resolve in the cluster |
-//! | `ensure.rs` | from whatever there is to a cluster that is ready |
+//! | `kubeconfig.rs` | the kubeconfig |
+//! | `ready.rs` | the wait until pods can run |
+//! | `dns.rs` | the wait for CoreDNS |
+//! | `reconcile.rs` | a cluster in any state, made into one that is ready |
 
-mod arguments;
 mod crash;
 mod dialect;
-mod direct;
 mod dns;
+mod docker_engine;
 mod engine;
-mod ensure;
 mod expiry;
 mod k3d;
+mod k3s_args;
 mod kubeconfig;
 mod labels;
 mod node;
 mod ready;
+mod reconcile;
 
 #[cfg(fuzzing)]
 pub use crash::describe as describe_crash;
-pub use crash::{gone, watch_node};
+pub use crash::{node_gone, watch_node};
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use engine::Engine;
-pub use ensure::{Cluster, ensure};
 pub use expiry::{expire, expiries, forget_expiry};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};
@@ -45,3 +44,4 @@ pub use labels::OWNER_LABEL;
 pub(crate) use labels::{CLUSTER_LABEL, claim_prefix, cluster_labels};
 pub(crate) use node::{Belongings, belongings};
 pub use node::{NodeState, Removed, delete, owned, state};
+pub use reconcile::{Cluster, reconcile};

@@ -1,4 +1,4 @@
-//! What is missing until pods can run: the kubeconfig, the API, the node, its pod network, the default ServiceAccount.
+//! The wait until pods can run: the kubeconfig, the API, the node, its pod network, the default ServiceAccount.
 
 use std::time::{Duration, Instant};
 
@@ -121,7 +121,7 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
         match &seen.refused {
             None => refused_since = None,
             Some((reason, words)) if refused_since.get_or_insert_with(Instant::now).elapsed() >= GRACE => {
-                let failure = Failure::new(*reason, "the Kubernetes API does not take us").because(words);
+                let failure = Failure::new(*reason, "the Kubernetes API rejects our credentials").because(words);
                 return Err(kubernetes::with_clock(failure.on(format!("cluster {cluster}"))));
             }
             Some(_) => {}

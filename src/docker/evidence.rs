@@ -24,7 +24,7 @@ impl Docker {
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when there is none.
-    pub async fn describe_container(&self, name: &str) -> Result<Value, Error> {
+    pub async fn inspect_raw_container(&self, name: &str) -> Result<Value, Error> {
         let (request, options) = (inspect(Kind::Container, name), None::<InspectContainerOptions>);
         let found = self.ask(request, limits::DOCKER_REQUEST, |client| client.inspect_container(name, options));
         found.await.map(|found| json!(found))
@@ -34,7 +34,7 @@ impl Docker {
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when there is none.
-    pub async fn describe_network(&self, network: &str) -> Result<Value, Error> {
+    pub async fn inspect_raw_network(&self, network: &str) -> Result<Value, Error> {
         let (request, options) = (inspect(Kind::Network, network), None::<InspectNetworkOptions>);
         let found = self.ask(request, limits::DOCKER_REQUEST, |client| client.inspect_network(network, options));
         found.await.map(|found| json!(found))
@@ -44,7 +44,7 @@ impl Docker {
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when there is none.
-    pub async fn describe_volume(&self, name: &str) -> Result<Value, Error> {
+    pub async fn inspect_raw_volume(&self, name: &str) -> Result<Value, Error> {
         let request = inspect(Kind::Volume, name);
         let found = self.ask(request, limits::DOCKER_REQUEST, |client| client.inspect_volume(name));
         found.await.map(|found| json!(found))
@@ -54,7 +54,7 @@ impl Docker {
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn describe(&self) -> Result<Value, Error> {
+    pub async fn info_raw(&self) -> Result<Value, Error> {
         let asked = self.ask(Request::Info, limits::DOCKER_REQUEST, |client| async {
             tokio::try_join!(client.version(), client.info())
         });

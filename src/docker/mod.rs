@@ -10,7 +10,7 @@
 //! | `exec.rs` | a command inside a container, with or without input |
 //! | `image.rs` | images: inspect, save, load, pull |
 //! | `kept.rs` | how much of an answer is kept |
-//! | `machine.rs` | a container that is a machine of its own |
+//! | `node_container.rs` | a privileged container that runs containers itself |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
 
@@ -22,7 +22,7 @@ mod evidence;
 mod exec;
 mod image;
 mod kept;
-mod machine;
+mod node_container;
 mod pull;
 mod storage;
 
@@ -32,6 +32,6 @@ pub use endpoint::{Endpoint, Origin};
 pub use error::{Cause, Error, Kind, Request};
 pub use exec::Output;
 pub use image::Image;
-pub use machine::Machine;
+pub use node_container::NodeContainer;
 pub use pull::{PullEvent, PullState};
 pub use storage::{Network, Volume};

@@ -56,7 +56,7 @@ async fn events(docker: &Docker, name: &str, since: SystemTime, deadline: Deadli
 
 async fn daemon(docker: &Docker, deadline: Deadline) -> Found {
     let what = "what Docker says about itself";
-    let source = async { Ok(Found::file("docker/daemon.json", what, docker.describe().await?)) };
+    let source = async { Ok(Found::file("docker/daemon.json", what, docker.info_raw().await?)) };
     ask(what, LIMIT, deadline, source).await
 }
 
@@ -65,9 +65,9 @@ async fn describe(docker: &Docker, belongings: &Belongings, deadline: Deadline) 
         let what = format!("{kind} {name} as Docker describes it");
         let source = async {
             let value = match kind {
-                "container" => docker.describe_container(name).await?,
-                "network" => docker.describe_network(called).await?,
-                _ => docker.describe_volume(name).await?,
+                "container" => docker.inspect_raw_container(name).await?,
+                "network" => docker.inspect_raw_network(called).await?,
+                _ => docker.inspect_raw_volume(name).await?,
             };
             Ok(Found::file(format!("docker/{kind}-{name}.json"), what.clone(), value))
         };

@@ -127,7 +127,7 @@ async fn pull_as(
     }
 }
 
-/// What all have in common, where they have; an image that the daemon just refused is one that is not to be had.
+/// The reason that all failed pulls share, if they share one.
 fn common(failed: &[Failure]) -> Reason {
     match failed.split_first() {
         Some((first, others)) if others.iter().all(|other| other.reason == first.reason) => match first.reason {
@@ -141,8 +141,8 @@ fn common(failed: &[Failure]) -> Reason {
 fn unavailable(missing: &[ImageRef], failed: &[Failure], mirrors: &Mirrors) -> Failure {
     let names: Vec<&str> = missing.iter().map(ImageRef::as_str).collect();
     let what = match names.as_slice() {
-        [_] => "an image is neither here nor to be had".to_owned(),
-        names => format!("{} images are neither here nor to be had", names.len()),
+        [_] => "1 image was not found locally and could not be pulled".to_owned(),
+        names => format!("{} images were not found locally and could not be pulled", names.len()),
     };
     let failure = Failure::new(common(failed), what).on(names.join(", "));
     let why = failed.iter().map(|failure| {

@@ -97,11 +97,11 @@ impl FromStr for ImageRef {
         }
         let plain = |tag: &str| tag.starts_with(|c| is_word(c) || c == '_') && !tag.contains(':');
         if tag.strip_prefix(':').is_some_and(|tag| !plain(tag)) {
-            return Err(error("its tag is none"));
+            return Err(error("invalid tag"));
         }
         let hex = |hex: &str| hex.len() >= 32 && hex.chars().all(|c| c.is_ascii_hexdigit());
         if digest.is_some_and(|digest| !digest.split_once(':').is_some_and(|(by, sum)| framed(by) && hex(sum))) {
-            return Err(error("its digest is none"));
+            return Err(error("invalid digest"));
         }
         Ok(image)
     }

@@ -179,7 +179,7 @@ catalogue! {
     K3d "k3d" CLUSTER, 5, retry,
         "k3d could not make the cluster.",
         "its own words are above, and all of them in the evidence folder";
-    K3dLied "k3d-lied" CLUSTER, 5, retry,
+    K3dNoNode "k3d-no-node" CLUSTER, 5, retry,
         "k3d said that it made the cluster, and there is no node.",
         "`k3d cluster create` by hand shows what it does";
     K3dTimeout "k3d-timeout" CLUSTER, 5, retry,
@@ -214,7 +214,7 @@ catalogue! {
         "`sandbox down` and `sandbox up` make new ones";
 
     ImagesMissing "images-missing" IMAGES, 6, retry,
-        "Images are neither here nor to be had.",
+        "Images were not found locally and could not be pulled.",
         "with a network: `docker pull` shows what is in the way; without one: `sandbox images bundle FILE` elsewhere, `sandbox up --bundle FILE` here";
     ImageUnknown "image-unknown" IMAGES, 6, no,
         "The registry does not know an image.",
@@ -279,7 +279,7 @@ catalogue! {
         "A pod's image is not in the node, and cannot be pulled from there.",
         "`sandbox images list` shows which images are here; `--image` names another";
     PodImageName "pod-image-name" ROLLOUT, 9, no,
-        "A pod's image has a name that is none.",
+        "A pod's image has an invalid name.",
         "`--image` names another";
     PodConfig "pod-config" ROLLOUT, 9, no,
         "A container needs a ConfigMap, a Secret or a key that is not there.",

@@ -172,7 +172,7 @@ impl NodeGround<'_> {
         let mut shape = plan.cluster.clone();
         let claim = if self.is_new() && use_store { self.claim_store(plan, run).await? } else { None };
         shape.store = claim.as_ref().map(|claim| claim.volume.clone());
-        let cluster = cluster::ensure(&self.docker, &self.engine, &shape, run).await;
+        let cluster = cluster::reconcile(&self.docker, &self.engine, &shape, run).await;
         if let Some(claim) = claim {
             claim.release(&self.docker).await;
         }
@@ -211,7 +211,7 @@ impl NodeGround<'_> {
         }
         let settled = Deadline::after(NODE_GONE_WITHIN);
         while !settled.remaining().is_zero() {
-            if let Some(gone) = cluster::gone(&self.docker, &self.name).await {
+            if let Some(gone) = cluster::node_gone(&self.docker, &self.name).await {
                 return gone;
             }
             tokio::time::sleep(NODE_GONE_WITHIN / 20).await;

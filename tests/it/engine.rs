@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use flyte_sandbox::cluster::{Engine, delete, ensure};
+use flyte_sandbox::cluster::{Engine, delete, reconcile};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::spec::NodeEngine;
@@ -32,7 +32,7 @@ fn with_image() -> World {
 /// What becomes of the cluster on this daemon, which does not bring it up.
 async fn made_on(fake: &FakeDocker) -> Failure {
     let docker = fake.connect().await;
-    let failure = ensure(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("no cluster");
+    let failure = reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("no cluster");
     let left = || {
         let world = fake.world();
         world.containers.len() + world.networks.len() + world.volumes.len()
@@ -54,7 +54,7 @@ async fn the_node_is_found_by_its_labels_and_watched_from_its_start() {
     })
     .await;
     let docker = fake.connect().await;
-    let failure = ensure(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("a crash loop");
+    let failure = reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("a crash loop");
     assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (Reason::NodeCrash, Some("no cgroup")));
     let removed = delete(&docker, "flyte").await.expect("removed");
     assert_eq!(removed.containers, [NODE]);

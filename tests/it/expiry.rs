@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use flyte_sandbox::cluster::{Engine, delete, ensure, expire, expiries, forget_expiry};
+use flyte_sandbox::cluster::{Engine, delete, expire, expiries, forget_expiry, reconcile};
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::lifecycle::{Fate, Swept, gc};
 use flyte_sandbox::plan::ClusterPlan;
@@ -66,7 +66,7 @@ async fn a_cluster_made_anew_keeps_its_limit_and_nothing_else_of_before() {
         network_policies: false,
         store: None,
     };
-    ensure(&docker, &Engine::Docker, &plan, &run()).await.expect_err("it is not made");
+    reconcile(&docker, &Engine::Docker, &plan, &run()).await.expect_err("it is not made");
     assert_eq!(expiries(&docker).await.expect("read").into_keys().collect::<Vec<_>>(), ["flyte"]);
     assert!(volumes(&fake).iter().all(|name| name != "left-by-an-earlier-run"), "{:?}", volumes(&fake));
 }

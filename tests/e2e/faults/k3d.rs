@@ -70,7 +70,7 @@ fn no_program() {
 
 fn lies() {
     let sandbox = Sandbox::failing("k-lies", Failing::Nothing);
-    up_fails(&sandbox, &fails(Reason::K3dLied, "there is no node"));
+    up_fails(&sandbox, &fails(Reason::K3dNoNode, "there is no node"));
 }
 
 fn hangs() {

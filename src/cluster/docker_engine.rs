@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::arguments::k3s_arguments;
+use super::k3s_args::k3s_args;
 use super::kubeconfig;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
-use crate::docker::{self, Docker, Machine, Protocol, PublishedPort};
+use crate::docker::{self, Docker, NodeContainer, Protocol, PublishedPort};
 use crate::failure::Failure;
 use crate::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
 use crate::report::Stage;
@@ -33,11 +33,11 @@ pub(super) async fn create(docker: &Docker, plan: &ClusterPlan, api_port: u16, r
         let of_cluster = [("app", "k3d"), LIKE, (CLUSTER_LABEL, &plan.name), (OWNER_LABEL, &plan.name)];
         tokio::try_join!(docker.create_network(&network, &labels), docker.create_volume(&images, &of_cluster))?;
         let gateway = docker.networks(&network).await?.into_iter().find_map(|network| network.gateway);
-        let machine = machine(plan, api_port, &gateway.unwrap_or_default());
-        run.report.progress(Stage::Cluster, format!("create node {}", machine.name));
-        docker.create_machine(&machine).await?;
+        let node = node_container(plan, api_port, &gateway.unwrap_or_default());
+        run.report.progress(Stage::Cluster, format!("create node {}", node.name));
+        docker.create_node_container(&node).await?;
         run.report.progress(Stage::Cluster, "start the node");
-        docker.start_container(&machine.name).await
+        docker.start_container(&node.name).await
     };
     made.await.map_err(|error| with_port(error, plan, api_port))
 }
@@ -52,7 +52,7 @@ fn entrypoint() -> String {
     SCRIPT.lines().filter(said).collect::<Vec<_>>().join("\n")
 }
 
-fn machine(plan: &ClusterPlan, api_port: u16, gateway: &str) -> Machine {
+fn node_container(plan: &ClusterPlan, api_port: u16, gateway: &str) -> NodeContainer {
     let (name, network, images) = (plan.node(), network_name(&plan.name), image_volume(&plan.name));
     let text = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -62,13 +62,13 @@ fn machine(plan: &ClusterPlan, api_port: u16, gateway: &str) -> Machine {
     let ports = plan.ports.iter().map(|port| published(port.host, port.node));
     let mut mounts = text(&[("/k3d/images", &images)]);
     mounts.extend(plan.store.clone().map(|store| (STORE_PATH.to_owned(), store)));
-    Machine {
+    NodeContainer {
         image: plan.node_image.clone(),
         entrypoint: ["/bin/sh", "-c", &entrypoint(), "node"].map(str::to_owned).into(),
         arguments: [gateway, "server"]
             .map(str::to_owned)
             .into_iter()
-            .chain(k3s_arguments(plan).map(str::to_owned))
+            .chain(k3s_args(plan).map(str::to_owned))
             .collect(),
         variables: text(&[("K3S_KUBECONFIG_OUTPUT", kubeconfig::PATH)]),
         labels: text(&[
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_daemon_is_asked_for_what_k3d_would_ask() {
-        let request = machine(&plan(), 6550, "172.18.0.1").request();
+        let request = node_container(&plan(), 6550, "172.18.0.1").request();
         let mut request = serde_json::to_value(request).expect("JSON");
         request.sort_all_objects();
         assert_eq!(request["Entrypoint"][2].take(), entrypoint());
@@ -141,9 +141,9 @@ mod tests {
 
     #[test]
     fn nothing_is_published_beyond_the_loopback_address() {
-        let machine = machine(&plan(), 6550, "");
-        assert_eq!(machine.ports.len(), 2);
-        assert!(machine.ports.iter().all(|port| port.address == "127.0.0.1"), "{:?}", machine.ports);
+        let node = node_container(&plan(), 6550, "");
+        assert_eq!(node.ports.len(), 2);
+        assert!(node.ports.iter().all(|port| port.address == "127.0.0.1"), "{:?}", node.ports);
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! What k3s is told, whoever starts it.
+//! Arguments of `k3s server`, the same for both engines.
 
 use crate::plan::ClusterPlan;
 
-/// What the node does without. Nothing of Flyte's uses it, and each is a pod and an image before the node settles.
+/// Components of k3s that are left out: Flyte uses none, and each is a pod and an image before the node is ready.
 const DISABLED: &str = "--disable=traefik,servicelb,metrics-server,local-storage";
 
-/// k3s' own controller of NetworkPolicies costs a little of every start, and mostly there are none.
+/// The flag that leaves out k3s' NetworkPolicy controller, which costs a little of every start.
 pub(super) const NO_NETWORK_POLICIES: &str = "--disable-network-policy";
 
-/// Arguments for k3s, in the order in which they are given.
-pub(super) fn k3s_arguments(plan: &ClusterPlan) -> impl Iterator<Item = &'static str> {
+/// The arguments of `k3s server`, in order.
+pub(super) fn k3s_args(plan: &ClusterPlan) -> impl Iterator<Item = &'static str> {
     let without = (!plan.network_policies).then_some(NO_NETWORK_POLICIES);
     [DISABLED].into_iter().chain(without).chain(ALWAYS.iter().copied())
 }

@@ -1,4 +1,4 @@
-//! A container that is a machine of its own, which runs containers itself.
+//! A privileged container that runs containers itself.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,33 +14,33 @@ use super::error::{Error, Kind, Request};
 use crate::limits;
 use crate::manifest::ImageRef;
 
-/// A machine that is to be: privileged, with an init, with its own `/run`, and up again whenever the daemon is.
+/// The settings of a node's container: privileged, with an init and its own `/run`, restarted with the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub struct NodeContainer {
     /// Its name, and its host name.
     pub name: String,
-    /// Its image, which must be here.
+    /// Its image, which the daemon must have.
     pub image: ImageRef,
-    /// What it runs, in place of what its image would.
+    /// The entrypoint, in place of its image's.
     pub entrypoint: Vec<String>,
-    /// With which arguments.
+    /// The entrypoint's arguments.
     pub arguments: Vec<String>,
-    /// Its variables.
+    /// Its environment.
     pub variables: BTreeMap<String, String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What of it is published.
+    /// Published ports.
     pub ports: Vec<PublishedPort>,
     /// The name of the volume at each mounted path.
     pub mounts: BTreeMap<String, String>,
     /// The network it is attached to.
     pub network: String,
-    /// What it calls the machine that it runs on.
+    /// The name by which it reaches the host.
     pub host_name: String,
 }
 
-impl Machine {
-    /// The request that makes it.
+impl NodeContainer {
+    /// The body of the request that creates it.
     pub(crate) fn request(&self) -> ContainerCreateBody {
         let exposed = |port: &PublishedPort| format!("{}/tcp", port.container);
         let binding = |port: &PublishedPort| {
@@ -80,16 +80,16 @@ impl Machine {
 }
 
 impl Docker {
-    /// Makes the machine, and does not start it. Its image is never pulled.
+    /// Creates a node's container without starting it. Its image is never pulled.
     ///
     /// # Errors
     /// [`Reason::ImagesMissing`](crate::failure::Reason::ImagesMissing) when its image or its network is not here;
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn create_machine(&self, machine: &Machine) -> Result<(), Error> {
-        let options = CreateContainerOptionsBuilder::default().name(&machine.name).build();
-        let request = Request::Create(Kind::Container, machine.name.clone());
+    pub async fn create_node_container(&self, node: &NodeContainer) -> Result<(), Error> {
+        let options = CreateContainerOptionsBuilder::default().name(&node.name).build();
+        let request = Request::Create(Kind::Container, node.name.clone());
         let made = self
-            .ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), machine.request()));
+            .ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), node.request()));
         made.await.map(|_| ())
     }
 }

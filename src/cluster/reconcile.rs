@@ -1,7 +1,7 @@
-//! From whatever there is to a cluster that is ready.
+//! A cluster in any state, made into one that is ready.
 
-use super::arguments::NO_NETWORK_POLICIES;
 use super::engine::Engine;
+use super::k3s_args::NO_NETWORK_POLICIES;
 use super::node::{NodeState, clear, state};
 use super::{crash, ready};
 use crate::docker::{Docker, Inspected};
@@ -28,7 +28,7 @@ pub struct Cluster {
 /// # Errors
 /// [`Reason::NameTaken`] when a cluster of this name is there that is not ours, [`Reason::SandboxDiffers`] when it is
 /// not as planned; any of the engine's, of the node's, of the cluster's and of Docker's; [`Reason::Interrupted`].
-pub async fn ensure(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
     let work = async {
         match state(docker, &plan.name).await? {
             NodeState::Absent | NodeState::Unstarted => create(docker, engine, plan, run).await,

@@ -110,6 +110,24 @@ limits! {
     DOCKER_PULL = seconds(60);
     /// A Docker that was there and fails to answer, where a node is watched: it may be reloading.
     DOCKER_RECOVERY = seconds(10);
+    /// `k3d version`, which takes milliseconds.
+    K3D_VERSION = seconds(5);
+    /// The removal of a container: the kernel may have gigabytes of a killed node to free.
+    NODE_REMOVAL = seconds(20);
+    /// A cluster that takes pods, from the creation of its node: some 20 s on two cores, ten times that on a slow disk.
+    CLUSTER_READY = seconds(240);
+    /// A request to the API of a cluster that starts; it is repeated.
+    CLUSTER_ANSWER = seconds(2);
+    /// An API of a cluster that starts and rejects our credentials: k3s makes its certificates anew while it starts.
+    CLUSTER_REJECTION = seconds(20);
+    /// CoreDNS, which is ready some ten seconds after the node where its image is there.
+    CLUSTER_DNS = seconds(120);
+    /// All pulls: a line of 8 Mbit/s carries the 370 MB of the default set in six minutes.
+    IMAGES_PULL = seconds(600);
+    /// The node's containerd.
+    IMAGES_CONTAINERD = seconds(120);
+    /// An import into the node: the default set takes some ten seconds, and is unpacked for a while after the last byte.
+    IMAGES_IMPORT = seconds(300);
 }
 
 impl Limit {

@@ -15,9 +15,9 @@ use crate::plan::node_name;
 use crate::process::{log_message, plain};
 use crate::reason::Speaker;
 
-const LOOK: Duration = Duration::from_millis(300);
-/// The log is looked at every this many looks.
-const LOG_LOOKS: u32 = 3;
+const POLL: Duration = Duration::from_millis(300);
+/// The log is read with every third poll.
+const LOG_POLLS: u32 = 3;
 const LOG: usize = 200;
 const EVIDENCE: usize = 15;
 
@@ -68,7 +68,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                     let ended = Inspected { state: ContainerState::Restarting, exit_code, ..seen };
                     return explain(docker, node, &ended).await;
                 }
-                if look.is_multiple_of(LOG_LOOKS) {
+                if look.is_multiple_of(LOG_POLLS) {
                     // What it wrote in an earlier life is no sign of how it does in this one.
                     let log = docker.logs_since(node, LOG, seen.started.unwrap_or(since)).await.unwrap_or_default();
                     if log.iter().any(|line| is_fatal(line) || is_usage(line)) {
@@ -84,12 +84,12 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
                 if failing.remaining().is_zero() {
                     return error.into();
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL).await;
                 continue;
             }
         }
         failing = None;
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 

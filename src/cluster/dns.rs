@@ -8,13 +8,11 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::report::Stage;
 use crate::run::Run;
 
-const LOOK: Duration = Duration::from_millis(250);
-const ANSWER: Duration = Duration::from_secs(2);
-/// CoreDNS is ready some ten seconds after the node where its image is there, and waits for nothing else.
-const BUDGET: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(250);
 const NAMESPACE: &str = "kube-system";
 
 /// Waits until a CoreDNS pod is ready. The Deployment's `Available` is no proof: with one replica, of which one may be
@@ -23,7 +21,7 @@ const NAMESPACE: &str = "kube-system";
 /// # Errors
 /// [`Reason::ClusterNotReady`] at the deadline, with what was seen last.
 pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
-    let deadline = run.deadline.min(BUDGET);
+    let deadline = run.deadline.min(limits::CLUSTER_DNS);
     let mut told = String::new();
     loop {
         let missing = match look(client).await {
@@ -41,7 +39,7 @@ pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
                 .because(deadline.expired_message())
                 .because(missing));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -74,7 +72,7 @@ fn waiting(pod: &Pod) -> String {
 
 /// A call that is not waited for longer than a live API needs; a stalled one is repeated at the next look.
 async fn timely<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    match tokio::time::timeout(ANSWER, call).await {
+    match tokio::time::timeout(limits::CLUSTER_ANSWER, call).await {
         Ok(answer) => answer,
         Err(elapsed) => Err(kube::Error::Service(Box::new(elapsed))),
     }

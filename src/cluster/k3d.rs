@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::dialect::Dialect;
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::plan::ClusterPlan;
 use crate::process::{Tool, log_message as message};
 use crate::reason::Speaker;
 use crate::report::Stage;
 use crate::run::Run;
-
-/// A k3d tells its version within milliseconds; one that takes so long is none.
-const VERSION: Duration = Duration::from_secs(5);
 
 /// A k3d version. A development build is taken for the newest of its major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,7 +95,7 @@ impl K3d {
             Failure::new(Reason::K3dAbsent, "k3d is not installed").because("no `k3d` on the PATH").hint(install)
         })?;
         let env = surroundings(env, docker_host, scratch);
-        let shortly = Run { deadline: run.deadline.min(VERSION), ..run.clone() };
+        let shortly = Run { deadline: run.deadline.min(limits::K3D_VERSION), ..run.clone() };
         let asked = Tool::new(&path, env.clone(), Reason::K3dUnusable);
         let written =
             asked.run(&["version".to_owned()], &shortly, |_| ()).await.map_err(|failure| match failure.reason {

@@ -10,12 +10,11 @@ use super::expiry::is_mark;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, claim_prefix};
 use crate::docker::{ContainerState, Docker, Network};
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::plan::{network_name, node_name};
 use crate::run::Deadline;
 
-/// How long a container that is being removed may take: the kernel may have gigabytes of a killed node to give back.
-const GOING: Duration = Duration::from_secs(20);
-const LOOK: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(100);
 
 /// What a cluster's node is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,9 +187,9 @@ async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) ->
 /// still on its network and uses its volumes.
 async fn remove_container(docker: &Docker, name: &str) -> Result<(), Failure> {
     docker.remove_container(name).await?;
-    let patience = Deadline::after(GOING);
+    let patience = Deadline::fixed(limits::NODE_REMOVAL);
     while docker.container(name).await?.is_some() && !patience.remaining().is_zero() {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
     Ok(())
 }

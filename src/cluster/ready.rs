@@ -11,16 +11,12 @@ use super::kubeconfig;
 use crate::docker::{self, Docker};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes;
+use crate::limits;
 use crate::plan::node_name;
 use crate::report::Stage;
 use crate::run::Run;
 
-const LOOK: Duration = Duration::from_millis(150);
-const ANSWER: Duration = Duration::from_secs(2);
-/// From k3d's start to a node that takes pods: some 20 s on two cores, and ten times that where the disk is slow.
-const BUDGET: Duration = Duration::from_secs(240);
-/// How long an API that has come up may refuse us for good; k3s makes its certificates anew while it starts.
-const GRACE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(150);
 const LOG: usize = 15;
 
 /// Flannel sets this on the node when it has a subnet for it, just before it writes the file that every pod's network
@@ -93,7 +89,7 @@ impl Seen {
 /// [`Reason::K3dTimeout`] when there is no node then; [`Reason::ApiCertificate`] and [`Reason::ApiUnauthorized`] when the
 /// API goes on refusing us.
 pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Failure> {
-    let deadline = run.deadline.min(BUDGET);
+    let deadline = run.deadline.min(limits::CLUSTER_READY);
     let (mut seen, mut told) = (Seen::default(), String::new());
     let mut access: Option<(String, Client)> = None;
     let mut refused_since = None;
@@ -120,7 +116,9 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
         }
         match &seen.refused {
             None => refused_since = None,
-            Some((reason, words)) if refused_since.get_or_insert_with(Instant::now).elapsed() >= GRACE => {
+            Some((reason, words))
+                if refused_since.get_or_insert_with(Instant::now).elapsed() >= limits::CLUSTER_REJECTION =>
+            {
                 let failure = Failure::new(*reason, "the Kubernetes API rejects our credentials").because(words);
                 return Err(kubernetes::with_clock(failure.on(format!("cluster {cluster}"))));
             }
@@ -137,7 +135,7 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
             let failure = failure.on(format!("cluster {cluster}")).because(deadline.expired_message()).because(&told);
             return Err(failure.evidence(log));
         }
-        tokio::time::sleep(LOOK.min(deadline.remaining())).await;
+        tokio::time::sleep(POLL.min(deadline.remaining())).await;
     }
 }
 
@@ -147,7 +145,7 @@ async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) 
     if !seen.api {
         let request = kube::core::Request::new("/readyz").list(&ListParams::default());
         let Ok(request) = request else { return };
-        let answer = kubernetes::ask(ANSWER, client.request_text(request)).await;
+        let answer = kubernetes::ask(limits::CLUSTER_ANSWER, client.request_text(request)).await;
         seen.api = answer.is_ok();
         let refused = answer.err().filter(kubernetes::ApiError::is_identity);
         seen.refused = refused.map(|error| (error.reason(), error.to_string()));
@@ -192,7 +190,7 @@ fn due_change(node: &Node, seen: &Seen) -> Option<Value> {
 
 /// An API that starts refuses, resets and stalls; each of these is only "not yet".
 async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> Option<T> {
-    tokio::time::timeout(ANSWER, call).await.ok()?.ok()
+    tokio::time::timeout(limits::CLUSTER_ANSWER, call).await.ok()?.ok()
 }
 
 fn node_seen(node: &Node) -> NodeSeen {

@@ -88,8 +88,8 @@ impl Docker {
     pub async fn create_node_container(&self, node: &NodeContainer) -> Result<(), Error> {
         let options = CreateContainerOptionsBuilder::default().name(&node.name).build();
         let request = Request::Create(Kind::Container, node.name.clone());
-        let made = self
-            .ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), node.request()));
+        let made =
+            self.ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), node.request()));
         made.await.map(|_| ())
     }
 }

@@ -12,17 +12,15 @@ use serde_json::Value;
 
 use crate::docker::{Docker, Image};
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::manifest::ImageRef;
 use crate::reason::Speaker;
 use crate::report::{Event, Stage};
 use crate::run::{Deadline, Run};
 
-const LOOK: Duration = Duration::from_millis(300);
-const CONTAINERD: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(300);
 /// Why there is no node is known to whoever makes it, and is told first.
 const AFTER_YOU: Duration = Duration::from_secs(2);
-/// For one import: the default set takes some ten seconds, and unpacks for a while after the last byte came.
-const BUDGET: Duration = Duration::from_secs(300);
 const STEP: u64 = 8 << 20;
 /// A node imports twice at most: what is still missing then will not come.
 const TRIES: usize = 2;
@@ -100,7 +98,7 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
         }
     });
     let argv = ["ctr", "-n", "k8s.io", "images", "import", "-"];
-    let deadline = run.deadline.min(BUDGET);
+    let deadline = run.deadline.min(limits::IMAGES_IMPORT);
     let imported = docker.exec_with_input(node, &argv, deadline.remaining(), archive).await;
     let output = imported.map_err(|error| {
         if error.is_timeout() && deadline.remaining().is_zero() {
@@ -131,7 +129,7 @@ async fn inventory(docker: &Docker, node: &str, images: &[Image], run: &Run) -> 
 }
 
 async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Failure> {
-    let deadline: Deadline = run.deadline.min(CONTAINERD).extended_by(AFTER_YOU);
+    let deadline: Deadline = run.deadline.min(limits::IMAGES_CONTAINERD).extended_by(AFTER_YOU);
     let mut told = false;
     loop {
         let why = match docker.exec(node, &["crictl", "images", "-o", "json"]).await {
@@ -157,7 +155,7 @@ async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Fai
                 .because(deadline.expired_message())
                 .because(why));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -1,19 +1,16 @@
 //! Which images Docker has, and pulling those it has not.
 
-use std::time::Duration;
-
 use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 
 use crate::docker::{Docker, Image};
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::manifest::ImageRef;
 use crate::report::{Event, Stage};
 use crate::run::{Deadline, Run};
 use crate::spec::Mirrors;
 
-/// For all pulls: a line of 8 Mbit/s carries the some 370 MB of the default set in six minutes.
-const BUDGET: Duration = Duration::from_secs(600);
 /// Pulls at a time; Docker itself downloads three layers of each at a time.
 const PULLS: usize = 3;
 /// Bytes between two events of one pull.
@@ -52,7 +49,7 @@ pub async fn obtain(
     mirrors: &Mirrors,
     run: &Run,
 ) -> Result<Vec<Image>, Failure> {
-    let deadline = run.deadline.min(BUDGET);
+    let deadline = run.deadline.min(limits::IMAGES_PULL);
     let work = async {
         let found = resolve(docker, references).await?;
         let absent: Vec<ImageRef> = found

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command as Program;
+use std::process::Command;
 use std::time::Duration;
 
-use assert_cmd::Command;
 use flyte_sandbox::cluster::Dialect;
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
@@ -191,7 +190,7 @@ proptest! {
 fn refused(folder: &Path, args: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
     let output = command.env_clear().current_dir(folder).args(["render", "--upstream-credentials"]).args(args);
-    let output = output.timeout(Duration::from_secs(60)).output().expect("it runs");
+    let output = output.output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
     said
@@ -207,7 +206,7 @@ fn a_folder_of_manifests_with_a_link_to_itself_a_pipe_or_a_folder_in_it_ends_in_
     };
     let (circle, pipe, inner) = (of("circle"), of("pipe"), of("inner"));
     std::os::unix::fs::symlink("a.yaml", circle.join("a.yaml")).expect("linked");
-    assert!(Program::new("mkfifo").arg(pipe.join("a.yaml")).status().expect("it runs").success());
+    assert!(Command::new("mkfifo").arg(pipe.join("a.yaml")).status().expect("it runs").success());
     std::os::unix::fs::symlink(&inner, inner.join("a.yaml")).expect("linked");
     for (name, word) in [("circle", "symbolic links"), ("pipe", "is not a file"), ("inner", "is not a file")] {
         let said = refused(folder.path(), &["--manifests", name]);

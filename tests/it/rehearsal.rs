@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use assert_cmd::Command;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use flyte_sandbox::kubernetes;
@@ -232,7 +232,7 @@ fn one_whose_process_was_killed_is_stopped_and_up_makes_it_anew() {
     let machine = Machine::new();
     machine.up(&[]).exits(0);
     let player = machine.player();
-    Command::new("/bin/kill").args(["-KILL", &player.to_string()]).assert().success();
+    assert!(Command::new("/bin/kill").args(["-KILL", &player.to_string()]).status().expect("it runs").success());
     await_end(player);
     let status: Value = serde_json::from_str(&machine.run(&["status", "-o", "json"]).exits(5).out()).expect("JSON");
     assert_eq!(status["phase"], "stopped");
@@ -302,7 +302,7 @@ fn doctor_leaves_the_folder_of_a_sandbox_that_comes_up_beside_it() {
     let machine = Machine::new();
     let socket = machine.folder.path().join("silent.sock");
     let silent = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
-    let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_sandbox"))
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_sandbox"))
         .env_clear()
         .env("SANDBOX_STATE_DIR", machine.state())
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))

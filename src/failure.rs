@@ -49,10 +49,10 @@ impl PartialEq for Source {
 
 impl Eq for Source {}
 
-/// A failure as a program reads it.
+/// The JSON form of a failure.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Failure")]
-struct Told<'a> {
+struct FailureJson<'a> {
     /// The stable identifier; docs/reasons.md has them all.
     reason: Reason,
     /// Where such a failure arises; absent where it may anywhere.
@@ -84,7 +84,7 @@ struct Told<'a> {
 impl Serialize for Failure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let entry = self.reason.entry();
-        Told {
+        FailureJson {
             reason: self.reason,
             stage: entry.stage,
             retryable: entry.retryable,
@@ -102,11 +102,11 @@ impl Serialize for Failure {
 
 impl JsonSchema for Failure {
     fn schema_name() -> Cow<'static, str> {
-        Told::schema_name()
+        FailureJson::schema_name()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Told::json_schema(generator)
+        FailureJson::json_schema(generator)
     }
 }
 

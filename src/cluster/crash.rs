@@ -1,4 +1,4 @@
-//! A node that does not stay up, and why. k3d does not notice for minutes, or calls it a success; the container's
+//! Detection of a node that crashes, and the cause from its log. k3d does not notice for minutes, or calls it a success; the container's
 //! restart count tells within a second. Where k3d 5 puts a script of its own around k3s, the container stays up for
 //! ever when k3s has ended, and only the log tells.
 
@@ -21,17 +21,17 @@ const LOG_POLLS: u32 = 3;
 const LOG: usize = 200;
 const EVIDENCE: usize = 15;
 
-/// What a process exits with that SIGKILL ended: the kernel's, for lack of memory, or somebody's `docker kill`.
+/// Exit code of a process that SIGKILL ended: by the kernel for lack of memory, or by `docker kill`.
 const KILLED: i64 = 137;
-/// What a node that somebody stopped ends with: by itself, by SIGTERM, or by SIGKILL when that took too long.
+/// Exit codes of a node that somebody stopped: by itself, by SIGTERM, or by SIGKILL when that took too long.
 const STOPPED: &[i64] = &[0, 143, KILLED];
 
-/// Ends only when the node of this cluster, which runs, has gone down, with the failure to report.
+/// Watches a running node; ends when it goes down, with the failure.
 pub async fn watch_node(docker: &Docker, cluster: &str) -> Failure {
     watch(docker, &node_name(cluster)).await
 }
 
-/// Why the node of this cluster, which was seen to run, does not run; nothing where it does, or nobody knows.
+/// The failure of a node that ran before and does not run now; none if it runs or its state is unknown.
 pub async fn node_gone(docker: &Docker, cluster: &str) -> Option<Failure> {
     let node = node_name(cluster);
     match docker.container(&node).await {
@@ -47,7 +47,7 @@ fn removed(node: &str) -> Failure {
     Failure::new(Reason::NodeRemoved, "the node was removed while it was used").on(format!("container {node}"))
 }
 
-/// Ends only when the node has gone down, with the failure to report. A node that is not there yet is waited for.
+/// Watches a node that may not exist yet; ends when it goes down, with the failure.
 pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
     let mut baseline = None;
     let since = SystemTime::now() - Duration::from_secs(1);
@@ -93,7 +93,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
     }
 }
 
-/// What a node that runs again by now ended with; its description has forgotten it.
+/// Exit code of the last run of a node that was restarted since, from the daemon's events.
 async fn last_exit(docker: &Docker, node: &str, since: SystemTime) -> Option<i64> {
     let of_the_node = |attributes: &HashMap<String, String>| attributes.get("name").is_some_and(|name| name == node);
     let events = docker.events(since, of_the_node).await.ok()?;
@@ -101,14 +101,14 @@ async fn last_exit(docker: &Docker, node: &str, since: SystemTime) -> Option<i64
     events.iter().rev().find_map(exit_code)
 }
 
-/// Why the node went down, from its log.
+/// The failure of a node that went down, with the cause from its log.
 pub(super) async fn explain(docker: &Docker, node: &str, seen: &Inspected) -> Failure {
     let log = docker.logs(node, LOG).await.unwrap_or_default();
     let (reason, what) = ended(seen, &log);
     describe(reason, node, &what, &log)
 }
 
-/// How a node ended. One that ended by itself is started again by its restart policy; one that stays down was stopped.
+/// The reason that a node ended, and a sentence about it. One that ended by itself is started again by its restart policy; one that stays down was stopped.
 fn ended(seen: &Inspected, log: &[String]) -> (Reason, String) {
     let stays_down = seen.state == ContainerState::Exited;
     if seen.out_of_memory || (seen.exit_code == KILLED && !stays_down) {
@@ -121,7 +121,7 @@ fn ended(seen: &Inspected, log: &[String]) -> (Reason, String) {
     (Reason::NodeCrash, format!("k3s ended with exit code {}", seen.exit_code))
 }
 
-/// The failure that a node's log tells.
+/// The failure of a node with this log.
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "fuzzed from outside"))]
 pub fn describe(reason: Reason, node: &str, what: &str, log: &[String]) -> Failure {
     let failure = Failure::new(reason, "the node does not stay up")

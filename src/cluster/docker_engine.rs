@@ -1,4 +1,4 @@
-//! The node made straight through the Docker API, under the names and labels that k3d gives, so that `k3d cluster list`,
+//! A node created through the Docker API, under the names and labels that k3d gives, so that `k3d cluster list`,
 //! `delete`, `start` and `kubeconfig get` take it for one of theirs (k3d 5.9 `pkg/client`, `pkg/runtimes/docker`).
 //!
 //! There is no token: k3s makes one for itself in a file of its own, and nobody joins a cluster of one node.
@@ -19,7 +19,7 @@ const LIKE: (&str, &str) = ("k3d.version", "v5.9.0");
 const SCRIPT: &str = include_str!("entrypoint.sh");
 const LOOPBACK: &str = "127.0.0.1";
 
-/// Makes the network, the volume that `k3d image import` uses, and the node, and starts it.
+/// Creates the network, the volume that `k3d image import` uses, and the node, and starts the node.
 ///
 /// # Errors
 /// [`Reason::PortTaken`](crate::failure::Reason::PortTaken) with the port;
@@ -46,7 +46,7 @@ fn image_volume(cluster: &str) -> String {
     format!("{}-images", network_name(cluster))
 }
 
-/// The script as an argument: `docker ps` shows it, and need not show what is only said about it.
+/// The entrypoint script without its comments, since `docker ps` shows it.
 fn entrypoint() -> String {
     let said = |line: &&str| !line.trim_start().starts_with('#') && !line.is_empty();
     SCRIPT.lines().filter(said).collect::<Vec<_>>().join("\n")

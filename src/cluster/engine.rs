@@ -46,7 +46,7 @@ impl Engine {
         }
     }
 
-    /// Makes the node and starts it, and never ends where only the node is late. What was made is left in place on failure.
+    /// Creates and starts the node; never ends if k3d only timed out on a node that runs. Nothing is removed on failure.
     pub(super) async fn create(
         &self,
         docker: &Docker,

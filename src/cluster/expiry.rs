@@ -18,8 +18,7 @@ use crate::plan::network_name;
 /// The label of a mark; its value is the time, RFC 3339 in UTC.
 const EXPIRY_LABEL: &str = "sandbox.flyte/expires";
 
-/// Lets the time of this cluster's sandbox be over `at` this point, and at no other. What it was before goes last, so that
-/// there is no moment without one.
+/// Sets the expiry time of a sandbox. Its previous one is removed last, so that there is always one.
 ///
 /// # Errors
 /// [`Reason::Docker`](crate::failure::Reason::Docker).
@@ -31,7 +30,7 @@ pub async fn expire(docker: &Docker, cluster: &str, at: SystemTime) -> Result<()
     forget(docker, cluster, |other| other != mark).await
 }
 
-/// Lets the time of this cluster's sandbox never be over.
+/// Removes the expiry time of a sandbox.
 ///
 /// # Errors
 /// [`Reason::Docker`](crate::failure::Reason::Docker).
@@ -39,8 +38,7 @@ pub async fn forget_expiry(docker: &Docker, cluster: &str) -> Result<(), Failure
     forget(docker, cluster, |_| true).await
 }
 
-/// When the time of each sandbox is over, by name; those without a limit aside. Of several marks the latest counts: a
-/// renewal was interrupted.
+/// The expiry time of each sandbox that has one, by name. Of several marks the latest counts: a renewal was interrupted.
 ///
 /// # Errors
 /// [`Reason::Docker`](crate::failure::Reason::Docker).

@@ -1,4 +1,4 @@
-//! The `k3d` on the path, its version, running it.
+//! The `k3d` on the PATH: its version, and `k3d cluster create`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::run::Run;
 /// A k3d version. A development build is taken for the newest of its major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// 4 or 5, or something we do not know.
+    /// Major version.
     pub major: u32,
-    /// Minor.
+    /// Minor version.
     pub minor: u32,
-    /// Patch.
+    /// Patch version.
     pub patch: u32,
 }
 
@@ -69,9 +69,9 @@ impl fmt::Display for Version {
 /// A usable k3d.
 #[derive(Debug, Clone)]
 pub struct K3d {
-    /// Where it is.
+    /// Path of the program.
     pub path: PathBuf,
-    /// Which it is.
+    /// Its version.
     pub version: Version,
     dialect: Dialect,
     env: BTreeMap<String, String>,
@@ -94,7 +94,7 @@ impl K3d {
         let path = which::which_in("k3d", env.get("PATH"), "/").map_err(|_| {
             Failure::new(Reason::K3dAbsent, "k3d is not installed").because("no `k3d` on the PATH").hint(install)
         })?;
-        let env = surroundings(env, docker_host, scratch);
+        let env = child_env(env, docker_host, scratch);
         let shortly = Run { deadline: run.deadline.min(limits::K3D_VERSION), ..run.clone() };
         let asked = Tool::new(&path, env.clone(), Reason::K3dUnusable);
         let written =
@@ -153,9 +153,9 @@ impl K3d {
     }
 }
 
-/// What k3d sees of our environment: enough to find Docker's configuration and proxies, and nothing that changes what
+/// The environment of k3d: enough to find Docker's configuration and proxies, and nothing that changes what
 /// it does (every `K3D_*` variable is a setting of its own).
-fn surroundings(env: &BTreeMap<String, String>, docker_host: &str, scratch: &Path) -> BTreeMap<String, String> {
+fn child_env(env: &BTreeMap<String, String>, docker_host: &str, scratch: &Path) -> BTreeMap<String, String> {
     let kept = |name: &str| {
         ["PATH", "HOME", "USER", "DOCKER_CONFIG", "DOCKER_API_VERSION", "XDG_RUNTIME_DIR"].contains(&name)
             || ["http_proxy", "https_proxy", "no_proxy"].contains(&name.to_ascii_lowercase().as_str())
@@ -218,7 +218,7 @@ mod tests {
         let env =
             [("PATH", "/bin"), ("K3D_IMAGE", "x"), ("LOG_LEVEL", "trace"), ("KUBECONFIG", "/home/u/.kube/config")];
         let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let seen = surroundings(&env, "unix:///d.sock", Path::new("/scratch"));
+        let seen = child_env(&env, "unix:///d.sock", Path::new("/scratch"));
         assert!(!seen.contains_key("K3D_IMAGE") && !seen.contains_key("LOG_LEVEL"));
         assert_eq!(
             (seen["KUBECONFIG"].as_str(), seen["DOCKER_HOST"].as_str()),

@@ -11,7 +11,7 @@ use crate::yaml;
 /// k3s is told to write its kubeconfig here (`K3S_KUBECONFIG_OUTPUT`), which is where k3d looks for it.
 pub(super) const PATH: &str = "/output/kubeconfig.yaml";
 
-/// Access to a running sandbox's cluster, from this host.
+/// The kubeconfig of a running cluster, as seen from this host.
 ///
 /// # Errors
 /// [`Reason::ClusterNotReady`] when the node has not written it yet or does not publish its API; [`Reason::Docker`].
@@ -28,8 +28,8 @@ pub async fn kubeconfig(docker: &Docker, cluster: &str) -> Result<String, Failur
     read(docker, cluster, port).await?.ok_or_else(|| not_ready("k3s has not written its kubeconfig"))
 }
 
-/// `theirs` with the cluster, user and context of `ours` put in, in place of those of the same name. What else is in it,
-/// its current context too, stays; a file without a current context gets ours.
+/// Merges a kubeconfig into another one: entries of the same name are replaced, everything else stays. The current
+/// context stays as well, if there is one.
 ///
 /// # Errors
 /// One of the two is not YAML.

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `engine.rs` | the two engines that create a node: k3d and the Docker API |
-//! | `k3d.rs` | the `k3d` on the path, its version, running it |
+//! | `k3d.rs` | the `k3d` on the PATH: its version, and `k3d cluster create` |
 //! | `dialect.rs` | the command lines of k3d 4 and 5 |
 //! | `docker_engine.rs` | the node created through the Docker API, without k3d |
 //! | `entrypoint.sh` | what such a node does before k3s starts |
@@ -11,7 +11,7 @@
 //! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
 //! | `expiry.rs` | the expiry time of a sandbox |
-//! | `crash.rs` | a node that does not stay up, and why |
+//! | `crash.rs` | detection of a node that crashes, and the cause from its log |
 //! | `kubeconfig.rs` | the kubeconfig |
 //! | `ready.rs` | the wait until pods can run |
 //! | `dns.rs` | the wait for CoreDNS |

@@ -16,29 +16,29 @@ use crate::run::Deadline;
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// What a cluster's node is doing.
+/// The state of a cluster's node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeState {
-    /// There is none.
+    /// No node exists.
     Absent,
-    /// It was made and never ran: a run was interrupted there.
+    /// Created and never started: a run was interrupted.
     Unstarted,
-    /// It ran and was stopped.
+    /// Stopped.
     Stopped,
-    /// It runs.
+    /// Running.
     Running,
-    /// It ends as soon as it is started.
+    /// Crash-looping.
     Restarting {
-        /// How often by now.
+        /// Number of restarts so far.
         restarts: u64,
-        /// What with.
+        /// Its last exit code.
         exit_code: i64,
     },
-    /// A k3d cluster of this name is there, and no sandbox made it.
+    /// A k3d cluster of this name that no sandbox created.
     Foreign,
 }
 
-/// What was removed.
+/// Objects that were removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Containers, by name.
@@ -56,7 +56,7 @@ impl Removed {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
     }
 
-    /// What was removed in two goes.
+    /// The objects of two removals.
     #[must_use]
     pub fn and(mut self, later: Self) -> Self {
         self.containers.extend(later.containers);
@@ -96,7 +96,7 @@ impl NodeState {
     }
 }
 
-/// What the node of this cluster is doing.
+/// The state of this cluster's node.
 ///
 /// # Errors
 /// [`Reason::Docker`].
@@ -139,7 +139,7 @@ pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> 
     remove(docker, cluster, |_| true).await
 }
 
-/// The same, for a cluster that is to be made anew: when its time is over stays, and so do the claims made for it.
+/// Removes all Docker objects of a cluster except its expiry time and the claims of image stores made for it.
 ///
 /// # Errors
 /// As [`delete`].
@@ -200,7 +200,7 @@ async fn is_foreign(docker: &Docker, cluster: &str) -> Result<bool, Failure> {
     Ok(servers.iter().any(|server| server.labels.get(OWNER_LABEL).is_none_or(|owner| owner != cluster)))
 }
 
-/// All that belongs to a cluster, whoever made it.
+/// The Docker objects of a cluster, whoever created them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Belongings {
     /// Containers, by name.
@@ -226,7 +226,7 @@ impl Belongings {
     }
 }
 
-/// All that carries the label or name of this cluster, whoever made it.
+/// The Docker objects with the label or name of this cluster, whoever created them.
 pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Belongings, Failure> {
     let label = format!("{CLUSTER_LABEL}={cluster}");
     let network = network_name(cluster);

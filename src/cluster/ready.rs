@@ -33,27 +33,27 @@ const NETWORK: &str = "test -f /run/flannel/subnet.env || exit 1; command -v ipt
 /// The taint that the node registers with, so that nothing is scheduled before the network is there.
 const STARTING: &str = "sandbox.flyte/starting";
 
-/// What was seen of a cluster that starts.
+/// The observed state of a cluster that starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Seen {
+struct Observation {
     kubeconfig: bool,
     api: bool,
-    /// Why it does not take us, where that is no matter of waiting: the reason and the API's or the connection's words.
+    /// The reason and message of a rejection that waiting does not change.
     refused: Option<(Reason, String)>,
-    node: Option<NodeSeen>,
+    node: Option<NodeObservation>,
     network: bool,
     account: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct NodeSeen {
+struct NodeObservation {
     ready: bool,
     message: String,
     subnet: bool,
     held: bool,
 }
 
-impl Seen {
+impl Observation {
     /// The first thing that is missing.
     fn missing(&self) -> Option<String> {
         let node = match &self.node {
@@ -90,7 +90,7 @@ impl Seen {
 /// API goes on refusing us.
 pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Failure> {
     let deadline = run.deadline.min(limits::CLUSTER_READY);
-    let (mut seen, mut told) = (Seen::default(), String::new());
+    let (mut seen, mut told) = (Observation::default(), String::new());
     let mut access: Option<(String, Client)> = None;
     let mut refused_since = None;
     loop {
@@ -119,7 +119,11 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
             Some((reason, words))
                 if refused_since.get_or_insert_with(Instant::now).elapsed() >= limits::CLUSTER_REJECTION =>
             {
-                let failure = Failure::new(*reason, "the Kubernetes API rejects our credentials").because(words);
+                let what = match reason {
+                    Reason::ApiCertificate => "the Kubernetes API's certificate cannot be trusted",
+                    _ => "the Kubernetes API rejects our credentials",
+                };
+                let failure = Failure::new(*reason, what).because(words);
                 return Err(kubernetes::with_clock(failure.on(format!("cluster {cluster}"))));
             }
             Some(_) => {}
@@ -140,7 +144,7 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
 }
 
 /// Looks at what has not been seen yet; what has been seen stays so.
-async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) {
+async fn look(seen: &mut Observation, docker: &Docker, cluster: &str, client: &Client) {
     seen.kubeconfig = true;
     if !seen.api {
         let request = kube::core::Request::new("/readyz").list(&ListParams::default());
@@ -174,7 +178,7 @@ async fn look(seen: &mut Seen, docker: &Docker, cluster: &str, client: &Client) 
 
 /// What has to be done to the node next: give it its subnet, which no controller does (see the arguments that k3s is
 /// given), and open it for pods when all else is there.
-fn due_change(node: &Node, seen: &Seen) -> Option<Value> {
+fn due_change(node: &Node, seen: &Observation) -> Option<Value> {
     let spec = node.spec.as_ref();
     if spec.is_none_or(|spec| spec.pod_cidr.is_none()) {
         return Some(json!({ "spec": { "podCIDR": POD_SUBNET, "podCIDRs": [POD_SUBNET] } }));
@@ -193,7 +197,7 @@ async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> Option<T> {
     tokio::time::timeout(limits::CLUSTER_ANSWER, call).await.ok()?.ok()
 }
 
-fn node_seen(node: &Node) -> NodeSeen {
+fn node_seen(node: &Node) -> NodeObservation {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready");
     let annotations = node.metadata.annotations.as_ref();
@@ -205,7 +209,7 @@ fn node_seen(node: &Node) -> NodeSeen {
         Some(taint) => format!("tainted {}", taint.key),
         None => ready.and_then(|condition| condition.message.clone()).unwrap_or_default(),
     };
-    NodeSeen {
+    NodeObservation {
         ready: taint.is_none() && ready.is_some_and(|condition| condition.status == "True"),
         message,
         subnet: annotations.is_some_and(|annotations| annotations.contains_key(FLANNEL_READY)),
@@ -219,10 +223,10 @@ mod tests {
 
     #[test]
     fn the_first_missing_thing_is_told_in_the_order_of_starting() {
-        let ready = NodeSeen { ready: true, message: String::new(), subnet: true, held: false };
+        let ready = NodeObservation { ready: true, message: String::new(), subnet: true, held: false };
         let waiting =
-            NodeSeen { ready: false, message: "cni plugin not initialized".into(), subnet: false, held: true };
-        let all = Seen {
+            NodeObservation { ready: false, message: "cni plugin not initialized".into(), subnet: false, held: true };
+        let all = Observation {
             kubeconfig: true,
             api: true,
             refused: None,
@@ -232,17 +236,20 @@ mod tests {
         };
         let refused = Some((Reason::ApiCertificate, "invalid peer certificate: Expired".to_owned()));
         for (seen, missing) in [
-            (Seen::default(), Some("k3s: waiting for its kubeconfig")),
-            (Seen { api: false, ..all.clone() }, Some("API: waiting for /readyz")),
-            (Seen { api: false, refused, ..all.clone() }, Some("API: invalid peer certificate: Expired")),
-            (Seen { node: None, ..all.clone() }, Some("node: waiting for it to register")),
-            (Seen { node: Some(waiting), ..all.clone() }, Some("node Ready: cni plugin not initialized")),
+            (Observation::default(), Some("k3s: waiting for its kubeconfig")),
+            (Observation { api: false, ..all.clone() }, Some("API: waiting for /readyz")),
+            (Observation { api: false, refused, ..all.clone() }, Some("API: invalid peer certificate: Expired")),
+            (Observation { node: None, ..all.clone() }, Some("node: waiting for it to register")),
+            (Observation { node: Some(waiting), ..all.clone() }, Some("node Ready: cni plugin not initialized")),
             (
-                Seen { account: false, ..all.clone() },
+                Observation { account: false, ..all.clone() },
                 Some("ServiceAccount default: waiting for the controller manager"),
             ),
-            (Seen { network: false, ..all.clone() }, Some("pod network: waiting for kube-proxy")),
-            (Seen { node: Some(NodeSeen { held: true, ..ready }), ..all.clone() }, Some("node: opening it for pods")),
+            (Observation { network: false, ..all.clone() }, Some("pod network: waiting for kube-proxy")),
+            (
+                Observation { node: Some(NodeObservation { held: true, ..ready }), ..all.clone() },
+                Some("node: opening it for pods"),
+            ),
             (all.clone(), None),
         ] {
             assert_eq!(seen.missing().as_deref(), missing, "{seen:?}");
@@ -257,7 +264,7 @@ mod tests {
     fn a_node_without_a_subnet_gets_one_before_anything_else() {
         let change = due_change(
             &node(r#"{"spec":{"taints":[{"key":"sandbox.flyte/starting","effect":"NoSchedule"}]}}"#),
-            &Seen::default(),
+            &Observation::default(),
         );
         assert_eq!(change.expect("a change")["spec"]["podCIDR"], "10.42.0.0/24");
     }
@@ -268,8 +275,9 @@ mod tests {
             r#"{"metadata":{"resourceVersion":"7"},"spec":{"podCIDR":"10.42.0.0/24","taints":[
                 {"key":"sandbox.flyte/starting","effect":"NoSchedule"},{"key":"mine","effect":"NoSchedule"}]}}"#,
         );
-        assert_eq!(due_change(&node, &Seen { network: false, account: true, ..Seen::default() }), None);
-        let change = due_change(&node, &Seen { network: true, account: true, ..Seen::default() }).expect("a change");
+        assert_eq!(due_change(&node, &Observation { network: false, account: true, ..Observation::default() }), None);
+        let change = due_change(&node, &Observation { network: true, account: true, ..Observation::default() })
+            .expect("a change");
         assert_eq!(change["spec"]["taints"], json!([{ "key": "mine", "effect": "NoSchedule" }]));
         assert_eq!(change["metadata"]["resourceVersion"], "7");
     }

@@ -15,9 +15,9 @@ use crate::run::Run;
 pub struct Cluster {
     /// Its name.
     pub name: String,
-    /// Access to it, from this host.
+    /// Its kubeconfig, as seen from this host.
     pub kubeconfig: String,
-    /// Whether it was there and running before.
+    /// Whether it was running before.
     pub outcome: Outcome,
 }
 
@@ -145,7 +145,7 @@ fn differences(plan: &ClusterPlan, node: &Inspected, image_id: Option<&str>) -> 
     found
 }
 
-/// A port that is free now. k3d would choose one on an address of its own.
+/// A free port. k3d would choose one on an address of its own.
 fn free_port() -> Result<u16, Failure> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
     listener

@@ -1,4 +1,4 @@
-//! The connection, and what the daemon says about itself.
+//! The connection to a Docker daemon, and its version and settings.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -19,31 +19,31 @@ use crate::limits;
 /// A connection to a Docker daemon. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Docker {
-    /// Reached through [`Docker::ask`] and [`Docker::stream`] alone, so that no call is without a limit.
+    /// Used through [`Docker::ask`] and [`Docker::stream`] alone, so that no call is without a limit.
     client: bollard::Docker,
     endpoint: Endpoint,
 }
 
-/// What a daemon says about itself.
+/// The version and settings of a daemon.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
-    /// Such as `20.10.24`.
+    /// Version of the engine, such as `20.10.24`.
     pub version: String,
-    /// The newest API version it speaks, such as `1.41`.
+    /// Newest API version that it supports, such as `1.41`.
     pub api: String,
-    /// The oldest API version it speaks.
+    /// Oldest API version that it supports.
     pub min_api: String,
-    /// The version of its control groups, 1 or 2, where it says.
+    /// Version of its cgroups, 1 or 2, if known.
     pub cgroup: Option<u8>,
-    /// The host's memory in bytes, where it says.
+    /// Memory of its host in bytes, if known.
     pub memory: Option<u64>,
-    /// Where it keeps images and volumes, on its own machine.
+    /// Folder of its images and volumes, on its host.
     pub root: String,
-    /// Its processor as Go and images call it, such as `amd64`; as it says where that is another one.
+    /// Architecture as Go and images name it, such as `amd64`.
     pub architecture: String,
-    /// Whether it pulls through a proxy.
+    /// Whether it pulls images through a proxy.
     pub has_proxy: bool,
-    /// Whether it runs as an ordinary user.
+    /// Whether it is a rootless engine.
     pub rootless: bool,
 }
 
@@ -141,7 +141,7 @@ impl Docker {
         Ok(kept.into_bytes())
     }
 
-    /// What the daemon says about itself.
+    /// The version and settings of the daemon.
     ///
     /// # Errors
     /// [`Reason::Docker`].
@@ -168,7 +168,7 @@ impl Docker {
     }
 }
 
-/// The failure to reach a daemon that was looked for the first time.
+/// The failure to connect to a daemon.
 fn unusable(failure: Failure, endpoint: &Endpoint, error: Transport) -> Failure {
     let failure = failure.because(innermost(&error));
     let failure = match &endpoint.origin {
@@ -187,7 +187,7 @@ fn unusable(failure: Failure, endpoint: &Endpoint, error: Transport) -> Failure 
     failure.keeping(error)
 }
 
-/// Why it was not reached.
+/// The reason that a daemon could not be reached.
 fn unreachable(error: &Transport, endpoint: &Endpoint) -> Reason {
     let kind = match error {
         Transport::SocketNotFoundError(_) => Some(ErrorKind::NotFound),

@@ -15,28 +15,28 @@ use super::error::{Error, Kind, Request};
 use super::kept::Size;
 use crate::limits;
 
-/// The most of one file in a container, in bytes: a kubeconfig has 3 KB.
+/// Largest file that is read from a container, in bytes: a kubeconfig has 3 KB.
 const FILE_SIZE: usize = 1 << 20;
-/// The most of the end of a log, in bytes: 200 lines of k3s have 60 KB.
+/// Largest log tail, in bytes: 200 lines of k3s have 60 KB.
 const LOG_SIZE: usize = 1 << 20;
 
-/// What a container is doing.
+/// The state of a container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ContainerState {
-    /// Made and never started.
+    /// Created and never started.
     Created,
-    /// Up.
+    /// Running.
     Running,
-    /// Ended, and about to be started again by its restart policy.
+    /// Exited, and waiting for its restart policy to start it again.
     Restarting,
-    /// Ended.
+    /// Exited.
     Exited,
-    /// Frozen, going away or broken.
+    /// Paused, being removed, or dead.
     #[default]
     Other,
 }
 
-/// A protocol that has ports.
+/// The protocol of a published port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// TCP.
@@ -58,7 +58,7 @@ pub struct PublishedPort {
     pub container: u16,
 }
 
-/// A container as listed.
+/// A container in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// Its id.
@@ -67,7 +67,7 @@ pub struct Container {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What it is doing.
+    /// Its state.
     pub state: ContainerState,
     /// Its published ports; only of a running container.
     pub ports: Vec<PublishedPort>,
@@ -75,26 +75,26 @@ pub struct Container {
     pub volumes: Vec<String>,
 }
 
-/// A container as inspected.
+/// The details of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inspected {
-    /// What it is doing.
+    /// Its state.
     pub state: ContainerState,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// How often its restart policy has started it again.
+    /// Number of restarts by its restart policy.
     pub restarts: u64,
-    /// What it exited with the last time.
+    /// Exit code of its last run.
     pub exit_code: i64,
-    /// Whether the kernel killed it for lack of memory the last time.
+    /// Whether its last run was killed for lack of memory.
     pub out_of_memory: bool,
-    /// Why the daemon could not start it; mostly empty.
+    /// The daemon's error when it could not start it; mostly empty.
     pub error: String,
-    /// When its present life began, or its last; none where it never ran.
+    /// Start of its current or last run; none if it never ran.
     pub started: Option<SystemTime>,
     /// The port bindings it was made with, whether it runs or not.
     pub ports: Vec<PublishedPort>,
-    /// What its entrypoint is told.
+    /// Arguments of its entrypoint.
     pub arguments: Vec<String>,
     /// The id of its image.
     pub image_id: String,
@@ -171,7 +171,7 @@ impl Docker {
         }
     }
 
-    /// Starts a container; that it runs already is as good.
+    /// Starts a container, unless it runs already.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
@@ -184,7 +184,7 @@ impl Docker {
         }
     }
 
-    /// Kills and removes a container with its anonymous volumes; that it is gone or going is as good.
+    /// Kills and removes a container with its anonymous volumes, unless it is gone or being removed.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).

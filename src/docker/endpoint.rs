@@ -1,4 +1,5 @@
-//! Which daemon to talk to, by the rules of the `docker` command line, so that we, `k3d` and the user mean the same one.
+//! The address of the Docker daemon, found as the `docker` command line finds it, so that `k3d` and the user mean the same
+//! one.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What the daemon has to say, for a person to read: descriptions as they are, the end of a log, what happened.
+//! Inspections, log tails and events as the daemon gives them, for a person to read.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,7 +20,7 @@ const LINES: &str = "10000";
 const EVENTS: usize = 1000;
 
 impl Docker {
-    /// A container as the daemon describes it.
+    /// The output of `docker inspect` for a container.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when there is none.
@@ -30,7 +30,7 @@ impl Docker {
         found.await.map(|found| json!(found))
     }
 
-    /// A network as the daemon describes it, by id or name.
+    /// The output of `docker inspect` for a network, by id or name.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when there is none.
@@ -40,7 +40,7 @@ impl Docker {
         found.await.map(|found| json!(found))
     }
 
-    /// A volume as the daemon describes it.
+    /// The output of `docker inspect` for a volume.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when there is none.
@@ -50,7 +50,7 @@ impl Docker {
         found.await.map(|found| json!(found))
     }
 
-    /// The daemon as it describes itself: `version` and `info`.
+    /// The output of `docker version` and `docker info`.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
@@ -73,8 +73,7 @@ impl Docker {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// What happened on the daemon from `since` until now, oldest first, of what `wanted` chooses by an event's
-    /// attributes: labels, and `name`.
+    /// Events from `since` until now, oldest first, that `wanted` selects by their attributes: labels, and `name`.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).

@@ -20,7 +20,7 @@ const STDOUT_SIZE: usize = 4 << 20;
 /// The most of the end of its standard error, in bytes.
 const STDERR_SIZE: usize = 64 << 10;
 
-/// What a command left behind.
+/// The exit code and output of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// Its exit status.

@@ -29,7 +29,7 @@ pub struct Image {
 }
 
 impl Docker {
-    /// The image of this name, if the daemon has it.
+    /// The image of this name, if the daemon has one.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
@@ -47,7 +47,7 @@ impl Docker {
         }
     }
 
-    /// Gives an image that the daemon has another name too.
+    /// Tags an image, as `docker tag` does.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
@@ -58,13 +58,13 @@ impl Docker {
         self.ask(request, limits::DOCKER_REQUEST, |client| client.tag_image(image.as_str(), Some(options))).await
     }
 
-    /// These images as one `docker save` archive, layers that they share only once.
+    /// The archive that `docker save` makes of these images; shared layers are in it once.
     pub fn save(&self, references: &[ImageRef]) -> BoxStream<'static, Result<Bytes, Error>> {
         let names: Vec<&str> = references.iter().map(ImageRef::as_str).collect();
         self.stream(Request::Save, limits::DOCKER_SAVE, |client| client.export_images(&names))
     }
 
-    /// Gives the daemon an archive as `docker load` does, within `limit`. It unpacks all of it before it takes the first
+    /// Loads an archive of images, as `docker load` does, within `limit`. The daemon unpacks all of it before it takes the first
     /// image, so one that ends in an error leaves nothing.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Docker {
         self.ask(Request::Load, limit, load).await
     }
 
-    /// Pulls an image, telling `progress` the bytes so far and the bytes in all as far as known.
+    /// Pulls an image; `progress` gets the bytes so far and the total as far as known.
     ///
     /// # Errors
     /// A registry's reason, or [`Reason::Docker`](crate::failure::Reason::Docker), with the registry's or the daemon's own

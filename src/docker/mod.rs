@@ -3,10 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | `endpoint.rs` | which daemon: `DOCKER_HOST`, contexts, sockets |
-//! | `client.rs` | the connection, and what the daemon says about itself |
+//! | `client.rs` | the connection to a Docker daemon, and its version and settings |
 //! | `container.rs` | containers: list, inspect, logs, files, start, removal |
 //! | `error.rs` | a request that the daemon did not fulfil |
-//! | `evidence.rs` | descriptions as they are, the end of a log, what happened |
+//! | `evidence.rs` | inspections, log tails and events as the daemon gives them |
 //! | `exec.rs` | a command inside a container, with or without input |
 //! | `image.rs` | images: inspect, save, load, pull |
 //! | `kept.rs` | how much of an answer is kept |

@@ -1,10 +1,10 @@
-//! A pull's progress, layer by layer.
+//! The progress of a pull, layer by layer.
 
 use std::collections::BTreeMap;
 
 use bollard::models::CreateImageInfo;
 
-/// What a pull says about one layer. Status words differ between engines and are never looked at.
+/// A progress message about one layer of a pull. Status words differ between engines and are never looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullEvent {
     /// The layer's short id.
@@ -31,7 +31,7 @@ impl PullEvent {
     }
 }
 
-/// How far a pull is.
+/// The progress of a pull.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PullState {
     layers: BTreeMap<String, (u64, Option<u64>)>,

@@ -54,7 +54,7 @@ impl Docker {
         Ok(listed.volumes.unwrap_or_default().into_iter().map(volume).collect())
     }
 
-    /// Makes a volume; one of that name that is there already is left as it is.
+    /// Creates a volume, unless there is one of this name.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
@@ -66,7 +66,7 @@ impl Docker {
         self.ask(request, limits::DOCKER_REQUEST, |client| client.create_volume(body)).await.map(|_| ())
     }
 
-    /// Removes a volume; that it is not there is as good.
+    /// Removes a volume, if there is one of this name.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when a container uses it.
@@ -102,7 +102,7 @@ impl Docker {
         Ok(listed.into_iter().map(network).filter(|network| network.name == name).collect())
     }
 
-    /// Makes a network of its own bridge.
+    /// Creates a bridge network.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
@@ -118,7 +118,7 @@ impl Docker {
         self.ask(request, limits::DOCKER_REQUEST, |client| client.create_network(body)).await.map(|_| ())
     }
 
-    /// Removes a network, by its id; that it is not there is as good.
+    /// Removes a network by its id, if it still exists.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also when a container is attached to it.

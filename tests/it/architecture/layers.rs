@@ -45,7 +45,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "images",
-        &["cluster", "digest", "docker", "failure", "files", "lock", "manifest", "reason", "report", "run", "spec"],
+        &[
+            "cluster", "digest", "docker", "failure", "files", "limits", "lock", "manifest", "reason", "report", "run",
+            "spec",
+        ],
     ),
     ("issuer", &["failure", "process", "run", "spec"]),
     ("store", &["digest", "failure", "run", "spec"]),

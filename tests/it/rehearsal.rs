@@ -320,7 +320,7 @@ fn doctor_leaves_the_folder_of_a_sandbox_that_comes_up_beside_it() {
 
 /// An issuer of keys that says when it is asked, and answers when it is told to.
 const ISSUER: &str = "echo asked >>asked; until [ -e go ]; do sleep 0.05; done; \
-                      echo '{\"accessKey\": \"of-'$0'\", \"secretKey\": \"issued-key\", \"expiresAt\": \"2099-01-01T00:00:00Z\"}'";
+                      echo '{\"accessKey\": \"of-'$0'\", \"secretKey\": \"issued-key\", \"expiresAt\": \"'$(date -u -d +90days +%FT%TZ)'\"}'";
 
 fn with_issuer(machine: &Machine) {
     let command = serde_json::json!([
@@ -357,7 +357,7 @@ fn a_project_cannot_come_while_keys_are_renewed() {
     fs::remove_file(&go).expect("removed");
     fs::remove_file(&asked).expect("asked before");
     std::thread::scope(|scope| {
-        let renewal = scope.spawn(|| machine.run(&["credentials", "renew", "--within", "36500d"]));
+        let renewal = scope.spawn(|| machine.run(&["credentials", "renew", "--within", "365d"]));
         while !asked.exists() {
             assert!(!renewal.is_finished(), "the renewal ended before it asked for keys");
             std::thread::yield_now();

@@ -12,7 +12,7 @@ use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::manifest::{Bundle, Source};
 use crate::spec::{
-    self, Domain, EngineKind, Given, Layer, MachineKey, Origin, Problem, Resolved, Secret, SiteKind, UPSTREAM,
+    self, Domain, EngineKind, Layer, MachineKey, Origin, Problem, Resolved, Secret, SiteKind, Sourced, UPSTREAM,
 };
 
 /// The most text that is read in all, in bytes: upstream's manifests have 140 KB.
@@ -156,8 +156,8 @@ impl<'a> Origins<'a> {
         }
     }
 
-    fn given<T>(&self, id: &str, value: T) -> Given<T> {
-        Given { value, origin: self.of_arg(id) }
+    fn given<T>(&self, id: &str, value: T) -> Sourced<T> {
+        Sourced { value, origin: self.of_arg(id) }
     }
 }
 
@@ -182,9 +182,9 @@ fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
     let pairs = |id, values: &[String], like: &str| {
         values.iter().map(|text| pair(text, origins.of_arg(id), like)).collect::<Result<_, _>>()
     };
-    let domain = |Given { value, origin }: Given<String>| {
+    let domain = |Sourced { value, origin }: Sourced<String>| {
         let (id, name) = value.split_once('=').unwrap_or((&value, &value));
-        Given { value: Domain { id: id.to_owned(), name: name.to_owned() }, origin }
+        Sourced { value: Domain { id: id.to_owned(), name: name.to_owned() }, origin }
     };
     let upstream =
         |key: &str| flags.upstream_credentials.then(|| origins.given("upstream_credentials", key.to_owned()));
@@ -202,14 +202,14 @@ fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
             "registry_mirrors", &flags.registry_mirrors, "--registry-mirror cr.flyte.org=ghcr.io"
         )?,
         access_key: upstream(access),
-        secret_key: upstream(secret).map(|Given { value, origin }| Given { value: Secret::new(value), origin })
+        secret_key: upstream(secret).map(|Sourced { value, origin }| Sourced { value: Secret::new(value), origin })
     })
 }
 
 /// A key and its value.
-fn pair(text: &str, origin: Origin, like: &str) -> Result<(String, Given<String>), Problem> {
+fn pair(text: &str, origin: Origin, like: &str) -> Result<(String, Sourced<String>), Problem> {
     match text.split_once('=') {
-        Some((key, value)) => Ok((key.trim().to_owned(), Given { value: value.trim().to_owned(), origin })),
+        Some((key, value)) => Ok((key.trim().to_owned(), Sourced { value: value.trim().to_owned(), origin })),
         None => Err(Problem {
             origin,
             message: format!("`{text}` has no `=` in it"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Problem;
 use super::credentials::Secret;
-use super::layer::{Given, Origin, Provenance};
+use super::layer::{Origin, Provenance, Sourced};
 use super::mirrors::Mirrors;
 use super::model::{COMPONENTS, CredentialSource, EngineKind, Ports, Spec};
 use super::rules::{LABEL_LIMIT, closest, credentials, label, secret};
@@ -30,10 +30,10 @@ impl Check {
     pub(super) fn value(
         &mut self,
         key: &str,
-        given: Option<Given<String>>,
+        given: Option<Sourced<String>>,
         rule: impl Fn(&String) -> Result<(), String>,
     ) -> String {
-        let Some(Given { value, origin }) = given else {
+        let Some(Sourced { value, origin }) = given else {
             self.problem(&Origin::Default, format!("`{key}` has no value"), None);
             return String::new();
         };
@@ -44,7 +44,7 @@ impl Check {
         value
     }
 
-    pub(super) fn name(&mut self, given: Option<Given<String>>) -> String {
+    pub(super) fn name(&mut self, given: Option<Sourced<String>>) -> String {
         self.value("name", given, |name| sandbox_name(name))
     }
 
@@ -52,11 +52,11 @@ impl Check {
     pub(super) fn secret(
         &mut self,
         key: &str,
-        given: Option<Given<Secret>>,
+        given: Option<Sourced<Secret>>,
         generate: impl FnOnce() -> Secret,
     ) -> Secret {
-        let generated = || Given { value: generate(), origin: Origin::Generated };
-        let Given { value, origin } = given.unwrap_or_else(generated);
+        let generated = || Sourced { value: generate(), origin: Origin::Generated };
+        let Sourced { value, origin } = given.unwrap_or_else(generated);
         if let Err(why) = secret(value.expose(), 8) {
             self.problem(&origin, format!("`{key}`: {why}"), None);
         }
@@ -67,7 +67,7 @@ impl Check {
     pub(super) fn list<T>(
         &mut self,
         key: &str,
-        given: Option<Vec<Given<T>>>,
+        given: Option<Vec<Sourced<T>>>,
         rule: impl Fn(&T) -> Result<String, String>,
     ) -> Vec<T> {
         let given = given.unwrap_or_default();
@@ -76,7 +76,7 @@ impl Check {
         }
         let mut seen = BTreeMap::<String, Origin>::new();
         let mut values = Vec::new();
-        for Given { value, origin } in given {
+        for Sourced { value, origin } in given {
             match rule(&value) {
                 Err(why) => self.problem(&origin, format!("`{key}`: {why}"), None),
                 Ok(id) => {
@@ -91,10 +91,10 @@ impl Check {
         values
     }
 
-    pub(super) fn ports(&mut self, given: [(&'static str, Option<Given<u32>>); 4]) -> Option<Ports> {
+    pub(super) fn ports(&mut self, given: [(&'static str, Option<Sourced<u32>>); 4]) -> Option<Ports> {
         let mut taken = BTreeMap::<u16, &str>::new();
         let [console, dashboard, minio, api] = given.map(|(key, given)| {
-            let Given { value, origin } = given?;
+            let Sourced { value, origin } = given?;
             self.provenance.insert(key.to_owned(), origin.clone());
             let Some(port) = u16::try_from(value).ok().filter(|port| *port > 0) else {
                 self.problem(&origin, format!("`{key}: {value}`: a port is a number from 1 to 65535"), None);
@@ -109,8 +109,8 @@ impl Check {
         Some(Ports { console: console?, dashboard: dashboard?, minio: minio?, api })
     }
 
-    pub(super) fn engine(&mut self, given: Option<Given<String>>) -> Option<EngineKind> {
-        let Given { value, origin } = given?;
+    pub(super) fn engine(&mut self, given: Option<Sourced<String>>) -> Option<EngineKind> {
+        let Sourced { value, origin } = given?;
         let found = EngineKind::ALL.iter().copied().find(|engine| engine.name() == value);
         if found.is_none() {
             let names: Vec<_> = EngineKind::ALL.iter().map(|engine| engine.name()).collect();
@@ -121,14 +121,14 @@ impl Check {
         found
     }
 
-    pub(super) fn switch(&mut self, key: &str, given: Option<Given<bool>>) -> bool {
-        let Some(Given { value, origin }) = given else { return false };
+    pub(super) fn switch(&mut self, key: &str, given: Option<Sourced<bool>>) -> bool {
+        let Some(Sourced { value, origin }) = given else { return false };
         self.provenance.insert(key.to_owned(), origin);
         value
     }
 
-    pub(super) fn credentials(&mut self, given: Option<Given<Vec<CredentialSource>>>) -> Option<CredentialSource> {
-        let Given { value: mut sources, origin } = given?;
+    pub(super) fn credentials(&mut self, given: Option<Sourced<Vec<CredentialSource>>>) -> Option<CredentialSource> {
+        let Sourced { value: mut sources, origin } = given?;
         self.provenance.insert("storage.credentials".to_owned(), origin.clone());
         let source = sources.pop().filter(|_| sources.is_empty());
         let why = credentials(source.as_ref()).err();
@@ -138,13 +138,13 @@ impl Check {
         source
     }
 
-    pub(super) fn optional(&mut self, key: &str, given: Option<Given<String>>) -> Option<String> {
+    pub(super) fn optional(&mut self, key: &str, given: Option<Sourced<String>>) -> Option<String> {
         let given = given?;
         Some(self.value(key, Some(given), |text| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) }))
     }
 
     /// A cluster that is there is never guessed: neither that one is wanted, nor which.
-    pub(super) fn given_cluster(&mut self, engine: Option<EngineKind>, context: Option<&str>) {
+    pub(super) fn attached_cluster(&mut self, engine: Option<EngineKind>, context: Option<&str>) {
         let origin = |check: &Self, key: &str| check.provenance.get(key).cloned().unwrap_or(Origin::Default);
         match (engine, context) {
             (Some(EngineKind::Context), None) => {
@@ -161,9 +161,9 @@ impl Check {
         }
     }
 
-    pub(super) fn images(&mut self, given: Vec<(String, Given<String>)>) -> BTreeMap<String, ImageRef> {
+    pub(super) fn images(&mut self, given: Vec<(String, Sourced<String>)>) -> BTreeMap<String, ImageRef> {
         let mut images = BTreeMap::new();
-        for (component, Given { value, origin }) in given {
+        for (component, Sourced { value, origin }) in given {
             if !COMPONENTS.contains(&component.as_str()) {
                 let hint = closest(&component, COMPONENTS.iter().copied())
                     .map(|close| format!("did you mean `{close}`?"))
@@ -181,9 +181,9 @@ impl Check {
         images
     }
 
-    pub(super) fn mirrors(&mut self, given: Vec<(String, Given<String>)>) -> Mirrors {
+    pub(super) fn mirrors(&mut self, given: Vec<(String, Sourced<String>)>) -> Mirrors {
         let mut mirrors = Mirrors::default();
-        for (registry, Given { value, origin }) in given {
+        for (registry, Sourced { value, origin }) in given {
             if let Err(why) = mirrors.add(&registry, &value) {
                 self.problem(&origin, format!("`registryMirrors`: {why}"), None);
             }

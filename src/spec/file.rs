@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Problem;
 use super::credentials::Secret;
-use super::layer::{Given, Layer, Origin};
+use super::layer::{Layer, Origin, Sourced};
 use super::model::{CredentialSource, Domain};
 use super::rules::closest;
 use crate::yaml::{self, Position, Spanned};
@@ -191,16 +191,16 @@ impl FileCredentials {
 
 impl SpecFile {
     fn into_layer(self, origin: &impl Fn(Option<Position>) -> Origin) -> Layer {
-        fn given<T>(spanned: Spanned<T>, origin: &impl Fn(Option<Position>) -> Origin) -> Given<T> {
+        fn given<T>(spanned: Spanned<T>, origin: &impl Fn(Option<Position>) -> Origin) -> Sourced<T> {
             let at = Position::known(spanned.referenced.line(), spanned.referenced.column());
-            Given { origin: origin(at), value: spanned.value }
+            Sourced { origin: origin(at), value: spanned.value }
         }
         let by_key = |map: Option<BTreeMap<String, Spanned<String>>>| {
             map.unwrap_or_default().into_iter().map(|(key, v)| (key, given(v, origin))).collect()
         };
         let domain = |domain: Spanned<FileDomain>| {
-            let Given { value, origin } = given(domain, origin);
-            Given { value: Domain { name: value.name.unwrap_or_else(|| value.id.clone()), id: value.id }, origin }
+            let Sourced { value, origin } = given(domain, origin);
+            Sourced { value: Domain { name: value.name.unwrap_or_else(|| value.id.clone()), id: value.id }, origin }
         };
         let ports = self.ports.unwrap_or_default();
         let storage = self.storage.unwrap_or_default();
@@ -226,8 +226,8 @@ impl SpecFile {
             access_key: storage.access_key.map(|v| given(v, origin)),
             secret_key: storage.secret_key.map(|v| given(v, origin)),
             credentials: storage.credentials.map(|v| {
-                let Given { value, origin } = given(v, origin);
-                Given { value: value.sources(), origin }
+                let Sourced { value, origin } = given(v, origin);
+                Sourced { value: value.sources(), origin }
             }),
         }
     }

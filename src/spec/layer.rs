@@ -49,9 +49,9 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value and its origin.
+/// A value with its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given<T> {
+pub struct Sourced<T> {
     /// The value, not validated.
     pub value: T,
     /// Where it comes from.
@@ -62,29 +62,29 @@ pub struct Given<T> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is the spec's field of the same name")]
 pub struct Layer {
-    pub name: Option<Given<String>>,
-    pub appid: Option<Given<String>>,
-    pub system_project: Option<Given<String>>,
-    pub env: Option<Given<String>>,
-    pub projects: Option<Vec<Given<String>>>,
-    pub domains: Option<Vec<Given<Domain>>>,
-    pub port_console: Option<Given<u32>>,
-    pub port_dashboard: Option<Given<u32>>,
-    pub port_minio: Option<Given<u32>>,
-    pub port_api: Option<Given<u32>>,
-    pub kubernetes: Option<Given<String>>,
-    pub engine: Option<Given<String>>,
-    pub context: Option<Given<String>>,
-    pub kubeconfig: Option<Given<String>>,
+    pub name: Option<Sourced<String>>,
+    pub appid: Option<Sourced<String>>,
+    pub system_project: Option<Sourced<String>>,
+    pub env: Option<Sourced<String>>,
+    pub projects: Option<Vec<Sourced<String>>>,
+    pub domains: Option<Vec<Sourced<Domain>>>,
+    pub port_console: Option<Sourced<u32>>,
+    pub port_dashboard: Option<Sourced<u32>>,
+    pub port_minio: Option<Sourced<u32>>,
+    pub port_api: Option<Sourced<u32>>,
+    pub kubernetes: Option<Sourced<String>>,
+    pub engine: Option<Sourced<String>>,
+    pub context: Option<Sourced<String>>,
+    pub kubeconfig: Option<Sourced<String>>,
     /// By component; layers add to each other.
-    pub images: Vec<(String, Given<String>)>,
+    pub images: Vec<(String, Sourced<String>)>,
     /// By registry; layers add to each other.
-    pub registry_mirrors: Vec<(String, Given<String>)>,
-    pub network_policies: Option<Given<bool>>,
-    pub bucket: Option<Given<String>>,
-    pub access_key: Option<Given<String>>,
-    pub secret_key: Option<Given<Secret>>,
-    pub credentials: Option<Given<Vec<CredentialSource>>>,
+    pub registry_mirrors: Vec<(String, Sourced<String>)>,
+    pub network_policies: Option<Sourced<bool>>,
+    pub bucket: Option<Sourced<String>>,
+    pub access_key: Option<Sourced<String>>,
+    pub secret_key: Option<Sourced<Secret>>,
+    pub credentials: Option<Sourced<Vec<CredentialSource>>>,
 }
 
 impl Layer {
@@ -118,7 +118,10 @@ impl Layer {
 }
 
 /// All of both; `above` counts where both have one.
-fn by_key(below: Vec<(String, Given<String>)>, above: Vec<(String, Given<String>)>) -> Vec<(String, Given<String>)> {
+fn by_key(
+    below: Vec<(String, Sourced<String>)>,
+    above: Vec<(String, Sourced<String>)>,
+) -> Vec<(String, Sourced<String>)> {
     let mut all = below;
     all.retain(|(key, _)| !above.iter().any(|(other, _)| other == key));
     all.extend(above);

@@ -26,7 +26,7 @@ mod tests;
 
 pub use credentials::{Keys, MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
-pub use layer::{Given, Layer, Origin, Provenance};
+pub use layer::{Layer, Origin, Provenance, Sourced};
 pub use mirrors::Mirrors;
 pub use model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Resolved, engine, is_name, name, resolve};

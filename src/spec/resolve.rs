@@ -6,7 +6,7 @@ use super::Problem;
 use super::check::{Check, sandbox_name};
 use super::credentials::MachineKey;
 use super::file;
-use super::layer::{Given, Layer, Origin, Provenance};
+use super::layer::{Layer, Origin, Provenance, Sourced};
 use super::model::{Domain, EngineKind, Spec, Storage};
 use super::rules::{LABEL_LIMIT, bucket, k3s_image, kubernetes_version, label, secret};
 
@@ -46,7 +46,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let engine = check.engine(layer.engine);
     let context = check.optional("context", layer.context);
     let kubeconfig = check.optional("kubeconfig", layer.kubeconfig);
-    check.given_cluster(engine, context.as_deref());
+    check.attached_cluster(engine, context.as_deref());
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let network_policies = check.switch("networkPolicies", layer.network_policies);
@@ -87,7 +87,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
 /// The spec again, with what `origin` made of its projects checked by the same rules.
 fn with_projects(spec: Spec, projects: Vec<String>, origin: &Origin) -> Result<Spec, Vec<Problem>> {
     let mut check = Check::default();
-    let given = projects.into_iter().map(|value| Given { value, origin: origin.clone() }).collect();
+    let given = projects.into_iter().map(|value| Sourced { value, origin: origin.clone() }).collect();
     let projects =
         check.list("projects", Some(given), |project: &String| label(project, LABEL_LIMIT).map(|()| project.clone()));
     let spec = Spec { projects, ..spec };

@@ -57,7 +57,7 @@ fn a_project_may_be_called_y_without_quotes() {
 fn later_layers_win_and_every_value_knows_its_origin() {
     let file = parse("env: uat\nports: {minio: 31084}\n", "s.yaml").expect("valid");
     let flags =
-        Layer { env: Some(Given { value: "prod".into(), origin: Origin::Flag("--env".into()) }), ..Layer::default() };
+        Layer { env: Some(Sourced { value: "prod".into(), origin: Origin::Flag("--env".into()) }), ..Layer::default() };
     let Resolved { spec, provenance } = resolve([file, flags], &KEY).expect("valid");
     assert_eq!((spec.env.as_str(), spec.ports.minio, spec.ports.console), ("prod", 31084, 30081));
     assert_eq!(provenance["env"].to_string(), "--env");
@@ -86,7 +86,7 @@ fn an_engine_is_asked_for_by_name_and_none_is_asked_for_by_default() {
 fn mirrors_of_all_layers_add_up_and_the_later_one_counts() {
     let file = "registryMirrors: {cr.flyte.org: ghcr.io, docker.io: registry.example}\n";
     let file = parse(file, "s.yaml").expect("YAML");
-    let given = Given { value: "mirror.example/hub".to_owned(), origin: Origin::Flag("--registry-mirror".into()) };
+    let given = Sourced { value: "mirror.example/hub".to_owned(), origin: Origin::Flag("--registry-mirror".into()) };
     let flags = Layer { registry_mirrors: vec![("docker.io".to_owned(), given)], ..Layer::default() };
     let Resolved { spec, provenance } = resolve([file, flags], &KEY).expect("valid");
     let mirrors: Vec<_> = spec.registry_mirrors.iter().collect();

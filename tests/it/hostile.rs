@@ -9,7 +9,7 @@ use flyte_sandbox::cluster::Dialect;
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::render::render;
-use flyte_sandbox::spec::{Given, Layer, MachineKey, Origin, Spec, parse, resolve};
+use flyte_sandbox::spec::{Layer, MachineKey, Origin, Sourced, Spec, parse, resolve};
 use flyte_sandbox::yaml;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -142,7 +142,7 @@ fn text_of_a_credential_is_one_word() {
     let secret = |text: &str| {
         let value = flyte_sandbox::spec::Secret::new(text);
         let origin = Origin::Flag("--flag".to_owned());
-        resolved(Layer { secret_key: Some(Given { value, origin }), ..Layer::default() })
+        resolved(Layer { secret_key: Some(Sourced { value, origin }), ..Layer::default() })
     };
     for text in ["a\nb-a-b-a-b", "a\0b-a-b-a-b", "a b a b a b", "\u{2028}12345678", "1234567", ""] {
         assert_eq!(secret(text), None, "{text:?}");

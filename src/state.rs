@@ -138,7 +138,8 @@ impl StateDir {
     /// [`Reason::Leftovers`]: something in it cannot be removed.
     pub fn remove(&self, held: &SandboxLock) -> Result<(), Failure> {
         let gone = |result: io::Result<()>| match result {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            // What is no folder is not the sandbox's.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 let mut failure = Failure::new(Reason::Leftovers, "cannot remove the sandbox's state")
                     .on(self.path.display())
                     .because(error);

@@ -72,7 +72,7 @@ impl SpecChange<'_> {
         let lock = state.lock(self.command)?;
         match site::running(self.name, host).await {
             Ok(running) => Ok((lock, running)),
-            Err(failure) if state.path().exists() => Err(failure),
+            Err(failure) if state.path().is_dir() => Err(failure),
             // A lock without a sandbox is a leftover itself.
             Err(failure) => Err(rollback::forget(failure, &state, &lock)),
         }

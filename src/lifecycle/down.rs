@@ -15,7 +15,7 @@ use crate::site::{Host, Location, Site};
 pub async fn down(name: &str, wanted: Option<Location>, host: &Host, run: &Run) -> Result<Done, Failure> {
     let state = host.state.sandbox(name);
     let lock = state.lock("down")?;
-    let is_recorded = state.path().exists();
+    let is_recorded = state.path().is_dir();
     let removed = async {
         let site = Site::resolve(name, wanted, host)?;
         site.announce(run);

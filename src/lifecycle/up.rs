@@ -23,7 +23,7 @@ pub async fn up(request: Request, host: &Host, options: Options<'_>, run: &Run) 
     let name = request.spec.name.clone();
     let state = host.state.sandbox(&name);
     let lock = state.lock("up")?;
-    let is_recorded = state.path().exists();
+    let is_recorded = state.path().is_dir();
     let prepared = Box::pin(prepare(request, host, &options, run)).await;
     let (plan, ground) = match prepared {
         Ok(prepared) => prepared,

@@ -73,8 +73,11 @@ impl Expected {
     fn told_to_people(&self, screen: &str, whole: &str) -> String {
         let id = format!("error[{}]:", self.reason.entry().id);
         assert!(screen.contains(&id), "the reason: {whole}");
-        let last = screen.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-        assert!(last.contains(&self.cause), "the first cause is not the last line: {whole}");
+        let error: Vec<_> = screen.lines().skip_while(|line| !line.starts_with(&id)).collect();
+        let first = error.iter().rfind(|line| line.starts_with("  because ")).or(error.first());
+        assert!(first.is_some_and(|first| first.contains(&self.cause)), "the first cause: {whole}");
+        let last = error.iter().rfind(|line| !line.trim().is_empty());
+        assert!(last.is_some_and(|last| last.starts_with("hint: ")), "the next step is not the last line: {whole}");
         for left in &self.leftovers {
             assert!(screen.contains(&format!("{left} is left behind")), "{left} is not told to be left: {whole}");
         }

@@ -1,5 +1,6 @@
 //! Things that go wrong, and what must hold then: the failure has the right reason and exit code, its first cause is the
-//! last line on the screen, there is evidence and a next step, nothing of ours is left and nothing of others was touched.
+//! last `because` on the screen and a next step its last line, there is evidence, nothing of ours is left and nothing of
+//! others was touched.
 //!
 //! | file | what goes wrong |
 //! |---|---|

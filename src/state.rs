@@ -306,13 +306,17 @@ mod tests {
         let state = StateRoot::new(root.path().to_owned()).sandbox("flyte");
         let held = state.lock("down").expect("free");
         let first = || Failure::new(Reason::DockerAbsent, "cannot reach Docker");
-        fs::write(state.path(), "a file in the folder's place").expect("written");
+        fs::write(state.path(), "a file that is not the sandbox's").expect("written");
+        let lock = root.path().join("flyte.lock");
+        fs::remove_file(&lock).expect("removed");
+        fs::create_dir(&lock).expect("a folder in the lock's place");
         let failure = state.remove_or_leftover(first(), &held);
         assert_eq!((failure.reason, failure.exit_code()), (Reason::DockerAbsent, Reason::Leftovers.exit_code()));
         assert_eq!(failure.leftovers, [state.path().display().to_string()]);
         assert_eq!(failure.evidence.len(), 1);
-        fs::remove_file(state.path()).expect("removed");
+        fs::remove_dir(&lock).expect("removed");
         assert_eq!(state.remove_or_leftover(first(), &held), first());
+        fs::remove_file(state.path()).expect("the file stays");
         assert_eq!(fs::read_dir(root.path()).expect("there").count(), 0);
     }
 

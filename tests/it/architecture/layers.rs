@@ -306,33 +306,18 @@ fn the_table_has_no_circle() {
 fn no_file_imports_itself_through_others() {
     let arrows = arrows();
     let mut left: BTreeSet<&str> = arrows.iter().flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
-    // Who imports nothing that is left is in no circle.
+    // Who imports nothing that is left, or is imported by nothing that is left, is in no circle.
     loop {
-        let free: Vec<_> = left
+        let (importing, imported): (BTreeSet<_>, BTreeSet<_>) = arrows
             .iter()
-            .copied()
-            .filter(|file| !arrows.iter().any(|(from, to)| from == file && left.contains(to.as_str())))
-            .collect();
-        if free.is_empty() {
+            .map(|(from, to)| (from.as_str(), to.as_str()))
+            .filter(|(from, to)| left.contains(from) && left.contains(to))
+            .unzip();
+        let before = left.len();
+        left.retain(|file| importing.contains(file) && imported.contains(file));
+        if left.len() == before {
             break;
         }
-        free.iter().for_each(|file| {
-            left.remove(file);
-        });
-    }
-    // Nor is who is imported by nothing that is left.
-    loop {
-        let free: Vec<_> = left
-            .iter()
-            .copied()
-            .filter(|file| !arrows.iter().any(|(from, to)| to == file && left.contains(from.as_str())))
-            .collect();
-        if free.is_empty() {
-            break;
-        }
-        free.iter().for_each(|file| {
-            left.remove(file);
-        });
     }
     let circle: Vec<_> =
         arrows.iter().filter(|(from, to)| left.contains(from.as_str()) && left.contains(to.as_str())).collect();

@@ -84,6 +84,12 @@ impl Deadline {
         self.at.saturating_duration_since(now())
     }
 
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn has_passed(self) -> bool {
+        self.remaining().is_zero()
+    }
+
     /// The earlier of this deadline and `limit` from now.
     #[must_use]
     pub fn min(self, limit: Duration) -> Self {
@@ -100,18 +106,19 @@ impl Deadline {
     /// Ends when the deadline has passed.
     pub async fn passed(self) {
         // A timer does not know that the process was stopped, so it may ring too early.
-        while !self.remaining().is_zero() {
+        while !self.has_passed() {
             sleep(self.remaining()).await;
         }
     }
 
     /// Awaits `work`; nothing where the deadline passes first.
     pub async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = std::pin::pin!(work);
+        // On the heap: limits within one another would be more than some stacks have.
+        let mut work = Box::pin(work);
         loop {
             match timeout(self.remaining(), &mut work).await {
                 Ok(done) => return Some(done),
-                Err(_) if self.remaining().is_zero() => return None,
+                Err(_) if self.has_passed() => return None,
                 Err(_) => {}
             }
         }

@@ -1,4 +1,7 @@
 //! How long each wait may take: one table, which `sandbox doctor -v` prints.
+//!
+//! Every limit stands here. A pause between two tries is none: it stands where the tries are made, under one of a few
+//! names that a test knows (`POLL`, `PAUSE` and so on).
 
 use std::time::Duration;
 
@@ -128,6 +131,74 @@ limits! {
     IMAGES_CONTAINERD = seconds(120);
     /// An import into the node: the default set takes some ten seconds, and is unpacked for a while after the last byte.
     IMAGES_IMPORT = seconds(300);
+    /// The node's containerd, once whoever makes the node has given up and told why.
+    IMAGES_GRACE = seconds(2);
+    /// The removal of an image store, which nobody else may claim meanwhile.
+    IMAGE_STORE_REMOVAL = seconds(60);
+    /// Docker that tells that a node which somebody removes is gone.
+    NODE_GONE = seconds(2);
+    /// A new container, network or volume of a k3d that was killed: without one for this long, its requests are worked off.
+    DOCKER_QUIET = millis(600);
+    /// The pause before the next try that the Kubernetes API asks for.
+    API_RETRY_AFTER = seconds(10);
+    /// One wave's workloads until they are ready; a node that has just started needs some 20 s for the slowest of them.
+    WAVE = seconds(300);
+    /// An error of a pod that the kubelet tries again by itself, until it is taken for hopeless: two attempts.
+    POD_RETRIED = seconds(20);
+    /// A pod that no node has room for: terminating pods give their room back within their 30 s of grace.
+    POD_UNSCHEDULABLE = seconds(60);
+    /// A controller that is refused a pod, until that is taken for hopeless.
+    POD_REFUSED = seconds(20);
+    /// The log of a workload that failed.
+    FAILURE_LOG = seconds(5);
+    /// One request to Minio, which is repeated: a NodePort that is not routed yet may swallow a connection.
+    STORE_REQUEST = seconds(5);
+    /// All requests to Minio for the projects' buckets and keys.
+    PROJECT_STORAGE = seconds(60);
+    /// The source of a project's keys.
+    CREDENTIAL_SOURCE = seconds(10);
+    /// The smoke checks after an `up`: a propeller that has just been restarted waits out its predecessor's lease of 15 s.
+    CHECKS_AFTER_UP = seconds(45);
+    /// The smoke checks of a sandbox that should be ready already.
+    CHECKS_WHEN_READY = seconds(20);
+    /// A wrong answer to a smoke check, until it counts: the API's authoriser reads new Roles late.
+    CHECK_SETTLED = seconds(3);
+    /// An attempt at a smoke check that is under way at the deadline.
+    CHECK_GRACE = seconds(3);
+    /// One execution of a workflow, from its creation to its end.
+    EXECUTION = seconds(120);
+    /// A new execution in the lists of its workflow namespace.
+    EXECUTION_LISTED = seconds(5);
+    /// An execution's log at the dashboard: the kubelet may be a moment behind the container.
+    EXECUTION_LOG = seconds(10);
+    /// A request to flyteadmin for an execution, repeated: a gateway that was just told of admin may answer 503 for a while.
+    EXECUTION_REQUEST = seconds(20);
+    /// A propeller's first sign of a new execution, which takes seconds.
+    PROPELLER_SILENCE = seconds(25);
+    /// All evidence of a failure; what has not answered by then is noted as missing.
+    EVIDENCE = seconds(20);
+    /// One source of evidence.
+    EVIDENCE_SOURCE = seconds(5);
+    /// A first answer for evidence: whether there is an API, an engine, an inventory at all.
+    EVIDENCE_ANSWER = seconds(3);
+    /// A failed `up` that takes back what it made.
+    ROLLBACK = seconds(60);
+    /// A rehearsal's process that binds its ports.
+    REHEARSAL_START = seconds(10);
+    /// A rehearsal's process that was sent SIGTERM, and then SIGKILL.
+    REHEARSAL_END = seconds(3);
+    /// The lock of a rehearsal's process that is ending.
+    REHEARSAL_LOCK = seconds(1);
+    /// A process that only looks at a lock, and holds it for that moment.
+    LOCK_LOOKER = millis(200);
+    /// Processes that make the machine key at the same time.
+    MACHINE_KEY = seconds(10);
+    /// The last line of a command that is stopped at once, on a standard error that may not take it.
+    LAST_LINE = millis(100);
+    /// The end of a text that is being printed when the command is interrupted.
+    PRINT_GRACE = millis(100);
+    /// Tasks that a command leaves behind when it ends.
+    RUNTIME_END = millis(100);
 }
 
 impl Limit {

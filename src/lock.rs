@@ -10,12 +10,11 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::limits::LOCK_LOOKER;
 use crate::process;
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Whoever only looks at a lock holds it for a moment, too, and never writes that it does.
-const LOOKERS: Duration = Duration::from_millis(200);
 /// Times that a file may be gone from its path, or from its server, when it has just been opened.
 const CHANGES: usize = 1000;
 
@@ -55,7 +54,8 @@ impl FileLock {
         let began = Instant::now();
         loop {
             match Self::attempt(path, purpose) {
-                Err(LockError::Held(None)) if began.elapsed() < LOOKERS => sleep(PAUSE),
+                // Whoever only looks at a lock never writes that it holds it.
+                Err(LockError::Held(None)) if began.elapsed() < LOCK_LOOKER => sleep(PAUSE),
                 ended => return ended,
             }
         }
@@ -238,7 +238,7 @@ mod tests {
         looker.lock_shared().expect("locked");
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                sleep(LOOKERS / 4);
+                sleep(LOCK_LOOKER / 4);
                 drop(looker);
             });
             FileLock::try_acquire(&path, "up").expect("free in a moment");
@@ -281,6 +281,6 @@ mod tests {
         let _lock = FileLock::try_acquire(&path, "up").expect("free");
         let refused = FileLock::acquire(&path, "down", Duration::from_millis(30)).expect_err("held");
         assert!(matches!(refused, LockError::Held(Some(_))));
-        assert!(matches!(FileLock::acquire(Path::new("/nowhere/lock"), "", LOOKERS), Err(LockError::Io(_))));
+        assert!(matches!(FileLock::acquire(Path::new("/nowhere/lock"), "", LOCK_LOOKER), Err(LockError::Io(_))));
     }
 }

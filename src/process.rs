@@ -422,7 +422,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), gone).await.expect("the child ends too");
+        Deadline::fixed(Duration::from_secs(5)).limit(gone).await.expect("the child ends too");
     }
 
     #[tokio::test]

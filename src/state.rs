@@ -7,15 +7,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::failure::{Failure, Reason};
 use crate::files::{NotPrivate, check_private, private_folder, write_whole};
+use crate::limits::MACHINE_KEY;
 use crate::lock::{FileLock, LockError};
 use crate::spec::MachineKey;
-
-/// To make a key, which takes milliseconds, after all who want to make it at once.
-const KEY_LIMIT: Duration = Duration::from_secs(10);
 
 /// The state folder, which holds every sandbox's own folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +182,7 @@ fn read_key(path: &Path) -> Option<MachineKey> {
 
 /// Of several runs that find no key, the one that takes the lock first makes it; the others wait, and read it.
 fn make_key(path: &Path) -> io::Result<MachineKey> {
-    let lock = FileLock::acquire(&path.with_extension("key.lock"), "machine key", KEY_LIMIT);
+    let lock = FileLock::acquire(&path.with_extension("key.lock"), "machine key", MACHINE_KEY);
     let lock = lock.map_err(|error| match error {
         LockError::Io(error) => error,
         LockError::Held(_) => io::Error::new(io::ErrorKind::TimedOut, "another run has been making it for 10 s"),

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::thread;
-use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
@@ -10,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason};
-use crate::limits::READER_GRACE;
+use crate::limits::{PRINT_GRACE, READER_GRACE};
 use crate::report::{self, Event, View};
 
 /// Views under way.
@@ -89,5 +88,5 @@ pub(super) async fn print(text: String, cancel: &CancellationToken) -> Result<()
 
 async fn stalled(cancel: &CancellationToken) {
     cancel.cancelled().await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(PRINT_GRACE).await;
 }

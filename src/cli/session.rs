@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::ArgMatches;
 use console::Term;
@@ -23,6 +23,7 @@ use super::signals::Watch;
 use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle::{self, Done, Request};
+use crate::limits::RUNTIME_END;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::render::{self, RenderError};
@@ -365,6 +366,6 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = runtime.map_err(|error| Failure::new(Reason::Internal, "cannot start the runtime").because(error))?;
     let done = runtime.block_on(work);
     // Tasks that are dropped end their child processes; a thread that reads a FIFO never ends.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    runtime.shutdown_timeout(RUNTIME_END);
     Ok(done)
 }

@@ -13,12 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::{self, Deadline};
 use crate::failure::Reason;
-use crate::limits::BLOCKED_GRACE;
+use crate::limits::{BLOCKED_GRACE, LAST_LINE};
 
 /// How often both threads say that they run.
 const TICK: Duration = Duration::from_millis(200);
-/// For the last line on a standard error that may not take it.
-const LAST_LINE: Duration = Duration::from_millis(100);
 
 /// The thread that watches signals and the deadline.
 #[derive(Debug)]
@@ -98,7 +96,7 @@ impl Watch {
                 _ = hangup.recv() => unnoticed = self.asked(unnoticed),
                 _ = ticks.tick() => {
                     deadline::tick();
-                    if !is_late && self.deadline.remaining().is_zero() {
+                    if !is_late && self.deadline.has_passed() {
                         is_late = true;
                         unnoticed = unnoticed.or_else(|| Some(self.unnoticed(Cause::Deadline)));
                     }

@@ -16,6 +16,8 @@ use crate::process::{log_message, plain};
 use crate::reason::Speaker;
 
 const POLL: Duration = Duration::from_millis(300);
+/// How old an event of a node that is being made may be.
+const BEFORE: Duration = Duration::from_secs(1);
 /// The log is read with every third poll.
 const LOG_POLLS: u32 = 3;
 const LOG: usize = 200;
@@ -50,7 +52,7 @@ fn removed(node: &str) -> Failure {
 /// Watches a node that may not exist yet; ends when it goes down, with the failure.
 pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
     let mut baseline = None;
-    let since = SystemTime::now() - Duration::from_secs(1);
+    let since = SystemTime::now() - BEFORE;
     let mut look = 0_u32;
     let mut failing = None;
     loop {
@@ -81,7 +83,7 @@ pub(super) async fn watch(docker: &Docker, node: &str) -> Failure {
             Err(error) => {
                 // A daemon that reloads, or is busy, answers again in a moment.
                 let failing = *failing.get_or_insert_with(|| Deadline::fixed(limits::DOCKER_RECOVERY));
-                if failing.remaining().is_zero() {
+                if failing.has_passed() {
                     return error.into();
                 }
                 tokio::time::sleep(POLL).await;

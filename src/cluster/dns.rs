@@ -8,7 +8,8 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use crate::failure::{Failure, Reason};
-use crate::limits;
+use crate::kubernetes::{ApiError, ask};
+use crate::limits::{CLUSTER_ANSWER, CLUSTER_DNS};
 use crate::report::Stage;
 use crate::run::Run;
 
@@ -21,7 +22,7 @@ const NAMESPACE: &str = "kube-system";
 /// # Errors
 /// [`Reason::ClusterNotReady`] at the deadline, with what was seen last.
 pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
-    let deadline = run.deadline.min(limits::CLUSTER_DNS);
+    let deadline = run.deadline.min(CLUSTER_DNS);
     let mut told = String::new();
     loop {
         let missing = match look(client).await {
@@ -33,7 +34,7 @@ pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
             run.report.progress(Stage::Rollout, format!("DNS: {missing}"));
             told.clone_from(&missing);
         }
-        if deadline.remaining().is_zero() {
+        if deadline.has_passed() {
             return Err(Failure::new(Reason::ClusterNotReady, "cluster DNS is not ready")
                 .on(format!("deployment {NAMESPACE}/coredns"))
                 .because(deadline.expired_message())
@@ -44,9 +45,9 @@ pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
 }
 
 /// What CoreDNS waits for, if it is not ready.
-async fn look(client: &Client) -> kube::Result<Option<String>> {
+async fn look(client: &Client) -> Result<Option<String>, ApiError> {
     let deployments = Api::<Deployment>::namespaced(client.clone(), NAMESPACE);
-    let Some(deployment) = timely(deployments.get_opt("coredns")).await? else {
+    let Some(deployment) = ask(CLUSTER_ANSWER, deployments.get_opt("coredns")).await? else {
         return Ok(Some("waiting for k3s to apply CoreDNS".to_owned()));
     };
     let ready = deployment.status.and_then(|status| status.ready_replicas).unwrap_or(0);
@@ -54,7 +55,7 @@ async fn look(client: &Client) -> kube::Result<Option<String>> {
         return Ok(None);
     }
     let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
-    let list = timely(pods.list(&ListParams::default().labels("k8s-app=kube-dns"))).await?;
+    let list = ask(CLUSTER_ANSWER, pods.list(&ListParams::default().labels("k8s-app=kube-dns"))).await?;
     let Some(pod) = list.items.iter().find(|pod| pod.metadata.deletion_timestamp.is_none()) else {
         return Ok(Some("waiting for its pod".to_owned()));
     };
@@ -67,13 +68,5 @@ fn waiting(pod: &Pod) -> String {
     match state.and_then(|waiting| waiting.reason) {
         Some(reason) => format!("{}: {reason}", pod.name_any()),
         None => format!("{}: waiting for its readiness probe", pod.name_any()),
-    }
-}
-
-/// A call that is not waited for longer than a live API needs; a stalled one is repeated at the next look.
-async fn timely<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    match tokio::time::timeout(limits::CLUSTER_ANSWER, call).await {
-        Ok(answer) => answer,
-        Err(elapsed) => Err(kube::Error::Service(Box::new(elapsed))),
     }
 }

@@ -142,7 +142,7 @@ impl K3d {
                 if !first.is_empty() {
                     failure.causes = first;
                 }
-                if run.deadline.remaining().is_zero() {
+                if run.deadline.has_passed() {
                     failure.reason = Reason::K3dTimeout;
                     return Err(failure.because(run.deadline.expired_message()));
                 }

@@ -188,7 +188,7 @@ async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) ->
 async fn remove_container(docker: &Docker, name: &str) -> Result<(), Failure> {
     docker.remove_container(name).await?;
     let patience = Deadline::fixed(limits::NODE_REMOVAL);
-    while docker.container(name).await?.is_some() && !patience.remaining().is_zero() {
+    while docker.container(name).await?.is_some() && !patience.has_passed() {
         tokio::time::sleep(POLL).await;
     }
     Ok(())

@@ -128,7 +128,7 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
             }
             Some(_) => {}
         }
-        if deadline.remaining().is_zero() {
+        if deadline.has_passed() {
             if let Ok(None) = docker.container(&node_name(cluster)).await {
                 return Err(Failure::new(Reason::K3dTimeout, "k3d made no node in time")
                     .on(format!("cluster {cluster}"))
@@ -194,7 +194,7 @@ fn due_change(node: &Node, seen: &Observation) -> Option<Value> {
 
 /// An API that starts refuses, resets and stalls; each of these is only "not yet".
 async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> Option<T> {
-    tokio::time::timeout(limits::CLUSTER_ANSWER, call).await.ok()?.ok()
+    kubernetes::ask(limits::CLUSTER_ANSWER, call).await.ok()
 }
 
 fn node_seen(node: &Node) -> NodeObservation {

@@ -8,11 +8,11 @@ use std::time::Duration;
 use bollard::errors::Error as Transport;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
-use tokio::time::timeout;
 
 use super::endpoint::{Endpoint, Origin, sockets};
 use super::error::{Cause, Error, Request, io_kind};
 use super::kept::{Kept, Size};
+use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason, innermost};
 use crate::limits;
 
@@ -74,10 +74,10 @@ impl Docker {
         let failure = |reason| Failure::new(reason, "Docker does not answer").on(&endpoint.host);
         let client = bollard::Docker::connect_with_host(&endpoint.host)
             .map_err(|error| unusable(failure(unreachable(&error, &endpoint)), &endpoint, error))?;
-        match timeout(limits::DOCKER_CONNECT, client.version()).await {
-            Ok(Ok(_)) => Ok(Self { client: client.with_timeout(limits::DOCKER_SAVE), endpoint }),
-            Ok(Err(error)) => Err(unusable(failure(unreachable(&error, &endpoint)), &endpoint, error)),
-            Err(_) => Err(failure(Reason::DockerSilent).caused_by(Cause::Silent(limits::DOCKER_CONNECT))),
+        match Deadline::fixed(limits::DOCKER_CONNECT).limit(client.version()).await {
+            Some(Ok(_)) => Ok(Self { client: client.with_timeout(limits::DOCKER_SAVE), endpoint }),
+            Some(Err(error)) => Err(unusable(failure(unreachable(&error, &endpoint)), &endpoint, error)),
+            None => Err(failure(Reason::DockerSilent).caused_by(Cause::Silent(limits::DOCKER_CONNECT))),
         }
     }
 
@@ -97,7 +97,7 @@ impl Docker {
     where
         F: Future<Output = Result<T, Transport>>,
     {
-        let answer = timeout(limit, call(&self.client)).await;
+        let answer = Deadline::fixed(limit).limit(call(&self.client)).await;
         answer.unwrap_or(Err(Transport::RequestTimeoutError)).map_err(|error| Error::new(request, error, limit))
     }
 
@@ -113,9 +113,9 @@ impl Docker {
         S: Stream<Item = Result<T, Transport>> + Send + 'static,
     {
         stream::unfold((call(&self.client).boxed(), request), move |(mut parts, request)| async move {
-            let next = match timeout(silence, parts.next()).await {
-                Ok(next) => next?.map_err(|error| Error::new(request.clone(), error, silence)),
-                Err(_) => Err(Error { request: request.clone(), cause: Cause::Stalled(silence) }),
+            let next = match Deadline::fixed(silence).limit(parts.next()).await {
+                Some(next) => next?.map_err(|error| Error::new(request.clone(), error, silence)),
+                None => Err(Error { request: request.clone(), cause: Cause::Stalled(silence) }),
             };
             Some((next, (parts, request)))
         })

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures::stream::Empty;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
 
 use super::client::Docker;
 use super::error::{Cause, Error, Request};
 use super::kept::{Kept, Size};
+use crate::deadline::Deadline;
 use crate::limits;
 
 /// The most that a command may write to its standard output, in bytes: a list of 250 images has 200 KB.
@@ -80,8 +80,8 @@ impl Docker {
     ) -> Result<Output, Error> {
         let request = Request::Exec { container: container.to_owned(), command: argv.join(" ") };
         let run = self.attached(&request, container, argv, limit, source);
-        let ended = timeout(limit, run).await;
-        ended.unwrap_or_else(|_| Err(Error { request, cause: Cause::Silent(limit) }))
+        let ended = Deadline::fixed(limit).limit(run).await;
+        ended.unwrap_or_else(|| Err(Error { request, cause: Cause::Silent(limit) }))
     }
 
     async fn attached(

@@ -17,13 +17,11 @@ use super::{docker, kubernetes, run_log};
 use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::plan::Plan;
 use crate::report::Event;
 use crate::run::{Deadline, Run};
 use crate::state::StateRoot;
-
-/// For all of it. What has not answered by then is noted as missing.
-pub const BUDGET: Duration = Duration::from_secs(20);
 
 /// Request for the evidence of one sandbox: how its parts can be reached, or why they cannot.
 #[derive(Debug, Clone)]
@@ -73,7 +71,7 @@ pub async fn collect(request: &EvidenceRequest<'_>, root: &StateRoot, run: &Run)
     let unwritable = |error: &dyn std::fmt::Display| {
         Failure::new(Reason::StateUnwritable, "cannot keep the evidence").on(root.path().display()).because(error)
     };
-    let deadline = run.deadline.min(BUDGET);
+    let deadline = run.deadline.min(limits::EVIDENCE);
     // What has been said until here: what follows is about the evidence itself.
     let (history, heard) = (run.report.history(), run.report.heard());
     let mut secrets = request.secrets.clone();

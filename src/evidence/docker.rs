@@ -1,27 +1,23 @@
 //! What Docker knows: the node's log, events, descriptions of all that belongs to the sandbox.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures::future::join_all;
 
 use super::folder::FILE;
-use super::source::{Content, Found, ask};
+use super::source::{Content, Found, answer, ask};
 use crate::cluster::{self, Belongings};
 use crate::docker::Docker;
+use crate::limits::EVIDENCE_SOURCE;
 use crate::plan::{network_name, node_name};
 use crate::run::Deadline;
-
-/// For each request; a daemon that is well answers within milliseconds.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// All of it, from `since` on where time matters.
 pub(super) async fn sources(docker: &Docker, name: &str, since: SystemTime, deadline: Deadline) -> Found {
     let things = async {
-        let belongings = tokio::time::timeout(deadline.remaining().min(LIMIT), cluster::belongings(docker, name)).await;
-        match belongings {
-            Ok(Ok(belongings)) => describe(docker, &belongings, deadline).await,
-            Ok(Err(failure)) => Found::missing("what Docker has of the sandbox", failure.to_string()),
-            Err(_) => Found::missing("what Docker has of the sandbox", "no answer in time"),
+        match answer(deadline.min(EVIDENCE_SOURCE), cluster::belongings(docker, name)).await {
+            Ok(belongings) => describe(docker, &belongings, deadline).await,
+            Err(why) => Found::missing("what Docker has of the sandbox", why),
         }
     };
     let node = node_name(name);
@@ -37,7 +33,7 @@ pub(super) async fn sources(docker: &Docker, name: &str, since: SystemTime, dead
 async fn log(docker: &Docker, container: &str, path: String, deadline: Deadline) -> Found {
     let what = format!("log of container {container}");
     let source = async { Ok(Found::file(path, what.clone(), docker.log_end(container, 2 * FILE).await?)) };
-    ask(what.clone(), LIMIT, deadline, source).await
+    ask(what.clone(), deadline, source).await
 }
 
 async fn events(docker: &Docker, name: &str, since: SystemTime, deadline: Deadline) -> Found {
@@ -51,13 +47,13 @@ async fn events(docker: &Docker, name: &str, since: SystemTime, deadline: Deadli
         });
         Ok(Found::file("docker/events.ndjson", what, Content::Lines(events.await?)))
     };
-    ask(what, LIMIT, deadline, source).await
+    ask(what, deadline, source).await
 }
 
 async fn daemon(docker: &Docker, deadline: Deadline) -> Found {
     let what = "what Docker says about itself";
     let source = async { Ok(Found::file("docker/daemon.json", what, docker.info_raw().await?)) };
-    ask(what, LIMIT, deadline, source).await
+    ask(what, deadline, source).await
 }
 
 async fn describe(docker: &Docker, belongings: &Belongings, deadline: Deadline) -> Found {
@@ -71,7 +67,7 @@ async fn describe(docker: &Docker, belongings: &Belongings, deadline: Deadline) 
             };
             Ok(Found::file(format!("docker/{kind}-{name}.json"), what.clone(), value))
         };
-        ask(what.clone(), LIMIT, deadline, source).await
+        ask(what.clone(), deadline, source).await
     };
     let Belongings { containers, networks, volumes } = belongings;
     let containers = containers.iter().map(|name| ("container", name, name));

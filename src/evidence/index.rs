@@ -223,7 +223,10 @@ mod tests {
             Row { path: "node.log".into(), what: "log of container k3d-s-server-0".into(), bytes: 1234 },
             Row { path: "pods/n/p.json".into(), what: "a pod".into(), bytes: 5 },
         ];
-        let missing = [Missing { what: "all that Kubernetes knows".into(), why: "no answer within 3.0 s".into() }];
+        let missing = [Missing {
+            what: "all that Kubernetes knows".into(),
+            why: "timed out after 3s, the limit of this wait".into(),
+        }];
         let versions = [("sandbox", "0.1.0".to_owned()), ("engine", "k3d v5.9.0".to_owned())];
         let when = "2026-11-25T10:15:00Z";
         Index { sandbox: "s", when, why, versions: &versions, history, files: &files, missing: &missing }.page()

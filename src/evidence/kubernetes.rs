@@ -1,7 +1,6 @@
 //! What Kubernetes knows: events, the node, every pod and what its containers wrote, in this life and the one before.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kube::Client;
@@ -11,14 +10,12 @@ use serde_json::Value;
 
 use super::folder::full;
 use super::sink::Sink;
-use super::source::{Found, ask};
+use super::source::{Found, answer};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes;
+use crate::limits::{EVIDENCE_ANSWER, EVIDENCE_SOURCE};
 use crate::run::Deadline;
 
-/// Whether there is an API at all is asked first, so that none costs only this.
-const ANSWER: Duration = Duration::from_secs(3);
-const LIMIT: Duration = Duration::from_secs(5);
 /// Lines from the end of a container's log.
 const LINES: i64 = 3000;
 /// Bytes of those.
@@ -39,21 +36,22 @@ pub(super) async fn sources(
     deadline: Deadline,
 ) -> Option<Value> {
     let what = "all that Kubernetes knows: events, pods, their logs";
-    let limit = deadline.remaining().min(ANSWER);
+    // Whether there is an API at all is asked first, so that none costs only this.
+    let soon = deadline.min(EVIDENCE_ANSWER);
     let reached = async {
-        let client = kubernetes::client(&kubeconfig.await?)?;
-        let version = get(&client, "/version", None).await?;
-        Ok::<_, Failure>((client, version))
+        let kubeconfig = answer(soon, kubeconfig).await?;
+        let client = kubernetes::client(&kubeconfig).map_err(|failure| failure.to_string())?;
+        let version = get(&client, "/version", None, soon).await.map_err(|failure| failure.to_string())?;
+        Ok::<_, String>((client, version))
     };
-    match tokio::time::timeout(limit, reached).await {
-        Ok(Ok((client, version))) => {
+    match reached.await {
+        Ok((client, version)) => {
             let everything = Scope::cluster();
             let nodes = async { sink.take(nodes(&client, deadline).await) };
             tokio::join!(all(&client, &version, &everything, sink, deadline), nodes);
             return Some(version);
         }
-        Ok(Err(failure)) => sink.take(Found::missing(what, failure.to_string())),
-        Err(_) => sink.take(Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32()))),
+        Err(why) => sink.take(Found::missing(what, why)),
     }
     None
 }
@@ -61,14 +59,12 @@ pub(super) async fn sources(
 /// What is in these namespaces, and nothing else.
 pub(super) async fn within(client: &Client, namespaces: &[String], sink: &Sink, deadline: Deadline) -> Option<Value> {
     let what = "all that Kubernetes knows";
-    let limit = deadline.remaining().min(ANSWER);
-    match tokio::time::timeout(limit, get(client, "/version", None)).await {
-        Ok(Ok(version)) => {
+    match get(client, "/version", None, deadline.min(EVIDENCE_ANSWER)).await {
+        Ok(version) => {
             all(client, &version, &Scope::namespaces(namespaces), sink, deadline).await;
             return Some(version);
         }
-        Ok(Err(failure)) => sink.take(Found::missing(what, failure.to_string())),
-        Err(_) => sink.take(Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32()))),
+        Err(failure) => sink.take(Found::missing(what, failure.to_string())),
     }
     None
 }
@@ -94,8 +90,15 @@ impl Scope {
     }
 
     /// The objects of a kind, the first `limit` of them, and whether there are more.
-    async fn list(&self, client: &Client, plural: &str, limit: usize) -> Result<(Vec<Value>, bool), Failure> {
-        let ask = |path: &String| get(client, format!("{path}/{plural}"), Some(limit));
+    async fn list(
+        &self,
+        client: &Client,
+        plural: &str,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<(Vec<Value>, bool), Failure> {
+        let deadline = deadline.min(EVIDENCE_SOURCE);
+        let ask = |path: &String| get(client, format!("{path}/{plural}"), Some(limit), deadline);
         let mut lists = stream::iter(&self.paths).map(ask).buffered(AT_ONCE);
         let (mut all, mut more) = (Vec::new(), false);
         while let Some(list) = lists.next().await {
@@ -116,10 +119,10 @@ async fn all(client: &Client, version: &Value, scope: &Scope, sink: &Sink, deadl
     let events = async {
         let what = format!("Kubernetes events of {}, oldest first", scope.name);
         let source = async {
-            let (events, _) = scope.list(client, "events", EVENTS).await?;
-            Ok(Found::file("kubernetes/events.txt", what.clone(), event_lines(&events)))
+            let (events, _) = scope.list(client, "events", EVENTS, deadline).await?;
+            Ok::<_, Failure>(Found::file("kubernetes/events.txt", what.clone(), event_lines(&events)))
         };
-        sink.take(ask(what.clone(), LIMIT, deadline, source).await);
+        sink.take(Found::or_missing(what.clone(), source.await));
     };
     tokio::join!(events, pods(client, scope, sink, deadline));
 }
@@ -127,23 +130,18 @@ async fn all(client: &Client, version: &Value, scope: &Scope, sink: &Sink, deadl
 async fn nodes(client: &Client, deadline: Deadline) -> Found {
     let what = "the node as Kubernetes describes it";
     let source = async {
-        let mut list = get(client, "/api/v1/nodes", Some(NODES)).await?;
+        let mut list = get(client, "/api/v1/nodes", Some(NODES), deadline).await?;
         list["items"].as_array_mut().into_iter().flatten().for_each(drop_managed_fields);
-        Ok(Found::file("kubernetes/nodes.json", what, list["items"].take()))
+        Ok::<_, Failure>(Found::file("kubernetes/nodes.json", what, list["items"].take()))
     };
-    ask(what, LIMIT, deadline, source).await
+    Found::or_missing(what, source.await)
 }
 
 async fn pods(client: &Client, scope: &Scope, sink: &Sink, deadline: Deadline) {
     let what = format!("pods of {}", scope.name);
-    let limit = deadline.remaining().min(LIMIT);
-    let asked = scope.list(client, "pods", PODS);
-    let (pods, more) = match tokio::time::timeout(limit, asked).await {
-        Ok(Ok(pods)) => pods,
-        Ok(Err(failure)) => return sink.take(Found::missing(what, failure.to_string())),
-        Err(_) => {
-            return sink.take(Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())));
-        }
+    let (pods, more) = match scope.list(client, "pods", PODS, deadline).await {
+        Ok(pods) => pods,
+        Err(failure) => return sink.take(Found::missing(what, failure.to_string())),
     };
     if more {
         sink.take(Found::missing("further pods", format!("there are more than {PODS}")));
@@ -161,7 +159,7 @@ async fn pods(client: &Client, scope: &Scope, sink: &Sink, deadline: Deadline) {
         sink.take(Found::file(path, what, pod));
     }
     let ask = async |log| {
-        let now = sink.has_room_for_logs() && !deadline.remaining().is_zero();
+        let now = sink.has_room_for_logs() && !deadline.has_passed();
         if now { Some(read(client, log, deadline).await) } else { None }
     };
     let mut logs = std::pin::pin!(stream::iter(wanted).map(ask).buffered(AT_ONCE));
@@ -225,16 +223,20 @@ async fn read(client: &Client, log: Log, deadline: Deadline) -> Found {
             ..LogParams::default()
         };
         let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods")).logs(&pod, &parameters);
-        let request = request.map_err(unanswered)?;
-        let log = client.request_text(request).await.map_err(unanswered)?;
+        let log = answered(deadline, client.request_text(request.map_err(unusable)?)).await?;
         let end = if previous { "previous.log" } else { "log" };
-        Ok(Found::file(format!("pods/{namespace}/{pod}.{container}.{end}"), what.clone(), log))
+        Ok::<_, Failure>(Found::file(format!("pods/{namespace}/{pod}.{container}.{end}"), what.clone(), log))
     };
-    ask(what.clone(), LIMIT, deadline, source).await
+    Found::or_missing(what.clone(), source.await)
 }
 
 /// What is at a path: an object, or the first so many of a list.
-async fn get(client: &Client, path: impl AsRef<str>, limit: Option<usize>) -> Result<Value, Failure> {
+async fn get(
+    client: &Client,
+    path: impl AsRef<str>,
+    limit: Option<usize>,
+    deadline: Deadline,
+) -> Result<Value, Failure> {
     let request = match limit {
         Some(limit) => {
             let parameters = ListParams::default().limit(u32::try_from(limit).unwrap_or(u32::MAX));
@@ -242,12 +244,17 @@ async fn get(client: &Client, path: impl AsRef<str>, limit: Option<usize>) -> Re
         }
         None => Request::new("").get(path.as_ref().trim_start_matches('/'), &kube::api::GetParams::default()),
     };
-    let request = request.map_err(unanswered)?;
-    client.request(request).await.map_err(unanswered)
+    answered(deadline, client.request(request.map_err(unusable)?)).await
 }
 
-fn unanswered(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::new(Reason::ClusterNotReady, "the sandbox's Kubernetes API does not answer").caused_by(error)
+/// The API's answer before the deadline, and within the limit of one source.
+async fn answered<T>(deadline: Deadline, request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    let answer = kubernetes::ask(deadline.min(EVIDENCE_SOURCE).remaining(), request).await;
+    answer.map_err(|error| error.unread(Reason::ClusterNotReady, "the sandbox's Kubernetes API does not answer"))
+}
+
+fn unusable(error: kube::core::request::Error) -> Failure {
+    Failure::new(Reason::Internal, "cannot ask the Kubernetes API").caused_by(error)
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {

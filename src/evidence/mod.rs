@@ -28,5 +28,5 @@ mod sink;
 mod source;
 
 pub use archive::archive;
-pub use collect::{AttachedCluster, BUDGET, EvidenceRequest, collect};
+pub use collect::{AttachedCluster, EvidenceRequest, collect};
 pub use folder::latest;

@@ -1,11 +1,12 @@
 //! What a source gives, and asking one with a limit.
 
-use std::time::Duration;
+use std::fmt::Display;
 
 use serde_json::Value;
 
 use super::mask::Mask;
 use crate::failure::Failure;
+use crate::limits::EVIDENCE_SOURCE;
 use crate::run::Deadline;
 use crate::yaml;
 
@@ -97,6 +98,11 @@ impl Found {
         Self { files: Vec::new(), missing: vec![Missing { what: what.into(), why: why.into() }] }
     }
 
+    /// What was found, or why it was not.
+    pub(super) fn or_missing(what: impl Into<String>, found: Result<Self, impl Display>) -> Self {
+        found.unwrap_or_else(|why| Self::missing(what, why.to_string()))
+    }
+
     /// The JSON of the file at this path.
     pub(super) fn data(&self, path: &str) -> Option<Value> {
         match &self.files.iter().find(|file| file.path == path)?.content {
@@ -120,17 +126,20 @@ impl FromIterator<Self> for Found {
     }
 }
 
-/// What a source gives within its limit and before the deadline.
+/// What a source gives before the deadline, and within the limit of one source.
 pub(super) async fn ask(
     what: impl Into<String>,
-    limit: Duration,
     deadline: Deadline,
     source: impl Future<Output = Result<Found, Failure>>,
 ) -> Found {
-    let limit = deadline.remaining().min(limit);
-    match tokio::time::timeout(limit, source).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(failure)) => Found::missing(what, failure.to_string()),
-        Err(_) => Found::missing(what, format!("no answer within {:.1} s", limit.as_secs_f32())),
-    }
+    Found::or_missing(what, answer(deadline.min(EVIDENCE_SOURCE), source).await)
+}
+
+/// An answer before the deadline, or why there is none.
+pub(super) async fn answer<T>(
+    deadline: Deadline,
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, String> {
+    let answer = deadline.limit(asked).await.ok_or_else(|| deadline.expired_message())?;
+    answer.map_err(|failure| failure.to_string())
 }

@@ -19,8 +19,6 @@ use crate::report::{Event, Stage};
 use crate::run::{Deadline, Run};
 
 const POLL: Duration = Duration::from_millis(300);
-/// Why there is no node is known to whoever makes it, and is told first.
-const AFTER_YOU: Duration = Duration::from_secs(2);
 const STEP: u64 = 8 << 20;
 /// A node imports twice at most: what is still missing then will not come.
 const TRIES: usize = 2;
@@ -101,7 +99,7 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
     let deadline = run.deadline.min(limits::IMAGES_IMPORT);
     let imported = docker.exec_with_input(node, &argv, deadline.remaining(), archive).await;
     let output = imported.map_err(|error| {
-        if error.is_timeout() && deadline.remaining().is_zero() {
+        if error.is_timeout() && deadline.has_passed() {
             let failure = Failure::new(Reason::ImageImport, "gave up importing images").on(&label);
             return failure.because(deadline.expired_message());
         }
@@ -129,7 +127,8 @@ async fn inventory(docker: &Docker, node: &str, images: &[Image], run: &Run) -> 
 }
 
 async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Failure> {
-    let deadline: Deadline = run.deadline.min(limits::IMAGES_CONTAINERD).extended_by(AFTER_YOU);
+    // Why there is no node is known to whoever makes it, and is told first.
+    let deadline: Deadline = run.deadline.min(limits::IMAGES_CONTAINERD).extended_by(limits::IMAGES_GRACE);
     let mut told = false;
     loop {
         let why = match docker.exec(node, &["crictl", "images", "-o", "json"]).await {
@@ -149,7 +148,7 @@ async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Fai
             run.report.progress(Stage::Images, "waiting for the node's containerd");
             told = true;
         }
-        if deadline.remaining().is_zero() {
+        if deadline.has_passed() {
             return Err(Failure::new(Reason::ImageImport, "the node's containerd does not answer")
                 .on(format!("container {node}"))
                 .because(deadline.expired_message())

@@ -115,10 +115,9 @@ async fn pull_as(
             run.report.emit(Event::ImageProgress { image, step, bytes, total });
         }
     });
-    let pulled = tokio::time::timeout(deadline.remaining(), pulled).await;
-    match pulled {
-        Ok(pulled) => pulled.map_err(|error| Failure::from(error).on(format!("image {reference}"))),
-        Err(_) => Err(Failure::new(Reason::PullTimeout, "cannot pull an image")
+    match deadline.limit(pulled).await {
+        Some(pulled) => pulled.map_err(|error| Failure::from(error).on(format!("image {reference}"))),
+        None => Err(Failure::new(Reason::PullTimeout, "cannot pull an image")
             .on(format!("image {reference}"))
             .because(deadline.expired_message())),
     }

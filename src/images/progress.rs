@@ -43,7 +43,7 @@ pub(super) fn stopped(run: &Run) -> Option<Failure> {
     if run.cancel.is_cancelled() {
         return Some(Failure::new(Reason::Interrupted, "stopped on request"));
     }
-    run.deadline.remaining().is_zero().then(|| late(run))
+    run.deadline.has_passed().then(|| late(run))
 }
 
 /// That time is over.

@@ -14,6 +14,7 @@ use crate::digest::{Sha256, hex};
 use crate::docker::{Docker, Volume};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
+use crate::limits::IMAGE_STORE_REMOVAL;
 use crate::lock::{FileLock, LockError};
 use crate::manifest::ImageRef;
 
@@ -23,8 +24,6 @@ const PREFIX: &str = "sandbox-store-";
 const SLOTS: usize = 8;
 /// Stores of as many keys are kept when a new key appears: a developer goes back and forth between two.
 const KEPT_KEYS: usize = 2;
-/// To remove a store.
-const REMOVAL: Duration = Duration::from_secs(60);
 
 /// A store that is ours until this is released; by then the node must be there.
 #[derive(Debug)]
@@ -129,7 +128,7 @@ pub async fn prune(docker: &Docker, state: &Path) -> Result<Vec<String>, Failure
 async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<bool, Failure> {
     let path = state.join(format!("{store}.lock"));
     let Some(_held) = lock(&path)? else { return Ok(false) };
-    let Some(claim) = DaemonClaim::take(docker, store, None, REMOVAL).await? else { return Ok(false) };
+    let Some(claim) = DaemonClaim::take(docker, store, None, IMAGE_STORE_REMOVAL).await? else { return Ok(false) };
     let removed = docker.remove_volume(store).await;
     claim.release(docker).await;
     removed?;

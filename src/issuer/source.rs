@@ -1,15 +1,15 @@
 //! The three ways to ask a source.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::fs::File;
+use std::io::{self, Read};
 
 use crate::failure::{Failure, Reason};
+use crate::limits::CREDENTIAL_SOURCE;
 use crate::process::Tool;
-use crate::run::Run;
+use crate::run::{Run, on_thread};
 use crate::spec::CredentialSource;
 
-/// For one project.
-const BUDGET: Duration = Duration::from_secs(10);
 /// More than keys have.
 const LIMIT: u64 = 64 << 10;
 
@@ -22,17 +22,17 @@ pub(super) async fn ask(
     run: &Run,
 ) -> Result<String, Failure> {
     let filled = |text: &String| text.replace("{project}", project).replace("{bucket}", bucket);
-    let run = &Run { deadline: run.deadline.min(BUDGET), ..run.clone() };
+    let run = &Run { deadline: run.deadline.min(CREDENTIAL_SOURCE), ..run.clone() };
     match source {
         CredentialSource::File(path) => {
             let path = filled(path);
-            let read = async {
-                use tokio::io::AsyncReadExt;
+            let asked = format!("file {path}");
+            let read = on_thread(move || {
                 let mut text = String::new();
-                tokio::fs::File::open(&path).await?.take(LIMIT).read_to_string(&mut text).await?;
-                Ok::<_, std::io::Error>(text)
-            };
-            within(run, read).await?.map_err(|error| silent(&format!("file {path}")).because(error))
+                File::open(&path)?.take(LIMIT).read_to_string(&mut text)?;
+                Ok::<_, io::Error>(text)
+            });
+            within(run, read).await??.map_err(|error| silent(&asked).because(error))
         }
         CredentialSource::Command(words) => {
             let words: Vec<_> = words.iter().map(filled).collect();
@@ -73,8 +73,8 @@ fn silent(asked: &str) -> Failure {
 
 async fn within<T>(run: &Run, work: impl Future<Output = T>) -> Result<T, Failure> {
     let timed = async {
-        let done = tokio::time::timeout(run.deadline.remaining(), work).await;
-        done.map_err(|_| silent("no answer").because(run.deadline.expired_message()))
+        let done = run.deadline.limit(work).await;
+        done.ok_or_else(|| silent("no answer").because(run.deadline.expired_message()))
     };
     run.unless_cancelled(timed).await
 }

@@ -7,9 +7,7 @@ use kube::error::DiscoveryError;
 use thiserror::Error;
 
 use crate::failure::{Failure, Reason, innermost};
-
-/// Longer than this nobody waits because an API asks for it.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10);
+use crate::limits::API_RETRY_AFTER;
 
 /// A request to the Kubernetes API that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -94,7 +92,7 @@ impl ApiError {
             reason: reason(status.code, &message, outlook),
             outlook,
             message,
-            retry_after: Duration::from_secs(retry_after.into()).min(LONGEST_RETRY_AFTER),
+            retry_after: Duration::from_secs(retry_after.into()).min(API_RETRY_AFTER),
         }
     }
 

@@ -128,7 +128,7 @@ async fn remove(api: &Api<DynamicObject>, reference: &ObjectRef, seen: &ObjectMe
         if found.is_none_or(|found| found.metadata.uid != seen.uid) {
             return Ok(());
         }
-        if run.deadline.remaining().is_zero() {
+        if run.deadline.has_passed() {
             let failure =
                 Failure::new(Reason::ApplyConflict, what).on(reference).because(run.deadline.expired_message());
             return Err(failure.because("it is being deleted, and something holds it (a finalizer)"));
@@ -180,7 +180,7 @@ pub(crate) async fn established(client: &Client, reference: &ObjectRef, run: &Ru
         }
         let refused = conditions.iter().find(|condition| condition["status"] == "False");
         let said = refused.and_then(|condition| condition["message"].as_str()).unwrap_or("not established yet");
-        if deadline.remaining().is_zero() {
+        if deadline.has_passed() {
             return Err(Failure::new(Reason::KindUnknown, what)
                 .on(reference)
                 .because(deadline.expired_message())

@@ -4,12 +4,12 @@ use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::error::{ApiError, Outlook};
 use crate::limits::API_REQUEST;
 use crate::report::Stage;
-use crate::run::Run;
+use crate::run::{Deadline, Run};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -22,9 +22,9 @@ pub(crate) async fn ask<T, E: Into<ApiError>>(
     limit: Duration,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
-    match timeout(limit, request).await {
-        Ok(answer) => answer.map_err(Into::into),
-        Err(_) => Err(ApiError::TimedOut(limit)),
+    match Deadline::fixed(limit).limit(request).await {
+        Some(answer) => answer.map_err(Into::into),
+        None => Err(ApiError::TimedOut(limit)),
     }
 }
 

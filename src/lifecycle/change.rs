@@ -11,13 +11,14 @@ use super::{converge, rollback};
 use crate::failure::{Failure, Reason};
 use crate::issuer;
 use crate::kubernetes::Inventory;
+use crate::limits::CHECKS_AFTER_UP;
 use crate::manifest::Bundle;
 use crate::plan::{Difference, Plan};
 use crate::render::render;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 use crate::site::{self, Host, Running, Site};
-use crate::smoke::{self, Executions};
+use crate::smoke::Executions;
 use crate::spec::Spec;
 use crate::state::SandboxLock;
 
@@ -62,7 +63,7 @@ impl SpecChange<'_> {
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
         converge::roll_out(&client, &plan, before, async { Ok(()) }, run).await?;
-        verify(&plan.spec, client, smoke::BUDGET, self.executions, run).await?;
+        verify(&plan.spec, client, CHECKS_AFTER_UP, self.executions, run).await?;
         Ok(Outcome::Passed)
     }
 

@@ -1,13 +1,13 @@
 //! Objects to the API wave by wave, until all are ready.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use kube::Client;
 
 use super::{registration, storage};
 use crate::failure::Failure;
 use crate::kubernetes::{self, Inventory};
+use crate::limits;
 use crate::manifest::ObjectRef;
 use crate::plan::{Plan, Wave, is_cluster_scoped};
 use crate::report::{Change, Outcome, Stage};
@@ -15,9 +15,6 @@ use crate::rollout;
 use crate::run::Run;
 use crate::site::retire;
 use crate::spec::Spec;
-
-/// For one wave's workloads to become ready; a node that has just started needs some 20 s for the slowest of them.
-const WAVE_BUDGET: Duration = Duration::from_secs(300);
 
 /// Applies what is there from the first moment: namespaces, the FlyteWorkflow kind, permissions, configuration and
 /// Services. Writes down first what is about to be there, so that a run that is killed loses track of nothing. Returns
@@ -140,7 +137,7 @@ async fn prune(client: &Client, plan: &Plan, before: &Inventory, run: &Run) -> R
 async fn apply_wave(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<Change>, Failure> {
     let changes = kubernetes::apply(client, &wave.objects, run).await?;
     let targets: Vec<_> = wave.workloads().collect();
-    rollout::wait(client, &targets, run, WAVE_BUDGET).await?;
+    rollout::wait(client, &targets, run, limits::WAVE).await?;
     Ok(changes.into_iter().map(|(_, change)| change).collect())
 }
 

@@ -1,20 +1,17 @@
 //! What a failed `up` leaves to read, and what it takes back.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::evidence;
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 use crate::site::{Ground, Host};
 use crate::state::{SandboxLock, StateDir};
-
-/// For the whole rollback: the user may have asked to stop.
-const BUDGET: Duration = Duration::from_secs(60);
 
 /// Saves the evidence of a sandbox whose `up` failed, and removes nothing. An `up` that was stopped on request explains
 /// itself. An interrupt ends the saving; that it did not work is told, and the failure stays the run's own.
@@ -29,7 +26,7 @@ pub(super) async fn save_evidence(
         return failure;
     }
     // The run's own time may be over: that may be what failed.
-    let run = Run { deadline: Deadline::after(evidence::BUDGET), ..run.clone() };
+    let run = Run { deadline: Deadline::fixed(limits::EVIDENCE), ..run.clone() };
     let why = failure.clone();
     let saved: Result<PathBuf, Failure> = run
         .stage(Stage::Evidence, async {
@@ -54,12 +51,12 @@ pub(super) async fn roll_back(mut failure: Failure, name: &str, ground: &Ground<
         failure =
             also(failure, "`--keep` leaves a sandbox that failed as it is, for `sandbox logs` and `sandbox smoke`");
     }
-    let run = Run { deadline: Deadline::after(BUDGET), cancel: CancellationToken::new(), ..run.clone() };
+    // The run's own time may be over, or the user may have asked to stop.
+    let run = Run { deadline: Deadline::fixed(limits::ROLLBACK), cancel: CancellationToken::new(), ..run.clone() };
     let removed = run.stage(Stage::Down, async {
-        let removed = tokio::time::timeout(BUDGET, ground.take_back(&run)).await;
-        let removed = removed.unwrap_or_else(|_| {
-            Err(Failure::new(Reason::Docker, "could not remove the sandbox")
-                .because(format!("it did not end within {} s", BUDGET.as_secs())))
+        let removed = run.deadline.limit(ground.take_back(&run)).await;
+        let removed = removed.unwrap_or_else(|| {
+            Err(Failure::new(Reason::Docker, "could not remove the sandbox").because(run.deadline.expired_message()))
         })?;
         let summary = format!("undone: {removed}");
         Ok(((), Outcome::Passed, summary))

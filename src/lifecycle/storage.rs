@@ -1,19 +1,15 @@
 //! What each project has in the object store, brought to what the spec says.
 
-use std::time::Duration;
-
 use kube::Client;
 
 use crate::failure::Failure;
 use crate::kubernetes::Inventory;
 use crate::kubernetes::{Forwarded, forward};
+use crate::limits::PROJECT_STORAGE;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
 use crate::store::{Store, Tenant};
-
-/// For all requests; the store is ready when it is first asked, and the way to it may not be.
-const BUDGET: Duration = Duration::from_secs(60);
 
 /// Gives every project its bucket and its keys. Whether anything had to be done.
 ///
@@ -53,7 +49,7 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<b
 async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(Store, Option<Forwarded>), Failure> {
     let way = if spec.scope().publishes_ports { None } else { Some(forward(client, spec).await?) };
     let port = way.as_ref().map_or(spec.ports, |way| way.ports).minio;
-    Ok((Store::new(port, spec.storage.root(), run.deadline.min(BUDGET))?, way))
+    Ok((Store::new(port, spec.storage.root(), run.deadline.min(PROJECT_STORAGE))?, way))
 }
 
 fn tenants(spec: &Spec, before: Option<&Inventory>) -> Vec<Tenant> {

@@ -3,15 +3,16 @@
 use super::compare::is_as_planned;
 use super::outcome::{Done, Options};
 use super::prepare::{Request, plan_with_keys};
-use super::verify::{SETTLED, verify};
+use super::verify::verify;
 use super::{converge, rollback};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::Inventory;
+use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 use crate::site::{self, Ground, Host, Site, Standing};
-use crate::smoke::{self, Executions};
+use crate::smoke::Executions;
 use crate::spec::{SiteKind, Spec};
 
 /// Makes the sandbox that is asked for, or brings the one there is to it. One that is as planned is only verified.
@@ -93,7 +94,7 @@ async fn bring(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, run: &Ru
     };
     let proven = async {
         converge::roll_out(&client, plan, before, ground.wait_for_dns(&client, run), run).await?;
-        verify(&plan.spec, client.clone(), smoke::BUDGET, options.executions, run).await
+        verify(&plan.spec, client.clone(), CHECKS_AFTER_UP, options.executions, run).await
     };
     ground.while_up(proven).await?;
     Ok(Outcome::Passed)
@@ -113,7 +114,7 @@ async fn is_unchanged(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, r
     converge::reconcile_settings(&running.client, &plan.spec, &running.inventory, run).await?;
     // What has run a workflow before and has not changed need not do so again.
     let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
-    verify(&plan.spec, running.client, SETTLED, again, run).await?;
+    verify(&plan.spec, running.client, CHECKS_WHEN_READY, again, run).await?;
     Ok(true)
 }
 

@@ -6,13 +6,11 @@ use kube::Client;
 
 use super::outcome::Done;
 use crate::failure::Failure;
+use crate::limits::CHECKS_WHEN_READY;
 use crate::run::Run;
 use crate::site::{Host, Running, Site};
 use crate::smoke::{self, Executions, Target};
 use crate::spec::Spec;
-
-/// For the checks of a sandbox that should be ready already.
-pub(super) const SETTLED: Duration = Duration::from_secs(20);
 
 pub(super) async fn verify(
     spec: &Spec,
@@ -32,7 +30,7 @@ pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -
     let site = Site::resolve(name, None, host)?;
     let Running { client, inventory, .. } = site.running().await?;
     site.announce(run);
-    verify(&inventory.spec, client, SETTLED, executions, run).await?;
+    verify(&inventory.spec, client, CHECKS_WHEN_READY, executions, run).await?;
     let is = if site.is_rehearsal() { "passes its checks" } else { "is a working Flyte" };
     Ok(Done::passed(site.marked(format!("sandbox {name} {is}"))))
 }

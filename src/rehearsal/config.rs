@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
+use crate::limits::REHEARSAL_LOCK;
 use crate::lock::{self, FileLock, LockError};
 use crate::plan::Plan;
 
@@ -26,8 +26,6 @@ pub const COMMAND: &str = "rehearse";
 
 const CONFIG: &str = "rehearsal.json";
 const LOCK: &str = "rehearsal.lock";
-/// To take the lock from a process that is ending.
-const ACQUIRE: Duration = Duration::from_secs(1);
 
 /// The configuration of a rehearsal's process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,7 +89,7 @@ pub(super) struct RehearsalLock(FileLock);
 
 impl RehearsalLock {
     pub(super) fn acquire(folder: &Path) -> io::Result<Self> {
-        FileLock::acquire(&folder.join(LOCK), "", ACQUIRE).map(Self).map_err(|error| match error {
+        FileLock::acquire(&folder.join(LOCK), "", REHEARSAL_LOCK).map(Self).map_err(|error| match error {
             LockError::Held(_) => io::Error::other("another process rehearses this sandbox"),
             LockError::Io(error) => error,
         })

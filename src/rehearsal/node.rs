@@ -14,7 +14,7 @@ use super::cluster::Cluster;
 use super::config::{RehearsalConfig, RehearsalLock};
 use super::flyte::Port;
 
-const TURN: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(20);
 /// Longer than any pod takes to start: what is begun goes on by itself for a while.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -64,7 +64,7 @@ pub async fn play(folder: &std::path::Path, stop: impl Future<Output = ()>) -> i
         }
         tokio::select! {
             () = &mut stop => return Ok(()),
-            () = tokio::time::sleep(TURN) => {}
+            () = tokio::time::sleep(POLL) => {}
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The failure of a wait: first cause, log tail, events, next step.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, LogParams};
@@ -9,11 +7,11 @@ use kube::api::{Api, LogParams};
 use super::model::{Blocker, ContainerRef, Status};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::ask;
+use crate::limits::FAILURE_LOG;
 use crate::manifest::ObjectRef;
 use crate::reason::{Speaker, recognise};
 
 const LOG_LINES: i64 = 20;
-const LOGS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The first in the order of the targets that cannot go on by itself; else the first that is not ready. Targets stand
 /// in the order in which they need each other, so what fails further down fails because of it.
@@ -66,7 +64,7 @@ async fn log(client: &Client, container: &ContainerRef) -> Vec<String> {
     for &previous in runs {
         let name = Some(container.container.clone());
         let parameters = LogParams { container: name, previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
-        match ask(LOGS_WITHIN, pods.logs(&container.pod, &parameters)).await {
+        match ask(FAILURE_LOG, pods.logs(&container.pod, &parameters)).await {
             Ok(text) if !text.trim().is_empty() => return text.lines().map(str::to_owned).collect(),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, pod = container.pod, previous, "no log"),

@@ -1,17 +1,12 @@
 //! Which pods are a workload's newest, and what holds one back.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::events::{about, count, last, list, one_line, tail, text};
 use super::model::{Blocker, ContainerRef, LastExit, Neighbours, Status};
 use crate::failure::Reason;
+use crate::limits::{POD_RETRIED, POD_UNSCHEDULABLE};
 
-/// How long an error that the kubelet itself tries again may last before it is taken as hopeless: two attempts.
-const GRACE: Duration = Duration::from_secs(20);
-/// How long a pod may find no key: terminating pods give theirs back within their 30 s of grace.
-const UNSCHEDULABLE_GRACE: Duration = Duration::from_secs(60);
 /// A container that ended in error this often, and always in the same way, will end so again.
 pub(super) const HOPELESS_RESTARTS: u64 = 3;
 
@@ -101,7 +96,7 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
         let hopeless = said.contains("Insufficient") || said.contains("affinity");
         let reason = if hopeless { Reason::PodUnschedulable } else { Reason::RolloutTimeout };
         let cause = cause(reason, &format!("no node takes its pod: {said}"));
-        return if hopeless { Status::Failing(cause, UNSCHEDULABLE_GRACE) } else { Status::Waiting(cause) };
+        return if hopeless { Status::Failing(cause, POD_UNSCHEDULABLE) } else { Status::Waiting(cause) };
     }
     for (pointer, kind) in
         [("/status/initContainerStatuses", "init container"), ("/status/containerStatuses", "container")]
@@ -120,7 +115,7 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
             let cause = Blocker { container: Some(container_ref), last_exit, ..cause };
             return match outlook {
                 Outlook::Transient => Status::Waiting(cause),
-                Outlook::Suspect => Status::Failing(cause, GRACE),
+                Outlook::Suspect => Status::Failing(cause, POD_RETRIED),
                 Outlook::Hopeless => Status::Stuck(cause),
             };
         }
@@ -131,7 +126,7 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
             let said = text(pod, "/status/message").or_else(|| text(pod, "/status/reason")).unwrap_or("it failed");
             let evicted = text(pod, "/status/reason") == Some("Evicted");
             let reason = if evicted { Reason::PodEvicted } else { Reason::WorkloadStuck };
-            Status::Failing(cause(reason, &format!("its pod failed: {said}")), GRACE)
+            Status::Failing(cause(reason, &format!("its pod failed: {said}")), POD_RETRIED)
         }
         (Some(ready), _) if !said(ready).is_empty() => Status::Waiting(cause(Reason::RolloutTimeout, said(ready))),
         _ => Status::Waiting(cause(Reason::RolloutTimeout, "its pod starts")),

@@ -1,13 +1,12 @@
 //! The reducer: a workload and its surroundings to a [`Status`]. Pure; time comes in as a value.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::events::{about, count, last, one_line, tail, text};
 use super::model::{Blocker, Neighbours, Status};
 use super::pods::{self, condition, said};
 use crate::failure::Reason;
+use crate::limits::POD_REFUSED;
 
 /// How far a Deployment, StatefulSet, DaemonSet or Job is; anything else is ready as soon as it is there.
 #[must_use]
@@ -61,7 +60,6 @@ fn blame(workload: &Value, around: &Neighbours<'_>, short: &str, gave_up: Option
 
 /// No pod at all: the controller may be refused one.
 fn controller(workload: &Value, around: &Neighbours<'_>, short: &str) -> Status {
-    const GRACE: Duration = Duration::from_secs(20);
     let set = pods::newest_replica_set(workload, around);
     let events: Vec<_> = set.into_iter().chain([workload]).flat_map(|maker| about(&around.events, maker)).collect();
     let failure = [set, Some(workload)].into_iter().flatten().filter_map(|maker| condition(maker, "ReplicaFailure"));
@@ -70,7 +68,7 @@ fn controller(workload: &Value, around: &Neighbours<'_>, short: &str) -> Status 
         Some(said) => {
             let evidence = tail(&events);
             let cause = Blocker::passing(format!("no pod: {}", one_line(said)));
-            Status::Failing(Blocker { reason: Reason::WorkloadStuck, evidence, ..cause }, GRACE)
+            Status::Failing(Blocker { reason: Reason::WorkloadStuck, evidence, ..cause }, POD_REFUSED)
         }
         None => Status::waiting(short),
     }

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::api::{DynamicObject, ListParams};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::cache::{WatchKey, WorkloadCache, waiting};
 use super::explain;
@@ -24,16 +24,17 @@ use crate::run::Run;
 
 /// How often passing time is looked at; what happens in the cluster comes by itself.
 const TICK: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(500);
 const UNSEEN: &str = "cannot look at the workloads";
 
-/// The pause after an error of a watch. It does not grow: a fresh start of a watch counts as success, so it would not.
+/// [`PAUSE`] after an error of a watch. It does not grow: a fresh start of a watch counts as success, so it would not.
 struct Pause;
 
 impl Iterator for Pause {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        Some(Duration::from_millis(500))
+        Some(PAUSE)
     }
 }
 
@@ -60,7 +61,7 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
         return Ok(());
     }
     let (started, deadline) = (Instant::now(), run.deadline.min(budget));
-    let Ok(opened) = timeout(deadline.remaining(), open(client, targets)).await else {
+    let Some(opened) = deadline.limit(open(client, targets)).await else {
         return Err(Failure::new(Reason::ApiUnavailable, "cannot watch the workloads")
             .because(deadline.expired_message())
             .because("the API does not answer"));
@@ -81,7 +82,7 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
             }
             _ = tick.tick() => {}
         }
-        let late = deadline.remaining().is_zero();
+        let late = deadline.has_passed();
         if !cache.is_complete(targets) {
             if late {
                 let failure = Failure::new(Reason::ApiUnavailable, "cannot watch the workloads")

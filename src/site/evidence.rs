@@ -1,6 +1,6 @@
 //! What can be asked about a sandbox for its evidence.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use kube::Client;
 
@@ -8,10 +8,9 @@ use super::running::Running;
 use crate::docker::Docker;
 use crate::evidence::{AttachedCluster, EvidenceRequest};
 use crate::failure::Failure;
+use crate::limits::EVIDENCE_ANSWER;
 use crate::plan::Plan;
-
-/// For each question before the collecting.
-pub(super) const ANSWER: Duration = Duration::from_secs(3);
+use crate::run::Deadline;
 
 /// What can be asked about a sandbox for its evidence.
 pub struct EvidenceSources {
@@ -58,7 +57,7 @@ impl EvidenceSources {
 
 /// The answer of `work`; absent where it takes too long for evidence to wait for.
 pub(super) async fn within_a_moment<T>(work: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(ANSWER, work).await.ok()
+    Deadline::fixed(EVIDENCE_ANSWER).limit(work).await
 }
 
 /// The secrets of the sandbox as it runs: the spec may have others by now.

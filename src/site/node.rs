@@ -14,6 +14,7 @@ use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
 use crate::images::{self, Claim};
 use crate::kubernetes;
+use crate::limits::{DOCKER_QUIET, EVIDENCE_ANSWER, NODE_GONE};
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
 use crate::preflight::{self, Wanted};
@@ -22,10 +23,6 @@ use crate::report::Outcome;
 use crate::run::{Deadline, Run};
 use crate::spec::NodeEngine;
 
-/// For Docker to tell that a node which somebody removes is gone.
-const NODE_GONE_WITHIN: Duration = Duration::from_secs(2);
-/// Without a new container, network or volume for this long, the daemon has worked off all requests of a killed run.
-const QUIET: Duration = Duration::from_millis(600);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A sandbox in Docker, or the place for one.
@@ -121,7 +118,7 @@ impl<'a> NodeSite<'a> {
                 .unwrap_or_else(|| Some("Docker does not answer in time".to_owned()))?,
             Err(failure) => failure.to_string(),
         };
-        let soon = Run { deadline: run.deadline.min(evidence::ANSWER), ..run.clone() };
+        let soon = Run { deadline: run.deadline.min(EVIDENCE_ANSWER), ..run.clone() };
         let scratch = self.host.state.path();
         let wanted = plan.and_then(|plan| plan.spec.node_engine());
         let engine = find_engine(wanted, self.host, docker.as_ref().ok(), scratch, &soon).await;
@@ -209,12 +206,12 @@ impl NodeGround<'_> {
         if failure.reason != Reason::Docker || !within {
             return failure;
         }
-        let settled = Deadline::after(NODE_GONE_WITHIN);
-        while !settled.remaining().is_zero() {
+        let settled = Deadline::fixed(NODE_GONE);
+        while !settled.has_passed() {
             if let Some(gone) = cluster::node_gone(&self.docker, &self.name).await {
                 return gone;
             }
-            tokio::time::sleep(NODE_GONE_WITHIN / 20).await;
+            tokio::time::sleep(PAUSE).await;
         }
         failure
     }
@@ -237,13 +234,13 @@ impl NodeGround<'_> {
     /// still be with the daemon, and what it makes appears after k3d is gone.
     pub(super) async fn take_back(&self) -> Result<String, Failure> {
         let mut removed = cluster::delete(&self.docker, &self.name).await?;
-        let mut quiet = Deadline::after(QUIET);
-        while !quiet.remaining().is_zero() {
+        let mut quiet = Deadline::fixed(DOCKER_QUIET);
+        while !quiet.has_passed() {
             tokio::time::sleep(PAUSE).await;
             let late = cluster::delete(&self.docker, &self.name).await?;
             if !late.is_empty() {
                 removed = removed.and(late);
-                quiet = Deadline::after(QUIET);
+                quiet = Deadline::fixed(DOCKER_QUIET);
             }
         }
         Ok(removed.to_string())

@@ -8,17 +8,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Reason};
+use crate::limits::{REHEARSAL_END, REHEARSAL_START};
 use crate::plan::Plan;
 use crate::process;
 use crate::rehearsal::{ApiServer, COMMAND, Faults, LiveProcess, RehearsalConfig, config_file, is_recorded, log_file};
 use crate::run::{Deadline, Run};
 use crate::state::StateDir;
 
-const LOOK: Duration = Duration::from_millis(10);
-/// To bind four ports.
-const START: Duration = Duration::from_secs(10);
-/// To end after SIGTERM, and then after SIGKILL.
-const END: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(10);
 /// Lines of the log that a failure shows.
 const TAIL: usize = 10;
 
@@ -67,7 +64,7 @@ impl RehearsalProcess {
             &log,
         )
         .map_err(|error| failed(&error))?;
-        let deadline = run.deadline.min(START);
+        let deadline = run.deadline.min(REHEARSAL_START);
         loop {
             if let Some(live) = LiveProcess::find(&folder) {
                 return Ok(Self { folder, config: Some(config), live: Some(live) });
@@ -75,13 +72,13 @@ impl RehearsalProcess {
             if let Some(status) = child.ended().map_err(|error| failed(&error))? {
                 return Err(ended(&log, &status));
             }
-            if deadline.remaining().is_zero() {
+            if deadline.has_passed() {
                 child.kill();
                 return Err(
                     Failure::new(Reason::NodeCrash, "the rehearsal does not start").because(deadline.expired_message())
                 );
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -110,7 +107,7 @@ impl RehearsalProcess {
     /// Ends only when the process has ended, with the failure to report.
     pub(super) async fn watch(&self) -> Failure {
         while LiveProcess::find(&self.folder) == self.live {
-            tokio::time::sleep(10 * LOOK).await;
+            tokio::time::sleep(10 * POLL).await;
         }
         Failure::new(Reason::NodeRemoved, "the rehearsal's process has ended")
             .on(self.subject())
@@ -126,12 +123,12 @@ impl RehearsalProcess {
             // Looked for each time: a process of the same id may be somebody else's by then.
             let Some(live) = LiveProcess::find(&self.folder) else { return Ok(()) };
             kill(live.pid);
-            let deadline = Deadline::after(END);
-            while !deadline.remaining().is_zero() {
+            let deadline = Deadline::fixed(REHEARSAL_END);
+            while !deadline.has_passed() {
                 if LiveProcess::find(&self.folder).is_none() {
                     return Ok(());
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL).await;
             }
         }
         let mut failure = Failure::new(Reason::Leftovers, "the rehearsal's process does not end").on(self.subject());

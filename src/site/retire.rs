@@ -21,7 +21,7 @@ use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
 
-const LOOK: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(250);
 
 /// The namespaces that were applied and are not wanted any more. Given ones are not applied: of them it is those in which
 /// no workflow runs any more.
@@ -55,7 +55,7 @@ pub(crate) async fn drain(client: &Client, namespaces: &[String], stage: Stage, 
                 }
             }
             let Some((first, running)) = left.first() else { return Ok(()) };
-            if deadline.remaining().is_zero() {
+            if deadline.has_passed() {
                 for (namespace, running) in &left {
                     let names: Vec<_> = running.iter().map(ResourceExt::name_any).collect();
                     run.report
@@ -65,7 +65,7 @@ pub(crate) async fn drain(client: &Client, namespaces: &[String], stage: Stage, 
             }
             let others = if left.len() > 1 { format!(" (+{} namespaces)", left.len() - 1) } else { String::new() };
             run.report.progress(stage, format!("namespace {first}: {} workflows end{others}", running.len()));
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
     };
     run.unless_cancelled(ended).await
@@ -102,11 +102,11 @@ pub(crate) async fn gone(client: &Client, namespaces: &[String], run: &Run) -> R
                 for workflow in workflows(client, namespace, run).await? {
                     let_go(client, namespace, &workflow, run).await?;
                 }
-                if deadline.remaining().is_zero() {
+                if deadline.has_passed() {
                     return Err(failed().because("something in it holds it").evidence(conditions(&found)));
                 }
                 run.report.progress(Stage::Rollout, format!("{shown}: is being deleted"));
-                sleep(LOOK).await;
+                sleep(POLL).await;
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
 
-const LOOK: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(250);
 
 /// Removes all that the sandbox's inventory in this namespace names, and what its propellers made: workflows with their
 /// pods, and locks. Returns how many objects were removed; none where there is no inventory of this sandbox.
@@ -81,7 +81,7 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
                 left.extend(listed(client, place, label, run).await?);
             }
             let Some(first) = left.first() else { return Ok(()) };
-            if deadline.remaining().is_zero() {
+            if deadline.has_passed() {
                 let failure = Failure::new(Reason::Leftovers, "something of the sandbox does not go").on(first);
                 let mut failure = failure.because(deadline.expired_message());
                 failure.leftovers = left;
@@ -89,7 +89,7 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
             }
             let others = if left.len() > 1 { format!(" (+{})", left.len() - 1) } else { String::new() };
             run.report.progress(Stage::Down, format!("{first}{others}: is being deleted"));
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
     };
     run.unless_cancelled(until_gone).await

@@ -47,5 +47,5 @@ mod verdict;
 pub use access::{Access, table as access_table};
 pub use catalogue::{CATALOGUE, Check, EXECUTION, Id};
 pub use run::run;
-pub use target::{BUDGET, Executions, Target};
+pub use target::{Executions, Target};
 pub use verdict::Verdict;

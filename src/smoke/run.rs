@@ -6,6 +6,7 @@ use futures::future::join_all;
 
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::forward;
+use crate::limits::{CHECK_GRACE, CHECK_SETTLED};
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 
@@ -21,10 +22,6 @@ use super::{admin, cluster_wide, console, dashboard, datacatalog, execution, pro
 /// Between two attempts at a check; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a wrong answer may take to become right: Roles do not mend themselves, but the authoriser reads them late.
-const SETTLING: Duration = Duration::from_secs(3);
-/// What an attempt that is under way at the deadline is given to end.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// Runs every check of [`CATALOGUE`] at once, each until it passes, its answer is settled, or the budget ends; where all
 /// pass, those of [`EXECUTION`] in the wanted pairs of project and domain. Speaks the whole of [`Stage::Smoke`]: start,
@@ -85,7 +82,7 @@ async fn all_checks(context: &Context<'_>, budget: Duration, run: &Run) -> Resul
         |(check, miss): (&Check, Option<Miss>)| Some(Missed { id: check.id.to_string(), check: *check, miss: miss? });
     let missed: Vec<_> = CATALOGUE.iter().zip(misses).filter_map(missed).collect();
     let what = format!("{} of {} smoke checks failed", missed.len(), verdicts.len());
-    let late = deadline.remaining().is_zero();
+    let late = deadline.has_passed();
     let ended_by = late.then(|| deadline.expired_message());
     failure(what, missed).map_or(Ok(verdicts), |failure| Err(failure.evidence(ended_by)))
 }
@@ -97,20 +94,16 @@ async fn until_passed(
     deadline: Deadline,
 ) -> (Verdict, Option<Miss>) {
     let started = Instant::now();
-    let settled = Deadline::after(SETTLING);
+    let settled = Deadline::fixed(CHECK_SETTLED);
     let mut pause = FIRST_PAUSE;
     let mut seen_before = None;
     let sight = loop {
-        let sight = match tokio::time::timeout(deadline.remaining() + GRACE, look(check.id, context)).await {
-            Ok(sight) => sight,
-            Err(_) => Err(seen_before.unwrap_or_else(|| Miss::new(check.title, "no answer in time"))),
+        let sight = match deadline.extended_by(CHECK_GRACE).limit(look(check.id, context)).await {
+            Some(sight) => sight,
+            None => Err(seen_before.unwrap_or_else(|| Miss::new(check.title, "no answer in time"))),
         };
         match sight {
-            Err(miss)
-                if !(miss.skipped
-                    || deadline.remaining().is_zero()
-                    || miss.settled && settled.remaining().is_zero()) =>
-            {
+            Err(miss) if !(miss.skipped || deadline.has_passed() || miss.settled && settled.has_passed()) => {
                 let note = format!("{} {}: {}", check.id, check.title, miss.line());
                 board.missed(&check.id.to_string(), note);
                 seen_before = Some(miss);

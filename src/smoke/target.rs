@@ -7,9 +7,6 @@ use crate::spec::{Ports, Spec, WorkflowNamespace};
 use super::apiserver::ApiServer;
 use super::http::Http;
 
-/// Long enough for a propeller that has just been restarted to wait out its predecessor's lease of 15 s, and to start.
-pub const BUDGET: Duration = Duration::from_secs(45);
-
 /// What is checked.
 #[derive(Clone)]
 pub struct Target<'a> {
@@ -17,8 +14,8 @@ pub struct Target<'a> {
     pub spec: &'a Spec,
     /// The cluster's API, as its administrator.
     pub client: kube::Client,
-    /// How long to keep asking; [`BUDGET`] after an `up`, a few seconds for a sandbox that should be ready. An attempt
-    /// that is under way when it ends is given a moment more.
+    /// How long to keep asking: `CHECKS_AFTER_UP` or `CHECKS_WHEN_READY`. An attempt that is under way when it ends is
+    /// given a moment more.
     pub budget: Duration,
     /// Where a workflow is to run after the checks.
     pub executions: Executions,

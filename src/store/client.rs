@@ -7,11 +7,10 @@ use reqwest::{Client, Method, StatusCode};
 
 use super::sign::{self, Unsigned, encoded};
 use crate::failure::{Failure, Reason};
+use crate::limits::STORE_REQUEST;
 use crate::run::Deadline;
 use crate::spec::Keys;
 
-/// A NodePort that is not routed yet may swallow a connection: ask anew rather than wait.
-const ATTEMPT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Of an answer that is shown.
@@ -58,7 +57,7 @@ impl Store {
     /// # Errors
     /// [`Reason::Internal`]: there can be no HTTP client.
     pub fn new(port: u16, root: Keys, deadline: Deadline) -> Result<Self, Failure> {
-        let http = Client::builder().timeout(ATTEMPT).redirect(Policy::none()).no_proxy().build();
+        let http = Client::builder().timeout(STORE_REQUEST).redirect(Policy::none()).no_proxy().build();
         let http =
             http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(error));
         Ok(Self { http: http?, host: format!("127.0.0.1:{port}"), root, deadline })
@@ -92,7 +91,7 @@ impl Store {
                 Ok((_, reply)) => reply.failure().because("it is not the store that answers"),
                 Err(error) => Failure::new(Reason::ProjectStorage, WHAT).because(&asked).caused_by(error),
             };
-            if self.deadline.remaining().is_zero() {
+            if self.deadline.has_passed() {
                 return Err(unanswered.because(self.deadline.expired_message()));
             }
             tokio::time::sleep(pause.min(self.deadline.remaining())).await;

@@ -1,6 +1,7 @@
 //! The house plan, held against the code: who may name what, and that every file has its place on the map.
 
 mod layers;
+mod waits;
 
 use std::fs;
 use std::path::{Path, PathBuf};

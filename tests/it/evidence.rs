@@ -266,7 +266,7 @@ async fn a_source_that_cannot_be_had_is_noted_and_the_others_are_there() {
     let index = &files["index.md"];
     let (_, missing) = index.split_once("## What could not be had").expect("the list");
     for (what, why) in [
-        ("Docker events", "no answer within"),
+        ("Docker events", "timed out after 3s (`--timeout`)"),
         ("Kubernetes events", "etcd is away"),
         ("log of container flyteadmin of pod n/flyteadmin-1, in its previous life", ""),
     ] {

@@ -2,6 +2,8 @@
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;

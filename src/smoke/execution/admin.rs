@@ -9,13 +9,12 @@ use serde_json::Value;
 use super::culprit::Culprit;
 use super::trial::Trial;
 use crate::flyte::admin::{self, Execution, Request};
+use crate::limits::EXECUTION_REQUEST;
 use crate::run::Deadline;
 use crate::smoke::http::Reply;
 use crate::smoke::miss::Miss;
 use crate::smoke::target::Context;
 
-/// For one step, from its first request to its answer: a gateway that was just told of admin may say 503 for a while.
-const STEP: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Whom a refusal blames, by its words.
@@ -67,11 +66,11 @@ pub(super) async fn log_link(trial: &Trial, context: &Context<'_>, deadline: Dea
 
 /// Asks until there is an answer, good or bad.
 async fn ask(context: &Context<'_>, request: Request, blame: Blame, deadline: Deadline) -> Result<Reply, Miss> {
-    let deadline = deadline.min(STEP);
+    let deadline = deadline.min(EXECUTION_REQUEST);
     loop {
         match once(context, &request).await {
             Ok(reply) => return Ok(reply),
-            Err((miss, words)) if miss.settled || deadline.remaining().is_zero() => {
+            Err((miss, words)) if miss.settled || deadline.has_passed() => {
                 return Err(blame(&words).blame(miss));
             }
             Err(_) => tokio::time::sleep(PAUSE).await,

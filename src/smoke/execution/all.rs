@@ -1,7 +1,5 @@
 //! All wanted pairs side by side, and their removal.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -11,6 +9,7 @@ use kube::api::ListParams;
 use super::trial::{Trial, fresh_name};
 use super::{pair, traces};
 use crate::failure::{Failure, Reason};
+use crate::limits;
 use crate::run::Run;
 use crate::smoke::board::Board;
 use crate::smoke::catalogue::EXECUTION;
@@ -21,8 +20,6 @@ use crate::spec::WorkflowNamespace;
 
 /// Executions at a time: every one of them is a pod, and a node takes some hundred.
 const AT_ONCE: usize = 12;
-/// For one execution, from its creation to its end.
-const BUDGET: Duration = Duration::from_secs(120);
 
 /// Runs a workflow in each of the namespaces, and removes what that made.
 ///
@@ -49,8 +46,9 @@ pub(in crate::smoke) async fn run(
 async fn side_by_side(trials: &[Trial], context: &Context<'_>, run: &Run) -> Result<Vec<Verdict>, Failure> {
     let board = Board::new(run, "workflow checks", trials.len() * EXECUTION.len());
     let board = &board;
-    let pairs =
-        trials.iter().map(|trial| async move { pair::run(trial, context, board, run.deadline.min(BUDGET)).await });
+    let pairs = trials
+        .iter()
+        .map(|trial| async move { pair::run(trial, context, board, run.deadline.min(limits::EXECUTION)).await });
     let results: Vec<_> = stream::iter(pairs).buffered(AT_ONCE).collect().await;
     let (verdicts, missed): (Vec<_>, Vec<_>) = results.into_iter().unzip();
     let missed: Vec<Missed> = missed.into_iter().flatten().collect();

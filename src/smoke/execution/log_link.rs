@@ -7,13 +7,12 @@ use serde_json::Value;
 
 use super::culprit::Culprit;
 use super::trial::{MARKER, Trial};
+use crate::limits::EXECUTION_LOG;
 use crate::run::Deadline;
 use crate::smoke::http::Reply;
 use crate::smoke::miss::Miss;
 use crate::smoke::target::Context;
 
-/// The kubelet may be a moment behind the container.
-const WITHIN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Where a link to a log leads.
@@ -39,7 +38,7 @@ pub(super) async fn read(trial: &Trial, context: &Context<'_>, link: &str, deadl
         return leads_to(format!("namespace {namespace}, and its workflow namespace is {}", trial.at.name));
     }
     let url = context.dashboard(&format!("/api/v1/log/{namespace}/{pod}/{pod}"));
-    let deadline = deadline.min(WITHIN);
+    let deadline = deadline.min(EXECUTION_LOG);
     loop {
         let seen = match context.http.get(&url).await.and_then(|reply| reply.expect(StatusCode::OK)) {
             Ok(reply) => has_marker(&reply),
@@ -47,7 +46,7 @@ pub(super) async fn read(trial: &Trial, context: &Context<'_>, link: &str, deadl
         };
         match seen {
             Ok(()) => return Ok(pod),
-            Err(miss) if deadline.remaining().is_zero() => return Err(miss),
+            Err(miss) if deadline.has_passed() => return Err(miss),
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }

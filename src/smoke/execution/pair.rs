@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::trial::Trial;
 use super::{admin, log_link, progress, traces};
+use crate::limits::EXECUTION_LISTED;
 use crate::run::Deadline;
 use crate::smoke::board::Board;
 use crate::smoke::catalogue::{Check, EXECUTION};
@@ -12,8 +13,6 @@ use crate::smoke::miss::{Miss, Sight};
 use crate::smoke::target::Context;
 use crate::smoke::verdict::{Missed, Verdict};
 
-/// For the FlyteWorkflow to be visible, which admin makes before it answers.
-const VISIBLE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The verdicts, up to and with the first that is bad.
@@ -51,10 +50,11 @@ pub(super) async fn run(
 }
 
 async fn made(trial: &Trial, context: &Context<'_>, deadline: Deadline) -> Result<(), Miss> {
-    let deadline = deadline.min(VISIBLE);
+    // Admin makes the FlyteWorkflow before it answers.
+    let deadline = deadline.min(EXECUTION_LISTED);
     loop {
         match traces::is_in_its_namespace(trial, context).await {
-            Err(miss) if !miss.settled && !deadline.remaining().is_zero() => tokio::time::sleep(PAUSE).await,
+            Err(miss) if !miss.settled && !deadline.has_passed() => tokio::time::sleep(PAUSE).await,
             seen => return seen,
         }
     }

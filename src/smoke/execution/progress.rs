@@ -8,6 +8,7 @@ use super::traces::{self, Seen};
 use super::trial::Trial;
 use crate::flyte::admin::Execution;
 use crate::flyte::names;
+use crate::limits::PROPELLER_SILENCE;
 use crate::rollout::Status;
 use crate::run::Deadline;
 use crate::smoke::miss::Miss;
@@ -15,8 +16,6 @@ use crate::smoke::propeller::{self, told};
 use crate::smoke::propeller_log::State;
 use crate::smoke::target::Context;
 
-/// A propeller at work has told admin of a new execution, and made its pod, within seconds.
-const SILENCE: Duration = Duration::from_secs(25);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -33,7 +32,7 @@ pub(super) async fn until_succeeded(
     let mut picture = Picture::default();
     loop {
         picture.look(trial, context).await;
-        let late = deadline.remaining().is_zero();
+        let late = deadline.has_passed();
         let asked = || format!("execution {} of {}", trial.name, trial.pair());
         match picture.judge(started.elapsed(), late) {
             Judgement::Done(pod) => return Ok(pod),
@@ -121,7 +120,7 @@ impl Picture {
             (_, Some(Status::Waiting(_) | Status::Failing(..))) if late => {
                 Judgement::Failed(self.of_pod(), format!("{} after {} s", self.note(), elapsed.as_secs()))
             }
-            (phase, pod) if late || elapsed > SILENCE && (phase.is_none() || pod.is_none()) => {
+            (phase, pod) if late || elapsed > PROPELLER_SILENCE && (phase.is_none() || pod.is_none()) => {
                 Judgement::Silent(format!("{} after {} s", self.note(), elapsed.as_secs()))
             }
             _ => Judgement::Waiting,

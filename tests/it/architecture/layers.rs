@@ -22,9 +22,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("limits", &["report"]),
     ("run", &["failure", "limits", "report"]),
     ("process", &["failure", "limits", "run"]),
-    ("lock", &["process"]),
-    ("state", &["failure", "files", "lock", "spec"]),
-    ("docker", &["digest", "failure", "limits", "manifest", "reason"]),
+    ("lock", &["limits", "process"]),
+    ("state", &["failure", "files", "limits", "lock", "spec"]),
+    ("docker", &["deadline", "digest", "failure", "limits", "manifest", "reason"]),
     ("kubernetes", &["failure", "flyte", "limits", "manifest", "report", "run", "spec"]),
     (
         "cluster",
@@ -50,8 +50,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "spec",
         ],
     ),
-    ("issuer", &["failure", "process", "run", "spec"]),
-    ("store", &["digest", "failure", "run", "spec"]),
+    ("issuer", &["failure", "limits", "process", "run", "spec"]),
+    ("store", &["digest", "failure", "limits", "run", "spec"]),
     ("rollout", &["failure", "kubernetes", "limits", "manifest", "reason", "report", "run"]),
     ("preflight", &["cluster", "docker", "failure", "manifest", "plan", "report"]),
     (
@@ -71,8 +71,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("smoke", &["failure", "flyte", "kubernetes", "limits", "report", "rollout", "run", "spec"]),
-    ("rehearsal", &["flyte", "kubernetes", "lock", "manifest", "plan", "spec"]),
-    ("evidence", &["cluster", "docker", "failure", "files", "kubernetes", "plan", "report", "run", "state", "yaml"]),
+    ("rehearsal", &["flyte", "kubernetes", "limits", "lock", "manifest", "plan", "spec"]),
+    (
+        "evidence",
+        &["cluster", "docker", "failure", "files", "kubernetes", "limits", "plan", "report", "run", "state", "yaml"],
+    ),
     (
         "site",
         &[

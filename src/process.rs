@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 
 use crate::failure::{Failure, Reason};
 use crate::limits::CHILD_OUTPUT;
-use crate::run::{Deadline, Run};
+use crate::run::{Deadline, Interrupted, Run};
 
 /// Lines of a failed program's output that a failure shows.
 const TAIL: usize = 20;
@@ -32,8 +32,61 @@ const TOLD: usize = 5000;
 pub struct Tool {
     program: PathBuf,
     env: BTreeMap<String, String>,
-    reason: Reason,
     discreet: bool,
+}
+
+/// A program that did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause} `{command}`")]
+pub struct Error {
+    /// Its command line.
+    pub command: String,
+    /// Why.
+    pub cause: Cause,
+    /// The end of what it wrote, unless nobody is to know that.
+    pub output: Vec<String>,
+}
+
+/// Why a program did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// It cannot be started.
+    #[error("cannot start")]
+    Start(io::Error),
+    /// What it writes cannot be read.
+    #[error("cannot listen to")]
+    Listen(io::Error),
+    /// It ran until the deadline.
+    #[error("gave up waiting for")]
+    TimedOut,
+    /// The user's interrupt ended it.
+    #[error("stopped")]
+    Interrupted,
+    /// It ended with something else than zero.
+    #[error("failed:")]
+    Exit {
+        /// How it ended.
+        status: ExitStatus,
+        /// The last line of its standard error.
+        last_line: Option<String>,
+    },
+}
+
+impl Error {
+    /// The failure, filed under this reason unless the user's interrupt ended the program.
+    #[must_use]
+    pub fn failure(self, reason: Reason) -> Failure {
+        let failure = Failure::new(reason, self.to_string());
+        let failure = match &self.cause {
+            Cause::Start(error) | Cause::Listen(error) => failure.because_of(error),
+            Cause::TimedOut => failure.because("it did not end in time"),
+            Cause::Interrupted => return Interrupted.into(),
+            Cause::Exit { status, last_line } => {
+                last_line.iter().fold(failure.because(status), |failure, line| failure.because(line))
+            }
+        };
+        failure.evidence(&self.output).keeping(self)
+    }
 }
 
 /// What a program that succeeded wrote: the newest lines, where it wrote many.
@@ -57,10 +110,10 @@ impl Drop for Group {
 }
 
 impl Tool {
-    /// A program, the variables it sees, and what its failures are filed under.
+    /// A program and the variables it sees.
     #[must_use]
-    pub fn new(program: impl Into<PathBuf>, env: BTreeMap<String, String>, reason: Reason) -> Self {
-        Self { program: program.into(), env, reason, discreet: false }
+    pub fn new(program: impl Into<PathBuf>, env: BTreeMap<String, String>) -> Self {
+        Self { program: program.into(), env, discreet: false }
     }
 
     /// The same, of which nobody is to know what it writes: its caller alone gets to see it, and a failure has no more
@@ -82,13 +135,13 @@ impl Tool {
     /// # Errors
     /// When it cannot be started, exits with anything but zero, or does not end before the run's deadline or
     /// cancellation; with the tail of what it wrote.
-    pub async fn run(&self, args: &[String], run: &Run, mut line: impl FnMut(&str)) -> Result<Written, Failure> {
+    pub async fn run(&self, args: &[String], run: &Run, mut line: impl FnMut(&str)) -> Result<Written, Error> {
         let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let command = format!("{name} {}", args.join(" "));
-        let failure = |what: &str| Failure::new(self.reason, format!("{what} `{command}`"));
         run.report.hear(format!("$ {command}"));
+        let failure = |cause, output| Error { command, cause, output };
         tracing::debug!(program = %self.program.display(), ?args, "start");
-        let mut child = Command::new(&self.program)
+        let child = Command::new(&self.program)
             .args(args)
             .env_clear()
             .envs(&self.env)
@@ -97,8 +150,11 @@ impl Tool {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failure("cannot start").caused_by(error))?;
+            .spawn();
+        let mut child = match child {
+            Ok(child) => child,
+            Err(error) => return Err(failure(Cause::Start(error), Vec::new())),
+        };
         let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
         let mut written = Written::default();
         let ended = {
@@ -116,15 +172,15 @@ impl Tool {
             });
             tokio::select! {
                 biased;
-                () = run.cancel.cancelled() => return Err(Failure::new(Reason::Interrupted, "stopped on request")),
+                () = run.cancel.cancelled() => return Err(failure(Cause::Interrupted, Vec::new())),
                 () = run.deadline.passed() => None,
                 ended = listened => Some(ended),
             }
         };
         let tail = |written: &Written| if self.discreet { Vec::new() } else { tail(written) };
         match ended {
-            None => Err(failure("gave up waiting for").because("it did not end in time").evidence(tail(&written))),
-            Some(Err(error)) => Err(failure("cannot listen to").caused_by(error)),
+            None => Err(failure(Cause::TimedOut, tail(&written))),
+            Some(Err(error)) => Err(failure(Cause::Listen(error), Vec::new())),
             Some(Ok(Ended { status, is_held_open })) => {
                 group.0 = None;
                 if is_held_open {
@@ -135,8 +191,8 @@ impl Tool {
                     return Ok(written);
                 }
                 let said = written.stderr.iter().rev().find(|line| !line.trim().is_empty());
-                let failed = failure("failed:").because(status.to_string()).evidence(tail(&written));
-                Err(said.into_iter().fold(failed, |failure, line| failure.because(plain(line))))
+                let last_line = said.map(|line| plain(line));
+                Err(failure(Cause::Exit { status, last_line }, tail(&written)))
             }
         }
     }
@@ -347,7 +403,7 @@ mod tests {
 
     fn shell(env: &[(&str, &str)]) -> Tool {
         let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Tool::new("/bin/sh", env, Reason::K3d)
+        Tool::new("/bin/sh", env)
     }
 
     fn script(text: &str) -> Vec<String> {
@@ -385,7 +441,7 @@ mod tests {
     async fn a_failure_ends_with_the_last_line_of_standard_error() {
         let args = script("printf '\\033[31mFATA\\033[0m no room\\n' >&2; exit 3");
         let failure = shell(&[]).run(&args, &run(Duration::from_secs(20)), |_| ()).await.expect_err("exit 3");
-        assert_eq!(failure.causes, ["exit status: 3", "FATA no room"]);
+        assert_eq!(failure.failure(Reason::K3d).causes, ["exit status: 3", "FATA no room"]);
     }
 
     #[tokio::test]
@@ -413,7 +469,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("file");
         let args = script(&format!("sleep 60 & echo $! >{}; wait", file.path().display()));
         let failure = shell(&[]).run(&args, &run(Duration::from_millis(300)), |_| ()).await.expect_err("deadline");
-        assert_eq!(failure.causes, ["it did not end in time"]);
+        assert!(matches!(failure.cause, Cause::TimedOut), "{failure:?}");
         let child = std::fs::read_to_string(file.path()).expect("pid");
         let stat = Path::new("/proc").join(child.trim()).join("stat");
         let gone = async {

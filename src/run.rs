@@ -23,6 +23,17 @@ pub async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
     done.await.map_err(|error| failed(&error))
 }
 
+/// The user's interrupt, which ended some work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stopped on request")]
+pub struct Interrupted;
+
+impl From<Interrupted> for Failure {
+    fn from(interrupted: Interrupted) -> Self {
+        Self::new(Reason::Interrupted, interrupted.to_string())
+    }
+}
+
 /// Handed to every effect.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -38,11 +49,14 @@ impl Run {
     /// Awaits `work`, unless the user interrupts it.
     ///
     /// # Errors
-    /// The work's own failure, or [`Reason::Interrupted`].
-    pub async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    /// The work's own, or [`Interrupted`].
+    pub async fn unless_cancelled<T, E: From<Interrupted>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(Failure::new(Reason::Interrupted, "stopped on request")),
+            () = self.cancel.cancelled() => Err(Interrupted.into()),
             done = work => done,
         }
     }

@@ -1,8 +1,8 @@
 //! Whatever k3d and k3s write is taken for a version, a message, the cause of a crash, or nothing.
 #![no_main]
 
-use flyte_sandbox::cluster::{Version, describe_crash};
-use flyte_sandbox::failure::Reason;
+use flyte_sandbox::cluster::{NodeDown, NodeEnd, Version};
+use flyte_sandbox::failure::Failure;
 use flyte_sandbox::process::{log_message, plain};
 use flyte_sandbox::reason::{Speaker, recognise};
 use libfuzzer_sys::fuzz_target;
@@ -20,6 +20,7 @@ fuzz_target!(|text: &str| {
     for speaker in [Speaker::Docker, Speaker::Registry, Speaker::K3d, Speaker::K3s, Speaker::Component] {
         let _ = recognise(speaker, text);
     }
-    let failure = describe_crash(Reason::NodeCrash, "k3d-flyte-server-0", "k3s ended", &lines);
-    assert!(failure.exit_code() != 0 && failure.evidence.len() <= lines.len());
+    let count = lines.len();
+    let failure = Failure::from(NodeDown { node: "n".to_owned(), end: NodeEnd::CrashedInside, log: lines });
+    assert!(failure.exit_code() != 0 && failure.evidence.len() <= count);
 });

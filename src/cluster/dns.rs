@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use crate::failure::{Failure, Reason};
+use super::error::Error;
 use crate::kubernetes::{ApiError, ask};
 use crate::limits::{CLUSTER_ANSWER, CLUSTER_DNS};
 use crate::report::Stage;
@@ -20,8 +20,8 @@ const NAMESPACE: &str = "kube-system";
 /// unavailable, it is true before the pod runs.
 ///
 /// # Errors
-/// [`Reason::ClusterNotReady`] at the deadline, with what was seen last.
-pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
+/// [`Error::DnsNotReady`] at the deadline.
+pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Error> {
     let deadline = run.deadline.min(CLUSTER_DNS);
     let mut told = String::new();
     loop {
@@ -35,10 +35,11 @@ pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Failure> {
             told.clone_from(&missing);
         }
         if deadline.has_passed() {
-            return Err(Failure::new(Reason::ClusterNotReady, "cluster DNS is not ready")
-                .on(format!("deployment {NAMESPACE}/coredns"))
-                .because(deadline.expired_message())
-                .because(missing));
+            return Err(Error::DnsNotReady {
+                deployment: format!("deployment {NAMESPACE}/coredns"),
+                limit: deadline.expired_message(),
+                missing,
+            });
         }
         tokio::time::sleep(POLL).await;
     }

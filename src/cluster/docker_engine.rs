@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::k3s_args::k3s_args;
-use super::kubeconfig;
+use super::error::Error;
+use super::k3s_args::{KUBECONFIG_PATH, k3s_args};
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
 use crate::docker::{self, Docker, NodeContainer, Protocol, PublishedPort};
-use crate::failure::Failure;
 use crate::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
 use crate::report::Stage;
 use crate::run::Run;
@@ -22,10 +21,8 @@ const LOOPBACK: &str = "127.0.0.1";
 /// Creates the network, the volume that `k3d image import` uses, and the node, and starts the node.
 ///
 /// # Errors
-/// [`Reason::PortTaken`](crate::failure::Reason::PortTaken) with the port;
-/// [`Reason::SubnetsExhausted`](crate::failure::Reason::SubnetsExhausted),
-/// [`Reason::ImagesMissing`](crate::failure::Reason::ImagesMissing), [`Reason::Docker`](crate::failure::Reason::Docker).
-pub(super) async fn create(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<(), Failure> {
+/// [`Error::PortTaken`], [`Error::Docker`].
+pub(super) async fn create(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<(), Error> {
     let made = async {
         let (network, images) = (network_name(&plan.name), image_volume(&plan.name));
         run.report.progress(Stage::Cluster, format!("create network {network}"));
@@ -70,7 +67,7 @@ fn node_container(plan: &ClusterPlan, api_port: u16, gateway: &str) -> NodeConta
             .into_iter()
             .chain(k3s_args(plan).map(str::to_owned))
             .collect(),
-        variables: text(&[("K3S_KUBECONFIG_OUTPUT", kubeconfig::PATH)]),
+        variables: text(&[("K3S_KUBECONFIG_OUTPUT", KUBECONFIG_PATH)]),
         labels: text(&[
             ("app", "k3d"),
             LIKE,
@@ -93,24 +90,19 @@ fn node_container(plan: &ClusterPlan, api_port: u16, gateway: &str) -> NodeConta
     }
 }
 
-/// The failure to make the node; a port that somebody took since it was found free is its object.
-fn with_port(error: docker::Error, plan: &ClusterPlan, api_port: u16) -> Failure {
-    let taken = error.taken_port();
-    let failure = Failure::from(error);
-    let Some(taken) = taken else { return failure };
+/// The error that no node was made; a port that somebody took since it was found free is named.
+fn with_port(error: docker::Error, plan: &ClusterPlan, api_port: u16) -> Error {
+    let Some(taken) = error.taken_port() else { return error.into() };
     let api = (api_port, "the Kubernetes API");
     let mut ports = plan.ports.iter().map(|port| (port.host, port.purpose.as_str())).chain([api]);
-    let failure = Failure { what: "a port was taken while the node was made".to_owned(), ..failure };
-    match ports.find(|(port, _)| *port == taken) {
-        Some((port, purpose)) => failure.on(format!("port {port} ({purpose})")),
-        None => failure.on(format!("port {taken}")),
-    }
+    let purpose = ports.find(|(port, _)| *port == taken).map(|(_, purpose)| purpose.to_owned());
+    Error::PortTaken { port: taken, purpose, source: error }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Reason;
+    use crate::failure::{Failure, Reason};
     use crate::plan::PortMapping;
 
     fn plan() -> ClusterPlan {
@@ -151,7 +143,7 @@ mod tests {
         let failure = |message: &str| {
             let cause = docker::Cause::Refused { status: 500, message: message.to_owned() };
             let request = docker::Request::Start("k3d-flyte-server-0".to_owned());
-            with_port(docker::Error { request, cause }, &plan(), 6550)
+            Failure::from(with_port(docker::Error { request, cause }, &plan(), 6550))
         };
         for (words, object) in [
             ("Bind for 127.0.0.1:31081 failed: port is already allocated", "port 31081 (console)"),

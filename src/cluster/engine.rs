@@ -6,10 +6,10 @@ use std::future::pending;
 use std::path::Path;
 
 use super::docker_engine;
+use super::error::{Error, K3dError};
 use super::k3d::K3d;
 use super::node::{NodeState, state};
 use crate::docker::Docker;
-use crate::failure::{Failure, Reason};
 use crate::plan::ClusterPlan;
 use crate::run::Run;
 use crate::spec::NodeEngine;
@@ -28,21 +28,20 @@ impl Engine {
     /// and `scratch` see [`K3d::find`].
     ///
     /// # Errors
-    /// [`Reason::K3dAbsent`] and [`Reason::K3dUnusable`]: a k3d that is here and cannot be used is told, not passed over.
+    /// [`Error::K3d`]: a k3d that is here and cannot be used is told, not passed over.
     pub async fn find(
         wanted: Option<NodeEngine>,
         env: &BTreeMap<String, String>,
         docker_host: &str,
         scratch: &Path,
         run: &Run,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         if wanted == Some(NodeEngine::Docker) {
             return Ok(Self::Docker);
         }
         match K3d::find(env, docker_host, scratch, run).await {
-            Ok(k3d) => Ok(Self::K3d(k3d)),
-            Err(failure) if wanted.is_none() && failure.reason == Reason::K3dAbsent => Ok(Self::Docker),
-            Err(failure) => Err(failure.hint("`--engine docker` makes the node without k3d")),
+            Err(Error::K3d(K3dError::Absent)) if wanted.is_none() => Ok(Self::Docker),
+            found => found.map(Self::K3d),
         }
     }
 
@@ -53,17 +52,15 @@ impl Engine {
         plan: &ClusterPlan,
         api_port: u16,
         run: &Run,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let Self::K3d(k3d) = self else { return docker_engine::create(docker, plan, api_port, run).await };
         let created = k3d.create(plan, api_port, run).await;
         match (created, state(docker, &plan.name).await) {
             // k3d waits for the node, and so does `ready`, which knows what the node itself waits for.
-            (Err(failure), Ok(NodeState::Running)) if failure.reason == Reason::K3dTimeout => pending().await,
-            (Err(failure), _) | (Ok(()), Err(failure)) => Err(failure),
-            (Ok(()), Ok(NodeState::Absent)) => {
-                Err(Failure::new(Reason::K3dNoNode, "k3d said that it made the cluster, and there is no node")
-                    .on(format!("container {}", plan.node())))
-            }
+            (Err(Error::K3d(K3dError::Create { expired: Some(_), .. })), Ok(NodeState::Running)) => pending().await,
+            (Err(error), _) => Err(error),
+            (Ok(()), Err(error)) => Err(error.into()),
+            (Ok(()), Ok(NodeState::Absent)) => Err(K3dError::NoNode { node: plan.node() }.into()),
             _ => Ok(()),
         }
     }

@@ -11,8 +11,7 @@ use futures::future::try_join_all;
 use humantime::{format_rfc3339_seconds, parse_rfc3339};
 
 use super::labels::{OWNER_LABEL, cluster_labels};
-use crate::docker::{Docker, Volume};
-use crate::failure::Failure;
+use crate::docker::{self, Docker, Volume};
 use crate::plan::network_name;
 
 /// The label of a mark; its value is the time, RFC 3339 in UTC.
@@ -21,8 +20,8 @@ const EXPIRY_LABEL: &str = "sandbox.flyte/expires";
 /// Sets the expiry time of a sandbox. Its previous one is removed last, so that there is always one.
 ///
 /// # Errors
-/// [`Reason::Docker`](crate::failure::Reason::Docker).
-pub async fn expire(docker: &Docker, cluster: &str, at: SystemTime) -> Result<(), Failure> {
+/// As Docker's.
+pub async fn expire(docker: &Docker, cluster: &str, at: SystemTime) -> Result<(), docker::Error> {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (mark, at) = (format!("{}{seconds}", prefix(cluster)), format_rfc3339_seconds(at).to_string());
     let labels: Vec<_> = cluster_labels(cluster).into_iter().chain([(EXPIRY_LABEL, at.as_str())]).collect();
@@ -33,16 +32,16 @@ pub async fn expire(docker: &Docker, cluster: &str, at: SystemTime) -> Result<()
 /// Removes the expiry time of a sandbox.
 ///
 /// # Errors
-/// [`Reason::Docker`](crate::failure::Reason::Docker).
-pub async fn forget_expiry(docker: &Docker, cluster: &str) -> Result<(), Failure> {
+/// As Docker's.
+pub async fn forget_expiry(docker: &Docker, cluster: &str) -> Result<(), docker::Error> {
     forget(docker, cluster, |_| true).await
 }
 
 /// The expiry time of each sandbox that has one, by name. Of several marks the latest counts: a renewal was interrupted.
 ///
 /// # Errors
-/// [`Reason::Docker`](crate::failure::Reason::Docker).
-pub async fn expiries(docker: &Docker) -> Result<BTreeMap<String, SystemTime>, Failure> {
+/// As Docker's.
+pub async fn expiries(docker: &Docker) -> Result<BTreeMap<String, SystemTime>, docker::Error> {
     let mut found = BTreeMap::new();
     for (owner, at) in docker.volumes(EXPIRY_LABEL).await?.iter().filter_map(read) {
         let latest = found.entry(owner).or_insert(at);
@@ -65,7 +64,7 @@ fn read(mark: &Volume) -> Option<(String, SystemTime)> {
     Some((owner.clone(), parse_rfc3339(mark.labels.get(EXPIRY_LABEL)?).ok()?))
 }
 
-async fn forget(docker: &Docker, cluster: &str, which: impl Fn(&str) -> bool) -> Result<(), Failure> {
+async fn forget(docker: &Docker, cluster: &str, which: impl Fn(&str) -> bool) -> Result<(), docker::Error> {
     let marks = docker.volumes(EXPIRY_LABEL).await?;
     let of_cluster = |mark: &&Volume| mark.labels.get(OWNER_LABEL).is_some_and(|owner| owner == cluster);
     let gone = marks.iter().filter(of_cluster).filter(|mark| is_mark(cluster, &mark.name) && which(&mark.name));

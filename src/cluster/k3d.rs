@@ -5,13 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::dialect::Dialect;
-use crate::failure::{Failure, Reason};
+use super::error::{Error, K3dError};
 use crate::limits;
 use crate::plan::ClusterPlan;
-use crate::process::{Tool, log_message as message};
-use crate::reason::Speaker;
+use crate::process::{self, Tool, log_message as message};
 use crate::report::Stage;
-use crate::run::Run;
+use crate::run::{Interrupted, Run};
 
 /// A k3d version. A development build is taken for the newest of its major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,32 +81,23 @@ impl K3d {
     /// (a kubeconfig it must not share with the user's, temporary files it forgets) go to `scratch`, which must exist.
     ///
     /// # Errors
-    /// [`Reason::K3dAbsent`] when there is none, [`Reason::K3dUnusable`] when it is none that can be used or it does not
-    /// tell its version within seconds.
+    /// [`K3dError::Absent`], [`K3dError::Silent`], [`K3dError::Unusable`]; [`Error::Interrupted`].
     pub async fn find(
         env: &BTreeMap<String, String>,
         docker_host: &str,
         scratch: &Path,
         run: &Run,
-    ) -> Result<Self, Failure> {
-        let install = "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases";
-        let path = which::which_in("k3d", env.get("PATH"), "/").map_err(|_| {
-            Failure::new(Reason::K3dAbsent, "k3d is not installed").because("no `k3d` on the PATH").hint(install)
-        })?;
+    ) -> Result<Self, Error> {
+        let path = which::which_in("k3d", env.get("PATH"), "/").map_err(|_| K3dError::Absent)?;
         let env = child_env(env, docker_host, scratch);
         let shortly = Run { deadline: run.deadline.min(limits::K3D_VERSION), ..run.clone() };
-        let asked = Tool::new(&path, env.clone(), Reason::K3dUnusable);
+        let asked = Tool::new(&path, env.clone()).run(&["version".to_owned()], &shortly, |_| ()).await;
         let written =
-            asked.run(&["version".to_owned()], &shortly, |_| ()).await.map_err(|failure| match failure.reason {
-                Reason::K3dUnusable => failure.on(path.display()).hint(install),
-                _ => failure,
-            })?;
-        let failure = |cause: String| {
-            Failure::new(Reason::K3dUnusable, "this k3d cannot be used").on(path.display()).because(cause).hint(install)
-        };
+            asked.map_err(|error| interrupted_or(error, |error| K3dError::Silent { path: path.clone(), error }))?;
+        let unusable = |why| K3dError::Unusable { path: path.clone(), why };
         let version = Version::parse(&written.stdout.join("\n"))
-            .ok_or_else(|| failure(format!("`k3d version` says {:?}", written.stdout.join(" "))))?;
-        let dialect = version.dialect().map_err(|why| failure(format!("it is {version}: {why}")))?;
+            .ok_or_else(|| unusable(format!("`k3d version` says {:?}", written.stdout.join(" "))))?;
+        let dialect = version.dialect().map_err(|why| unusable(format!("it is {version}: {why}")))?;
         Ok(Self { path, version, dialect, env })
     }
 
@@ -120,36 +110,30 @@ impl K3d {
     /// Runs `k3d cluster create`. That it succeeded says little: the node is the truth.
     ///
     /// # Errors
-    /// [`Reason::K3d`] with what k3d wrote, or what that is known to mean; [`Reason::K3dTimeout`] at the run's deadline.
-    pub async fn create(&self, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<(), Failure> {
+    /// [`K3dError::Create`], [`Error::Interrupted`].
+    pub async fn create(&self, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<(), Error> {
         let mut env = self.env.clone();
         env.extend(self.dialect.create_env(plan));
         let args = self.dialect.create(plan, api_port, run.deadline.remaining());
-        let tool = Tool::new(&self.path, env, Reason::K3d);
+        let tool = Tool::new(&self.path, env);
         let said = tool.run(&args, run, |line| {
             if let Some(note) = message(line) {
                 run.report.progress(Stage::Cluster, format!("k3d: {note}"));
             }
         });
-        match said.await {
-            Ok(_) => Ok(()),
-            Err(mut failure) if failure.reason == Reason::K3d => {
-                failure.what = "k3d could not create the cluster".to_owned();
-                failure.object = Some(format!("cluster {}", plan.name));
-                let first =
-                    failure.evidence.iter().filter(|line| line.contains("level=error") || line.contains("ERRO"));
-                let first: Vec<String> = first.filter_map(|line| message(line)).collect();
-                if !first.is_empty() {
-                    failure.causes = first;
-                }
-                if run.deadline.has_passed() {
-                    failure.reason = Reason::K3dTimeout;
-                    return Err(failure.because(run.deadline.expired_message()));
-                }
-                Err(failure.recognised(Speaker::K3d))
-            }
-            Err(failure) => Err(failure),
-        }
+        let create = |error| K3dError::Create {
+            cluster: plan.name.clone(),
+            error,
+            expired: run.deadline.has_passed().then(|| run.deadline.expired_message()),
+        };
+        said.await.map(drop).map_err(|error| interrupted_or(error, create))
+    }
+}
+
+fn interrupted_or(error: process::Error, otherwise: impl FnOnce(process::Error) -> K3dError) -> Error {
+    match error.cause {
+        process::Cause::Interrupted => Interrupted.into(),
+        _ => otherwise(error).into(),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use crate::plan::ClusterPlan;
 
+/// k3s is told to write its kubeconfig here (`K3S_KUBECONFIG_OUTPUT`), which is where k3d looks for it.
+pub(super) const KUBECONFIG_PATH: &str = "/output/kubeconfig.yaml";
+
 /// Components of k3s that are left out: Flyte uses none, and each is a pod and an image before the node is ready.
 const DISABLED: &str = "--disable=traefik,servicelb,metrics-server,local-storage";
 

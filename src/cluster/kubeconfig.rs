@@ -3,29 +3,23 @@
 
 use serde_json::{Value, json};
 
+use super::error::Error;
+use super::k3s_args::KUBECONFIG_PATH;
 use crate::docker::Docker;
-use crate::failure::{Failure, Reason};
 use crate::plan::{API_PORT, network_name, node_name};
 use crate::yaml;
-
-/// k3s is told to write its kubeconfig here (`K3S_KUBECONFIG_OUTPUT`), which is where k3d looks for it.
-pub(super) const PATH: &str = "/output/kubeconfig.yaml";
 
 /// The kubeconfig of a running cluster, as seen from this host.
 ///
 /// # Errors
-/// [`Reason::ClusterNotReady`] when the node has not written it yet or does not publish its API; [`Reason::Docker`].
-pub async fn kubeconfig(docker: &Docker, cluster: &str) -> Result<String, Failure> {
-    let not_ready = |cause| {
-        Failure::new(Reason::ClusterNotReady, "the cluster has no kubeconfig yet")
-            .on(format!("cluster {cluster}"))
-            .because(cause)
-    };
+/// [`Error::KubeconfigUnwritten`], [`Error::ApiUnpublished`], [`Error::Docker`].
+pub async fn kubeconfig(docker: &Docker, cluster: &str) -> Result<String, Error> {
     let node = docker.container(&node_name(cluster)).await?;
     let ports = node.map(|node| node.ports).unwrap_or_default();
     let port = ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
-    let port = port.ok_or_else(|| not_ready("its node does not publish the Kubernetes API"))?;
-    read(docker, cluster, port).await?.ok_or_else(|| not_ready("k3s has not written its kubeconfig"))
+    let port = port.ok_or_else(|| Error::ApiUnpublished { cluster: cluster.to_owned() })?;
+    let unwritten = || Error::KubeconfigUnwritten { cluster: cluster.to_owned() };
+    read(docker, cluster, port).await?.ok_or_else(unwritten)
 }
 
 /// Merges a kubeconfig into another one: entries of the same name are replaced, everything else stays. The current
@@ -53,8 +47,8 @@ pub fn merge_kubeconfig(theirs: &str, ours: &str) -> Result<String, yaml::YamlEr
 }
 
 /// The kubeconfig of a cluster whose API is published on this port of 127.0.0.1; nothing until k3s has written it.
-pub(super) async fn read(docker: &Docker, cluster: &str, api_port: u16) -> Result<Option<String>, Failure> {
-    let Some(bytes) = docker.read_file(&node_name(cluster), PATH).await? else { return Ok(None) };
+pub(super) async fn read(docker: &Docker, cluster: &str, api_port: u16) -> Result<Option<String>, Error> {
+    let Some(bytes) = docker.read_file(&node_name(cluster), KUBECONFIG_PATH).await? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
     // k3s does not write atomically: half a file is one that is not there yet.
     if text.trim().is_empty() || !text.contains("client-key-data") {
@@ -64,14 +58,13 @@ pub(super) async fn read(docker: &Docker, cluster: &str, api_port: u16) -> Resul
 }
 
 /// The kubeconfig as seen from the host, under the names that k3d gives: context `k3d-<name>`, user `admin@k3d-<name>`.
-fn rewrite(text: &str, cluster: &str, api_port: u16) -> Result<String, Failure> {
-    let unusable = || Failure::new(Reason::ClusterNotReady, "cannot use the node's kubeconfig").on(PATH);
-    let mut config = yaml::document(text).map_err(|error| unusable().caused_by(error))?;
+fn rewrite(text: &str, cluster: &str, api_port: u16) -> Result<String, Error> {
+    let mut config = yaml::document(text).map_err(Error::KubeconfigSyntax)?;
     let name = network_name(cluster);
     let user = format!("admin@{name}");
     let server = config.pointer("/clusters/0/cluster/server").and_then(Value::as_str).unwrap_or_default();
     let scheme = if server.starts_with("http://") { "http" } else { "https" };
-    let edits: [(&str, Value); 7] = [
+    let edits: [(&'static str, Value); 7] = [
         ("/clusters/0/cluster/server", json!(format!("{scheme}://127.0.0.1:{api_port}"))),
         ("/clusters/0/name", json!(name)),
         ("/users/0/name", json!(user)),
@@ -81,7 +74,7 @@ fn rewrite(text: &str, cluster: &str, api_port: u16) -> Result<String, Failure> 
         ("/current-context", json!(name)),
     ];
     for (pointer, value) in edits {
-        *config.pointer_mut(pointer).ok_or_else(|| unusable().because(format!("it has no {pointer}")))? = value;
+        *config.pointer_mut(pointer).ok_or(Error::KubeconfigLacks(pointer))? = value;
     }
     Ok(yaml::emit(&config))
 }
@@ -89,6 +82,7 @@ fn rewrite(text: &str, cluster: &str, api_port: u16) -> Result<String, Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Failure;
 
     const WRITTEN: &str = "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: Q0E=\n    server: https://127.0.0.1:6443\n  name: default\ncontexts:\n- context:\n    cluster: default\n    user: default\n  name: default\ncurrent-context: default\nkind: Config\npreferences: {}\nusers:\n- name: default\n  user:\n    client-certificate-data: Q0VSVA==\n    client-key-data: S0VZ\n";
 
@@ -126,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_file_without_a_cluster_is_a_failure_that_says_so() {
-        let failure = rewrite("kind: Config\n", "flyte", 6550).expect_err("no cluster");
+        let failure = Failure::from(rewrite("kind: Config\n", "flyte", 6550).expect_err("no cluster"));
         assert_eq!(failure.causes, ["it has no /clusters/0/cluster/server"]);
     }
 }

@@ -11,32 +11,35 @@
 //! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
 //! | `expiry.rs` | the expiry time of a sandbox |
-//! | `crash.rs` | detection of a node that crashes, and the cause from its log |
+//! | `crash.rs` | detection of a node that crashes |
+//! | `node_log.rs` | how a node went down, and the cause in its log |
 //! | `kubeconfig.rs` | the kubeconfig |
 //! | `ready.rs` | the wait until pods can run |
 //! | `dns.rs` | the wait for CoreDNS |
 //! | `reconcile.rs` | a cluster in any state, made into one that is ready |
+//! | `error.rs` | errors of a cluster, and the failure that each becomes |
 
 mod crash;
 mod dialect;
 mod dns;
 mod docker_engine;
 mod engine;
+mod error;
 mod expiry;
 mod k3d;
 mod k3s_args;
 mod kubeconfig;
 mod labels;
 mod node;
+mod node_log;
 mod ready;
 mod reconcile;
 
-#[cfg(fuzzing)]
-pub use crash::describe as describe_crash;
 pub use crash::{node_gone, watch_node};
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use engine::Engine;
+pub use error::{Error, K3dError};
 pub use expiry::{expire, expiries, forget_expiry};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{kubeconfig, merge_kubeconfig};
@@ -44,4 +47,5 @@ pub use labels::OWNER_LABEL;
 pub(crate) use labels::{CLUSTER_LABEL, claim_prefix, cluster_labels};
 pub(crate) use node::{Belongings, belongings};
 pub use node::{NodeState, Removed, delete, owned, state};
+pub use node_log::{NodeDown, NodeEnd};
 pub use reconcile::{Cluster, reconcile};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::error::Error;
 use super::expiry::is_mark;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, claim_prefix};
-use crate::docker::{ContainerState, Docker, Network};
-use crate::failure::{Failure, Reason};
+use crate::docker::{self, ContainerState, Docker, Network};
 use crate::limits;
 use crate::plan::{network_name, node_name};
 use crate::run::Deadline;
@@ -99,8 +99,8 @@ impl NodeState {
 /// The state of this cluster's node.
 ///
 /// # Errors
-/// [`Reason::Docker`].
-pub async fn state(docker: &Docker, cluster: &str) -> Result<NodeState, Failure> {
+/// As Docker's.
+pub async fn state(docker: &Docker, cluster: &str) -> Result<NodeState, docker::Error> {
     let Some(node) = docker.container(&node_name(cluster)).await? else {
         let foreign = is_foreign(docker, cluster).await?;
         return Ok(if foreign { NodeState::Foreign } else { NodeState::Absent });
@@ -119,8 +119,8 @@ pub async fn state(docker: &Docker, cluster: &str) -> Result<NodeState, Failure>
 /// The names of all sandboxes on this daemon, in order.
 ///
 /// # Errors
-/// [`Reason::Docker`].
-pub async fn owned(docker: &Docker) -> Result<Vec<String>, Failure> {
+/// As Docker's.
+pub async fn owned(docker: &Docker) -> Result<Vec<String>, docker::Error> {
     let containers = docker.containers(&[OWNER_LABEL]).await?;
     let mut names: Vec<String> =
         containers.into_iter().filter_map(|container| container.labels.get(OWNER_LABEL).cloned()).collect();
@@ -133,9 +133,8 @@ pub async fn owned(docker: &Docker) -> Result<Vec<String>, Failure> {
 /// sandboxes share, stays. That there is nothing is a success.
 ///
 /// # Errors
-/// [`Reason::NotFound`] when the cluster of this name is not a sandbox's, with nothing touched;
-/// [`Reason::Leftovers`] naming what could not be removed; [`Reason::Docker`].
-pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> {
+/// [`Error::Foreign`], with nothing touched; [`Error::Leftovers`]; [`Error::Docker`].
+pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Error> {
     remove(docker, cluster, |_| true).await
 }
 
@@ -143,49 +142,41 @@ pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Failure> 
 ///
 /// # Errors
 /// As [`delete`].
-pub(super) async fn clear(docker: &Docker, cluster: &str) -> Result<(), Failure> {
+pub(super) async fn clear(docker: &Docker, cluster: &str) -> Result<(), Error> {
     remove(docker, cluster, |volume| !is_mark(cluster, volume) && !volume.starts_with(&claim_prefix(cluster)))
         .await
         .map(|_| ())
 }
 
-async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) -> Result<Removed, Failure> {
+async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) -> Result<Removed, Error> {
     if is_foreign(docker, cluster).await? {
-        return Err(Failure::new(Reason::NotFound, "this cluster was not made by a sandbox, so it is left alone")
-            .on(format!("cluster {cluster}"))
-            .hint(format!("`k3d cluster delete {cluster}` removes it")));
+        return Err(Error::Foreign(cluster.to_owned()));
     }
     let removable = async || {
         let mut found = belongings(docker, cluster).await?;
         found.volumes.retain(|volume| takes(volume));
-        Ok::<_, Failure>(found)
+        Ok::<_, docker::Error>(found)
     };
     let found = removable().await?;
     if found.is_empty() {
         return Ok(Removed::default());
     }
-    let mut failures: Vec<Failure> = Vec::new();
     let containers = join_all(found.containers.iter().map(|name| remove_container(docker, name))).await;
-    failures.extend(containers.into_iter().filter_map(Result::err));
     let (networks, volumes) = tokio::join!(
         join_all(found.networks.iter().map(|network| docker.remove_network(network))),
         join_all(found.volumes.iter().map(|name| docker.remove_volume(name))),
     );
-    failures.extend(networks.into_iter().chain(volumes).filter_map(Result::err).map(Failure::from));
     let left = removable().await?.names();
     if left.is_empty() {
         return Ok(found.names());
     }
-    let mut failure =
-        Failure::new(Reason::Leftovers, "could not remove all of the sandbox").on(left.names().join(", "));
-    failure.leftovers = left.names();
-    let failure = failures.iter().fold(failure, |failure, why| failure.because(why));
-    Err(failure.hint("run `sandbox down` again; `docker inspect` on what is left shows what holds it"))
+    let causes = containers.into_iter().chain(networks).chain(volumes).filter_map(Result::err).collect();
+    Err(Error::Leftovers { left: left.names(), causes })
 }
 
 /// Removes a container, and waits until it is gone: one that an earlier run has begun to remove, and was stopped at, is
 /// still on its network and uses its volumes.
-async fn remove_container(docker: &Docker, name: &str) -> Result<(), Failure> {
+async fn remove_container(docker: &Docker, name: &str) -> Result<(), docker::Error> {
     docker.remove_container(name).await?;
     let patience = Deadline::fixed(limits::NODE_REMOVAL);
     while docker.container(name).await?.is_some() && !patience.has_passed() {
@@ -194,7 +185,7 @@ async fn remove_container(docker: &Docker, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn is_foreign(docker: &Docker, cluster: &str) -> Result<bool, Failure> {
+async fn is_foreign(docker: &Docker, cluster: &str) -> Result<bool, docker::Error> {
     let label = format!("{CLUSTER_LABEL}={cluster}");
     let servers = docker.containers(&[&label, "k3d.role=server"]).await?;
     Ok(servers.iter().any(|server| server.labels.get(OWNER_LABEL).is_none_or(|owner| owner != cluster)))
@@ -227,7 +218,7 @@ impl Belongings {
 }
 
 /// The Docker objects with the label or name of this cluster, whoever created them.
-pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Belongings, Failure> {
+pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Belongings, docker::Error> {
     let label = format!("{CLUSTER_LABEL}={cluster}");
     let network = network_name(cluster);
     let labels = [label.as_str()];

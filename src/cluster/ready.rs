@@ -7,10 +7,10 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use super::error::{Error, K3dError};
 use super::kubeconfig;
-use crate::docker::{self, Docker};
-use crate::failure::{Failure, Reason};
-use crate::kubernetes;
+use crate::docker::Docker;
+use crate::kubernetes::{self, ApiError};
 use crate::limits;
 use crate::plan::node_name;
 use crate::report::Stage;
@@ -38,8 +38,8 @@ const STARTING: &str = "sandbox.flyte/starting";
 struct Observation {
     kubeconfig: bool,
     api: bool,
-    /// The reason and message of a rejection that waiting does not change.
-    refused: Option<(Reason, String)>,
+    /// A rejection that waiting does not change.
+    refused: Option<ApiError>,
     node: Option<NodeObservation>,
     network: bool,
     account: bool,
@@ -59,7 +59,7 @@ impl Observation {
         let node = match &self.node {
             _ if !self.kubeconfig => return Some("k3s: waiting for its kubeconfig".to_owned()),
             _ if !self.api => {
-                let refused = self.refused.as_ref().map(|(_, words)| format!("API: {words}"));
+                let refused = self.refused.as_ref().map(|why| format!("API: {why}"));
                 return Some(refused.unwrap_or_else(|| "API: waiting for /readyz".to_owned()));
             }
             None => return Some("node: waiting for it to register".to_owned()),
@@ -85,10 +85,9 @@ impl Observation {
 /// Waits until pods can run, and says what is missing until then. The result is the kubeconfig.
 ///
 /// # Errors
-/// [`Reason::ClusterNotReady`] at the deadline, with what was still missing and the node's last words, or
-/// [`Reason::K3dTimeout`] when there is no node then; [`Reason::ApiCertificate`] and [`Reason::ApiUnauthorized`] when the
-/// API goes on refusing us.
-pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Failure> {
+/// [`Error::NotReady`] at the deadline, or [`K3dError::NoNodeInTime`] when there is no node then; [`Error::Rejected`];
+/// a kubeconfig that cannot be used.
+pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Error> {
     let deadline = run.deadline.min(limits::CLUSTER_READY);
     let (mut seen, mut told) = (Observation::default(), String::new());
     let mut access: Option<(String, Client)> = None;
@@ -99,8 +98,8 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
                 Ok(Some(text)) => access = Some((text.clone(), kubernetes::client(&text)?)),
                 Ok(None) => {}
                 // A Docker that stays away is told by the watch of the node.
-                Err(failure) if failure.source_as::<docker::Error>().is_some() => {}
-                Err(failure) => return Err(failure),
+                Err(Error::Docker(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         if let Some((text, client)) = &access {
@@ -116,28 +115,18 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
         }
         match &seen.refused {
             None => refused_since = None,
-            Some((reason, words))
-                if refused_since.get_or_insert_with(Instant::now).elapsed() >= limits::CLUSTER_REJECTION =>
-            {
-                let what = match reason {
-                    Reason::ApiCertificate => "the Kubernetes API's certificate cannot be trusted",
-                    _ => "the Kubernetes API rejects our credentials",
-                };
-                let failure = Failure::new(*reason, what).because(words);
-                return Err(kubernetes::with_clock(failure.on(format!("cluster {cluster}"))));
+            Some(why) if refused_since.get_or_insert_with(Instant::now).elapsed() >= limits::CLUSTER_REJECTION => {
+                return Err(Error::Rejected { cluster: cluster.to_owned(), why: why.clone() });
             }
             Some(_) => {}
         }
         if deadline.has_passed() {
-            if let Ok(None) = docker.container(&node_name(cluster)).await {
-                return Err(Failure::new(Reason::K3dTimeout, "k3d made no node in time")
-                    .on(format!("cluster {cluster}"))
-                    .because(deadline.expired_message()));
+            let (cluster, limit) = (cluster.to_owned(), deadline.expired_message());
+            if let Ok(None) = docker.container(&node_name(&cluster)).await {
+                return Err(K3dError::NoNodeInTime { cluster, limit }.into());
             }
-            let log = docker.logs(&node_name(cluster), LOG).await.unwrap_or_default();
-            let failure = Failure::new(Reason::ClusterNotReady, "the cluster did not become ready in time");
-            let failure = failure.on(format!("cluster {cluster}")).because(deadline.expired_message()).because(&told);
-            return Err(failure.evidence(log));
+            let log = docker.logs(&node_name(&cluster), LOG).await.unwrap_or_default();
+            return Err(Error::NotReady { cluster, limit, missing: told, log });
         }
         tokio::time::sleep(POLL.min(deadline.remaining())).await;
     }
@@ -151,8 +140,7 @@ async fn look(seen: &mut Observation, docker: &Docker, cluster: &str, client: &C
         let Ok(request) = request else { return };
         let answer = kubernetes::ask(limits::CLUSTER_ANSWER, client.request_text(request)).await;
         seen.api = answer.is_ok();
-        let refused = answer.err().filter(kubernetes::ApiError::is_identity);
-        seen.refused = refused.map(|error| (error.reason(), error.to_string()));
+        seen.refused = answer.err().filter(ApiError::is_identity);
     }
     if !seen.api {
         return;
@@ -234,7 +222,7 @@ mod tests {
             network: true,
             account: true,
         };
-        let refused = Some((Reason::ApiCertificate, "invalid peer certificate: Expired".to_owned()));
+        let refused = Some(ApiError::Certificate("invalid peer certificate: Expired".to_owned()));
         for (seen, missing) in [
             (Observation::default(), Some("k3s: waiting for its kubeconfig")),
             (Observation { api: false, ..all.clone() }, Some("API: waiting for /readyz")),

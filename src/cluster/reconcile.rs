@@ -1,11 +1,11 @@
 //! A cluster in any state, made into one that is ready.
 
 use super::engine::Engine;
+use super::error::Error;
 use super::k3s_args::NO_NETWORK_POLICIES;
 use super::node::{NodeState, clear, state};
 use super::{crash, ready};
 use crate::docker::{Docker, Inspected};
-use crate::failure::{Failure, Reason};
 use crate::plan::{API_PORT, ClusterPlan};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
@@ -26,9 +26,8 @@ pub struct Cluster {
 /// into; [`delete`](super::delete) removes it.
 ///
 /// # Errors
-/// [`Reason::NameTaken`] when a cluster of this name is there that is not ours, [`Reason::SandboxDiffers`] when it is
-/// not as planned; any of the engine's, of the node's, of the cluster's and of Docker's; [`Reason::Interrupted`].
-pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+/// [`Error::NameTaken`], [`Error::Differs`], [`Error::CrashLoop`], and those of [`Engine`], the node and its API.
+pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Error> {
     let work = async {
         match state(docker, &plan.name).await? {
             NodeState::Absent | NodeState::Unstarted => create(docker, engine, plan, run).await,
@@ -46,15 +45,10 @@ pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run
             }
             NodeState::Restarting { .. } => {
                 let node = docker.container(&plan.node()).await?.ok_or_else(|| removed(plan))?;
-                let failure = crash::explain(docker, &plan.node(), &node).await;
-                Err(failure.hint(format!("`sandbox down --name {}` removes it", plan.name)))
+                let down = crash::explain(docker, &plan.node(), &node).await;
+                Err(Error::CrashLoop { cluster: plan.name.clone(), down })
             }
-            NodeState::Foreign => {
-                Err(Failure::new(Reason::NameTaken, "a k3d cluster of this name is there, and it is not ours")
-                    .on(format!("cluster {}", plan.name))
-                    .hint("`--name` chooses another name")
-                    .hint(format!("`k3d cluster delete {}` removes it", plan.name)))
-            }
+            NodeState::Foreign => Err(Error::NameTaken(plan.name.clone())),
         }
     };
     run.unless_cancelled(work).await
@@ -66,7 +60,7 @@ fn cluster(plan: &ClusterPlan, kubeconfig: String, outcome: Outcome) -> Cluster 
 
 /// k3d says that it is done when the API is up, or when it is not; the node's log says more, and sooner. So all three
 /// are listened to from the start, and the first failure of any ends the others.
-async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Failure> {
+async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Error> {
     // A network that an interrupted run left would be taken for somebody else's and never be removed.
     clear(docker, &plan.name).await?;
     let api_port = match plan.api_port {
@@ -82,41 +76,34 @@ async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run)
     };
     let kubeconfig = tokio::select! {
         kubeconfig = kubeconfig => kubeconfig?,
-        failure = crash::watch(docker, &node) => return Err(failure),
+        error = crash::watch(docker, &node) => return Err(error),
     };
     Ok(cluster(plan, kubeconfig, Outcome::Passed))
 }
 
-async fn settle(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<String, Failure> {
+async fn settle(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<String, Error> {
     let node = plan.node();
     tokio::select! {
         kubeconfig = ready::wait(docker, &plan.name, api_port, run) => kubeconfig,
-        failure = crash::watch(docker, &node) => Err(failure),
+        error = crash::watch(docker, &node) => Err(error),
     }
 }
 
 /// The API port of a node that is as planned: what a container publishes cannot be changed once it is made.
-async fn unchanged(docker: &Docker, plan: &ClusterPlan) -> Result<u16, Failure> {
+async fn unchanged(docker: &Docker, plan: &ClusterPlan) -> Result<u16, Error> {
     let (node, image) = (plan.node(), &plan.node_image);
     let (node, image) = tokio::try_join!(docker.container(&node), docker.image(image))?;
     let node = node.ok_or_else(|| removed(plan))?;
     let differences = differences(plan, &node, image.map(|image| image.id).as_deref());
     let api_port = node.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
-    match (differences.as_slice(), api_port) {
-        ([], Some(port)) => Ok(port),
-        (found, _) => {
-            let failure = Failure::new(Reason::SandboxDiffers, "the sandbox that is there is not as asked for")
-                .on(format!("cluster {}", plan.name));
-            let failure = found.iter().fold(failure, |failure, difference| failure.because(difference));
-            Err(failure
-                .hint(format!("`sandbox down --name {}` and then `up` makes it anew", plan.name))
-                .hint("`--name` chooses another name, so that both can be there"))
-        }
+    match api_port {
+        Some(port) if differences.is_empty() => Ok(port),
+        _ => Err(Error::Differs { cluster: plan.name.clone(), differences }),
     }
 }
 
-fn removed(plan: &ClusterPlan) -> Failure {
-    Failure::new(Reason::NodeRemoved, "the node was removed meanwhile").on(format!("container {}", plan.node()))
+fn removed(plan: &ClusterPlan) -> Error {
+    Error::NodeRemoved(plan.node())
 }
 
 fn differences(plan: &ClusterPlan, node: &Inspected, image_id: Option<&str>) -> Vec<String> {
@@ -146,12 +133,9 @@ fn differences(plan: &ClusterPlan, node: &Inspected, image_id: Option<&str>) -> 
 }
 
 /// A free port. k3d would choose one on an address of its own.
-fn free_port() -> Result<u16, Failure> {
+fn free_port() -> Result<u16, Error> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
-    listener
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| Failure::new(Reason::PortTaken, "no free port for the Kubernetes API").caused_by(error))
+    listener.and_then(|listener| listener.local_addr()).map(|address| address.port()).map_err(Error::NoFreePort)
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ impl Access {
                 .hint("`--name` chooses another name, for a sandbox there"));
         }
         let kubeconfig = serde_json::to_string_pretty(&one).map_err(|error| unusable().caused_by(error))?;
-        let client = kubernetes::connected(one, unusable)?;
+        let client = kubernetes::connected(one).map_err(|error| unusable().caused_by(error))?;
         Ok(Self { client, kubeconfig, server })
     }
 }

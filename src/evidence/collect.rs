@@ -131,7 +131,7 @@ async fn all(request: &EvidenceRequest<'_>, sink: &Sink, deadline: Deadline) -> 
             Said { docker: None, kubernetes }
         }
         (None, Ok(docker), _) => {
-            let kubeconfig = cluster::kubeconfig(docker, name);
+            let kubeconfig = async { Ok(cluster::kubeconfig(docker, name).await?) };
             let kubernetes = kubernetes::sources(kubeconfig, sink, deadline);
             let (docker, kubernetes) = tokio::join!(of_docker(docker), kubernetes);
             Said { docker, kubernetes }

@@ -15,7 +15,8 @@ use crate::run::Deadline;
 /// All of it, from `since` on where time matters.
 pub(super) async fn sources(docker: &Docker, name: &str, since: SystemTime, deadline: Deadline) -> Found {
     let things = async {
-        match answer(deadline.min(EVIDENCE_SOURCE), cluster::belongings(docker, name)).await {
+        let belongings = async { Ok(cluster::belongings(docker, name).await?) };
+        match answer(deadline.min(EVIDENCE_SOURCE), belongings).await {
             Ok(belongings) => describe(docker, &belongings, deadline).await,
             Err(why) => Found::missing("what Docker has of the sandbox", why),
         }

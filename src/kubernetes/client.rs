@@ -3,43 +3,60 @@
 use futures::FutureExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use thiserror::Error;
 
 use crate::failure::{Failure, Reason};
 use crate::limits::{API_CONNECT, API_SILENCE, API_WRITE};
+
+/// A kubeconfig that cannot be used.
+#[derive(Debug, Error)]
+pub enum KubeconfigError {
+    /// It is not YAML, or lacks something.
+    #[error(transparent)]
+    Invalid(#[from] kube::config::KubeconfigError),
+    /// It names a program that has to be asked for more.
+    #[error("it wants to be completed by something outside of it")]
+    Incomplete,
+    /// No connection can be made by it.
+    #[error(transparent)]
+    Client(#[from] kube::Error),
+}
+
+impl From<KubeconfigError> for Failure {
+    fn from(error: KubeconfigError) -> Self {
+        Self::new(Reason::ClusterNotReady, "cannot use the sandbox's kubeconfig")
+            .caused_by(error)
+            .hint("`sandbox down` followed by `sandbox up` makes a new one")
+    }
+}
 
 /// A client for the current context of a kubeconfig's text. It uses no proxy, reads no user configuration and retries
 /// nothing by itself; an API that falls silent ends the request. Must be called inside a tokio runtime.
 ///
 /// # Errors
-/// [`Reason::ClusterNotReady`] when the text is no usable kubeconfig.
-pub fn client(kubeconfig: &str) -> Result<Client, Failure> {
-    let unusable = || {
-        Failure::new(Reason::ClusterNotReady, "cannot use the sandbox's kubeconfig")
-            .hint("`sandbox down` followed by `sandbox up` makes a new one")
-    };
-    let parsed = Kubeconfig::from_yaml(kubeconfig).map_err(|error| unusable().caused_by(error))?;
-    connected(parsed, unusable)
+/// The text is no usable kubeconfig.
+pub fn client(kubeconfig: &str) -> Result<Client, KubeconfigError> {
+    connected(Kubeconfig::from_yaml(kubeconfig)?)
 }
 
-/// As [`client`], of a kubeconfig that was read; `unusable` is the failure that it cannot be used.
+/// As [`client`], of a kubeconfig that was read.
 ///
 /// # Errors
-/// `unusable`, with the cause.
-pub(crate) fn connected(mut parsed: Kubeconfig, unusable: impl Fn() -> Failure) -> Result<Client, Failure> {
+/// It cannot be used.
+pub(crate) fn connected(mut parsed: Kubeconfig) -> Result<Client, KubeconfigError> {
     for cluster in parsed.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
         // A value here keeps the loader from reading HTTPS_PROXY; it is dropped again below.
         cluster.proxy_url = Some("http://unused.invalid".to_owned());
     }
     let mut config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
         .now_or_never()
-        .ok_or_else(|| unusable().because("it wants to be completed by something outside of it"))?
-        .map_err(|error| unusable().caused_by(error))?;
+        .ok_or(KubeconfigError::Incomplete)??;
     config.proxy_url = None;
     config.default_retry = false;
     config.connect_timeout = Some(API_CONNECT);
     config.read_timeout = Some(API_SILENCE);
     config.write_timeout = Some(API_WRITE);
-    Client::try_from(config).map_err(|error| unusable().caused_by(error))
+    Ok(Client::try_from(config)?)
 }
 
 #[cfg(test)]
@@ -56,7 +73,7 @@ mod tests {
     #[tokio::test]
     async fn text_that_is_no_kubeconfig_is_a_failure_with_a_cause() {
         for text in ["", "{", "kind: Config", "current-context: nowhere"] {
-            let failure = client(text).err().expect("a failure");
+            let failure = Failure::from(client(text).err().expect("a failure"));
             assert_eq!(failure.reason, Reason::ClusterNotReady);
             assert!(!failure.causes.is_empty(), "{text:?} gave {failure}");
         }

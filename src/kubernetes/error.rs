@@ -11,7 +11,7 @@ use crate::limits::API_RETRY_AFTER;
 
 /// A request to the Kubernetes API that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum ApiError {
+pub enum ApiError {
     /// The API answered with an error.
     #[error("{message}")]
     Status {
@@ -45,7 +45,7 @@ pub(crate) enum ApiError {
 
 /// Whether the same request may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outlook {
+pub enum Outlook {
     /// It may in a moment.
     Transient,
     /// The object, its kind or its namespace is not there (yet).

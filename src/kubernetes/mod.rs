@@ -28,9 +28,10 @@ mod retry;
 
 pub use apply::apply;
 pub(crate) use apply::existing;
-pub use client::client;
 pub(crate) use client::connected;
-pub(crate) use error::{ApiError, with_clock};
+pub use client::{KubeconfigError, client};
+pub(crate) use error::with_clock;
+pub use error::{ApiError, Outlook};
 pub(crate) use inventory::NAME as INVENTORY;
 pub use inventory::{Inventory, find, find_within, prune, save};
 pub(crate) use inventory::{forget, withdraw};

@@ -100,8 +100,8 @@ async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) ->
         Err(why) => Some(why),
         Ok(_) => match cluster::delete(docker, sandbox).await {
             Ok(_) => None,
-            Err(foreign) if foreign.reason == Reason::NotFound => Some(foreign.what),
-            Err(failure) => return Err(failure),
+            Err(foreign @ cluster::Error::Foreign(_)) => Some(foreign.to_string()),
+            Err(error) => return Err(error.into()),
         },
     };
     // A rehearsal of the same name, or one on a given cluster, is another sandbox, whose limit this was not.

@@ -149,9 +149,9 @@ impl NodeGround<'_> {
     /// something for `gc` to remove.
     pub(super) async fn limit(&self, ttl: Option<Duration>) -> Result<(), Failure> {
         match ttl {
-            Some(ttl) => cluster::expire(&self.docker, &self.name, SystemTime::now() + ttl).await,
+            Some(ttl) => Ok(cluster::expire(&self.docker, &self.name, SystemTime::now() + ttl).await?),
             // The limit of an earlier sandbox of this name does not hold for a new one.
-            None if self.state == NodeState::Absent => cluster::forget_expiry(&self.docker, &self.name).await,
+            None if self.state == NodeState::Absent => Ok(cluster::forget_expiry(&self.docker, &self.name).await?),
             None => Ok(()),
         }
     }
@@ -188,7 +188,7 @@ impl NodeGround<'_> {
         let Some(node_image) = self.docker.image(&plan.cluster.node_image).await? else { return Ok(None) };
         let all: Vec<_> = plan.all_images().cloned().collect();
         let (key, lasts) = (images::store_key(&all, &node_image.id), run.deadline.remaining());
-        images::claim(&self.docker, &key, self.host.state.path(), &self.name, lasts).await
+        Ok(images::claim(&self.docker, &key, self.host.state.path(), &self.name, lasts).await?)
     }
 
     pub(super) async fn load_images(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {
@@ -197,7 +197,7 @@ impl NodeGround<'_> {
 
     /// Ends only when the node has gone down, with the failure to report.
     pub(super) async fn watch(&self) -> Failure {
-        cluster::watch_node(&self.docker, &self.name).await
+        cluster::watch_node(&self.docker, &self.name).await.into()
     }
 
     /// A failure within a node that has gone down is reported as that: both are seen at the same moment.
@@ -209,7 +209,7 @@ impl NodeGround<'_> {
         let settled = Deadline::fixed(NODE_GONE);
         while !settled.has_passed() {
             if let Some(gone) = cluster::node_gone(&self.docker, &self.name).await {
-                return gone;
+                return gone.into();
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -261,7 +261,7 @@ async fn find_engine(
             .hint("set SANDBOX_STATE_DIR to a folder that you can write")
     })?;
     let address = docker.map_or("", |docker| docker.endpoint().host.as_str());
-    Engine::find(wanted, &host.variables, address, scratch, run).await
+    Ok(Engine::find(wanted, &host.variables, address, scratch, run).await?)
 }
 
 /// The images that Docker should have or get.
@@ -287,6 +287,6 @@ async fn describe(docker: &Docker, name: &str) -> Option<String> {
         Ok(NodeState::Restarting { restarts, exit_code }) => {
             Some(format!("the node does not stay up: {restarts} restarts, exit code {exit_code}"))
         }
-        Err(failure) => Some(failure.to_string()),
+        Err(error) => Some(Failure::from(error).to_string()),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use flyte_sandbox::cluster::{Engine, K3d, NodeState, delete, owned, reconcile, state, watch_node};
-use flyte_sandbox::failure::Reason;
+use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::ClusterPlan;
 use flyte_sandbox::run::{Deadline, Run};
 use serde_json::json;
@@ -98,7 +98,7 @@ async fn a_daemon_that_cannot_answer_for_a_moment_does_not_end_the_watch_of_a_no
         ..World::default()
     })
     .await;
-    let failure = watch_node(&fake.connect().await, "flyte").await;
+    let failure = Failure::from(watch_node(&fake.connect().await, "flyte").await);
     assert_eq!((failure.reason, fake.world().inspections_refused), (Reason::NodeCrash, 0), "{failure}");
 }
 
@@ -106,8 +106,8 @@ async fn a_daemon_that_cannot_answer_for_a_moment_does_not_end_the_watch_of_a_no
 async fn a_daemon_that_goes_on_refusing_ends_the_watch_of_a_node() {
     let fake = FakeDocker::start(World { inspections_refused: usize::MAX, ..World::default() }).await;
     let docker = fake.connect().await;
-    let failure = tokio::time::timeout(Duration::from_secs(60), watch_node(&docker, "flyte")).await.expect("an end");
-    assert_eq!(failure.causes, ["the daemon is starting (status 503)"]);
+    let error = tokio::time::timeout(Duration::from_secs(60), watch_node(&docker, "flyte")).await.expect("an end");
+    assert_eq!(Failure::from(error).causes, ["the daemon is starting (status 503)"]);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn removing_nothing_is_a_success() {
 #[tokio::test]
 async fn what_cannot_be_removed_is_named_with_the_reason() {
     let fake = FakeDocker::start(World { stuck: ["k3d-flyte".to_owned()].into(), ..own_cluster() }).await;
-    let failure = delete(&fake.connect().await, "flyte").await.expect_err("a leftover");
+    let failure = Failure::from(delete(&fake.connect().await, "flyte").await.expect_err("a leftover"));
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::Leftovers, Some("network k3d-flyte")));
     assert!(failure.causes[0].contains("it is in use"), "{failure}");
 }
@@ -129,11 +129,14 @@ async fn somebody_elses_cluster_of_the_name_is_left_alone() {
     let fake = FakeDocker::start(World { containers: vec![node("flyte", None, "running")], ..World::default() }).await;
     let docker = fake.connect().await;
     assert_eq!(state(&docker, "flyte").await.expect("state"), NodeState::Foreign);
-    assert_eq!(delete(&docker, "flyte").await.expect_err("refused").reason, Reason::NotFound);
+    assert_eq!(Failure::from(delete(&docker, "flyte").await.expect_err("refused")).reason, Reason::NotFound);
     assert_eq!(fake.world().containers.len(), 1);
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;
-    assert_eq!(reconcile(&docker, &k3d, &plan(), &run()).await.expect_err("refused").reason, Reason::NameTaken);
+    assert_eq!(
+        Failure::from(reconcile(&docker, &k3d, &plan(), &run()).await.expect_err("refused")).reason,
+        Reason::NameTaken
+    );
     assert!(!dir.path().join("argv").exists(), "k3d was asked to create something");
 }
 
@@ -159,7 +162,7 @@ async fn a_k3d_that_fails_is_told_with_its_own_error_after_leftovers_were_cleare
         r#"echo 'time="t" level=error msg="Failed: no room"' >&2; echo 'time="t" level=fatal msg="FAILED"' >&2; exit 1"#,
     );
     let k3d = find(dir.path(), &fake.host).await;
-    let failure = reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("k3d failed");
+    let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("k3d failed"));
     assert_eq!((failure.reason, failure.causes), (Reason::K3d, vec!["Failed: no room".to_owned()]));
     assert!(fake.world().networks.is_empty());
     let env = std::fs::read_to_string(dir.path().join("env")).expect("env");
@@ -177,7 +180,8 @@ async fn a_k3d_whose_words_are_known_is_told_by_what_they_mean() {
         let fake = FakeDocker::start(World::default()).await;
         let dir = fake_k3d(&format!(r#"echo 'time="t" level=error msg="Failed Cluster Start: {words}"' >&2; exit 1"#));
         let k3d = find(dir.path(), &fake.host).await;
-        let failure = reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("k3d failed");
+        let failure =
+            Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("k3d failed"));
         assert_eq!((failure.reason, failure.causes), (reason, vec![format!("Failed Cluster Start: {words}")]));
     }
 }
@@ -188,13 +192,13 @@ async fn a_k3d_that_does_not_end_is_given_up_and_so_is_one_that_does_not_tell_it
     let dir = fake_k3d("sleep 60");
     let k3d = find(dir.path(), &fake.host).await;
     let soon = Run { deadline: Deadline::after(Duration::from_secs(1)), ..run() };
-    let failure = reconcile(&fake.connect().await, &k3d, &plan(), &soon).await.expect_err("it hangs");
+    let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &soon).await.expect_err("it hangs"));
     assert_eq!(failure.reason, Reason::K3dTimeout);
     assert_eq!(failure.causes.last().map(String::as_str), Some("timed out after 1s (`--timeout`)"));
 
     std::fs::write(dir.path().join("k3d"), "#!/bin/sh\nsleep 60\n").expect("write");
     let env = BTreeMap::from([("PATH".to_owned(), format!("{}:/usr/bin:/bin", dir.path().display()))]);
-    let failure = K3d::find(&env, &fake.host, dir.path(), &run()).await.expect_err("no version");
+    let failure = Failure::from(K3d::find(&env, &fake.host, dir.path(), &run()).await.expect_err("no version"));
     assert_eq!(
         (failure.reason, failure.object),
         (Reason::K3dUnusable, Some(dir.path().join("k3d").display().to_string()))
@@ -206,7 +210,7 @@ async fn a_k3d_that_says_success_without_a_node_is_not_believed() {
     let fake = FakeDocker::start(World::default()).await;
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;
-    let failure = reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("no node");
+    let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("no node"));
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::K3dNoNode, Some("container k3d-flyte-server-0")));
 }
 
@@ -221,7 +225,8 @@ async fn a_node_that_loops_is_told_with_the_cause_from_its_log() {
     .await;
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;
-    let failure = reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("a crash loop");
+    let failure =
+        Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("a crash loop"));
     assert_eq!(failure.reason, Reason::NodeCrash);
     assert_eq!(failure.causes, ["k3s ended with exit code 1", "no cgroup"]);
 }
@@ -240,6 +245,6 @@ async fn an_interrupt_ends_k3d_at_once() {
         }
         cancel.cancel();
     });
-    let failure = reconcile(&fake.connect().await, &k3d, &plan(), &run).await.expect_err("interrupted");
+    let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run).await.expect_err("interrupted"));
     assert_eq!(failure.reason, Reason::Interrupted);
 }

@@ -32,7 +32,7 @@ fn with_image() -> World {
 /// What becomes of the cluster on this daemon, which does not bring it up.
 async fn made_on(fake: &FakeDocker) -> Failure {
     let docker = fake.connect().await;
-    let failure = reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("no cluster");
+    let failure = Failure::from(reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("no cluster"));
     let left = || {
         let world = fake.world();
         world.containers.len() + world.networks.len() + world.volumes.len()
@@ -54,7 +54,7 @@ async fn the_node_is_found_by_its_labels_and_watched_from_its_start() {
     })
     .await;
     let docker = fake.connect().await;
-    let failure = reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("a crash loop");
+    let failure = Failure::from(reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("a crash loop"));
     assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (Reason::NodeCrash, Some("no cgroup")));
     let removed = delete(&docker, "flyte").await.expect("removed");
     assert_eq!(removed.containers, [NODE]);
@@ -93,7 +93,8 @@ async fn a_daemon_without_subnets_is_told_as_that() {
 async fn found(folder: &Path, wanted: Option<NodeEngine>) -> Result<String, Reason> {
     let env = BTreeMap::from([("PATH".to_owned(), folder.display().to_string())]);
     let found = Engine::find(wanted, &env, "unix:///none", folder, &run()).await;
-    found.map(|engine| engine.to_string()).map_err(|failure| {
+    found.map(|engine| engine.to_string()).map_err(|error| {
+        let failure = Failure::from(error);
         assert!(failure.hints.iter().any(|hint| hint.contains("--engine docker")), "{failure:?}");
         failure.reason
     })

@@ -31,7 +31,7 @@ pub(in crate::smoke) async fn run(
     run: &Run,
 ) -> Result<Vec<Verdict>, Failure> {
     let name = fresh_name();
-    let image = run.unless_cancelled(async { Ok(task_image(context).await) }).await?;
+    let image = run.unless_cancelled(async { Ok::<_, Failure>(task_image(context).await) }).await?;
     let image = image.map_err(|miss| {
         let failure = Failure::new(Reason::WorkflowFailed, "there is no image for a workflow to run in");
         failure.because(miss.asked).because(miss.seen)

@@ -193,6 +193,12 @@ impl Error {
         matches!(self.cause, Cause::Silent(_) | Cause::Stalled(_))
     }
 
+    /// Whether the daemon ended, or the way to it did.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(&self.cause, Cause::Transport(error) if is_lost(error))
+    }
+
     /// Whether the daemon said that there is no such object.
     pub(super) const fn is_absent(&self) -> bool {
         matches!(self.cause, Cause::Refused { status: 404, .. })
@@ -213,7 +219,7 @@ impl Error {
             (Request::Create(Kind::Container, _), Cause::Refused { status: 404, .. }) => Reason::ImagesMissing,
             (Request::Pull(_), Cause::Stalled(_) | Cause::Silent(_)) => Reason::PullTimeout,
             (_, Cause::Silent(_) | Cause::Stalled(_)) => Reason::DockerSilent,
-            (_, Cause::Transport(error)) if is_lost(error) => Reason::DockerLost,
+            _ if self.is_lost() => Reason::DockerLost,
             _ => Reason::Docker,
         }
     }

@@ -13,12 +13,12 @@ use futures::{StreamExt, stream};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
+use super::error::Error;
 use super::layout::Bundled;
 use super::pack::{PackError, pack};
 use super::progress::{Counted, late, stopped, tell};
 use super::unpack::{UnpackError, check, extract};
-use crate::docker::{Docker, Image};
-use crate::failure::{Failure, Reason};
+use crate::docker::{self, Docker, Image};
 use crate::files::{NewFile, Readable, scratch_beside};
 use crate::manifest::ImageRef;
 use crate::run::Run;
@@ -51,19 +51,16 @@ pub struct Unbundled {
 /// Writes these images, which Docker has, to a file.
 ///
 /// # Errors
-/// [`Reason::Usage`] for an image without a tag: Docker would load it without its name. [`Reason::BundleUnwritable`];
-/// [`Reason::Docker`]; [`Reason::Interrupted`].
-pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -> Result<Bundle, Failure> {
+/// [`Error::Pinned`], [`Error::Unwritable`], [`Error::SavedUnusable`], [`Error::TimedOut`], [`Error::Docker`],
+/// [`Error::Interrupted`].
+pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -> Result<Bundle, Error> {
     let names: BTreeSet<ImageRef> = images.iter().map(|image| image.reference.clone()).collect();
     let names: Vec<ImageRef> = names.into_iter().collect();
     if let Some(pinned) = names.iter().find(|name| name.as_str().contains('@')) {
-        return Err(Failure::new(Reason::Usage, "cannot bundle an image that is named by its digest")
-            .on(format!("image {pinned}"))
-            .because("Docker loads an archive's images by tag, and would not know it by this name")
-            .hint("name it by a tag: `--image COMPONENT=REF`"));
+        return Err(Error::Pinned(pinned.clone()));
     }
     let created = NewFile::create(path, Readable::ByUmask).and_then(|new| Ok((new, scratch_beside(path)?)));
-    let (mut new, mut saved) = created.map_err(|error| unwritable(&path.display().to_string(), &error))?;
+    let (mut new, mut saved) = created.map_err(|error| unwritable(&path.display().to_string(), error))?;
     let what = format!("{} images", names.len());
     tell(run, format!("save {what} out of Docker"));
     let total = images.iter().map(|image| image.size).sum();
@@ -71,7 +68,7 @@ pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -
 
     tell(run, format!("pack {what}"));
     let (shown, at) = (path.display().to_string(), run.clone());
-    let size = saved.metadata().map_err(|error| unwritable(&shown, &error))?.len();
+    let size = saved.metadata().map_err(|error| unwritable(&shown, error))?.len();
     let packed = blocking(move || {
         let mut into = zstd::Encoder::new(BufWriter::new(new.file()), LEVEL).map_err(PackError::Io)?;
         into.include_checksum(true).map_err(PackError::Io)?;
@@ -82,10 +79,8 @@ pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -
     });
     packed.await?.map_err(|error| {
         stopped(run).unwrap_or_else(|| match error {
-            PackError::Saved(why) => {
-                Failure::new(Reason::Docker, "what Docker saved cannot be used").on(&shown).because(why)
-            }
-            PackError::Io(error) => unwritable(&shown, &error),
+            PackError::Saved(why) => Error::SavedUnusable { path: shown, why },
+            PackError::Io(error) => unwritable(&shown, error),
         })
     })
 }
@@ -93,10 +88,11 @@ pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -
 /// Sees to it that Docker has every image of a bundle. Nothing is loaded before all of it has been checked.
 ///
 /// # Errors
-/// [`Reason::Usage`] when there is no such file; [`Reason::BundleInvalid`]; [`Reason::Docker`]; [`Reason::Interrupted`].
-pub async fn unbundle(docker: &Docker, path: &Path, run: &Run) -> Result<Unbundled, Failure> {
+/// [`Error::Unreadable`], [`Error::Invalid`], [`Error::NotLoaded`], [`Error::TimedOut`], [`Error::Docker`],
+/// [`Error::Interrupted`].
+pub async fn unbundle(docker: &Docker, path: &Path, run: &Run) -> Result<Unbundled, Error> {
     let shown = path.display().to_string();
-    let refused = |error: UnpackError| stopped(run).unwrap_or_else(|| invalid(&shown, &error));
+    let refused = |source: UnpackError| stopped(run).unwrap_or_else(|| Error::Invalid { path: shown.clone(), source });
     let source = open(path, run, "check")?;
     tell(run, format!("check {shown}"));
     let images = blocking(move || check(source()?)).await?.map_err(refused)?;
@@ -132,12 +128,11 @@ pub async fn unbundle(docker: &Docker, path: &Path, run: &Run) -> Result<Unbundl
     if left.is_empty() {
         return Ok(unbundled);
     }
-    let names: Vec<&str> = left.iter().map(|image| image.name.as_str()).collect();
-    Err(Failure::new(Reason::Docker, "Docker has not the images that it was given").on(names.join(", ")))
+    Err(Error::NotLoaded(left.into_iter().map(|image| image.name).collect()))
 }
 
 /// The images that Docker has not, or not as they are in the bundle.
-async fn missing(docker: &Docker, images: &[Bundled]) -> Result<Vec<Bundled>, Failure> {
+async fn missing(docker: &Docker, images: &[Bundled]) -> Result<Vec<Bundled>, docker::Error> {
     let mut missing = Vec::new();
     for image in images {
         if !docker.image(&image.name).await?.is_some_and(|found| image.is(&found.id)) {
@@ -148,27 +143,21 @@ async fn missing(docker: &Docker, images: &[Bundled]) -> Result<Vec<Bundled>, Fa
 }
 
 /// Spools what Docker saves.
-async fn save(
-    docker: &Docker,
-    names: &[ImageRef],
-    into: &mut File,
-    mut count: Counted<io::Sink>,
-) -> Result<(), Failure> {
-    let failed = |error: &io::Error| unwritable("what Docker saves", error);
-    let mut file = tokio::fs::File::from_std(into.try_clone().map_err(|error| failed(&error))?);
+async fn save(docker: &Docker, names: &[ImageRef], into: &mut File, mut count: Counted<io::Sink>) -> Result<(), Error> {
+    let failed = |error| unwritable("what Docker saves", error);
+    let mut file = tokio::fs::File::from_std(into.try_clone().map_err(failed)?);
     let mut chunks = std::pin::pin!(docker.save(names));
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
-        count.write_all(&chunk).map_err(|error| failed(&error))?;
-        file.write_all(&chunk).await.map_err(|error| failed(&error))?;
+        count.write_all(&chunk).map_err(failed)?;
+        file.write_all(&chunk).await.map_err(failed)?;
     }
-    file.flush().await.map_err(|error| failed(&error))
+    file.flush().await.map_err(failed)
 }
 
 /// Work that computes, on a thread of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Failure::new(Reason::Internal, "work on images ended early").because(error))
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    Ok(tokio::task::spawn_blocking(work).await?)
 }
 
 type Source = zstd::Decoder<'static, BufReader<Counted<File>>>;
@@ -178,8 +167,8 @@ fn open(
     path: &Path,
     run: &Run,
     step: &'static str,
-) -> Result<impl FnOnce() -> Result<Source, UnpackError> + Send + use<>, Failure> {
-    let unreadable = |error| Failure::new(Reason::Usage, "cannot read the bundle").on(path.display()).because(error);
+) -> Result<impl FnOnce() -> Result<Source, UnpackError> + Send + use<>, Error> {
+    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     let counted = Counted::new(file, run, &path.display().to_string(), step, size);
@@ -200,10 +189,6 @@ impl Write for Chunks {
     }
 }
 
-fn unwritable(path: &str, error: &io::Error) -> Failure {
-    Failure::new(Reason::BundleUnwritable, "cannot write the bundle").on(path).because(error)
-}
-
-fn invalid(path: &str, error: &UnpackError) -> Failure {
-    Failure::new(Reason::BundleInvalid, "this is no bundle of images that can be used").on(path).because(error)
+fn unwritable(path: &str, source: io::Error) -> Error {
+    Error::Unwritable { path: path.to_owned(), source }
 }

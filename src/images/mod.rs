@@ -8,12 +8,14 @@
 //! | `layout.rs` | what a bundle is: an OCI image layout in one archive |
 //! | `pack.rs` | what `docker save` writes, made into a bundle |
 //! | `unpack.rs` | a bundle, checked, and made into what `docker load` reads |
+//! | `error.rs` | errors of images on their way, and the failure that each becomes |
 //! | `progress.rs` | bytes counted, until the run is to end |
 //! | `claim.rs` | claims of stores on the daemon, where all runs see them |
 //! | `store.rs` | volumes that keep a node's images from one cluster to the next |
 
 mod bundle;
 mod claim;
+mod error;
 mod layout;
 mod node;
 mod obtain;
@@ -23,6 +25,8 @@ mod store;
 mod unpack;
 
 pub use bundle::{Bundle, Unbundled, bundle, unbundle};
+pub use error::{Error, PullCause, PullError};
 pub use node::{Loaded, load};
 pub use obtain::{Presence, obtain, resolve};
 pub use store::{Claim, claim, in_use, prune, store_key, stores};
+pub use unpack::UnpackError;

@@ -10,11 +10,11 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use serde_json::Value;
 
+use super::error::Error;
 use crate::docker::{Docker, Image};
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::limits;
 use crate::manifest::ImageRef;
-use crate::reason::Speaker;
 use crate::report::{Event, Stage};
 use crate::run::{Deadline, Run};
 
@@ -37,9 +37,9 @@ pub struct Loaded {
 /// Sees to it that the node has exactly these images, by id. May be called as soon as the node is being made.
 ///
 /// # Errors
-/// [`Reason::ImageImport`] naming what is missing, with containerd's own words; [`Reason::Docker`];
-/// [`Reason::Interrupted`].
-pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> Result<Loaded, Failure> {
+/// [`Error::NotImported`], [`Error::ImportTimedOut`], [`Error::ContainerdSilent`], [`Error::Docker`],
+/// [`Error::Interrupted`].
+pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> Result<Loaded, Error> {
     let work = async {
         let mut there = inventory(docker, node, images, run).await?;
         let mut loaded = Loaded { present: images.len() - missing(images, &there).len(), imported: 0, bytes: 0 };
@@ -52,7 +52,8 @@ pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> R
             loaded.imported = wanted.len();
             let (bytes, said) = match import(docker, node, &wanted, run).await {
                 // A connection that broke once may hold the next time; a daemon that is gone refuses at once.
-                Err(broken) if broken.reason == Reason::DockerLost && !tried => {
+                Err(Error::Docker(broken)) if broken.is_lost() && !tried => {
+                    let broken = Failure::from(broken);
                     run.report.progress(Stage::Images, format!("{broken}; trying again"));
                     tried = true;
                     continue;
@@ -64,20 +65,14 @@ pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> R
             complaint = said;
             there = inventory(docker, node, images, run).await?;
         }
-        let left = missing(images, &there);
-        if left.is_empty() {
-            return Ok(loaded);
-        }
-        let names: Vec<&str> = left.iter().map(|image| image.reference.as_str()).collect();
-        let failure = Failure::new(Reason::ImageImport, "images did not reach the node").on(names.join(", "));
-        let failure = failure.because(complaint.unwrap_or_else(|| "the import said that it succeeded".to_owned()));
-        Err(failure.recognised(Speaker::K3s))
+        let left: Vec<_> = missing(images, &there).into_iter().map(|image| image.reference.clone()).collect();
+        if left.is_empty() { Ok(loaded) } else { Err(Error::NotImported { images: left, complaint }) }
     };
     run.unless_cancelled(work).await
 }
 
 /// Streams images into the node. What the importer complained of is returned, not failed on: the inventory decides.
-async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Result<(u64, Option<String>), Failure> {
+async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Result<(u64, Option<String>), Error> {
     let total: u64 = images.iter().map(|image| image.size).sum();
     let label = match images {
         [image] => image.reference.to_string(),
@@ -100,8 +95,7 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
     let imported = docker.exec_with_input(node, &argv, deadline.remaining(), archive).await;
     let output = imported.map_err(|error| {
         if error.is_timeout() && deadline.has_passed() {
-            let failure = Failure::new(Reason::ImageImport, "gave up importing images").on(&label);
-            return failure.because(deadline.expired_message());
+            return Error::ImportTimedOut { images: label.clone(), limit: deadline.expired_message() };
         }
         error.into()
     })?;
@@ -114,7 +108,7 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
 type Inventory = BTreeMap<String, BTreeSet<String>>;
 
 /// The node's images, once containerd answers.
-async fn inventory(docker: &Docker, node: &str, images: &[Image], run: &Run) -> Result<Inventory, Failure> {
+async fn inventory(docker: &Docker, node: &str, images: &[Image], run: &Run) -> Result<Inventory, Error> {
     let mut there = listed(docker, node, run).await?;
     // A Docker that keeps images in containerd (the default of new ones since 29) calls them by their manifest.
     if missing(images, &there).iter().any(|image| there.contains_key(&image.reference.canonical())) {
@@ -126,7 +120,7 @@ async fn inventory(docker: &Docker, node: &str, images: &[Image], run: &Run) -> 
     Ok(there)
 }
 
-async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Failure> {
+async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Error> {
     // Why there is no node is known to whoever makes it, and is told first.
     let deadline: Deadline = run.deadline.min(limits::IMAGES_CONTAINERD).extended_by(limits::IMAGES_GRACE);
     let mut told = false;
@@ -149,10 +143,7 @@ async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Fai
             told = true;
         }
         if deadline.has_passed() {
-            return Err(Failure::new(Reason::ImageImport, "the node's containerd does not answer")
-                .on(format!("container {node}"))
-                .because(deadline.expired_message())
-                .because(why));
+            return Err(Error::ContainerdSilent { node: node.to_owned(), limit: deadline.expired_message(), why });
         }
         tokio::time::sleep(POLL).await;
     }

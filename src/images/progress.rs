@@ -2,9 +2,9 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use crate::failure::{Failure, Reason};
+use super::error::Error;
 use crate::report::{Event, Stage};
-use crate::run::Run;
+use crate::run::{Interrupted, Run};
 
 /// Bytes between two events.
 const STEP: u64 = 8 << 20;
@@ -34,21 +34,21 @@ impl<T> Counted<T> {
             let total = Some(self.total.max(self.bytes));
             self.run.report.emit(Event::ImageProgress { image, step, bytes: self.bytes, total });
         }
-        stopped(&self.run).map_or(Ok(bytes), |failure| Err(io::Error::other(failure)))
+        stopped(&self.run).map_or(Ok(bytes), |error| Err(io::Error::other(error)))
     }
 }
 
 /// Why work that nobody can drop is to stop, if it is.
-pub(super) fn stopped(run: &Run) -> Option<Failure> {
+pub(super) fn stopped(run: &Run) -> Option<Error> {
     if run.cancel.is_cancelled() {
-        return Some(Failure::new(Reason::Interrupted, "stopped on request"));
+        return Some(Interrupted.into());
     }
     run.deadline.has_passed().then(|| late(run))
 }
 
 /// That time is over.
-pub(super) fn late(run: &Run) -> Failure {
-    Failure::new(Reason::PullTimeout, "images did not arrive in time").because(run.deadline.expired_message())
+pub(super) fn late(run: &Run) -> Error {
+    Error::TimedOut(run.deadline.expired_message())
 }
 
 /// Says what is being done with the images.

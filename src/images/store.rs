@@ -10,9 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::claim::DaemonClaim;
+use super::error::Error;
 use crate::digest::{Sha256, hex};
-use crate::docker::{Docker, Volume};
-use crate::failure::{Failure, Reason};
+use crate::docker::{self, Docker, Volume};
 use crate::files::private_folder;
 use crate::limits::IMAGE_STORE_REMOVAL;
 use crate::lock::{FileLock, LockError};
@@ -58,14 +58,14 @@ pub fn store_key(references: &[ImageRef], node_image_id: &str) -> String {
 /// need be; none when all are in use. Locks live in the folder `state`. Stores of keys long out of use are removed.
 ///
 /// # Errors
-/// [`Reason::Docker`]; [`Reason::StateUnwritable`] when the lock file cannot be made.
+/// [`Error::Docker`]; [`Error::Lock`].
 pub async fn claim(
     docker: &Docker,
     key: &str,
     state: &Path,
     sandbox: &str,
     lasts: Duration,
-) -> Result<Option<Claim>, Failure> {
+) -> Result<Option<Claim>, Error> {
     for slot in 0..SLOTS {
         let volume = format!("{PREFIX}{key}-{slot}");
         let Some(lock) = lock(&state.join(format!("{volume}.lock")))? else { continue };
@@ -93,16 +93,16 @@ pub async fn claim(
 /// All stores.
 ///
 /// # Errors
-/// [`Reason::Docker`].
-pub async fn stores(docker: &Docker) -> Result<Vec<Volume>, Failure> {
-    Ok(docker.volumes(LABEL).await?)
+/// As Docker's.
+pub async fn stores(docker: &Docker) -> Result<Vec<Volume>, docker::Error> {
+    docker.volumes(LABEL).await
 }
 
 /// Which container, running or not, mounts which store.
 ///
 /// # Errors
-/// [`Reason::Docker`].
-pub async fn in_use(docker: &Docker) -> Result<BTreeMap<String, String>, Failure> {
+/// As Docker's.
+pub async fn in_use(docker: &Docker) -> Result<BTreeMap<String, String>, docker::Error> {
     let containers = docker.containers(&[]).await?;
     let mounts = containers
         .into_iter()
@@ -113,8 +113,8 @@ pub async fn in_use(docker: &Docker) -> Result<BTreeMap<String, String>, Failure
 /// Removes every store that no container uses and no run has claimed; the result are their names.
 ///
 /// # Errors
-/// [`Reason::Docker`]; [`Reason::StateUnwritable`] when a lock file cannot be made.
-pub async fn prune(docker: &Docker, state: &Path) -> Result<Vec<String>, Failure> {
+/// [`Error::Docker`]; [`Error::Lock`].
+pub async fn prune(docker: &Docker, state: &Path) -> Result<Vec<String>, Error> {
     let (stores, used) = tokio::try_join!(stores(docker), in_use(docker))?;
     let mut removed = Vec::new();
     for store in stores.into_iter().filter(|store| !used.contains_key(&store.name)) {
@@ -125,7 +125,7 @@ pub async fn prune(docker: &Docker, state: &Path) -> Result<Vec<String>, Failure
     Ok(removed)
 }
 
-async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<bool, Failure> {
+async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<bool, Error> {
     let path = state.join(format!("{store}.lock"));
     let Some(_held) = lock(&path)? else { return Ok(false) };
     let Some(claim) = DaemonClaim::take(docker, store, None, IMAGE_STORE_REMOVAL).await? else { return Ok(false) };
@@ -135,14 +135,12 @@ async fn remove_unclaimed(docker: &Docker, store: &str, state: &Path) -> Result<
     Ok(true)
 }
 
-fn lock(path: &Path) -> Result<Option<FileLock>, Failure> {
+fn lock(path: &Path) -> Result<Option<FileLock>, Error> {
     let folder = path.parent().map_or(Ok(()), private_folder);
     match folder.map_err(LockError::Io).and_then(|()| FileLock::try_acquire(path, "image store")) {
         Ok(lock) => Ok(Some(lock)),
         Err(LockError::Held(_)) => Ok(None),
-        Err(LockError::Io(error)) => Err(Failure::new(Reason::StateUnwritable, "cannot lock the store of images")
-            .on(path.display())
-            .because(error)),
+        Err(LockError::Io(source)) => Err(Error::Lock { path: path.to_owned(), source }),
     }
 }
 

@@ -18,7 +18,7 @@ const PADDING: u64 = 10 << 10;
 
 /// Why a bundle is no good, or is no longer read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum UnpackError {
+pub enum UnpackError {
     /// What is wrong with it.
     #[error("{0}")]
     Flaw(String),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flyte_sandbox::digest;
 use flyte_sandbox::docker::{Docker, Image};
-use flyte_sandbox::failure::Reason;
+use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::images::{Unbundled, bundle, unbundle};
 use serde_json::json;
 
@@ -105,11 +105,12 @@ async fn a_bundle_that_is_no_good_is_refused_before_docker_gets_anything() {
         [("cut short", &good[..good.len() - 1]), ("changed", &changed), ("foreign", &saved), ("empty", &[])]
     {
         fs::write(&file, bytes).expect("written");
-        let failure = unbundle(&docker, &file, &run()).await.expect_err(what);
+        let failure = Failure::from(unbundle(&docker, &file, &run()).await.expect_err(what));
         assert_eq!((failure.reason, failure.exit_code()), (Reason::BundleInvalid, 6), "{what}");
         assert!(!failure.causes.is_empty(), "{what}");
     }
-    let failure = unbundle(&docker, &folder.path().join("none"), &run()).await.expect_err("no such file");
+    let failure =
+        Failure::from(unbundle(&docker, &folder.path().join("none"), &run()).await.expect_err("no such file"));
     assert_eq!(failure.reason, Reason::Usage);
     let world = fake.world();
     assert_eq!((world.loads, world.images.len()), (0, 0));
@@ -122,13 +123,13 @@ async fn a_run_that_is_stopped_leaves_neither_file_nor_image() {
     let file = folder.path().join("images.tar.zst");
     let stopped = run();
     stopped.cancel.cancel();
-    let failure = bundle(&docker, &images, &file, &stopped).await.expect_err("stopped");
+    let failure = Failure::from(bundle(&docker, &images, &file, &stopped).await.expect_err("stopped"));
     assert_eq!(failure.reason, Reason::Interrupted);
     assert_eq!(left(folder.path()), Vec::<String>::new());
 
     bundle(&docker, &images, &file, &run()).await.expect("a bundle");
     fake.world().images.clear();
-    let failure = unbundle(&docker, &file, &stopped).await.expect_err("stopped");
+    let failure = Failure::from(unbundle(&docker, &file, &stopped).await.expect_err("stopped"));
     assert_eq!((failure.reason, fake.world().loads), (Reason::Interrupted, 0));
 }
 
@@ -139,13 +140,13 @@ async fn a_bundle_that_cannot_be_written_leaves_the_one_before() {
     let file = folder.path().join("images.tar.zst");
     fs::write(&file, "the one before").expect("written");
     fake.world().saved.truncate(700);
-    let failure = bundle(&docker, &images, &file, &run()).await.expect_err("docker saved half");
+    let failure = Failure::from(bundle(&docker, &images, &file, &run()).await.expect_err("docker saved half"));
     assert_eq!(failure.reason, Reason::Docker);
     assert_eq!(fs::read_to_string(&file).expect("a file"), "the one before");
     assert_eq!(left(folder.path()), ["images.tar.zst"]);
 
     let nowhere = folder.path().join("none/images.tar.zst");
-    let failure = bundle(&docker, &images, &nowhere, &run()).await.expect_err("no such folder");
+    let failure = Failure::from(bundle(&docker, &images, &nowhere, &run()).await.expect_err("no such folder"));
     assert_eq!(failure.reason, Reason::BundleUnwritable);
 }
 
@@ -183,7 +184,7 @@ async fn what_docker_says_of_an_archive_is_told() {
     bundle(&docker, &images, &file, &run()).await.expect("a bundle");
     fake.world().images.clear();
     fake.world().stuck.insert("load".to_owned());
-    let failure = unbundle(&docker, &file, &run()).await.expect_err("refused");
+    let failure = Failure::from(unbundle(&docker, &file, &run()).await.expect_err("refused"));
     assert_eq!(failure.what, "cannot load images into Docker");
     assert!(failure.causes[0].contains("no room"), "{failure}");
 }
@@ -194,7 +195,7 @@ async fn an_image_that_is_named_by_its_digest_is_refused_by_name() {
     let pinned = format!("a/b@{}", images[0].id);
     images[0].reference = pinned.parse().expect("a name");
     let folder = tempfile::tempdir().expect("a folder");
-    let failure = bundle(&docker, &images, &folder.path().join("f"), &run()).await.expect_err("pinned");
+    let failure = Failure::from(bundle(&docker, &images, &folder.path().join("f"), &run()).await.expect_err("pinned"));
     assert_eq!((failure.reason, failure.object), (Reason::Usage, Some(format!("image {pinned}"))));
     assert_eq!(left(folder.path()), Vec::<String>::new());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flyte_sandbox::failure::Reason;
+use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::images::{Presence, claim, obtain, prune, resolve};
 use flyte_sandbox::manifest::ImageRef;
 use flyte_sandbox::spec::{MachineKey, Mirrors, parse, resolve as resolve_spec};
@@ -44,9 +44,11 @@ async fn only_what_docker_has_not_is_pulled_and_the_order_stays() {
 #[tokio::test]
 async fn all_images_that_are_not_to_be_had_are_named_in_one_failure() {
     let fake = FakeDocker::start(World::default()).await;
-    let failure = obtain(&fake.connect().await, &images(&["a:1", "x/b:2"]), &Mirrors::default(), &run())
-        .await
-        .expect_err("neither");
+    let failure = Failure::from(
+        obtain(&fake.connect().await, &images(&["a:1", "x/b:2"]), &Mirrors::default(), &run())
+            .await
+            .expect_err("neither"),
+    );
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::ImageUnknown, Some("a:1, x/b:2")));
     assert_eq!(failure.evidence.len(), 2);
 }
@@ -78,7 +80,8 @@ async fn a_mirror_that_fails_is_named_and_the_registry_itself_is_not_asked() {
         })
         .await;
         let wanted = images(&["cr.flyte.org/flyteorg/a:1"]);
-        let failure = obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect_err("no mirror");
+        let failure =
+            Failure::from(obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect_err("no mirror"));
         assert_eq!((failure.reason, failure.object.as_deref()), (reason, Some("cr.flyte.org/flyteorg/a:1")));
         assert!(failure.causes[0].starts_with("ghcr.io/flyteorg/a:1: "), "{failure}");
         for hint in

@@ -159,7 +159,7 @@ async fn prune(session: &Session) -> Result<(), CommandError> {
     let removed = session
         .query(async {
             let docker = host.docker().await?;
-            images::prune(&docker, host.state.path()).await
+            Ok(images::prune(&docker, host.state.path()).await?)
         })
         .await?;
     match session.output() {

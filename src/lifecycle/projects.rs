@@ -40,7 +40,7 @@ pub struct ProjectState {
 pub async fn add_project(name: &str, project: &str, bundle: Bundle, host: &Host, run: &Run) -> Result<Done, Failure> {
     let command = "project add";
     let origin = Origin::Flag(command.to_owned());
-    let change = SpecChange { name, command, bundle, executions: Executions::Newest };
+    let change = SpecChange { name, command, bundle, executions: Executions::LastProject };
     let edit = change.apply(host, run, async |spec| {
         spec.with_project(project, &origin).map(Some).map_err(|problems| refused(command, project, problems))
     });

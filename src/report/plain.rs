@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_failure_begins_with_the_error_and_ends_in_what_to_do_next() {
         let text = shown(&failure(), Verbosity::Normal);
-        assert_eq!(text.lines().last(), Some("hint: `sandbox smoke` asks again"));
+        assert_eq!(text.lines().last(), Some("hint: `sandbox smoke` runs the checks again"));
         insta::assert_snapshot!("failure", text);
     }
 

@@ -125,7 +125,7 @@ pub(super) fn failure() -> Vec<(u64, Event)> {
         .because("GET http://127.0.0.1:30081/api/v1/projects")
         .because("HTTP 503 Service Unavailable, not 200")
         .evidence(["A2 \u{1b}[31mno healthy upstream\u{1b}[0m"])
-        .hint("`sandbox smoke` asks again");
+        .hint("`sandbox smoke` runs the checks again");
     vec![
         (0, started()),
         (10, Event::StageStarted { stage: Stage::Images }),

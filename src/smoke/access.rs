@@ -1,6 +1,6 @@
-//! Who must be allowed what, and who must not: a pure table from the spec.
+//! Access rules: which ServiceAccount is allowed what, as a pure table from the spec.
 //!
-//! The allowed half is what the components' code calls. The denied half holds whatever would be a step outwards:
+//! The allowed half is what the components' code calls. The denied half is each step outwards:
 //! secrets, another project, the control plane, the cluster.
 
 use std::fmt;
@@ -8,31 +8,31 @@ use std::fmt;
 use crate::flyte::{names, workflow};
 use crate::spec::{Spec, WorkflowNamespace};
 
-/// One question to the authoriser, and its right answer.
+/// An access rule: one question to the authoriser, and the expected answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
+pub struct AccessRule {
     /// The namespace of the ServiceAccount.
     pub account_namespace: String,
     /// The ServiceAccount's name.
     pub account: String,
-    /// Such as `list`.
+    /// The verb, such as `list`.
     pub verb: &'static str,
-    /// Empty for the core group.
+    /// The API group; empty for the core group.
     pub group: &'static str,
-    /// Plural, such as `pods`.
+    /// The resource, plural, such as `pods`.
     pub resource: &'static str,
-    /// Such as `log`, or empty.
+    /// The subresource, such as `log`, or empty.
     pub subresource: &'static str,
-    /// An object's name, or empty for any.
+    /// The object's name, or empty for any.
     pub name: String,
-    /// Empty for the whole cluster.
+    /// The namespace; empty for the whole cluster.
     pub namespace: String,
-    /// The right answer.
+    /// The expected answer.
     pub allowed: bool,
 }
 
-impl fmt::Display for Access {
-    /// As `flyteadmin list pods in kube-system`.
+impl fmt::Display for AccessRule {
+    /// For example `flyteadmin list pods in kube-system`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.account, self.verb, self.resource)?;
         for (separator, part) in [("/", self.subresource), (".", self.group), (" ", self.name.as_str())] {
@@ -44,7 +44,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// What is asked for: verb, group, resource, subresource.
+/// Verb, group, resource, subresource.
 type Right = (&'static str, &'static str, &'static str, &'static str);
 
 const ADMIN: [Right; 2] =
@@ -62,20 +62,20 @@ const PROPELLER: [Right; 10] = [
     ("delete", "", "pods", ""),
 ];
 const DASHBOARD: [Right; 3] = [("get", "", "pods", ""), ("list", "", "pods", ""), ("get", "", "pods", "log")];
-/// Refused to everyone everywhere.
+/// Denied to every account in every namespace.
 const SECRETS: [Right; 2] = [("get", "", "secrets", ""), ("list", "", "secrets", "")];
-/// Refused to everyone cluster-wide.
+/// Denied to every account cluster-wide.
 const CLUSTER: [Right; 3] = [("list", "", "pods", ""), ("list", "", "namespaces", ""), ("list", "", "secrets", "")];
 
 struct Table<'a> {
     system: &'a str,
-    rows: Vec<Access>,
+    rows: Vec<AccessRule>,
 }
 
 impl Table<'_> {
-    fn ask(&mut self, account: &str, rights: &[Right], namespace: &str, allowed: bool) {
+    fn push(&mut self, account: &str, rights: &[Right], namespace: &str, allowed: bool) {
         for (verb, group, resource, subresource) in rights {
-            self.rows.push(Access {
+            self.rows.push(AccessRule {
                 account_namespace: self.system.to_owned(),
                 account: account.to_owned(),
                 verb,
@@ -89,27 +89,27 @@ impl Table<'_> {
         }
     }
 
-    /// Task pods run user code as their namespace's `default`.
-    fn ask_for_tasks(&mut self, rights: &[Right], namespace: &str) {
+    /// Rules for the ServiceAccount `default` of a workflow namespace, which task pods run as.
+    fn push_for_tasks(&mut self, rights: &[Right], namespace: &str) {
         let first = self.rows.len();
-        self.ask("default", rights, namespace, false);
+        self.push("default", rights, namespace, false);
         for row in &mut self.rows[first..] {
             namespace.clone_into(&mut row.account_namespace);
         }
     }
 
-    fn ask_named(&mut self, account: &str, right: Right, namespace: &str, name: String) {
-        self.ask(account, &[right], namespace, true);
+    fn push_named(&mut self, account: &str, right: Right, namespace: &str, name: String) {
+        self.push(account, &[right], namespace, true);
         if let Some(row) = self.rows.last_mut() {
             row.name = name;
         }
     }
 }
 
-/// Every question that the smoke stage asks, allowed ones first. Its length grows with the workflow namespaces: a
+/// Every access rule that the smoke stage checks, allowed ones first. The length grows with the workflow namespaces: a
 /// propeller is tried against the next project only, so that every project is tried once from outside.
 #[must_use]
-pub fn table(spec: &Spec) -> Vec<Access> {
+pub fn access_rules(spec: &Spec) -> Vec<AccessRule> {
     let system = spec.system_namespace();
     let namespaces = spec.workflow_namespaces();
     let mut table = Table { system: &system, rows: Vec::new() };
@@ -121,13 +121,13 @@ pub fn table(spec: &Spec) -> Vec<Access> {
 fn allowed(table: &mut Table<'_>, namespaces: &[WorkflowNamespace]) {
     for workflow in namespaces {
         let WorkflowNamespace { project, name, .. } = workflow;
-        table.ask(names::ADMIN, &ADMIN, name, true);
+        table.push(names::ADMIN, &ADMIN, name, true);
         let propeller = names::propeller_account(project);
-        table.ask(&propeller, &PROPELLER, name, true);
+        table.push(&propeller, &PROPELLER, name, true);
         for verb in ["get", "update"] {
-            table.ask_named(&propeller, (verb, "", "configmaps", ""), table.system, names::propeller_lock(workflow));
+            table.push_named(&propeller, (verb, "", "configmaps", ""), table.system, names::propeller_lock(workflow));
         }
-        table.ask(names::DASHBOARD, &DASHBOARD, name, true);
+        table.push(names::DASHBOARD, &DASHBOARD, name, true);
     }
 }
 
@@ -136,32 +136,32 @@ fn denied(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace]) 
     let mut accounts = vec![names::ADMIN.to_owned(), names::DASHBOARD.to_owned(), names::DATACATALOG.to_owned()];
     accounts.extend(spec.projects.iter().map(|project| names::propeller_account(project)));
     for account in &accounts {
-        table.ask(account, &CLUSTER, "", false);
+        table.push(account, &CLUSTER, "", false);
         for namespace in [system, "kube-system"] {
-            table.ask(account, &SECRETS, namespace, false);
-            table.ask(account, &[("get", "", "pods", "log"), ("create", "", "pods", "")], namespace, false);
+            table.push(account, &SECRETS, namespace, false);
+            table.push(account, &[("get", "", "pods", "log"), ("create", "", "pods", "")], namespace, false);
         }
     }
     for (index, project) in spec.projects.iter().enumerate() {
         let next = &spec.projects[(index + 1) % spec.projects.len()];
         for WorkflowNamespace { project: owner, name, .. } in namespaces {
             if owner == project {
-                table.ask(&names::propeller_account(project), &SECRETS, name, false);
+                table.push(&names::propeller_account(project), &SECRETS, name, false);
             } else if owner == next {
-                table.ask(&names::propeller_account(project), &PROPELLER, name, false);
+                table.push(&names::propeller_account(project), &PROPELLER, name, false);
             }
         }
     }
     for WorkflowNamespace { name, .. } in namespaces {
-        table.ask(names::ADMIN, &[("list", "", "pods", ""), ("get", "", "secrets", "")], name, false);
-        table.ask(names::DASHBOARD, &[("delete", "", "pods", ""), ("get", "", "secrets", "")], name, false);
-        table.ask_for_tasks(&[("list", "", "pods", ""), ("get", "", "secrets", "")], name);
+        table.push(names::ADMIN, &[("list", "", "pods", ""), ("get", "", "secrets", "")], name, false);
+        table.push(names::DASHBOARD, &[("delete", "", "pods", ""), ("get", "", "secrets", "")], name, false);
+        table.push_for_tasks(&[("list", "", "pods", ""), ("get", "", "secrets", "")], name);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::table;
+    use super::access_rules;
     use crate::spec::Spec;
 
     fn two_projects_one_domain() -> Spec {
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn the_table_of_two_projects() {
         let lines = |allowed: bool| {
-            let rows = table(&two_projects_one_domain());
+            let rows = access_rules(&two_projects_one_domain());
             rows.iter().filter(|row| row.allowed == allowed).map(|row| format!("{row}\n")).collect::<String>()
         };
         insta::assert_snapshot!("allowed", lines(true));
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn no_question_has_two_answers() {
-        let mut rows: Vec<String> = table(&Spec::default()).iter().map(ToString::to_string).collect();
+        let mut rows: Vec<String> = access_rules(&Spec::default()).iter().map(ToString::to_string).collect();
         let all = rows.len();
         rows.sort();
         rows.dedup();
@@ -193,14 +193,14 @@ mod tests {
     fn a_single_project_is_not_denied_its_own_namespaces() {
         let mut spec = Spec::default();
         spec.projects.truncate(1);
-        let denied = table(&spec).into_iter().filter(|row| !row.allowed && row.account == "flytepropeller-x");
+        let denied = access_rules(&spec).into_iter().filter(|row| !row.allowed && row.account == "flytepropeller-x");
         assert_eq!(denied.filter(|row| row.resource == "flyteworkflows").count(), 0);
     }
 
     #[test]
     fn it_grows_linearly_with_the_projects() {
         let of = |projects: usize| {
-            table(&Spec { projects: (0..projects).map(|n| format!("p{n}")).collect(), ..Spec::default() }).len()
+            access_rules(&Spec { projects: (0..projects).map(|n| format!("p{n}")).collect(), ..Spec::default() }).len()
         };
         assert_eq!(of(40) - of(30), of(30) - of(20));
     }

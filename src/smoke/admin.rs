@@ -6,19 +6,20 @@ use crate::flyte::admin::{HEALTH, PROJECTS, ProjectList};
 use crate::spec::Spec;
 use reqwest::StatusCode;
 
-use super::miss::Sight;
-use super::target::Context;
+use super::check_failure::CheckResult;
+use super::target::CheckContext;
 
 /// A1: the process answers. Its `/healthcheck` looks at nothing else.
-pub(super) async fn healthy(context: &Context<'_>) -> Sight {
+pub(super) async fn healthy(context: &CheckContext<'_>) -> CheckResult {
     let reply = context.http.get(&context.console(HEALTH)).await?;
     reply.expect(StatusCode::OK).map(|_| "HTTP 200".to_owned())
 }
 
 /// A2: its database has the configured projects, with exactly the configured domains.
-pub(super) async fn lists_projects(context: &Context<'_>) -> Sight {
+pub(super) async fn lists_projects(context: &CheckContext<'_>) -> CheckResult {
     let reply = context.http.get(&context.console(PROJECTS)).await?.expect(StatusCode::OK)?;
-    judge(&reply.text(), context.spec).map_err(|seen| reply.miss(seen).hint("`sandbox up` registers what is missing"))
+    judge(&reply.text(), context.spec)
+        .map_err(|seen| reply.failure(seen).hint("`sandbox up` registers what is missing"))
 }
 
 fn judge(body: &str, spec: &Spec) -> Result<String, String> {

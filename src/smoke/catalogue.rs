@@ -1,4 +1,4 @@
-//! The checks: id, title, what a pass proves.
+//! The catalogue of smoke checks: id, title, what a pass proves.
 
 use std::fmt;
 
@@ -36,16 +36,16 @@ impl fmt::Display for Id {
     }
 }
 
-/// One check.
+/// A smoke check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check {
     /// Its identifier.
     pub id: Id,
-    /// What it looks at, as a user reads it.
+    /// The title that a user reads.
     pub title: &'static str,
     /// What a pass proves.
     pub proves: &'static str,
-    /// What a run fails for that it does not pass in.
+    /// The reason of a run that fails because of it.
     pub reason: Reason,
 }
 
@@ -53,7 +53,7 @@ const fn check(id: Id, reason: Reason, title: &'static str, proves: &'static str
     Check { id, title, proves, reason }
 }
 
-/// What is asked of the whole, in the order in which a failing check is likely to be the cause of those after it within
+/// Checks of the whole sandbox, in the order in which a failing check is likely to be the cause of those after it within
 /// its component.
 pub const CATALOGUE: [Check; 17] = [
     check(
@@ -103,14 +103,14 @@ pub const CATALOGUE: [Check; 17] = [
     check(
         Id::D2,
         Reason::DashboardFailing,
-        "dashboard sees the pods of every workflow namespace",
+        "dashboard reads the pods of every workflow namespace",
         "task logs can be opened in every project and domain",
     ),
     check(
         Id::D3,
         Reason::PermissionExcess,
-        "dashboard sees nothing else",
-        "pods of kube-system and secrets of the system namespace are refused to it",
+        "dashboard reads nothing else",
+        "pods of kube-system and secrets of the system namespace are forbidden to it",
     ),
     check(
         Id::K1,
@@ -133,13 +133,13 @@ pub const CATALOGUE: [Check; 17] = [
     check(
         Id::R1,
         Reason::PermissionMissing,
-        "what must be allowed is allowed",
+        "every required permission is granted",
         "every ServiceAccount has the verbs that its component uses, in every namespace it works in",
     ),
     check(
         Id::R2,
         Reason::PermissionExcess,
-        "what must be denied is denied",
+        "no other permission is granted",
         "no ServiceAccount reads secrets, crosses into another project, or sees the cluster",
     ),
     check(
@@ -150,7 +150,7 @@ pub const CATALOGUE: [Check; 17] = [
     ),
 ];
 
-/// What is asked of a project and domain by running a workflow in it, each after the one before it.
+/// Checks of one project and domain by a workflow that runs in it, one after the other.
 pub const EXECUTION: [Check; 3] = [
     check(
         Id::A3,
@@ -162,7 +162,7 @@ pub const EXECUTION: [Check; 3] = [
         Id::A5,
         Reason::WorkflowFailed,
         "an execution of it succeeds",
-        "flyteadmin makes a FlyteWorkflow in the workflow namespace, its propeller runs a pod there and tells flyteadmin",
+        "flyteadmin makes a FlyteWorkflow in the workflow namespace, its propeller runs a pod there and reports to flyteadmin",
     ),
     check(
         Id::D4,

@@ -1,4 +1,4 @@
-//! R3: nothing of ours is granted cluster-wide.
+//! R3: no ClusterRole or ClusterRoleBinding of the sandbox, or for its ServiceAccounts.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use kube::api::{ListParams, ObjectMeta};
 
 use crate::flyte::labels::{MANAGED_BY, MANAGER};
 
-use super::miss::{Miss, Sight};
-use super::target::Context;
+use super::check_failure::{CheckFailure, CheckResult};
+use super::target::CheckContext;
 
-pub(super) async fn nothing(context: &Context<'_>) -> Sight {
+pub(super) async fn nothing(context: &CheckContext<'_>) -> CheckResult {
     if !context.spec.scope().owns_cluster {
-        return Err(Miss::skip(
-            "ClusterRoles and their bindings are the whole cluster's, and are not asked for; none is applied",
+        return Err(CheckFailure::skip(
+            "ClusterRoles and ClusterRoleBindings cannot be read with rights in namespaces; the sandbox applies none",
         ));
     }
     let client = context.api.client();
@@ -44,11 +44,11 @@ pub(super) async fn nothing(context: &Context<'_>) -> Sight {
         }));
     let mut found = found.collect::<Vec<_>>().into_iter();
     match found.next() {
-        None => Ok(format!("{} ClusterRoles and {} bindings looked at", roles.len(), bindings.len())),
-        Some((object, why)) => Err(Miss::new(object.clone(), why)
+        None => Ok(format!("{} ClusterRoles and {} bindings checked", roles.len(), bindings.len())),
+        Some((object, why)) => Err(CheckFailure::new(object.clone(), why)
             .evidence(found.map(|(object, why)| format!("{object}: {why}")))
-            .hint(format!("`kubectl delete {}`, or look for who made it", object.replace(' ', "/")))
-            .settled()),
+            .hint(format!("`kubectl delete {}`, or find out who made it", object.replace(' ', "/")))
+            .final_answer()),
     }
 }
 
@@ -60,7 +60,7 @@ fn named(kind: &str, metadata: &ObjectMeta, why: &str) -> (String, String) {
     (format!("{kind} {}", metadata.name.as_deref().unwrap_or_default()), why.to_owned())
 }
 
-/// The first subject that is one of our ServiceAccounts, or all of a namespace's.
+/// The first subject that is a ServiceAccount of the sandbox, or all of a namespace's.
 fn reaches<'a>(subjects: impl IntoIterator<Item = &'a Subject>, namespaces: &BTreeSet<String>) -> Option<String> {
     subjects.into_iter().find_map(|subject| match subject.kind.as_str() {
         "ServiceAccount" => {

@@ -4,38 +4,38 @@ use reqwest::header::ACCEPT;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::miss::Sight;
-use super::target::Context;
+use super::check_failure::CheckResult;
+use super::target::CheckContext;
 
-/// What admin's protobuf answers come as, and what the console asks for.
+/// The content type of admin's protobuf answers, which the console asks for.
 const PROTOBUF: &str = "application/octet-stream";
 
 /// C1: the console's server answers.
-pub(super) async fn healthy(context: &Context<'_>) -> Sight {
+pub(super) async fn healthy(context: &CheckContext<'_>) -> CheckResult {
     let reply = context.http.get(&context.console("/console/healthz")).await?;
     reply.expect(StatusCode::OK).map(|_| "HTTP 200".to_owned())
 }
 
 /// C2: the page is the console's, its script is there, and its request for the projects is answered.
-pub(super) async fn loads(context: &Context<'_>) -> Sight {
+pub(super) async fn loads(context: &CheckContext<'_>) -> CheckResult {
     let page = context.http.get(&context.console("/console")).await?.expect(StatusCode::OK)?;
-    let script = script_of(&page.text()).map_err(|seen| page.miss(seen))?;
+    let script = script_of(&page.text()).map_err(|seen| page.failure(seen))?;
     let asset = context.http.get(&context.console(&script)).await?.expect(StatusCode::OK)?;
     if !asset.content_type.contains("javascript") {
         // The console answers every unknown path with its page and 200.
-        return Err(asset.miss(format!("content type {:?}, not JavaScript", asset.content_type)));
+        return Err(asset.failure(format!("content type {:?}, not JavaScript", asset.content_type)));
     }
     let url = context.console("/api/v1/projects");
     let projects = context.http.send(Method::GET, &url, &[(ACCEPT, PROTOBUF)], Vec::new()).await?;
     let projects = projects.expect(StatusCode::OK)?;
     if projects.content_type != PROTOBUF || projects.body.is_empty() {
         let seen = format!("{} bytes of {:?}, not protobuf", projects.body.len(), projects.content_type);
-        return Err(projects.miss(seen));
+        return Err(projects.failure(seen));
     }
     Ok(format!("page, script and {} bytes of projects", projects.body.len()))
 }
 
-/// The path of the page's first own script, if the page is the console's and set up to ask the gateway.
+/// The path of the page's first own script, if the page is the console's and is configured to ask the gateway.
 fn script_of(page: &str) -> Result<String, String> {
     if !page.contains("react-app") {
         return Err("not the console's page: it has no element react-app".to_owned());
@@ -56,7 +56,7 @@ fn script_of(page: &str) -> Result<String, String> {
         .ok_or("the page has no script of its own".into())
 }
 
-/// What the server hands its page as `window.env`.
+/// `window.env` of the console's page.
 fn environment(page: &str) -> Option<Value> {
     let after = page.split("window.env").nth(1)?;
     let object = &after[after.find('{')?..];

@@ -1,48 +1,48 @@
-//! Checks of the Kubernetes dashboard. It answers 200 to what its ServiceAccount may not see, with the refusal in
+//! Checks of the Kubernetes dashboard. It answers 200 also where its ServiceAccount is forbidden, with the refusal in
 //! `errors`.
 
 use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use super::check_failure::{CheckResult, all};
 use super::http::Reply;
-use super::miss::{Sight, all};
-use super::target::Context;
+use super::target::CheckContext;
 
-/// D1: the page loads, and it will not ask for a login.
-pub(super) async fn loads(context: &Context<'_>) -> Sight {
+/// D1: the page loads without a login.
+pub(super) async fn loads(context: &CheckContext<'_>) -> CheckResult {
     let page = context.http.get(&context.dashboard("/")).await?.expect(StatusCode::OK)?;
     if !page.text().contains("<kd-root") {
-        return Err(page.miss("not the dashboard's page: it has no element kd-root"));
+        return Err(page.failure("not the dashboard's page: it has no element kd-root"));
     }
     let status = context.http.get(&context.dashboard("/api/v1/login/status")).await?.expect(StatusCode::OK)?;
     let https = serde_json::from_slice::<Value>(&status.body).ok().and_then(|json| json.get("httpsMode")?.as_bool());
     match https {
         Some(false) => Ok("no login".to_owned()),
         Some(true) => Err(status
-            .miss("it asks for a login")
+            .failure("it asks for a login")
             .hint("the dashboard must run without --enable-insecure-login and without certificates")),
-        None => Err(status.miss("no httpsMode in the answer")),
+        None => Err(status.failure("no httpsMode in the answer")),
     }
 }
 
 /// D2: it lists the pods of every workflow namespace.
-pub(super) async fn sees_workflow_pods(context: &Context<'_>) -> Sight {
+pub(super) async fn sees_workflow_pods(context: &CheckContext<'_>) -> CheckResult {
     let namespaces = context.spec.workflow_namespaces();
     let looks = namespaces.iter().map(|namespace| async move {
         let url = context.dashboard(&format!("/api/v1/pod/{}", namespace.name));
         let reply = context.http.get(&url).await?.expect(StatusCode::OK)?;
         match refusals(&reply) {
             Ok(errors) if errors.is_empty() => Ok(String::new()),
-            Ok(errors) => Err(reply.miss(errors.join("; "))),
-            Err(seen) => Err(reply.miss(seen)),
+            Ok(errors) => Err(reply.failure(errors.join("; "))),
+            Err(seen) => Err(reply.failure(seen)),
         }
     });
     all(join_all(looks).await, "workflow namespaces")
 }
 
-/// D3: it is refused what no log view needs.
-pub(super) async fn sees_nothing_else(context: &Context<'_>) -> Sight {
+/// D3: it is forbidden everything that log views do not need.
+pub(super) async fn sees_nothing_else(context: &CheckContext<'_>) -> CheckResult {
     let paths = ["/api/v1/pod/kube-system".to_owned(), format!("/api/v1/secret/{}", context.spec.system_namespace())];
     let looks = paths.iter().map(|path| async move {
         let reply = context.http.get(&context.dashboard(path)).await?;
@@ -53,16 +53,16 @@ pub(super) async fn sees_nothing_else(context: &Context<'_>) -> Sight {
         match refusals(&reply) {
             Ok(errors) if errors.is_empty() => {
                 let hint = "find the RoleBinding or ClusterRoleBinding that names kubernetes-dashboard, and remove it";
-                Err(reply.miss("answered, and must be refused").hint(hint).settled())
+                Err(reply.failure("answered, and must be refused").hint(hint).final_answer())
             }
             Ok(_) => Ok(String::new()),
-            Err(seen) => Err(reply.miss(seen)),
+            Err(seen) => Err(reply.failure(seen)),
         }
     });
     all(join_all(looks).await, "refusals")
 }
 
-/// What the Kubernetes API refused the dashboard while it made this answer.
+/// The Kubernetes API's refusals within an answer of the dashboard.
 fn refusals(reply: &Reply) -> Result<Vec<String>, String> {
     let json: Value = serde_json::from_slice(&reply.body).map_err(|error| format!("not JSON: {error}"))?;
     match json.get("errors") {

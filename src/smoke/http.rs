@@ -1,4 +1,4 @@
-//! Requests to the published ports.
+//! HTTP requests to the published ports.
 
 use std::io;
 
@@ -8,22 +8,22 @@ use reqwest::{Client, Method, StatusCode};
 
 use crate::limits::SMOKE_HTTP;
 
-use super::miss::Miss;
+use super::check_failure::CheckFailure;
 use crate::failure::{find, innermost};
 
-/// More than any answer that is looked at; the rest is not read.
+/// The largest body that is read, in bytes; more than any check needs.
 const BODY_LIMIT: usize = 1 << 20;
-/// Of a body that is shown.
+/// The length of a body's excerpt, in characters.
 const EXCERPT: usize = 200;
 
-/// An HTTP client that follows nothing and knows no proxy.
+/// An HTTP client without redirects and proxies.
 #[derive(Debug, Clone)]
 pub(super) struct Http(Client);
 
-/// An answer.
+/// An HTTP response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
-    /// `GET http://…`, for what is said about it.
+    /// The request, for messages: `GET http://…`.
     pub(super) asked: String,
     pub(super) status: StatusCode,
     pub(super) content_type: String,
@@ -43,33 +43,37 @@ impl Http {
             .map(Self)
     }
 
-    pub(super) async fn get(&self, url: &str) -> Result<Reply, Miss> {
+    pub(super) async fn get(&self, url: &str) -> Result<Reply, CheckFailure> {
         self.send(Method::GET, url, &[], Vec::new()).await
     }
 
-    /// Sends a request. Query strings stay out of what is said about it: they may be signatures.
+    /// Sends a request. Messages do not name its query string, which may be a signature.
     pub(super) async fn send(
         &self,
         method: Method,
         url: &str,
         headers: &[(HeaderName, &str)],
         body: Vec<u8>,
-    ) -> Result<Reply, Miss> {
+    ) -> Result<Reply, CheckFailure> {
         let asked = format!("{method} {}", url.split('?').next().unwrap_or(url));
-        let missed = |error: reqwest::Error| {
-            let miss = Miss::new(asked.clone(), plainly(&error));
-            if error.is_connect() { miss.hint("`sandbox status` shows what runs and on which ports") } else { miss }
+        let failed = |error: reqwest::Error| {
+            let failure = CheckFailure::new(asked.clone(), plainly(&error));
+            if error.is_connect() {
+                failure.hint("`sandbox status` shows what runs and on which ports")
+            } else {
+                failure
+            }
         };
         let mut request = self.0.request(method, url).body(body);
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let mut response = request.send().await.map_err(missed)?;
+        let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(missed)? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             body.extend(chunk.iter().take(BODY_LIMIT - body.len()));
             if body.len() == BODY_LIMIT {
                 break;
@@ -80,23 +84,23 @@ impl Http {
 }
 
 impl Reply {
-    /// The answer itself if it came with `status`.
-    pub(super) fn expect(self, status: StatusCode) -> Result<Self, Miss> {
+    /// The response if it has this status.
+    pub(super) fn expect(self, status: StatusCode) -> Result<Self, CheckFailure> {
         if self.status == status {
             return Ok(self);
         }
-        let miss = self.miss(format!("HTTP {}, not {}", self.status, status.as_u16()));
+        let failure = self.failure(format!("HTTP {}, not {}", self.status, status.as_u16()));
         // A gateway whose connection was taken by a proxy upstream answers with that proxy's text for ever.
         Err(match self.status {
-            StatusCode::FORBIDDEN if !self.content_type.contains("json") && !self.content_type.contains("xml") => miss
+            StatusCode::FORBIDDEN if !self.content_type.contains("json") && !self.content_type.contains("xml") => failure
                 .hint("if the text is that of a proxy outside the cluster, restart the gateway's pod: its connection stuck there"),
-            _ => miss,
+            _ => failure,
         })
     }
 
-    /// A miss about this answer, with an excerpt of its body.
-    pub(super) fn miss(&self, seen: impl Into<String>) -> Miss {
-        Miss::new(self.asked.clone(), seen).evidence(self.excerpt())
+    /// The failure of a check by this response, with an excerpt of its body.
+    pub(super) fn failure(&self, seen: impl Into<String>) -> CheckFailure {
+        CheckFailure::new(self.asked.clone(), seen).evidence(self.excerpt())
     }
 
     pub(super) fn text(&self) -> String {
@@ -114,10 +118,10 @@ impl Reply {
     }
 }
 
-/// What went wrong on the way, in the words of someone who waits for an answer.
+/// A connection error in one line.
 fn plainly(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", SMOKE_HTTP.as_secs());
+        return format!("timed out after {} s", SMOKE_HTTP.as_secs());
     }
     match find::<io::Error>(error).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
@@ -141,15 +145,15 @@ mod tests {
 
     #[test]
     fn an_unexpected_status_is_a_miss_with_the_body_on_one_line() {
-        let miss = reply(503, "upstream\n  connect error").expect(StatusCode::OK).expect_err("503 is not 200");
-        assert_eq!(miss.seen, "HTTP 503 Service Unavailable, not 200");
-        assert_eq!(miss.evidence, ["upstream connect error"]);
+        let failure = reply(503, "upstream\n  connect error").expect(StatusCode::OK).expect_err("503 is not 200");
+        assert_eq!(failure.seen, "HTTP 503 Service Unavailable, not 200");
+        assert_eq!(failure.evidence, ["upstream connect error"]);
     }
 
     #[test]
     fn long_and_binary_bodies_are_not_shown_whole() {
-        let long = reply(500, &"é".repeat(300)).miss("").evidence;
+        let long = reply(500, &"é".repeat(300)).failure("").evidence;
         assert_eq!(long[0].chars().count(), 201);
-        assert!(Reply { body: vec![0xff, 0xfe], ..reply(500, "") }.miss("").evidence.is_empty());
+        assert!(Reply { body: vec![0xff, 0xfe], ..reply(500, "") }.failure("").evidence.is_empty());
     }
 }

@@ -1,40 +1,41 @@
-//! Proof that what runs is a Flyte, and that it may do no more than it must.
+//! Smoke checks: the sandbox is a working Flyte, with no more permissions than it needs.
 //!
-//! Every check is asked at once and again until it passes or the budget ends; the catalogue is the matrix. Where it is
-//! wanted, a workflow is then run in every project and domain.
+//! All checks of the catalogue run at once, each until it passes or the budget ends. With `--full` a workflow then runs in
+//! every project and domain.
 //!
 //! | file | what |
 //! |---|---|
-//! | `catalogue.rs` | the checks: id, title, what a pass proves |
-//! | `run.rs` | all checks at once with retries; then workflows, where they are wanted |
-//! | `verdict.rs` | what checks ended with, and the failure with the first cause |
-//! | `board.rs` | what is still missing, told as it changes |
-//! | `miss.rs` | why a check has not passed yet |
-//! | `target.rs` | what is checked, and the two ways to reach it |
-//! | `http.rs` | requests to the published ports |
+//! | `catalogue.rs` | the catalogue of smoke checks: id, title, what a pass proves |
+//! | `run.rs` | the smoke stage: all checks at once with retries, then workflows |
+//! | `check_report.rs` | reports of finished checks, and one failure for those that failed |
+//! | `progress.rs` | the progress line of the checks: how many have passed, and what the next one waits for |
+//! | `check_failure.rs` | the result of one attempt at a check, and of several together |
+//! | `target.rs` | the sandbox under test, and how checks reach it |
+//! | `http.rs` | HTTP requests to the published ports |
 //! | `apiserver.rs` | requests through the Kubernetes API, pod and service proxies among them |
 //! | `admin.rs`, `console.rs`, `dashboard.rs`, `datacatalog.rs` | checks of one component each |
 //! | `s3.rs` | checks of Minio: health, browser, a signed round trip |
 //! | `propeller.rs` | checks of the propellers: workers and leadership |
-//! | `propeller_log.rs` | what a propeller's log says about a propeller that does not work |
-//! | `access.rs` | who must be allowed what and who must not: a pure table from the spec |
-//! | `roles.rs` | what Roles grant, where nobody may be asked about |
-//! | `review.rs` | asks the API server about that table |
-//! | `execution/` | a workflow that really runs, in one project and domain or in all |
-//! | `cluster_wide.rs` | that nothing of ours is granted cluster-wide |
+//! | `propeller_log.rs` | known faults of a propeller, by its log |
+//! | `access.rs` | access rules: which ServiceAccount is allowed what, as a pure table from the spec |
+//! | `roles.rs` | RBAC evaluation of Roles and RoleBindings, where the API server refuses access reviews |
+//! | `review.rs` | R1 and R2: SubjectAccessReviews of the access rules |
+//! | `execution/` | a workflow run in one project and domain, or in all |
+//! | `cluster_wide.rs` | R3: no ClusterRole or ClusterRoleBinding of the sandbox, or for its ServiceAccounts |
 
 mod access;
 mod admin;
 mod apiserver;
-mod board;
 mod catalogue;
+mod check_failure;
+mod check_report;
 mod cluster_wide;
 mod console;
 mod dashboard;
 mod datacatalog;
 mod execution;
 mod http;
-mod miss;
+mod progress;
 mod propeller;
 mod propeller_log;
 mod review;
@@ -42,10 +43,9 @@ mod roles;
 mod run;
 mod s3;
 mod target;
-mod verdict;
 
-pub use access::{Access, table as access_table};
+pub use access::{AccessRule, access_rules};
 pub use catalogue::{CATALOGUE, Check, EXECUTION, Id};
+pub use check_report::CheckReport;
 pub use run::run;
 pub use target::{Executions, Target};
-pub use verdict::Verdict;

@@ -14,28 +14,28 @@ use crate::flyte::labels::WORKFLOW_NAMESPACE as LABEL;
 use crate::flyte::names::{self, LOCK_HOLDER};
 use crate::spec::WorkflowNamespace;
 
-use super::miss::{Miss, Sight, all};
-use super::propeller_log::{Found, explain};
-use super::target::Context;
+use super::check_failure::{CheckFailure, CheckResult, all};
+use super::propeller_log::{LogFinding, diagnose};
+use super::target::CheckContext;
 
-/// Where a propeller serves its metrics.
+/// The port of a propeller's metrics.
 const METRICS_PORT: u16 = 10254;
-/// Enough to see what a propeller repeats.
+/// Lines of a propeller's log to read; enough to see what it repeats.
 const LOG_LINES: i64 = 80;
 
 /// P1: every propeller has free workers.
 ///
 /// One is enough: a propeller at work has fewer than it started, and the metric is 0 until they start. A propeller
 /// whose workers are all busy at every look of a minute is worth a failure too.
-pub(super) async fn have_workers(context: &Context<'_>) -> Sight {
+pub(super) async fn have_workers(context: &CheckContext<'_>) -> CheckResult {
     let system = context.spec.system_namespace();
     each(context, async |namespace: &WorkflowNamespace, pod: &str| {
         let metrics = context.api.pod(&system, pod, METRICS_PORT, "metrics").await?;
         let asked = format!("workers of propeller {system}/{pod}");
         match free_workers(&metrics, &namespace.name) {
             Some(free) if free > 0 => Ok(String::new()),
-            Some(_) => Err(Miss::new(asked, "none are free: not leader yet, or its namespace cannot be read")),
-            None => Err(Miss::new(asked, format!("it does not watch namespace {}", namespace.name))
+            Some(_) => Err(CheckFailure::new(asked, "none are free: not leader yet, or its namespace cannot be read")),
+            None => Err(CheckFailure::new(asked, format!("it does not watch namespace {}", namespace.name))
                 .hint(format!("its limit-namespace must be {}", namespace.name))),
         }
     })
@@ -43,27 +43,27 @@ pub(super) async fn have_workers(context: &Context<'_>) -> Sight {
 }
 
 /// P2: every propeller holds its own lock, and so no two share one.
-pub(super) async fn lead(context: &Context<'_>) -> Sight {
+pub(super) async fn lead(context: &CheckContext<'_>) -> CheckResult {
     let system = context.spec.system_namespace();
     let maps: Api<ConfigMap> = Api::namespaced(context.api.client(), &system);
     each(context, async |namespace: &WorkflowNamespace, pod: &str| {
         let lock = names::propeller_lock(namespace);
         let asked = format!("configmap {system}/{lock}");
         let Some(map) = context.api.ask(&asked, maps.get_opt(&lock)).await? else {
-            return Err(Miss::new(asked, "it does not exist: no propeller has tried to lead"));
+            return Err(CheckFailure::new(asked, "it does not exist: no propeller has tried to lead"));
         };
         match holder(&map).as_deref() {
             // An identity may carry a suffix of the process's own.
             Some(holder) if holder.split('_').next() == Some(pod) => Ok(String::new()),
-            Some(holder) => Err(Miss::new(asked, format!("held by {holder:?}, not by pod {pod}"))),
-            None => Err(Miss::new(asked, "it names no leader")),
+            Some(holder) => Err(CheckFailure::new(asked, format!("held by {holder:?}, not by pod {pod}"))),
+            None => Err(CheckFailure::new(asked, "it names no leader")),
         }
     })
     .await
 }
 
-/// Looks at the running pod of every workflow namespace's propeller. What misses is explained from its log.
-async fn each(context: &Context<'_>, look: impl AsyncFn(&WorkflowNamespace, &str) -> Sight) -> Sight {
+/// A check of the running pod of every workflow namespace's propeller. A failure is explained by its log.
+async fn each(context: &CheckContext<'_>, look: impl AsyncFn(&WorkflowNamespace, &str) -> CheckResult) -> CheckResult {
     let system = context.spec.system_namespace();
     let pods = running(context.api.pods(&system, LABEL).await?);
     let look = &look;
@@ -72,41 +72,41 @@ async fn each(context: &Context<'_>, look: impl AsyncFn(&WorkflowNamespace, &str
         async move {
             let Some(pod) = pod else {
                 let asked = format!("propeller of {}", namespace.name);
-                return Err(Miss::new(
+                return Err(CheckFailure::new(
                     asked,
                     format!("no running pod in {system} with label {LABEL}={}", namespace.name),
                 ));
             };
-            let Err(miss) = look(&namespace, pod).await else { return Ok(String::new()) };
-            Err(match sign(context, system, pod).await {
-                Some(found) => told(miss, found),
-                None => miss,
+            let Err(failure) = look(&namespace, pod).await else { return Ok(String::new()) };
+            Err(match log_finding(context, system, pod).await {
+                Some(found) => with_log_finding(failure, found),
+                None => failure,
             })
         }
     });
     all(join_all(looks).await, "propellers")
 }
 
-/// What the log of a workflow namespace's propeller shows, if it is a state that is known.
-pub(super) async fn sign_of(context: &Context<'_>, namespace: &str) -> Option<Found> {
+/// The known fault that the log of a workflow namespace's propeller shows.
+pub(super) async fn namespace_log_finding(context: &CheckContext<'_>, namespace: &str) -> Option<LogFinding> {
     let system = context.spec.system_namespace();
     let pods = running(context.api.pods(&system, &format!("{LABEL}={namespace}")).await.ok()?);
-    sign(context, &system, pods.get(namespace)?).await
+    log_finding(context, &system, pods.get(namespace)?).await
 }
 
-/// A miss with what the log shows.
-pub(super) fn told(miss: Miss, found: Found) -> Miss {
-    let miss = Miss { seen: format!("{}; {}", miss.seen, found.what), ..miss };
-    miss.evidence([found.line]).hint(found.hint)
+/// The failure of a check, explained by the log.
+pub(super) fn with_log_finding(failure: CheckFailure, found: LogFinding) -> CheckFailure {
+    let failure = CheckFailure { seen: format!("{}; {}", failure.seen, found.what), ..failure };
+    failure.evidence([found.line]).hint(found.hint)
 }
 
-async fn sign(context: &Context<'_>, system: &str, pod: &str) -> Option<Found> {
-    let found = explain(&context.api.log_tail(system, pod, LOG_LINES).await)?;
+async fn log_finding(context: &CheckContext<'_>, system: &str, pod: &str) -> Option<LogFinding> {
+    let found = diagnose(&context.api.log_tail(system, pod, LOG_LINES).await)?;
     let hint = found.hint.replace("POD", pod).replace("NAMESPACE", system);
-    Some(Found { hint, ..found })
+    Some(LogFinding { hint, ..found })
 }
 
-/// Names of the pods that run and stay, by workflow namespace.
+/// Names of the running pods that are not being deleted, by workflow namespace.
 fn running(pods: Vec<Pod>) -> BTreeMap<String, String> {
     let stays = |pod: &Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
@@ -125,7 +125,7 @@ fn free_workers(metrics: &str, namespace: &str) -> Option<u32> {
     (0.0..1e6).contains(&value).then_some(value as u32)
 }
 
-/// Who holds a lock.
+/// The holder of a leader lock.
 fn holder(lock: &ConfigMap) -> Option<String> {
     #[derive(Deserialize)]
     struct Record {

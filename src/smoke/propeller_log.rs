@@ -1,83 +1,83 @@
-//! What a propeller's log says about a propeller that does not work.
+//! Known faults of a propeller, by its log.
 
-/// What is wrong with a propeller.
+/// A known fault of a propeller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// Its connection to flyteadmin leads elsewhere.
-    Stuck,
-    /// It cannot reach flyteadmin.
-    Unheard,
-    /// Its ServiceAccount may not do what it must.
+pub(super) enum PropellerFault {
+    /// Its connection to flyteadmin is stuck on a proxy.
+    StuckConnection,
+    /// Flyteadmin does not take its events.
+    EventsRejected,
+    /// Its ServiceAccount lacks a permission.
     Forbidden,
-    /// FlyteWorkflows are not served.
-    KindMissing,
+    /// The CustomResourceDefinition of FlyteWorkflow is missing.
+    CrdMissing,
 }
 
-/// A state that a log shows.
+/// A fault that a log shows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    /// Which of them.
-    pub(super) state: State,
-    /// Said after what was seen.
+pub(super) struct LogFinding {
+    /// The fault.
+    pub(super) fault: PropellerFault,
+    /// The explanation, which follows the answer in a message.
     pub(super) what: &'static str,
     /// The last line that shows it.
     pub(super) line: String,
-    /// What to do, with `POD` and `NAMESPACE` to be filled in.
+    /// The next step, with `POD` and `NAMESPACE` to be filled in.
     pub(super) hint: String,
 }
 
-struct Sign {
-    state: State,
+struct LogPattern {
+    fault: PropellerFault,
     words: &'static [&'static str],
     what: &'static str,
     hint: &'static str,
 }
 
-/// The most telling first.
-const SIGNS: [Sign; 4] = [
+/// The most specific first.
+const PATTERNS: [LogPattern; 4] = [
     // The connection was opened before kube-proxy routed admin's Service, left the node, and a transparent proxy
     // outside answered it. gRPC keeps such a connection for ever.
-    Sign {
-        state: State::Stuck,
+    LogPattern {
+        fault: PropellerFault::StuckConnection,
         words: &["Unimplemented", "missing content-type"],
         what: "its connection to flyteadmin is stuck on a proxy outside the cluster",
         hint: "`kubectl -n NAMESPACE delete pod POD` makes it connect anew",
     },
-    Sign {
-        state: State::Unheard,
+    LogPattern {
+        fault: PropellerFault::EventsRejected,
         words: &["EventSinkError"],
         what: "it cannot send its events to flyteadmin",
         hint: "`kubectl -n NAMESPACE delete pod POD` once flyteadmin is ready",
     },
-    Sign {
-        state: State::Forbidden,
+    LogPattern {
+        fault: PropellerFault::Forbidden,
         words: &["is forbidden"],
         what: "its ServiceAccount lacks a permission",
         hint: "`sandbox up` applies its Roles again; `sandbox render` shows them",
     },
-    Sign {
-        state: State::KindMissing,
+    LogPattern {
+        fault: PropellerFault::CrdMissing,
         words: &["could not find the requested resource"],
         what: "the API does not know FlyteWorkflows",
         hint: "`sandbox up` applies the CustomResourceDefinition flyteworkflows.flyte.lyft.com again",
     },
 ];
 
-/// What the log shows, if it is a state that is known.
-pub(super) fn explain(log: &[String]) -> Option<Found> {
-    SIGNS.iter().find_map(|sign| {
-        let line = log.iter().rev().find(|line| sign.words.iter().all(|word| line.contains(word)))?;
-        Some(Found { state: sign.state, what: sign.what, line: line.clone(), hint: sign.hint.to_owned() })
+/// The known fault that a log shows.
+pub(super) fn diagnose(log: &[String]) -> Option<LogFinding> {
+    PATTERNS.iter().find_map(|pattern| {
+        let line = log.iter().rev().find(|line| pattern.words.iter().all(|word| line.contains(word)))?;
+        Some(LogFinding { fault: pattern.fault, what: pattern.what, line: line.clone(), hint: pattern.hint.to_owned() })
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::explain;
+    use super::diagnose;
 
     #[test]
     fn states_are_told_apart() {
-        let stuck = r#"E workers.go:102] EventSinkError: Error sending event, caused by [rpc error: code = Unimplemented desc = Not Found: HTTP status code 404; transport: missing content-type field]"#;
+        let stuck = r#"E workers.go:102] EventSinkError: Error sending event, caused by [rpc error: code = Unimplemented desc = Not LogFinding: HTTP status code 404; transport: missing content-type field]"#;
         let table = [
             (vec!["ok", stuck, "ok"], Some("its connection to flyteadmin is stuck on a proxy outside the cluster")),
             (vec!["EventSinkError: rpc error: code = Unavailable"], Some("it cannot send its events to flyteadmin")),
@@ -87,7 +87,7 @@ mod tests {
         ];
         for (log, expected) in table {
             let log: Vec<String> = log.into_iter().map(str::to_owned).collect();
-            assert_eq!(explain(&log).map(|found| found.what), expected, "{log:?}");
+            assert_eq!(diagnose(&log).map(|found| found.what), expected, "{log:?}");
         }
     }
 }

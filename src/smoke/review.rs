@@ -1,4 +1,4 @@
-//! Asks the API server about the access table.
+//! R1 and R2: SubjectAccessReviews of the access rules.
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{
@@ -7,36 +7,35 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
-use super::access::{Access, table};
-use super::miss::{Miss, Sight, all};
+use super::access::{AccessRule, access_rules};
+use super::check_failure::{CheckFailure, CheckResult, all};
 use super::roles;
-use super::target::Context;
+use super::target::CheckContext;
 
-/// Questions under way at once.
+/// Reviews at a time.
 const AT_ONCE: usize = 16;
 
-/// R1: what must be allowed is.
-pub(super) async fn allows(context: &Context<'_>) -> Sight {
-    answers(context, true).await
+/// R1: every allowed rule is allowed.
+pub(super) async fn allows(context: &CheckContext<'_>) -> CheckResult {
+    review_all(context, true).await
 }
 
-/// R2: what must be denied is.
-pub(super) async fn denies(context: &Context<'_>) -> Sight {
-    answers(context, false).await
+/// R2: every denied rule is denied.
+pub(super) async fn denies(context: &CheckContext<'_>) -> CheckResult {
+    review_all(context, false).await
 }
 
-async fn answers(context: &Context<'_>, allowed: bool) -> Sight {
-    let rows = table(context.spec).into_iter().filter(|row| row.allowed == allowed);
+async fn review_all(context: &CheckContext<'_>, allowed: bool) -> CheckResult {
+    let rows = access_rules(context.spec).into_iter().filter(|row| row.allowed == allowed);
     if !context.spec.scope().owns_cluster {
-        return within(context, rows.collect()).await;
+        return review_in_namespaces(context, rows.collect()).await;
     }
-    let sights = stream::iter(rows).map(|row| ask(context, row)).buffered(AT_ONCE);
-    all(sights.collect::<Vec<_>>().await, "questions answered")
+    let results = stream::iter(rows).map(|row| ask(context, row)).buffered(AT_ONCE);
+    all(results.collect::<Vec<_>>().await, "access rules")
 }
 
-/// On a given cluster: what may be asked in a namespace of it, and nothing beyond. What is not wholly answered is not
-/// passed.
-async fn within(context: &Context<'_>, rows: Vec<Access>) -> Sight {
+/// Reviews on an attached cluster, in the sandbox's namespaces only. If a part cannot be asked, the check is skipped.
+async fn review_in_namespaces(context: &CheckContext<'_>, rows: Vec<AccessRule>) -> CheckResult {
     let ours = context.spec.namespaces();
     let (rows, beyond): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| ours.contains(&row.namespace));
     let mut skipped = Vec::new();
@@ -45,62 +44,61 @@ async fn within(context: &Context<'_>, rows: Vec<Access>) -> Sight {
         None => None,
     };
     let seen = match refused {
-        Some(miss) if miss.code == Some(403) => {
+        Some(failure) if failure.code == Some(403) => {
             let granted = roles::read(context).await?;
-            let bindings = match granted.unread {
+            let bindings = match granted.unreadable {
                 0 => String::new(),
-                many => format!("; {many} bindings to ClusterRoles cannot be read"),
+                many => format!("; the rules of {many} bindings to ClusterRoles cannot be read"),
             };
-            skipped.push(format!("nobody else's rights may be asked for ({}){bindings}", miss.seen));
-            let sights = rows.iter().map(|row| judge(format!("Roles let {row}"), row, granted.allows(row)));
-            all(sights, "answers by Roles and RoleBindings are as they must be")?
+            skipped.push(format!("access reviews are refused ({}){bindings}", failure.seen));
+            let results = rows.iter().map(|row| compare(format!("Roles: {row}"), row, granted.allows(row)));
+            all(results, "access rules evaluated from Roles and RoleBindings")?
         }
-        Some(miss) => return Err(miss),
+        Some(failure) => return Err(failure),
         None => {
-            let ask = async |row: &Access| judge(format!("may {row}"), row, local_answer(context, row).await?);
-            let sights = stream::iter(&rows).map(ask).buffered(AT_ONCE);
-            all(sights.collect::<Vec<_>>().await, "questions answered")?
+            let ask = async |row: &AccessRule| compare(format!("can {row}"), row, local_answer(context, row).await?);
+            let results = stream::iter(&rows).map(ask).buffered(AT_ONCE);
+            all(results.collect::<Vec<_>>().await, "access rules")?
         }
     };
     if !beyond.is_empty() {
-        skipped
-            .push(format!("{} questions about other namespaces and the whole cluster may not be asked", beyond.len()));
+        skipped.push(format!("{} access rules about other namespaces and the whole cluster not checked", beyond.len()));
     }
-    if skipped.is_empty() { Ok(seen) } else { Err(Miss::skip(format!("{seen}; {}", skipped.join("; ")))) }
+    if skipped.is_empty() { Ok(seen) } else { Err(CheckFailure::skip(format!("{seen}; {}", skipped.join("; ")))) }
 }
 
-/// The answer of the namespace's own review, which its administrators may have made.
-async fn local_answer(context: &Context<'_>, row: &Access) -> Result<bool, Miss> {
+/// The answer to a LocalSubjectAccessReview, which an administrator of the namespace may make.
+async fn local_answer(context: &CheckContext<'_>, row: &AccessRule) -> Result<bool, CheckFailure> {
     let reviews: Api<LocalSubjectAccessReview> = Api::namespaced(context.api.client(), &row.namespace);
     let SubjectAccessReview { spec, .. } = review(row);
     let metadata = ObjectMeta { namespace: Some(row.namespace.clone()), ..ObjectMeta::default() };
     let question = LocalSubjectAccessReview { metadata, spec, ..LocalSubjectAccessReview::default() };
-    let answer = context.api.ask(&format!("may {row}"), reviews.create(&PostParams::default(), &question)).await?;
+    let answer = context.api.ask(&format!("can {row}"), reviews.create(&PostParams::default(), &question)).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-async fn ask(context: &Context<'_>, row: Access) -> Sight {
-    let asked = format!("may {row}");
+async fn ask(context: &CheckContext<'_>, row: AccessRule) -> CheckResult {
+    let asked = format!("can {row}");
     let reviews: Api<SubjectAccessReview> = Api::all(context.api.client());
     let (params, question) = (PostParams::default(), review(&row));
     let answer = context.api.ask(&asked, reviews.create(&params, &question)).await?;
-    judge(asked, &row, answer.status.is_some_and(|status| status.allowed))
+    compare(asked, &row, answer.status.is_some_and(|status| status.allowed))
 }
 
-fn judge(asked: String, row: &Access, said: bool) -> Sight {
-    if said == row.allowed {
+fn compare(asked: String, row: &AccessRule, allowed: bool) -> CheckResult {
+    if allowed == row.allowed {
         return Ok(String::new());
     }
     let word = |allowed: bool| if allowed { "allowed" } else { "denied" };
     let hint = if row.allowed {
         "`sandbox up` applies the Roles and RoleBindings again"
     } else {
-        "look for a RoleBinding or ClusterRoleBinding that names the ServiceAccount and is not the sandbox's"
+        "look for a RoleBinding or ClusterRoleBinding of the ServiceAccount that is not the sandbox's"
     };
-    Err(Miss::new(asked, format!("{}, must be {}", word(said), word(row.allowed))).hint(hint).settled())
+    Err(CheckFailure::new(asked, format!("{}, must be {}", word(allowed), word(row.allowed))).hint(hint).final_answer())
 }
 
-fn review(row: &Access) -> SubjectAccessReview {
+fn review(row: &AccessRule) -> SubjectAccessReview {
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let namespace = &row.account_namespace;
     SubjectAccessReview {

@@ -1,4 +1,4 @@
-//! What the Roles and RoleBindings of the namespaces grant: all that can be seen where nobody may be asked about.
+//! RBAC evaluation of Roles and RoleBindings, where the API server refuses access reviews.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, Subject};
 use kube::Api;
 use kube::api::ListParams;
 
-use super::access::Access;
-use super::miss::Miss;
-use super::target::Context;
+use super::access::AccessRule;
+use super::check_failure::CheckFailure;
+use super::target::CheckContext;
 
-/// Of every namespace its RoleBindings, each with the rules of the Role that it is about.
+/// The RoleBindings of every namespace, each with the rules of its Role.
 #[derive(Debug, Default)]
 pub(super) struct Granted {
     by_namespace: BTreeMap<String, Vec<Grant>>,
-    /// Bindings to ClusterRoles, whose rules are not the namespaces'.
-    pub(super) unread: usize,
+    /// The number of RoleBindings to ClusterRoles, whose rules cannot be read.
+    pub(super) unreadable: usize,
 }
 
-/// Who may do what in a namespace.
+/// A RoleBinding's subjects with the rules of its Role.
 #[derive(Debug)]
 struct Grant {
     subjects: Vec<Subject>,
     rules: Vec<PolicyRule>,
 }
 
-/// Reads them in every namespace of the sandbox.
-pub(super) async fn read(context: &Context<'_>) -> Result<Granted, Miss> {
+/// The grants in every namespace of the sandbox.
+pub(super) async fn read(context: &CheckContext<'_>) -> Result<Granted, CheckFailure> {
     let namespaces = context.spec.namespaces();
     let reads = namespaces.iter().map(|namespace| async move {
         let client = context.api.client();
@@ -36,23 +36,23 @@ pub(super) async fn read(context: &Context<'_>) -> Result<Granted, Miss> {
         let everything = ListParams::default();
         let roles = context.api.ask("list roles", roles.list(&everything)).await?.items;
         let bindings = context.api.ask("list rolebindings", bindings.list(&everything)).await?.items;
-        Ok::<_, Miss>((namespace.clone(), roles, bindings))
+        Ok::<_, CheckFailure>((namespace.clone(), roles, bindings))
     });
     let mut granted = Granted::default();
     for (namespace, roles, bindings) in try_join_all(reads).await? {
-        granted.take(namespace, roles, bindings);
+        granted.add(namespace, roles, bindings);
     }
     Ok(granted)
 }
 
 impl Granted {
-    fn take(&mut self, namespace: String, roles: Vec<Role>, bindings: Vec<RoleBinding>) {
+    fn add(&mut self, namespace: String, roles: Vec<Role>, bindings: Vec<RoleBinding>) {
         let rules: BTreeMap<_, _> =
             roles.into_iter().filter_map(|role| Some((role.metadata.name?, role.rules.unwrap_or_default()))).collect();
         let here = self.by_namespace.entry(namespace).or_default();
         for binding in bindings {
             if binding.role_ref.kind != "Role" {
-                self.unread += 1;
+                self.unreadable += 1;
                 continue;
             }
             let rules = rules.get(&binding.role_ref.name).cloned().unwrap_or_default();
@@ -60,16 +60,16 @@ impl Granted {
         }
     }
 
-    /// Whether a Role of the question's namespace grants it.
-    pub(super) fn allows(&self, row: &Access) -> bool {
+    /// True if a Role in the rule's namespace grants it.
+    pub(super) fn allows(&self, row: &AccessRule) -> bool {
         let here = self.by_namespace.get(&row.namespace).into_iter().flatten();
         let mut about = here.filter(|grant| grant.subjects.iter().any(|subject| is_of(subject, row)));
         about.any(|grant| grant.rules.iter().any(|rule| grants(rule, row)))
     }
 }
 
-fn is_of(subject: &Subject, row: &Access) -> bool {
-    let Access { account_namespace: namespace, account, .. } = row;
+fn is_of(subject: &Subject, row: &AccessRule) -> bool {
+    let AccessRule { account_namespace: namespace, account, .. } = row;
     match subject.kind.as_str() {
         "ServiceAccount" => subject.name == *account && subject.namespace.as_ref() == Some(namespace),
         "User" => subject.name == format!("system:serviceaccount:{namespace}:{account}"),
@@ -81,9 +81,9 @@ fn is_of(subject: &Subject, row: &Access) -> bool {
     }
 }
 
-fn grants(rule: &PolicyRule, row: &Access) -> bool {
+fn grants(rule: &PolicyRule, row: &AccessRule) -> bool {
     let has = |list: Option<&Vec<String>>, wanted: &str| {
-        list.into_iter().flatten().any(|given| given == wanted || given == "*")
+        list.into_iter().flatten().any(|value| value == wanted || value == "*")
     };
     let resource = if row.subresource.is_empty() {
         row.resource.to_owned()
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::manifest::Bundle;
     use crate::render::render;
-    use crate::smoke::access::table;
+    use crate::smoke::access::access_rules;
     use crate::spec::{EngineKind, Spec};
 
     fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> T {
@@ -115,7 +115,7 @@ mod tests {
         Spec { engine: Some(EngineKind::Context), ..Spec::default() }
     }
 
-    /// What the rendered Roles grant, and one binding more in the first project's first namespace.
+    /// The grants of the rendered Roles, and one more binding in the first project's first namespace.
     fn granted(more: Option<Value>) -> Granted {
         let spec = spec();
         let objects = render(&spec, Bundle::embedded().expect("built in")).expect("renders").objects;
@@ -128,7 +128,7 @@ mod tests {
             };
             let mut bindings = of("RoleBinding");
             bindings.extend(more.clone().filter(|_| namespace.ends_with("x-d-dev")));
-            granted.take(
+            granted.add(
                 namespace.clone(),
                 of("Role").iter().map(typed).collect(),
                 bindings.iter().map(typed).collect(),
@@ -141,10 +141,10 @@ mod tests {
     fn the_rendered_roles_grant_what_the_table_allows_and_nothing_that_it_denies() {
         let granted = granted(None);
         let ours = spec().namespaces();
-        for row in table(&spec()).iter().filter(|row| ours.contains(&row.namespace)) {
+        for row in access_rules(&spec()).iter().filter(|row| ours.contains(&row.namespace)) {
             assert_eq!(granted.allows(row), row.allowed, "{row}");
         }
-        assert_eq!(granted.unread, 0);
+        assert_eq!(granted.unreadable, 0);
     }
 
     #[test]
@@ -155,8 +155,8 @@ mod tests {
         };
         let wide = granted(Some(binding("Role", "flytepropeller-103020-flytepoc-x-d-dev")));
         let excess =
-            table(&spec()).into_iter().filter(|row| !row.allowed && wide.allows(row)).map(|row| row.to_string());
+            access_rules(&spec()).into_iter().filter(|row| !row.allowed && wide.allows(row)).map(|row| row.to_string());
         assert!(excess.collect::<Vec<_>>().contains(&"flyteadmin list pods in 103020-flytepoc-x-d-dev".to_owned()));
-        assert_eq!(granted(Some(binding("ClusterRole", "view"))).unread, 1);
+        assert_eq!(granted(Some(binding("ClusterRole", "view"))).unreadable, 1);
     }
 }

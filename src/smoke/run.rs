@@ -1,4 +1,4 @@
-//! All checks at once with retries; then workflows, where they are wanted.
+//! The smoke stage: all checks at once with retries, then workflows.
 
 use std::time::{Duration, Instant};
 
@@ -11,117 +11,120 @@ use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 
 use super::apiserver::ApiServer;
-use super::board::Board;
 use super::catalogue::{CATALOGUE, Check, EXECUTION, Id};
+use super::check_failure::{CheckFailure, CheckResult};
+use super::check_report::{CheckReport, FailedCheck, combined_failure};
 use super::http::Http;
-use super::miss::{Miss, Sight};
-use super::target::{Context, Target};
-use super::verdict::{Missed, Verdict, failure};
+use super::progress::CheckProgress;
+use super::target::{CheckContext, Target};
 use super::{admin, cluster_wide, console, dashboard, datacatalog, execution, propeller, review, s3};
 
-/// Between two attempts at a check; doubles up to [`LONGEST_PAUSE`].
+/// The pause between two attempts at a check; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs every check of [`CATALOGUE`] at once, each until it passes, its answer is settled, or the budget ends; where all
-/// pass, those of [`EXECUTION`] in the wanted pairs of project and domain. Speaks the whole of [`Stage::Smoke`]: start,
-/// progress, a probe per verdict, end.
+/// Runs every check of [`CATALOGUE`] at once, each until it passes, its answer is final, or the budget ends; where all
+/// pass, those of [`EXECUTION`] in the selected projects and domains. Emits all events of [`Stage::Smoke`]: start,
+/// progress, a probe per check, end.
 ///
 /// # Errors
 /// The first failing check's reason, with the check on the object, its request and what was seen as causes, everything
 /// seen by failing checks as evidence; [`Reason::Interrupted`].
-pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure> {
+pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<CheckReport>, Failure> {
     let timer = run.report.stage(Stage::Smoke);
     let done = everything(target, run).await;
     match &done {
-        Ok(verdicts) => timer.finish(Outcome::Passed, summary(verdicts)),
+        Ok(reports) => timer.finish(Outcome::Passed, summary(reports)),
         Err(failure) => timer.finish(Outcome::Failed, failure.what.clone()),
     }
     done
 }
 
-async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<Verdict>, Failure> {
+async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<CheckReport>, Failure> {
     let http = Http::new();
     let http = http.map_err(|error| Failure::new(Reason::Internal, "cannot set up an HTTP client").caused_by(error));
     let (spec, client) = (target.spec, target.client.clone());
-    // A given cluster publishes nothing; its pods are reached for as long as they are asked.
+    // An attached cluster publishes no ports; its pods are reached by port-forward while the checks run.
     let forwarded = if spec.scope().publishes_ports { None } else { Some(forward(&client, spec).await?) };
     let ports = forwarded.as_ref().map_or(spec.ports, |forwarded| forwarded.ports);
-    let context = Context { spec, ports, http: http?, api: ApiServer::new(client) };
-    let mut verdicts = run.unless_cancelled(all_checks(&context, target.budget, run)).await?;
+    let context = CheckContext { spec, ports, http: http?, api: ApiServer::new(client) };
+    let mut reports = run.unless_cancelled(all_checks(&context, target.budget, run)).await?;
     let namespaces = target.executions.among(target.spec);
     if !namespaces.is_empty() {
-        verdicts.extend(execution::run(&context, namespaces, run).await?);
+        reports.extend(execution::run(&context, namespaces, run).await?);
     }
-    Ok(verdicts)
+    Ok(reports)
 }
 
-/// Such as `17 of 17 checks; 6 workflows ran`.
-fn summary(verdicts: &[Verdict]) -> String {
+/// A summary such as `17 of 17 checks; 6 workflows ran`.
+fn summary(reports: &[CheckReport]) -> String {
     let last = EXECUTION.last().map(|check| check.id);
     let skipped =
-        verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Skipped).map(Verdict::id).collect::<Vec<_>>();
+        reports.iter().filter(|report| report.outcome == Outcome::Skipped).map(CheckReport::id).collect::<Vec<_>>();
     if !skipped.is_empty() {
-        let passed: Vec<_> = verdicts.iter().filter(|verdict| verdict.outcome != Outcome::Skipped).cloned().collect();
-        let told = summary(&passed).replacen(&format!("of {}", passed.len()), &format!("of {}", verdicts.len()), 1);
-        return format!("{told}; {} skipped", skipped.join(", "));
+        let passed: Vec<_> = reports.iter().filter(|report| report.outcome != Outcome::Skipped).cloned().collect();
+        let text = summary(&passed).replacen(&format!("of {}", passed.len()), &format!("of {}", reports.len()), 1);
+        return format!("{text};  {} skipped", skipped.join(", "));
     }
-    match verdicts.iter().filter(|verdict| Some(verdict.check.id) == last).count() {
-        0 => format!("{} of {0} checks", verdicts.len()),
-        1 => format!("{} of {0} checks; a workflow ran", verdicts.len()),
-        ran => format!("{} of {0} checks; {ran} workflows ran", verdicts.len()),
+    match reports.iter().filter(|report| Some(report.check.id) == last).count() {
+        0 => format!("{} of {0} checks", reports.len()),
+        1 => format!("{} of {0} checks; a workflow ran", reports.len()),
+        ran => format!("{} of {0} checks; {ran} workflows ran", reports.len()),
     }
 }
 
-async fn all_checks(context: &Context<'_>, budget: Duration, run: &Run) -> Result<Vec<Verdict>, Failure> {
+async fn all_checks(context: &CheckContext<'_>, budget: Duration, run: &Run) -> Result<Vec<CheckReport>, Failure> {
     let deadline = run.deadline.min(budget);
-    let board = &Board::new(run, "checks", CATALOGUE.len());
-    let results = join_all(CATALOGUE.iter().map(|check| until_passed(check, context, board, deadline))).await;
-    let (verdicts, misses): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-    let missed =
-        |(check, miss): (&Check, Option<Miss>)| Some(Missed { id: check.id.to_string(), check: *check, miss: miss? });
-    let missed: Vec<_> = CATALOGUE.iter().zip(misses).filter_map(missed).collect();
-    let what = format!("{} of {} smoke checks failed", missed.len(), verdicts.len());
+    let progress = &CheckProgress::new(run, "checks", CATALOGUE.len());
+    let results = join_all(CATALOGUE.iter().map(|check| until_passed(check, context, progress, deadline))).await;
+    let (reports, failures): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    let failed = |(check, failure): (&Check, Option<CheckFailure>)| {
+        Some(FailedCheck { id: check.id.to_string(), check: *check, failure: failure? })
+    };
+    let failed: Vec<_> = CATALOGUE.iter().zip(failures).filter_map(failed).collect();
+    let what = format!("{} of {} smoke checks failed", failed.len(), reports.len());
     let late = deadline.has_passed();
     let ended_by = late.then(|| deadline.expired_message());
-    failure(what, missed).map_or(Ok(verdicts), |failure| Err(failure.evidence(ended_by)))
+    combined_failure(what, failed).map_or(Ok(reports), |failure| Err(failure.evidence(ended_by)))
 }
 
 async fn until_passed(
     check: &Check,
-    context: &Context<'_>,
-    board: &Board<'_>,
+    context: &CheckContext<'_>,
+    progress: &CheckProgress<'_>,
     deadline: Deadline,
-) -> (Verdict, Option<Miss>) {
+) -> (CheckReport, Option<CheckFailure>) {
     let started = Instant::now();
     let settled = Deadline::fixed(CHECK_SETTLED);
     let mut pause = FIRST_PAUSE;
     let mut seen_before = None;
-    let sight = loop {
-        let sight = match deadline.extended_by(CHECK_GRACE).limit(look(check.id, context)).await {
-            Some(sight) => sight,
-            None => Err(seen_before.unwrap_or_else(|| Miss::new(check.title, "no answer in time"))),
+    let result = loop {
+        let result = match deadline.extended_by(CHECK_GRACE).limit(attempt(check.id, context)).await {
+            Some(result) => result,
+            None => Err(seen_before.unwrap_or_else(|| CheckFailure::new(check.title, "timed out"))),
         };
-        match sight {
-            Err(miss) if !(miss.skipped || deadline.has_passed() || miss.settled && settled.has_passed()) => {
-                let note = format!("{} {}: {}", check.id, check.title, miss.line());
-                board.missed(&check.id.to_string(), note);
-                seen_before = Some(miss);
+        match result {
+            Err(failure)
+                if !(failure.skipped || deadline.has_passed() || failure.final_answer && settled.has_passed()) =>
+            {
+                let note = format!("{} {}: {}", check.id, check.title, failure.line());
+                progress.failed(&check.id.to_string(), note);
+                seen_before = Some(failure);
                 tokio::time::sleep(pause.min(deadline.remaining())).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            sight => break sight,
+            result => break result,
         }
     };
-    let verdict = Verdict::of(*check, None, &sight, started);
-    board.done(&check.id.to_string(), &verdict);
-    if verdict.outcome == Outcome::Skipped {
-        board.skipped(&verdict);
+    let report = CheckReport::of(*check, None, &result, started);
+    progress.done(&check.id.to_string(), &report);
+    if report.outcome == Outcome::Skipped {
+        progress.skipped(&report);
     }
-    (verdict, sight.err().filter(|miss| !miss.skipped))
+    (report, result.err().filter(|failure| !failure.skipped))
 }
 
-async fn look(id: Id, context: &Context<'_>) -> Sight {
+async fn attempt(id: Id, context: &CheckContext<'_>) -> CheckResult {
     match id {
         Id::A1 => admin::healthy(context).await,
         Id::A2 => admin::lists_projects(context).await,
@@ -141,6 +144,6 @@ async fn look(id: Id, context: &Context<'_>) -> Sight {
         Id::R2 => review::denies(context).await,
         Id::R3 => cluster_wide::nothing(context).await,
         // Asked of every pair, and not at a single look.
-        Id::A3 | Id::A5 | Id::D4 => Err(Miss::new("execution", "not a check of the whole")),
+        Id::A3 | Id::A5 | Id::D4 => Err(CheckFailure::new("execution", "not a check of the whole")),
     }
 }

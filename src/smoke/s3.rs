@@ -10,45 +10,45 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use crate::failure::Reason;
 use crate::spec::Spec;
 
+use super::check_failure::{CheckFailure, CheckResult, all};
 use super::http::Reply;
-use super::miss::{Miss, Sight, all};
-use super::target::Context;
+use super::target::CheckContext;
 
-/// What Minio takes where none is configured.
+/// Minio's region where none is configured.
 const REGION: &str = "us-east-1";
-/// Projects that are looked at at once.
+/// Projects that are checked at once.
 const AT_ONCE: usize = 8;
-/// How long a signature holds; clocks may differ by seconds.
+/// The validity of a signature; clocks may differ by seconds.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
 
 /// M1: its storage is online. `/minio/health/live` and `/ready` answer 200 even where it is not.
-pub(super) async fn healthy(context: &Context<'_>) -> Sight {
+pub(super) async fn healthy(context: &CheckContext<'_>) -> CheckResult {
     let reply = context.http.get(&context.minio("/minio/health/cluster")).await?;
     reply.expect(StatusCode::OK).map(|_| "HTTP 200".to_owned())
 }
 
 /// M2: the object browser, which is served to browsers only.
-pub(super) async fn browser_loads(context: &Context<'_>) -> Sight {
+pub(super) async fn browser_loads(context: &CheckContext<'_>) -> CheckResult {
     let url = context.minio("/minio/");
     let reply = context.http.send(Method::GET, &url, &[(USER_AGENT, "Mozilla/5.0 (sandbox)")], Vec::new()).await?;
     let reply = reply.expect(StatusCode::OK)?;
     if !reply.content_type.contains("html") {
-        return Err(reply.miss(format!("content type {:?}, not HTML", reply.content_type)));
+        return Err(reply.failure(format!("content type {:?}, not HTML", reply.content_type)));
     }
     Ok("HTML".to_owned())
 }
 
-/// M3: the bucket is there, and an object can be written, read back and deleted.
-pub(super) async fn keeps_an_object(context: &Context<'_>) -> Sight {
+/// M3: the bucket exists, and an object can be written, read back and deleted.
+pub(super) async fn keeps_an_object(context: &CheckContext<'_>) -> CheckResult {
     let storage = &context.spec.storage;
     let keys = Credentials::new(storage.access_key.clone(), storage.secret_key.expose());
     round_trip(context, &bucket(context, &storage.bucket)?, &keys).await
 }
 
-/// M4: so it is in every project's bucket, with that project's keys, which open no other one.
-pub(super) async fn keeps_projects_apart(context: &Context<'_>) -> Sight {
+/// M4: the same in every project's bucket with that project's keys, which open no other bucket.
+pub(super) async fn keeps_projects_apart(context: &CheckContext<'_>) -> CheckResult {
     let Spec { projects, storage, .. } = context.spec;
-    let sights = projects.iter().enumerate().map(async |(at, project)| {
+    let results = projects.iter().enumerate().map(async |(at, project)| {
         let keys = storage.keys_of(project);
         let keys = Credentials::new(keys.access_key, keys.secret_key.expose());
         round_trip(context, &bucket(context, &storage.bucket_of(project))?, &keys).await?;
@@ -60,32 +60,32 @@ pub(super) async fn keeps_projects_apart(context: &Context<'_>) -> Sight {
         }
         Ok(String::new())
     });
-    all(stream::iter(sights).buffered(AT_ONCE).collect::<Vec<_>>().await, "projects")
+    all(stream::iter(results).buffered(AT_ONCE).collect::<Vec<_>>().await, "projects")
 }
 
-fn bucket(context: &Context<'_>, name: &str) -> Result<Bucket, Miss> {
-    let miss = |error: &dyn std::fmt::Display| Miss::new(format!("bucket {name}"), error.to_string());
-    let url = Url::parse(&context.minio("/")).map_err(|error| miss(&error))?;
-    Bucket::new(url, UrlStyle::Path, name.to_owned(), REGION).map_err(|error| miss(&error))
+fn bucket(context: &CheckContext<'_>, name: &str) -> Result<Bucket, CheckFailure> {
+    let failure = |error: &dyn std::fmt::Display| CheckFailure::new(format!("bucket {name}"), error.to_string());
+    let url = Url::parse(&context.minio("/")).map_err(|error| failure(&error))?;
+    Bucket::new(url, UrlStyle::Path, name.to_owned(), REGION).map_err(|error| failure(&error))
 }
 
-/// A name that nobody else has.
+/// A unique object name.
 fn object() -> String {
     let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     format!("sandbox-smoke/{}-{unique}", std::process::id())
 }
 
-async fn ask(context: &Context<'_>, method: Method, url: Url, body: &[u8]) -> Result<Reply, Miss> {
+async fn ask(context: &CheckContext<'_>, method: Method, url: Url, body: &[u8]) -> Result<Reply, CheckFailure> {
     context.http.send(method, url.as_str(), &[], body.to_vec()).await
 }
 
-async fn round_trip(context: &Context<'_>, bucket: &Bucket, keys: &Credentials) -> Sight {
+async fn round_trip(context: &CheckContext<'_>, bucket: &Bucket, keys: &Credentials) -> CheckResult {
     let object = object();
     let head = ask(context, Method::HEAD, bucket.head_bucket(Some(keys)).sign(SIGNED_FOR), b"").await?;
     if head.status == StatusCode::NOT_FOUND {
         let hint = "`sandbox up` makes the bucket again; what Flyte wrote to it is gone";
-        let miss = head.miss(format!("bucket {} does not exist", bucket.name()));
-        return Err(miss.reason(Reason::StorageRefused).hint(hint));
+        let failure = head.failure(format!("bucket {} does not exist", bucket.name()));
+        return Err(failure.reason(Reason::StorageRefused).hint(hint));
     }
     // A refused HEAD has no body to say why, so let the PUT be refused as well.
     if head.status != StatusCode::FORBIDDEN {
@@ -97,43 +97,43 @@ async fn round_trip(context: &Context<'_>, bucket: &Bucket, keys: &Credentials) 
     let get = ask(context, Method::GET, bucket.get_object(Some(keys), &object).sign(SIGNED_FOR), b"").await?;
     let get = granted(get, StatusCode::OK)?;
     if get.body != marker {
-        return Err(get.miss("not what was written"));
+        return Err(get.failure("not what was written"));
     }
     let delete = ask(context, Method::DELETE, bucket.delete_object(Some(keys), &object).sign(SIGNED_FOR), b"").await?;
     granted(delete, StatusCode::NO_CONTENT)?;
     Ok(format!("wrote, read and deleted an object in {}", bucket.name()))
 }
 
-/// Neither to be looked at nor to be written to.
-async fn is_refused(context: &Context<'_>, bucket: &Bucket, keys: &Credentials) -> Result<(), Miss> {
+/// A check that keys can neither list nor write a bucket.
+async fn is_refused(context: &CheckContext<'_>, bucket: &Bucket, keys: &Credentials) -> Result<(), CheckFailure> {
     let object = object();
     let head = (Method::HEAD, bucket.head_bucket(Some(keys)).sign(SIGNED_FOR));
     let put = (Method::PUT, bucket.put_object(Some(keys), &object).sign(SIGNED_FOR));
     for (method, url) in [head, put] {
         let reply = ask(context, method, url, b"").await?;
         if reply.status.is_success() {
-            let miss = reply.miss(format!("{} may use bucket {}, must be refused", keys.key(), bucket.name()));
-            return Err(miss.reason(Reason::PermissionExcess).settled());
+            let failure = reply.failure(format!("{} may use bucket {}, must be refused", keys.key(), bucket.name()));
+            return Err(failure.reason(Reason::PermissionExcess).final_answer());
         }
         reply.expect(StatusCode::FORBIDDEN)?;
     }
     Ok(())
 }
 
-fn granted(reply: Reply, status: StatusCode) -> Result<Reply, Miss> {
+fn granted(reply: Reply, status: StatusCode) -> Result<Reply, CheckFailure> {
     let text = if reply.status == status { String::new() } else { reply.text() };
     let refused =
         ["InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"].iter().any(|code| text.contains(code));
-    reply.expect(status).map_err(|miss| {
-        let miss = if refused { miss.reason(Reason::StorageRefused) } else { miss };
+    reply.expect(status).map_err(|failure| {
+        let failure = if refused { failure.reason(Reason::StorageRefused) } else { failure };
         match explain(&text) {
-            Some(hint) => miss.hint(hint),
-            None => miss,
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
     })
 }
 
-/// What to do about an S3 error document.
+/// The next step for an S3 error document.
 fn explain(body: &str) -> Option<&'static str> {
     let any = |codes: &[&str]| codes.iter().any(|code| body.contains(code));
     if any(&["RequestTimeTooSkewed", "Request has expired", "Request is not valid yet"]) {

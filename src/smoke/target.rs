@@ -1,4 +1,4 @@
-//! What is checked, and the two ways to reach it.
+//! The sandbox under test, and how checks reach it.
 
 use std::time::Duration;
 
@@ -7,31 +7,30 @@ use crate::spec::{Ports, Spec, WorkflowNamespace};
 use super::apiserver::ApiServer;
 use super::http::Http;
 
-/// What is checked.
+/// The sandbox under test.
 #[derive(Clone)]
 pub struct Target<'a> {
     /// Names, ports, projects, domains and storage as they should be.
     pub spec: &'a Spec,
     /// The cluster's API, as its administrator.
     pub client: kube::Client,
-    /// How long to keep asking: `CHECKS_AFTER_UP` or `CHECKS_WHEN_READY`. An attempt that is under way when it ends is
-    /// given a moment more.
+    /// The time for retries: `CHECKS_AFTER_UP` or `CHECKS_WHEN_READY`. A running attempt gets a moment more.
     pub budget: Duration,
-    /// Where a workflow is to run after the checks.
+    /// The projects and domains to run a workflow in after the checks.
     pub executions: Executions,
 }
 
-/// In which pairs of project and domain a workflow is run.
+/// The projects and domains to run a workflow in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Executions {
-    /// Nowhere.
+    /// None.
     #[default]
     None,
-    /// In the first domain of the first project.
+    /// The first domain of the first project.
     First,
-    /// In every domain of the project that came last.
-    Newest,
-    /// In every domain of every project.
+    /// Every domain of the project that was added last.
+    LastProject,
+    /// Every domain of every project.
     All,
 }
 
@@ -42,22 +41,22 @@ impl Executions {
         match self {
             Self::None => Vec::new(),
             Self::First => namespaces.take(1).collect(),
-            Self::Newest => namespaces.filter(|namespace| Some(&namespace.project) == newest).collect(),
+            Self::LastProject => namespaces.filter(|namespace| Some(&namespace.project) == newest).collect(),
             Self::All => namespaces.collect(),
         }
     }
 }
 
-/// What every check is handed.
-pub(super) struct Context<'a> {
+/// The spec and the clients of a check.
+pub(super) struct CheckContext<'a> {
     pub(super) spec: &'a Spec,
-    /// Where console, dashboard and Minio are reached on 127.0.0.1.
+    /// The ports of console, dashboard and Minio on 127.0.0.1.
     pub(super) ports: Ports,
     pub(super) http: Http,
     pub(super) api: ApiServer,
 }
 
-impl Context<'_> {
+impl CheckContext<'_> {
     pub(super) fn console(&self, path: &str) -> String {
         loopback(self.ports.console, path)
     }

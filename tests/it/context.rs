@@ -178,7 +178,7 @@ async fn where_nobody_may_be_asked_about_roles_are_read_and_nothing_is_called_pa
     done.expect("brought up");
     let skipped = probes(&mut events, Outcome::Skipped);
     assert_eq!(skipped.iter().map(|probe| &probe[..2]).collect::<Vec<_>>(), ["R1", "R2", "R3"]);
-    assert!(skipped[0].contains("nobody else's rights may be asked for (HTTP 403"), "{skipped:?}");
+    assert!(skipped[0].contains("access reviews are refused (HTTP 403"), "{skipped:?}");
 
     cluster.api.put(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": "more", "namespace": "103020-flytepoc-y-d-dev"},
@@ -186,7 +186,7 @@ async fn where_nobody_may_be_asked_about_roles_are_read_and_nothing_is_called_pa
         "subjects": [{"kind": "ServiceAccount", "name": "flytepropeller-x", "namespace": SYSTEM}]}));
     let failure = lifecycle::smoke("flyte", &cluster.host, Executions::None, &run().0).await.expect_err("too much");
     assert_eq!(failure.reason, Reason::PermissionExcess);
-    assert_eq!(failure.object.as_deref(), Some("check R2 what must be denied is denied"));
+    assert_eq!(failure.object.as_deref(), Some("check R2 no other permission is granted"));
     assert_eq!(cluster.beyond(), Vec::<String>::new());
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::report::{Event, Outcome, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
-use flyte_sandbox::smoke::{CATALOGUE, Executions, Target, Verdict, run};
+use flyte_sandbox::smoke::{CATALOGUE, CheckReport, Executions, Target, run};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::flyte::FakeFlyte;
@@ -16,7 +16,7 @@ async fn smoke(flyte: &FakeFlyte, executions: Executions, within: Duration) -> S
     play(flyte, executions, Duration::from_secs(30), within, CancellationToken::new()).await
 }
 
-async fn passing(flyte: &FakeFlyte, executions: Executions) -> (Vec<Verdict>, Vec<Event>) {
+async fn passing(flyte: &FakeFlyte, executions: Executions) -> (Vec<CheckReport>, Vec<Event>) {
     let Smoke { done, events } = smoke(flyte, executions, Duration::from_secs(60)).await;
     (done.expect("all is well"), events)
 }
@@ -30,11 +30,11 @@ async fn failing(flyte: &FakeFlyte) -> Failure {
 #[tokio::test]
 async fn a_workflow_runs_in_every_project_and_domain() {
     let flyte = FakeFlyte::start().await;
-    let (verdicts, events) = passing(&flyte, Executions::All).await;
+    let (reports, events) = passing(&flyte, Executions::All).await;
     let pairs = ["x/d-dev", "x/t-dev", "x/p-dev", "y/d-dev", "y/t-dev", "y/p-dev"];
     let wanted: Vec<_> = pairs.iter().flat_map(|pair| ["A3", "A5", "D4"].map(|id| format!("{id} {pair}"))).collect();
-    assert_eq!(verdicts.iter().skip(CATALOGUE.len()).map(Verdict::id).collect::<Vec<_>>(), wanted);
-    assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::Passed));
+    assert_eq!(reports.iter().skip(CATALOGUE.len()).map(CheckReport::id).collect::<Vec<_>>(), wanted);
+    assert!(reports.iter().all(|report| report.outcome == Outcome::Passed));
     let told = |wanted: &String| {
         events.iter().any(|event| matches!(event, Event::Probe { id, outcome: Outcome::Passed, .. } if id == wanted))
     };
@@ -49,7 +49,7 @@ async fn a_workflow_runs_in_every_project_and_domain() {
 #[tokio::test]
 async fn each_runs_in_its_own_namespace_and_nothing_is_left() {
     let flyte = FakeFlyte::start().await;
-    let (verdicts, _) = passing(&flyte, Executions::All).await;
+    let (reports, _) = passing(&flyte, Executions::All).await;
     let (posts, mut removed) = (flyte.posted(), flyte.removed());
     let name = posts.iter().find_map(|(path, body)| (path == "/api/v1/executions").then(|| body["name"].clone()));
     let name = name.expect("an execution").as_str().expect("a name").to_owned();
@@ -58,7 +58,7 @@ async fn each_runs_in_its_own_namespace_and_nothing_is_left() {
     removed.sort();
     wanted.sort();
     assert_eq!(removed, wanted);
-    let executed = &verdicts[CATALOGUE.len() + 1];
+    let executed = &reports[CATALOGUE.len() + 1];
     assert_eq!(executed.detail, format!("SUCCEEDED, pod {name}-n0-0 in 103020-flytepoc-x-d-dev"));
 }
 
@@ -107,7 +107,7 @@ async fn admin_is_named_where_it_refuses() {
     flyte.break_path("/api/v1/launch_plans", EVER, 400, r#"{"error":"invalid value for workflow_id","code":3}"#);
     let failure = failing(&flyte).await;
     assert_eq!(failure.reason, Reason::WorkflowFailed);
-    assert_eq!(failure.what, "1 of 1 workflows did not run as they should");
+    assert_eq!(failure.what, "1 of 1 workflows failed");
     assert_eq!(failure.object.as_deref(), Some("check A5 x/d-dev an execution of it succeeds"));
     assert_eq!(failure.causes[1], "admin: HTTP 400 Bad Request: invalid value for workflow_id");
 }

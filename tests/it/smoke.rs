@@ -98,8 +98,8 @@ async fn a_permission_too_many_is_named() {
     flyte.grant("flytepropeller-x watch pods");
     let failure = failing(&flyte).await;
     assert_eq!(failure.reason, Reason::PermissionExcess);
-    assert_eq!(failure.object.as_deref(), Some("check R2 what must be denied is denied"));
-    assert_eq!(failure.causes[0], "may flytepropeller-x watch pods in 103020-flytepoc-y-d-dev");
+    assert_eq!(failure.object.as_deref(), Some("check R2 no other permission is granted"));
+    assert_eq!(failure.causes[0], "can flytepropeller-x watch pods in 103020-flytepoc-y-d-dev");
     assert!(failure.causes[1].starts_with("allowed, must be denied (3 of "), "{}", failure.causes[1]);
 }
 

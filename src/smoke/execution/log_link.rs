@@ -1,21 +1,21 @@
-//! The log, through the dashboard, by admin's link.
+//! The task's log in the dashboard, by admin's link.
 
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
-use super::culprit::Culprit;
-use super::trial::{MARKER, Trial};
+use super::failed_part::FailedPart;
+use super::smoke_workflow::{MARKER, SmokeWorkflow};
 use crate::limits::EXECUTION_LOG;
 use crate::run::Deadline;
+use crate::smoke::check_failure::CheckFailure;
 use crate::smoke::http::Reply;
-use crate::smoke::miss::Miss;
-use crate::smoke::target::Context;
+use crate::smoke::target::CheckContext;
 
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Where a link to a log leads.
+/// A link to a log in the dashboard.
 #[derive(Debug, PartialEq, Eq)]
 struct Link {
     port: u16,
@@ -24,36 +24,43 @@ struct Link {
 }
 
 /// Follows the link as the dashboard's page does, and finds the marker. Returns the pod's name.
-pub(super) async fn read(trial: &Trial, context: &Context<'_>, link: &str, deadline: Deadline) -> Result<String, Miss> {
+pub(super) async fn read(
+    workflow: &SmokeWorkflow,
+    context: &CheckContext<'_>,
+    link: &str,
+    deadline: Deadline,
+) -> Result<String, CheckFailure> {
     let Link { port, namespace, pod } = parse(link).ok_or_else(|| {
         let wanted = "not of the form http://localhost:<port>/#/log/<namespace>/<pod>/pod?namespace=<namespace>";
-        Culprit::Propeller.blame(Miss::new(link, wanted))
+        FailedPart::Propeller.attribute(CheckFailure::new(link, wanted))
     })?;
-    let leads_to = |where_to: String| Err(Culprit::Propeller.blame(Miss::new(link, format!("it leads to {where_to}"))));
+    let leads_to = |where_to: String| {
+        Err(FailedPart::Propeller.attribute(CheckFailure::new(link, format!("it leads to {where_to}"))))
+    };
     let dashboard = context.spec.ports.dashboard;
     if port != dashboard {
         return leads_to(format!("port {port}, and the dashboard is on {dashboard}"));
     }
-    if namespace != trial.at.name {
-        return leads_to(format!("namespace {namespace}, and its workflow namespace is {}", trial.at.name));
+    if namespace != workflow.at.name {
+        return leads_to(format!("namespace {namespace}, and its workflow namespace is {}", workflow.at.name));
     }
     let url = context.dashboard(&format!("/api/v1/log/{namespace}/{pod}/{pod}"));
     let deadline = deadline.min(EXECUTION_LOG);
     loop {
         let seen = match context.http.get(&url).await.and_then(|reply| reply.expect(StatusCode::OK)) {
             Ok(reply) => has_marker(&reply),
-            Err(miss) => Err(Culprit::Dashboard.blame(miss)),
+            Err(failure) => Err(FailedPart::Dashboard.attribute(failure)),
         };
         match seen {
             Ok(()) => return Ok(pod),
-            Err(miss) if deadline.has_passed() => return Err(miss),
+            Err(failure) if deadline.has_passed() => return Err(failure),
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
-/// The dashboard answers 200 to a log that it may not read, with the refusal as the log's only line.
-fn has_marker(reply: &Reply) -> Result<(), Miss> {
+/// A check for the marker. To a log that it may not read the dashboard answers 200, with the refusal as its only line.
+fn has_marker(reply: &Reply) -> Result<(), CheckFailure> {
     let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let lines = json["logs"].as_array().map(Vec::as_slice).unwrap_or_default();
     let lines: Vec<_> = lines.iter().filter_map(|line| line["content"].as_str()).collect();
@@ -61,8 +68,8 @@ fn has_marker(reply: &Reply) -> Result<(), Miss> {
         return Ok(());
     }
     let words = lines.last().copied().unwrap_or("the log has no lines");
-    let miss = reply.miss(format!("{words}, in place of {MARKER}"));
-    Err(Culprit::of_words(words, Culprit::Dashboard).blame(miss))
+    let failure = reply.failure(format!("{words}, in place of {MARKER}"));
+    Err(FailedPart::from_message(words, FailedPart::Dashboard).attribute(failure))
 }
 
 fn parse(link: &str) -> Option<Link> {
@@ -108,7 +115,7 @@ mod tests {
         let seen = |body: &str| {
             let (asked, content_type) = (String::new(), String::new());
             let reply = Reply { asked, status: StatusCode::OK, content_type, body: body.into() };
-            has_marker(&reply).map_err(|miss| miss.seen)
+            has_marker(&reply).map_err(|failure| failure.seen)
         };
         assert_eq!(seen(r#"{"logs":[{"content":"sandbox-smoke-ok"}]}"#), Ok(()));
         let refused = r#"{"logs":[{"content":"pods \"e\" is forbidden: cannot get pods/log"}]}"#;

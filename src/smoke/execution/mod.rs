@@ -1,24 +1,24 @@
-//! A workflow that really runs in a (project, domain): registered, executed by the propeller of its namespace, its log
-//! readable by the link that admin gives.
+//! A workflow run in one project and domain, or in all. It is registered, its namespace's propeller executes it, and its
+//! log opens by admin's link.
 //!
 //! | file | what |
 //! |---|---|
-//! | `all.rs` | all wanted pairs side by side, and their removal |
-//! | `pair.rs` | one pair's three checks, one after the other |
-//! | `trial.rs` | what is registered and executed: names, and the exact JSON |
-//! | `admin.rs` | requests to admin, and what its refusals mean |
-//! | `progress.rs` | what an execution is doing, until it has ended |
-//! | `traces.rs` | what Kubernetes has of it: FlyteWorkflow, pod, events |
-//! | `log_link.rs` | the log, through the dashboard, by admin's link |
-//! | `culprit.rs` | which part of a Flyte a failure belongs to |
+//! | `side_by_side.rs` | workflows in several projects and domains side by side, and their removal |
+//! | `pair.rs` | the three workflow checks of one project and domain, each of which needs the one before it |
+//! | `smoke_workflow.rs` | the workflow of the smoke test: names, and the exact JSON |
+//! | `admin.rs` | requests to flyteadmin, and the meaning of its refusals |
+//! | `wait.rs` | the wait for an execution to succeed, with its state on the way |
+//! | `objects.rs` | Kubernetes objects of an execution: FlyteWorkflow, pod, events |
+//! | `log_link.rs` | the task's log in the dashboard, by admin's link |
+//! | `failed_part.rs` | the part of Flyte that failed |
 
 mod admin;
-mod all;
-mod culprit;
+mod failed_part;
 mod log_link;
+mod objects;
 mod pair;
-mod progress;
-mod traces;
-mod trial;
+mod side_by_side;
+mod smoke_workflow;
+mod wait;
 
-pub(super) use all::run;
+pub(super) use side_by_side::run;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flyte_sandbox::failure::Failure;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
-use flyte_sandbox::smoke::{Executions, Target, Verdict, run};
+use flyte_sandbox::smoke::{CheckReport, Executions, Target, run};
 use tokio_util::sync::CancellationToken;
 
 use super::flyte::FakeFlyte;
@@ -15,7 +15,7 @@ pub(crate) const EVER: usize = usize::MAX;
 
 /// What came of it.
 pub(crate) struct Smoke {
-    pub(crate) done: Result<Vec<Verdict>, Failure>,
+    pub(crate) done: Result<Vec<CheckReport>, Failure>,
     pub(crate) events: Vec<Event>,
 }
 

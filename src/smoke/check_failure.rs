@@ -1,32 +1,32 @@
-//! Why a check has not passed yet.
+//! The result of one attempt at a check, and of several together.
 
 use crate::failure::Reason;
 
-/// What one attempt at a check saw: one line if it passed.
-pub(super) type Sight = Result<String, Miss>;
+/// The result of one attempt at a check: one line if it passed.
+pub(super) type CheckResult = Result<String, CheckFailure>;
 
-/// An attempt that did not see what it must.
+/// A failed attempt at a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Miss {
-    /// What was asked, such as `GET http://127.0.0.1:30081/healthcheck`.
+pub(super) struct CheckFailure {
+    /// The request, such as `GET http://127.0.0.1:30081/healthcheck`.
     pub(super) asked: String,
-    /// What was seen in place of what was expected, such as `HTTP 503`.
+    /// The answer that was not expected, such as `HTTP 503`.
     pub(super) seen: String,
-    /// Others' words: body excerpts, log lines.
+    /// Excerpts of bodies and lines of logs.
     pub(super) evidence: Vec<String>,
-    /// What to do next.
+    /// Next steps for the user.
     pub(super) hints: Vec<String>,
-    /// Why, where what was seen tells it better than the check itself does.
+    /// A reason that is more precise than the check's own.
     pub(super) reason: Option<Reason>,
     /// The HTTP status of the Kubernetes API's answer, where it refused.
     pub(super) code: Option<u16>,
-    /// A clear answer, and the wrong one: not a matter of waiting for something to start.
-    pub(super) settled: bool,
-    /// It was not asked, or not wholly: nothing is said about it.
+    /// A wrong answer that does not change by waiting.
+    pub(super) final_answer: bool,
+    /// The check was not made, or only in part, so it neither passed nor failed.
     pub(super) skipped: bool,
 }
 
-impl Miss {
+impl CheckFailure {
     pub(super) fn new(asked: impl Into<String>, seen: impl Into<String>) -> Self {
         let (asked, seen) = (asked.into(), seen.into());
         Self {
@@ -36,14 +36,14 @@ impl Miss {
             hints: Vec::new(),
             reason: None,
             code: None,
-            settled: false,
+            final_answer: false,
             skipped: false,
         }
     }
 
-    /// That a check was not made, and why.
+    /// A skipped check, and why.
     pub(super) fn skip(why: impl Into<String>) -> Self {
-        Self { skipped: true, settled: true, ..Self::new("", why) }
+        Self { skipped: true, final_answer: true, ..Self::new("", why) }
     }
 
     pub(super) fn evidence(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -65,12 +65,12 @@ impl Miss {
         Self { code: Some(code), ..self }
     }
 
-    pub(super) fn settled(mut self) -> Self {
-        self.settled = true;
+    pub(super) fn final_answer(mut self) -> Self {
+        self.final_answer = true;
         self
     }
 
-    /// One line for a verdict.
+    /// One line for the report.
     pub(super) fn line(&self) -> String {
         if self.skipped {
             return self.seen.clone();
@@ -79,25 +79,24 @@ impl Miss {
     }
 }
 
-/// The sight of a check that looks at many things of a kind: `6 propellers`, or the first miss with the number of the
-/// others.
-pub(super) fn all(sights: impl IntoIterator<Item = Sight>, things: &str) -> Sight {
-    let (mut passed, mut misses) = (0, Vec::<Miss>::new());
-    for sight in sights {
-        match sight {
+/// The result of a check of several objects: `6 propellers`, or the first failure with the number of the others.
+pub(super) fn all(results: impl IntoIterator<Item = CheckResult>, things: &str) -> CheckResult {
+    let (mut passed, mut failures) = (0, Vec::<CheckFailure>::new());
+    for result in results {
+        match result {
             Ok(_) => passed += 1,
-            Err(miss) => misses.push(miss),
+            Err(failure) => failures.push(failure),
         }
     }
-    let total = passed + misses.len();
-    let mut misses = misses.into_iter();
-    let Some(mut first) = misses.next() else { return Ok(format!("{total} {things}")) };
+    let total = passed + failures.len();
+    let mut failures = failures.into_iter();
+    let Some(mut first) = failures.next() else { return Ok(format!("{total} {things}")) };
     if total > passed + 1 {
-        first.seen = format!("{} ({} of {total} {things} miss)", first.seen, total - passed);
+        first.seen = format!("{} ({} of {total} {things} failed)", first.seen, total - passed);
     }
-    for other in misses {
+    for other in failures {
         first.evidence.push(other.line());
-        first.settled |= other.settled;
+        first.final_answer |= other.final_answer;
         for hint in other.hints {
             if !first.hints.contains(&hint) {
                 first.hints.push(hint);
@@ -109,7 +108,7 @@ pub(super) fn all(sights: impl IntoIterator<Item = Sight>, things: &str) -> Sigh
 
 #[cfg(test)]
 mod tests {
-    use super::{Miss, all};
+    use super::{CheckFailure, all};
 
     #[test]
     fn many_passes_are_counted() {
@@ -118,9 +117,9 @@ mod tests {
 
     #[test]
     fn the_first_miss_speaks_and_the_others_are_evidence() {
-        let miss = |asked: &str| Err(Miss::new(asked, "HTTP 403").hint("look"));
-        let merged = all([Ok(String::new()), miss("GET a"), miss("GET b")], "things").expect_err("two miss");
-        assert_eq!(merged.line(), "GET a: HTTP 403 (2 of 3 things miss)");
+        let failure = |asked: &str| Err(CheckFailure::new(asked, "HTTP 403").hint("look"));
+        let merged = all([Ok(String::new()), failure("GET a"), failure("GET b")], "things").expect_err("two failure");
+        assert_eq!(merged.line(), "GET a: HTTP 403 (2 of 3 things failed)");
         assert_eq!((merged.evidence, merged.hints), (vec!["GET b: HTTP 403".to_owned()], vec!["look".to_owned()]));
     }
 }

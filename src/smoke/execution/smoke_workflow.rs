@@ -1,4 +1,4 @@
-//! What is registered and executed: names, and the exact JSON.
+//! The workflow of the smoke test: names, and the exact JSON.
 //!
 //! flyteadmin v0.6.13 dies of a task without `metadata.runtime` and of nil inputs, and answers 400 to an unknown field:
 //! nothing is left out here, and nothing added. An execution of a single task without inputs fails in it, so there is a
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::flyte::admin::Request;
 use crate::spec::WorkflowNamespace;
 
-/// What the task writes to its log.
+/// The line that the task writes to its log.
 pub(super) const MARKER: &str = "sandbox-smoke-ok";
 /// The workflow's only node.
 pub(super) const NODE: &str = "n0";
@@ -21,17 +21,17 @@ const WORKFLOW: &str = "sandbox.smoke.wf";
 
 /// A workflow of one task, and its one execution, in one (project, domain).
 #[derive(Debug, Clone)]
-pub(super) struct Trial {
-    /// Where it runs.
+pub(super) struct SmokeWorkflow {
+    /// The workflow namespace that it runs in.
     pub(super) at: WorkflowNamespace,
-    /// The execution's name, and the version of what it runs.
+    /// The execution's name, which is also the version of the workflow.
     pub(super) name: String,
-    /// What the task's container runs in; it must have a `sh`.
+    /// The image of the task's container; it must have a `sh`.
     pub(super) image: String,
 }
 
-impl Trial {
-    /// As a user reads it: `x/d-dev`.
+impl SmokeWorkflow {
+    /// Project and domain as a user reads them: `x/d-dev`.
     pub(super) fn pair(&self) -> String {
         format!("{}/{}", self.at.project, self.at.domain)
     }
@@ -99,17 +99,17 @@ impl Trial {
         )
     }
 
-    /// Where the registered workflow is read back.
+    /// Reads the registered workflow back.
     pub(super) fn read_workflow(&self) -> Request {
         Request::get(format!("/api/v1/workflows/{}/{}/{WORKFLOW}/{}", self.at.project, self.at.domain, self.name))
     }
 
-    /// Where the execution is looked at.
+    /// Reads the execution.
     pub(super) fn read_execution(&self) -> Request {
         Request::get(format!("/api/v1/executions/{}/{}/{}", self.at.project, self.at.domain, self.name))
     }
 
-    /// Where the attempts of the node's task are listed; admin refuses a list without a limit.
+    /// Lists the attempts of the node's task; admin refuses a list without a limit.
     pub(super) fn list_task_executions(&self) -> Request {
         Request::get(format!(
             "/api/v1/task_executions/{}/{}/{}/{NODE}?limit=10",
@@ -142,15 +142,19 @@ fn name_of(mut moment: u128) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Trial, name_of};
+    use super::{SmokeWorkflow, name_of};
     use crate::spec::Spec;
 
     #[test]
     fn the_requests_are_exactly_these() {
         let at = Spec::default().workflow_namespaces().remove(0);
-        let trial = Trial { at, name: "smoke1".to_owned(), image: "postgres:10.16-alpine".to_owned() };
-        let requests =
-            [trial.create_task(), trial.create_workflow(), trial.create_launch_plan(), trial.create_execution()];
+        let workflow = SmokeWorkflow { at, name: "smoke1".to_owned(), image: "postgres:10.16-alpine".to_owned() };
+        let requests = [
+            workflow.create_task(),
+            workflow.create_workflow(),
+            workflow.create_launch_plan(),
+            workflow.create_execution(),
+        ];
         let bodies = requests.map(|request| serde_json::to_string_pretty(&request.body).expect("JSON")).join("\n");
         insta::assert_snapshot!("requests", bodies);
     }

@@ -17,7 +17,7 @@
 //! | [`preflight`] | what would stand in the way, before anything is touched | reads |
 //! | [`docker`] | the Docker Engine API | effect |
 //! | [`cluster`] | the k3d cluster and its readiness | effect |
-//! | [`context`] | a given cluster: which, what is missing there, what its admin applies | reads |
+//! | [`context`] | an attached cluster: its kubeconfig context, missing prerequisites, the admin's manifests | reads |
 //! | [`images`] | images into the node, and the store that keeps them there | effect |
 //! | [`kubernetes`] | server-side apply, inventory, pruning | effect |
 //! | [`rollout`] | when a workload is ready, and what it waits for until then | pure reducer, thin wait |

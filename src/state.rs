@@ -89,9 +89,9 @@ impl StateDir {
         self.path.join("kubeconfig.yaml")
     }
 
-    /// The path of the location of a sandbox on an attached cluster.
+    /// The path of the record of which attached cluster a sandbox is on.
     #[must_use]
-    pub fn place(&self) -> PathBuf {
+    pub fn cluster_location(&self) -> PathBuf {
         self.path.join("place.json")
     }
 

@@ -1,4 +1,4 @@
-//! The user's kubeconfig, read and never written, for one named context.
+//! Access to an attached cluster by one context of the user's kubeconfig, which is read and never written.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,55 +6,59 @@ use std::path::{Path, PathBuf};
 use kube::Client;
 use kube::config::Kubeconfig;
 
-use super::place::Place;
+use super::cluster_location::ClusterLocation;
 use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes;
 use crate::limits::CREDENTIAL_PLUGIN;
 
-/// A way into a given cluster.
+/// Access to an attached cluster.
 #[derive(Clone)]
-pub struct Access {
-    /// The API, as the user whom the context names.
+pub struct ClusterAccess {
+    /// A client with the credentials of the context's user.
     pub client: Client,
     /// The named context with its cluster and user, and nothing else of the user's file. It has credentials.
     pub kubeconfig: String,
-    /// The API's address.
+    /// The address of the API server.
     pub server: String,
 }
 
-impl Access {
-    /// Reads the kubeconfig that `place` names, or those that kubectl would read: `variables` and `home` are the user's.
-    /// What the kubeconfig takes credentials from, such as a plugin, is waited for beside the runtime's own work, so that
-    /// an interrupt need not wait for it.
+impl ClusterAccess {
+    /// Reads the kubeconfig that `location` names, or those that kubectl would read: `variables` and `home` are the user's.
+    /// A credential plugin runs on a thread of its own, so that an interrupt need not wait for it.
     ///
     /// # Errors
-    /// [`Reason::ContextUnusable`]: there is no such file or context, or it cannot be used; [`Reason::SandboxDiffers`]:
-    /// the context leads to another address than it did.
+    /// [`Reason::ContextUnusable`]: the file or the context does not exist, or cannot be used; [`Reason::SandboxDiffers`]:
+    /// the context points at another address than before.
     pub async fn open(
-        place: &Place,
+        location: &ClusterLocation,
         variables: &BTreeMap<String, String>,
         home: Option<&Path>,
     ) -> Result<Self, Failure> {
-        let (own, variables, home) = (place.clone(), variables.clone(), home.map(Path::to_owned));
+        let (own, variables, home) = (location.clone(), variables.clone(), home.map(Path::to_owned));
         let read = tokio::task::spawn_blocking(move || Self::read(&own, &variables, home.as_deref()));
         let unusable = || {
             Failure::new(Reason::ContextUnusable, "cannot use the kubeconfig context")
-                .on(format!("context {}", place.context))
+                .on(format!("context {}", location.context))
         };
         let deadline = Deadline::fixed(CREDENTIAL_PLUGIN);
-        let late =
-            || unusable().because(deadline.expired_message()).because("its credentials or its files do not come");
+        let late = || {
+            unusable().because(deadline.expired_message()).because("its files or its credential plugin do not answer")
+        };
         deadline.limit(read).await.ok_or_else(late)?.map_err(|error| unusable().caused_by(error))?
     }
 
-    /// The same, in a thread that may wait.
-    fn read(place: &Place, variables: &BTreeMap<String, String>, home: Option<&Path>) -> Result<Self, Failure> {
+    /// The blocking part of [`open`](Self::open).
+    fn read(
+        location: &ClusterLocation,
+        variables: &BTreeMap<String, String>,
+        home: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let unusable = || {
             Failure::new(Reason::ContextUnusable, "cannot use the kubeconfig context")
-                .on(format!("context {}", place.context))
+                .on(format!("context {}", location.context))
         };
-        let files = files(place, variables, home);
+        let files = files(location, variables, home);
         let mut whole = Kubeconfig::default();
         for file in &files {
             // As kubectl: of several, some may be missing.
@@ -65,23 +69,25 @@ impl Access {
             whole = read.map_err(|error| unusable().because(file.display()).caused_by(error))?;
         }
         let known: Vec<_> = whole.contexts.iter().map(|context| context.name.clone()).collect();
-        let (one, server) = only(whole, &place.context).ok_or_else(|| {
+        let (one, server) = only(whole, &location.context).ok_or_else(|| {
             let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
             let failure =
-                unusable().because(format!("there is no such context, or it has no cluster, in {}", files.join(", ")));
-            if known.is_empty() { failure } else { failure.hint(format!("contexts there are: {}", known.join(", "))) }
+                unusable().because(format!("no context of this name that has a cluster, in {}", files.join(", ")));
+            if known.is_empty() { failure } else { failure.hint(format!("available contexts: {}", known.join(", "))) }
         })?;
         if let Some(proxy) = one.clusters.iter().find_map(|named| named.cluster.as_ref()?.proxy_url.as_ref()) {
-            return Err(unusable().because(format!("it leads through the proxy {proxy}, and this program uses none")));
+            return Err(
+                unusable().because(format!("its cluster has the proxy-url {proxy}, and proxies are not supported"))
+            );
         }
-        if place.server.as_ref().is_some_and(|known| *known != server) {
-            return Err(Failure::new(Reason::SandboxDiffers, "the context leads to another cluster than it did")
-                .on(format!("context {}", place.context))
+        if location.server.as_ref().is_some_and(|known| *known != server) {
+            return Err(Failure::new(Reason::SandboxDiffers, "the context points at another cluster than before")
+                .on(format!("context {}", location.context))
                 .because(format!(
-                    "it leads to {server}, and the sandbox is on {}",
-                    place.server.as_deref().unwrap_or_default()
+                    "it points at {server}; the sandbox is on {}",
+                    location.server.as_deref().unwrap_or_default()
                 ))
-                .hint("`--name` chooses another name, for a sandbox there"));
+                .hint("`--name` sets another name, for a sandbox there"));
         }
         let kubeconfig = serde_json::to_string_pretty(&one).map_err(|error| unusable().caused_by(error))?;
         let client = kubernetes::connected(one).map_err(|error| unusable().caused_by(error))?;
@@ -89,8 +95,8 @@ impl Access {
     }
 }
 
-fn files(place: &Place, variables: &BTreeMap<String, String>, home: Option<&Path>) -> Vec<PathBuf> {
-    if let Some(file) = &place.kubeconfig {
+fn files(location: &ClusterLocation, variables: &BTreeMap<String, String>, home: Option<&Path>) -> Vec<PathBuf> {
+    if let Some(file) = &location.kubeconfig {
         return vec![PathBuf::from(file)];
     }
     let listed = variables.get("KUBECONFIG").map(String::as_str).unwrap_or_default();
@@ -98,7 +104,7 @@ fn files(place: &Place, variables: &BTreeMap<String, String>, home: Option<&Path
     if listed.is_empty() { home.map(|home| home.join(".kube/config")).into_iter().collect() } else { listed }
 }
 
-/// The context with its cluster and user, made the current one of a kubeconfig without others; and the API's address.
+/// A kubeconfig with this context, its cluster and its user only; and the address of the API server.
 fn only(mut whole: Kubeconfig, name: &str) -> Option<(Kubeconfig, String)> {
     whole.contexts.retain(|context| context.name == name);
     let context = whole.contexts.first()?.context.clone()?;
@@ -119,9 +125,9 @@ contexts: [{name: theirs, context: {cluster: a, user: a}}, {name: ours, context:
 users: [{name: a, user: {token: of-a}}, {name: b, user: {token: of-b}}]
 ";
 
-    fn place(context: &str, file: Option<&Path>) -> Place {
+    fn location(context: &str, file: Option<&Path>) -> ClusterLocation {
         let kubeconfig = file.map(|file| file.display().to_string());
-        Place { context: context.to_owned(), kubeconfig, namespace: "n".to_owned(), server: None }
+        ClusterLocation { context: context.to_owned(), kubeconfig, namespace: "n".to_owned(), server: None }
     }
 
     fn env(file: &str) -> BTreeMap<String, String> {
@@ -134,11 +140,11 @@ users: [{name: a, user: {token: of-a}}, {name: b, user: {token: of-b}}]
         let file = folder.path().join("config");
         std::fs::write(&file, TWO).expect("written");
         let absent = folder.path().join("absent").display().to_string();
-        for (place, env) in [
-            (place("ours", Some(&file)), env("/nowhere")),
-            (place("ours", None), env(&format!("{absent}:{}", file.display()))),
+        for (location, env) in [
+            (location("ours", Some(&file)), env("/nowhere")),
+            (location("ours", None), env(&format!("{absent}:{}", file.display()))),
         ] {
-            let access = Access::read(&place, &env, None).expect("a way in");
+            let access = ClusterAccess::read(&location, &env, None).expect("a way in");
             assert_eq!(access.server, "http://127.0.0.1:2");
             assert!(access.kubeconfig.contains("of-b") && !access.kubeconfig.contains("of-a"), "{}", access.kubeconfig);
         }
@@ -150,14 +156,16 @@ users: [{name: a, user: {token: of-a}}, {name: b, user: {token: of-b}}]
         let home = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(home.path().join(".kube")).expect("made");
         std::fs::write(home.path().join(".kube/config"), TWO).expect("written");
-        let to = |place: &Place| Access::read(place, &BTreeMap::new(), Some(home.path())).err().expect("no way in");
-        let absent = to(&place("other", None));
+        let to = |location: &ClusterLocation| {
+            ClusterAccess::read(location, &BTreeMap::new(), Some(home.path())).err().expect("no way in")
+        };
+        let absent = to(&location("other", None));
         assert_eq!(
             (absent.reason, absent.hints),
-            (Reason::ContextUnusable, vec!["contexts there are: theirs, ours".to_owned()])
+            (Reason::ContextUnusable, vec!["available contexts: theirs, ours".to_owned()])
         );
-        let moved = Place { server: Some("http://127.0.0.1:9".to_owned()), ..place("ours", None) };
+        let moved = ClusterLocation { server: Some("http://127.0.0.1:9".to_owned()), ..location("ours", None) };
         assert_eq!(to(&moved).reason, Reason::SandboxDiffers);
-        assert_eq!(to(&place("ours", Some(Path::new("/nowhere/config")))).reason, Reason::ContextUnusable);
+        assert_eq!(to(&location("ours", Some(Path::new("/nowhere/config")))).reason, Reason::ContextUnusable);
     }
 }

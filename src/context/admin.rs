@@ -1,4 +1,4 @@
-//! What a cluster admin applies before `up`: a pure function of the spec and of the rights that it takes.
+//! Manifests that a cluster admin applies before `up`: a pure function of the spec and of the permissions that `up` needs.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -14,26 +14,26 @@ use crate::render::{RenderError, render};
 use crate::spec::Spec;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
-/// Of the Role and the RoleBinding in every namespace.
+/// The name of the Role and the RoleBinding in every namespace.
 const NAME: &str = "sandbox-installer";
 
-/// Whom an admin lets run `up`.
+/// The user, group or ServiceAccount that runs `up`, as an RBAC subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// As the API server's authentication names the user.
+pub enum RbacSubject {
+    /// A user, by the name that the API server authenticates.
     User(String),
     /// A group of users.
     Group(String),
-    /// An account of the cluster.
+    /// A ServiceAccount.
     ServiceAccount {
-        /// Where the account is.
+        /// The account's namespace.
         namespace: String,
-        /// Its name.
+        /// The account's name.
         name: String,
     },
 }
 
-impl FromStr for Subject {
+impl FromStr for RbacSubject {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -51,7 +51,7 @@ impl FromStr for Subject {
     }
 }
 
-impl Subject {
+impl RbacSubject {
     fn reference(&self) -> Value {
         match self {
             Self::User(name) => json!({"kind": "User", "name": name, "apiGroup": RBAC}),
@@ -63,23 +63,24 @@ impl Subject {
     }
 }
 
-/// The namespaces, the FlyteWorkflow kind, and in every namespace the Role with exactly what `up`, `smoke` and `down` use
+/// Namespaces, the FlyteWorkflow kind, and in every namespace the Role with exactly what `up`, `smoke` and `down` use
 /// there, bound to `subject`. None of it carries the sandbox's label: it stays when the sandbox goes.
 ///
 /// # Errors
 /// As [`render`].
-pub fn manifests(spec: &Spec, bundle: Bundle, subject: &Subject) -> Result<Vec<Object>, RenderError> {
+pub fn manifests(spec: &Spec, bundle: Bundle, subject: &RbacSubject) -> Result<Vec<Object>, RenderError> {
     let alone = Spec { engine: None, context: None, kubeconfig: None, ..spec.clone() };
-    let given = render(&alone, bundle.clone())?.objects.into_iter().filter(is_cluster_scoped).map(|mut object| {
-        for label in [MANAGED_BY, SANDBOX_NAME] {
-            object.remove(&["metadata", "labels", label]);
-        }
-        if object.get("/metadata/labels").and_then(Value::as_object).is_some_and(Map::is_empty) {
-            object.remove(&["metadata", "labels"]);
-        }
-        object
-    });
-    let mut objects: Vec<_> = given.collect();
+    let cluster_scoped =
+        render(&alone, bundle.clone())?.objects.into_iter().filter(is_cluster_scoped).map(|mut object| {
+            for label in [MANAGED_BY, SANDBOX_NAME] {
+                object.remove(&["metadata", "labels", label]);
+            }
+            if object.get("/metadata/labels").and_then(Value::as_object).is_some_and(Map::is_empty) {
+                object.remove(&["metadata", "labels"]);
+            }
+            object
+        });
+    let mut objects: Vec<_> = cluster_scoped.collect();
     let rights = rights(spec, &render(spec, bundle)?.objects);
     for namespace in spec.namespaces() {
         objects.extend(role(&namespace, &rights, subject));
@@ -87,7 +88,7 @@ pub fn manifests(spec: &Spec, bundle: Bundle, subject: &Subject) -> Result<Vec<O
     Ok(objects)
 }
 
-fn role(namespace: &str, rights: &[Right], subject: &Subject) -> [Object; 2] {
+fn role(namespace: &str, rights: &[Right], subject: &RbacSubject) -> [Object; 2] {
     let bare = |kind: &str| {
         let mut object = Object::named(&format!("{RBAC}/v1"), kind, NAME);
         object.set(&["metadata", "namespace"], namespace);
@@ -109,7 +110,7 @@ fn role(namespace: &str, rights: &[Right], subject: &Subject) -> [Object; 2] {
             rule
         })
         .collect();
-    // Neither is needed; they let preflight see the namespace, and smoke prove who may do what in it.
+    // Neither is needed; they let preflight get the namespace, and smoke check permissions in it.
     let (group, resource, verb) = REVIEW;
     all.push(json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]}));
     all.push(json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [namespace], "verbs": ["get"]}));
@@ -120,42 +121,42 @@ fn role(namespace: &str, rights: &[Right], subject: &Subject) -> [Object; 2] {
     [role, binding]
 }
 
-/// What is missing on a given cluster.
+/// Missing prerequisites of an attached cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Missing {
+pub(super) struct MissingPrerequisites {
     pub(super) namespaces: Vec<String>,
-    /// May be missing: the user cannot see them.
+    /// Namespaces that the user cannot get, and that may be missing.
     pub(super) hidden: Vec<String>,
     pub(super) kind: bool,
     pub(super) rights: Vec<Right>,
 }
 
-impl Missing {
-    /// The text of the exception to ask a cluster admin for; nothing where nothing is missing.
+impl MissingPrerequisites {
+    /// The request to a cluster admin; none if nothing is missing.
     pub(super) fn exception(&self, context: &str) -> Option<String> {
-        let mut wishes = Vec::new();
+        let mut requests = Vec::new();
         if !self.namespaces.is_empty() {
-            wishes.push(format!("create the namespaces {}", self.namespaces.join(", ")));
+            requests.push(format!("create the namespaces {}", self.namespaces.join(", ")));
         }
         if !self.hidden.is_empty() {
-            wishes.push(format!("see that the namespaces {} are there", self.hidden.join(", ")));
+            requests.push(format!("make sure that the namespaces {} exist", self.hidden.join(", ")));
         }
         if self.kind {
-            wishes.push(format!("apply the CustomResourceDefinition {DEFINITION} (namespaced)"));
+            requests.push(format!("apply the CustomResourceDefinition {DEFINITION} (namespaced)"));
         }
         let mut places = BTreeMap::<&str, Vec<String>>::new();
         for ((namespace, group, resource, name), verbs) in rules(&self.rights) {
             let what = format!("{} {}", verbs.join("/"), shown(group, resource, name));
             places.entry(namespace).or_default().push(what);
         }
-        wishes.extend(
+        requests.extend(
             places.iter().map(|(namespace, what)| format!("in namespace {namespace} allow {}", what.join(", "))),
         );
-        (!wishes.is_empty()).then(|| {
+        (!requests.is_empty()).then(|| {
             format!(
-                "the exception to ask for: \"For the user of context {context}, to run Flyte within its namespaces and \
+                "request for a cluster admin: \"For the user of context {context}, to run Flyte within its namespaces and \
                  without any cluster-wide right, please {}.\"",
-                wishes.join("; ")
+                requests.join("; ")
             )
         })
     }
@@ -177,17 +178,17 @@ mod tests {
     #[test]
     fn what_an_admin_is_handed() {
         let bundle = Bundle::embedded().expect("built in");
-        let objects = manifests(&spec(), bundle, &Subject::User("jane@example.com".to_owned())).expect("renders");
+        let objects = manifests(&spec(), bundle, &RbacSubject::User("jane@example.com".to_owned())).expect("renders");
         insta::assert_snapshot!("admin", yaml::emit_documents(&objects));
     }
 
     #[test]
     fn subjects_are_read() {
-        let account = Subject::ServiceAccount { namespace: "ci".to_owned(), name: "sandbox".to_owned() };
+        let account = RbacSubject::ServiceAccount { namespace: "ci".to_owned(), name: "sandbox".to_owned() };
         assert_eq!("serviceaccount:ci/sandbox".parse(), Ok(account));
-        assert_eq!("group:a:b".parse(), Ok(Subject::Group("a:b".to_owned())));
+        assert_eq!("group:a:b".parse(), Ok(RbacSubject::Group("a:b".to_owned())));
         for text in ["jane", "user:", "serviceaccount:ci", "serviceaccount:/a", "role:a"] {
-            text.parse::<Subject>().expect_err(text);
+            text.parse::<RbacSubject>().expect_err(text);
         }
     }
 
@@ -201,8 +202,9 @@ mod tests {
             verb: verb.to_owned(),
         };
         let rights = vec![right("a", "list"), right("a", "patch"), right("b", "list")];
-        let all = Missing { namespaces: vec!["b".to_owned()], hidden: vec!["a".to_owned()], kind: true, rights };
+        let all =
+            MissingPrerequisites { namespaces: vec!["b".to_owned()], hidden: vec!["a".to_owned()], kind: true, rights };
         insta::assert_snapshot!("exception", all.exception("team").expect("a text"));
-        assert_eq!(Missing::default().exception("team"), None);
+        assert_eq!(MissingPrerequisites::default().exception("team"), None);
     }
 }

@@ -1,21 +1,21 @@
-//! A cluster that is there already: somebody else's, with namespaces that are given and rights in them alone.
+//! An attached cluster: an existing cluster, in which the user has permissions in some namespaces only.
 //!
 //! | file | what |
 //! |---|---|
-//! | `place.rs` | which cluster, where in it, and how that is remembered |
-//! | `access.rs` | the user's kubeconfig, read and never written, for one named context |
-//! | `rights.rs` | what whoever runs `up` must be allowed: a pure table from the objects |
-//! | `admin.rs` | what a cluster admin applies before: a pure function of the spec and that table |
-//! | `look.rs` | what is missing there, all of it at once, before anything is touched |
+//! | `cluster_location.rs` | the location of a sandbox on an attached cluster, and its record in the state folder |
+//! | `access.rs` | access to an attached cluster by one context of the user's kubeconfig, which is read and never written |
+//! | `rights.rs` | permissions of the user who runs `up`: a pure table from the objects |
+//! | `admin.rs` | manifests that a cluster admin applies before `up`: a pure function of the spec and of the permissions that `up` needs |
+//! | `prerequisites.rs` | preflight of an attached cluster: missing namespaces, permissions and kinds, all at once |
 
 mod access;
 mod admin;
-mod look;
-mod place;
+mod cluster_location;
+mod prerequisites;
 mod rights;
 
-pub use access::Access;
-pub use admin::{Subject, manifests};
-pub use look::{Seen, look};
-pub use place::Place;
+pub use access::ClusterAccess;
+pub use admin::{RbacSubject, manifests};
+pub use cluster_location::ClusterLocation;
+pub use prerequisites::{ClusterCheck, check};
 pub use rights::{Right, rights};

@@ -1,6 +1,6 @@
-//! What whoever runs `up` must be allowed: a pure table from the objects.
+//! Permissions of the user who runs `up`: a pure table from the objects.
 //!
-//! Kubernetes lets nobody grant what he has not himself, so the rights that the components' Roles hold are among them.
+//! Kubernetes refuses to grant permissions that one does not have, so those of the components' Roles are among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,25 +12,25 @@ use crate::kubernetes::api_resource;
 use crate::manifest::Object;
 use crate::spec::Spec;
 
-/// One right within a namespace.
+/// A permission in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
-    /// Where.
+    /// The namespace.
     pub namespace: String,
-    /// Empty for the core group.
+    /// The API group; empty for the core group.
     pub group: String,
-    /// Plural, with the subresource where there is one: `pods/log`.
+    /// The resource, plural, with its subresource if any: `pods/log`.
     pub resource: String,
-    /// The only object that it is about, or empty for any.
+    /// The object's name, or empty for any.
     pub name: String,
-    /// Such as `patch`.
+    /// The verb, such as `patch`.
     pub verb: String,
 }
 
-/// What is done to every kind that is applied: seen, applied, looked for again and removed.
+/// Verbs for every kind that is applied.
 const APPLY: [&str; 5] = ["list", "get", "create", "patch", "delete"];
 
-/// What is done in the system namespace besides: watched until it is ready, read, and reached.
+/// More permissions in the system namespace: for the rollout, logs and port-forwards.
 const SYSTEM: [(&str, &str, &[&str]); 9] = [
     ("apps", "deployments", &["watch"]),
     ("apps", "replicasets", &["list", "watch"]),
@@ -46,17 +46,17 @@ const SYSTEM: [(&str, &str, &[&str]); 9] = [
     ("", "configmaps", &["get"]),
 ];
 
-/// What is done in a workflow namespace besides: a workflow runs, is looked at, and is taken away.
+/// More permissions in a workflow namespace: for the smoke workflow.
 const WORKFLOWS: [(&str, &str, &[&str]); 3] = [
     (workflow::GROUP, workflow::PLURAL, &["get", "list", "delete", "patch"]),
     ("", "pods", &["get", "list"]),
     ("", "events", &["list"]),
 ];
 
-/// With it `smoke` proves who may do what; without it that is skipped. Not needed for `up`.
+/// The permission for access reviews. Without it `smoke` skips R1 and R2; `up` does not need it.
 pub(super) const REVIEW: (&str, &str, &str) = ("authorization.k8s.io", "localsubjectaccessreviews", "create");
 
-/// Every right that `up`, `smoke` and `down` use with these objects, in order and each once.
+/// Every permission that `up`, `smoke` and `down` need for these objects, in order and each once.
 #[must_use]
 pub fn rights(spec: &Spec, objects: &[Object]) -> Vec<Right> {
     let mut rights = BTreeSet::new();
@@ -93,13 +93,13 @@ pub fn rights(spec: &Spec, objects: &[Object]) -> Vec<Right> {
     without_repetition(rights)
 }
 
-/// A right to any object of a kind is one to each.
+/// The permissions without those for a name where any name is allowed.
 fn without_repetition(rights: BTreeSet<Right>) -> Vec<Right> {
     let any = |right: &Right| Right { name: String::new(), ..right.clone() };
     rights.iter().filter(|right| right.name.is_empty() || !rights.contains(&any(right))).cloned().collect()
 }
 
-/// What a Role grants: group, resource, name, verb.
+/// The permissions of a Role: group, resource, name, verb.
 fn granted(object: &Object) -> impl Iterator<Item = (&str, &str, &str, &str)> {
     let rules = object.get("/rules").filter(|_| object.kind() == "Role").and_then(Value::as_array);
     rules.into_iter().flatten().flat_map(|rule| {
@@ -124,10 +124,10 @@ fn granted(object: &Object) -> impl Iterator<Item = (&str, &str, &str, &str)> {
     })
 }
 
-/// Rights by namespace, group, resource and name, each with its verbs: as few rules as say the same.
+/// Permissions by namespace, group, resource and name, each with its verbs, as in a Role.
 pub(super) type Rules<'a> = BTreeMap<(&'a str, &'a str, &'a str, &'a str), Vec<&'a str>>;
 
-/// The rights as rules.
+/// The permissions as rules of Roles.
 pub(super) fn rules<'a>(rights: impl IntoIterator<Item = &'a Right>) -> Rules<'a> {
     let mut rules = Rules::new();
     for Right { namespace, group, resource, name, verb } in rights {
@@ -137,13 +137,13 @@ pub(super) fn rules<'a>(rights: impl IntoIterator<Item = &'a Right>) -> Rules<'a
 }
 
 impl fmt::Display for Right {
-    /// As `list deployments.apps in 103020-flytepoc-dev`.
+    /// For example `list deployments.apps in 103020-flytepoc-dev`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} in {}", self.verb, shown(&self.group, &self.resource, &self.name), self.namespace)
     }
 }
 
-/// As kubectl takes a resource: `deployments.apps`, `pods/log`; with the object's name where there is one.
+/// A resource as kubectl takes it: `deployments.apps`, `pods/log`; with the object's name where there is one.
 pub(super) fn shown(group: &str, resource: &str, name: &str) -> String {
     let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
     let mut text = resource.to_owned();

@@ -27,7 +27,7 @@ pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Res
     run.stage(Stage::Apply, async {
         let mut changes = Vec::new();
         let mut waves = waves.into_iter().peekable();
-        // What is written down needs a namespace to be in; a given one is there.
+        // The inventory needs a namespace; on an attached cluster it exists.
         while let Some(first) = waves.next_if(|wave| wave.objects.iter().all(is_cluster_scoped)) {
             changes.extend(kubernetes::apply(client, &first.objects, run).await?);
         }

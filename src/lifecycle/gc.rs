@@ -104,7 +104,7 @@ async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) ->
             Err(error) => return Err(error.into()),
         },
     };
-    // A rehearsal of the same name, or one on a given cluster, is another sandbox, whose limit this was not.
+    // A rehearsal of the same name, or one on an attached cluster, is another sandbox, whose limit this was not.
     let in_docker = Location::recorded(sandbox, host)?.is_none_or(|location| location == Location::Node);
     if in_docker && (left.is_none() || !state.path().exists()) {
         state.remove(&lock)?;

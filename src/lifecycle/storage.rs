@@ -45,7 +45,7 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<b
     run.unless_cancelled(work).await
 }
 
-/// The store, and the way to it where it is on a given cluster, which publishes nothing; to be kept while it is asked.
+/// The object store, with a port-forward to it on an attached cluster; to be kept while requests are sent.
 async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(Store, Option<Forwarded>), Failure> {
     let way = if spec.scope().publishes_ports { None } else { Some(forward(client, spec).await?) };
     let port = way.as_ref().map_or(spec.ports, |way| way.ports).minio;

@@ -84,7 +84,7 @@ catalogue! {
         "Another run is busy with this sandbox.",
         "wait for it to end";
     ContextUnusable "context-unusable" None, 2, no,
-        "The kubeconfig context of a given cluster is not there, or cannot be used.",
+        "The kubeconfig context of an attached cluster does not exist, or cannot be used.",
         "`kubectl config get-contexts` lists what there is; `--context` and `--kubeconfig` name another";
     NotFound "not-found" None, 13, no,
         "There is no such sandbox, or none that runs.",
@@ -120,13 +120,13 @@ catalogue! {
         "The user of the kubeconfig context lacks rights in the namespaces.",
         "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
     NamespaceMissing "namespace-missing" PREFLIGHT, 3, no,
-        "A namespace that is to be given is not there.",
+        "A namespace of an attached cluster does not exist.",
         "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
     CrdMissing "crd-missing" PREFLIGHT, 3, no,
         "The cluster does not have the kind FlyteWorkflow.",
         "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
     ObjectForeign "object-foreign" PREFLIGHT, 3, no,
-        "An object is in a given namespace that another owner made, under a name that the sandbox needs.",
+        "A namespace of an attached cluster has an object of another owner, under a name that the sandbox needs.",
         "other namespaces: `--appid`, `--system-project` or `--env`; or remove the objects";
     K3dAbsent "k3d-absent" PREFLIGHT, 3, no,
         "k3d was asked for, and is not installed.",

@@ -5,7 +5,7 @@ use super::host::Host;
 use super::running::{Running, absent};
 use super::state::{Overview, Phase, Standing};
 use super::withdraw;
-use crate::context::{Access, Place, Seen, look};
+use crate::context::{ClusterAccess, ClusterCheck, ClusterLocation, check};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Inventory};
 use crate::plan::Plan;
@@ -14,26 +14,26 @@ use crate::report::{Outcome, Stage};
 use crate::run::Run;
 use crate::spec::Spec;
 
-/// A sandbox in namespaces of an existing cluster, or the place for one.
+/// A site in namespaces of an attached cluster, with a sandbox or without.
 pub struct AttachedSite<'a> {
     pub(super) name: String,
     pub(super) host: &'a Host,
-    pub(super) place: Place,
+    pub(super) location: ClusterLocation,
 }
 
-/// What preflight found to use.
+/// The result of preflight on an attached cluster.
 pub struct AttachedGround<'a> {
     name: String,
     host: &'a Host,
-    place: Place,
-    access: Access,
-    seen: Seen,
+    location: ClusterLocation,
+    access: ClusterAccess,
+    checked: ClusterCheck,
     before: Option<Inventory>,
 }
 
 impl<'a> AttachedSite<'a> {
-    async fn access(&self) -> Result<Access, Failure> {
-        Access::open(&self.place, &self.host.variables, self.host.home.as_deref()).await
+    async fn access(&self) -> Result<ClusterAccess, Failure> {
+        ClusterAccess::open(&self.location, &self.host.variables, self.host.home.as_deref()).await
     }
 
     /// Checks rights, namespaces and the FlyteWorkflow kind.
@@ -43,22 +43,22 @@ impl<'a> AttachedSite<'a> {
         run: &Run,
     ) -> Result<(AttachedGround<'a>, Outcome, String), Failure> {
         let access = self.access().await?;
-        let seen = look(&access, plan, run).await?;
-        seen.findings.iter().for_each(|finding| run.report.emit(finding.event()));
-        preflight::blockers(&seen.findings)?;
-        let summary = preflight::summary(&seen.findings);
+        let checked = check(&access, plan, run).await?;
+        checked.findings.iter().for_each(|finding| run.report.emit(finding.event()));
+        preflight::blockers(&checked.findings)?;
+        let summary = preflight::summary(&checked.findings);
         let before = kubernetes::find_within(&access.client, &plan.spec.system_namespace()).await?;
-        let Self { name, host, place } = self;
-        Ok((AttachedGround { name, host, place, access, seen, before }, Outcome::Passed, summary))
+        let Self { name, host, location } = self;
+        Ok((AttachedGround { name, host, location, access, checked, before }, Outcome::Passed, summary))
     }
 
     pub(super) async fn running(&self) -> Result<Running, Failure> {
-        let Access { client, kubeconfig, .. } = self.access().await?;
-        let inventory = kubernetes::find_within(&client, &self.place.namespace).await?;
+        let ClusterAccess { client, kubeconfig, .. } = self.access().await?;
+        let inventory = kubernetes::find_within(&client, &self.location.namespace).await?;
         let own = inventory.filter(|inventory| inventory.spec.name == self.name);
         let inventory = own.ok_or_else(|| {
             absent(&self.name, "there is no such sandbox")
-                .because(format!("namespace {} has none", self.place.namespace))
+                .because(format!("namespace {} has none", self.location.namespace))
         })?;
         Ok(Running { rehearsal: false, kubeconfig, client, inventory })
     }
@@ -74,7 +74,7 @@ impl<'a> AttachedSite<'a> {
     /// Removes the sandbox's objects; absent where there were none. The namespaces stay, and so does what others made.
     pub(super) async fn remove(&self, run: &Run) -> Result<Option<String>, Failure> {
         let access = self.access().await?;
-        let removed = withdraw::all(&access.client, &self.place.namespace, &self.name, run).await?;
+        let removed = withdraw::all(&access.client, &self.location.namespace, &self.name, run).await?;
         Ok((removed > 0).then(|| removed_objects(removed)))
     }
 
@@ -82,15 +82,15 @@ impl<'a> AttachedSite<'a> {
         let access = self.access().await?;
         let running = within_a_moment(self.running()).await.and_then(Result::ok);
         let spec = running.as_ref().map(|running| &running.inventory.spec).or_else(|| plan.map(|plan| &plan.spec));
-        let namespaces = spec.map_or_else(|| vec![self.place.namespace.clone()], Spec::namespaces);
+        let namespaces = spec.map_or_else(|| vec![self.location.namespace.clone()], Spec::namespaces);
         let why = if running.is_some() {
-            "the sandbox is there"
+            "the sandbox exists"
         } else {
-            "the sandbox's inventory is not there, or cannot be read"
+            "the sandbox's inventory does not exist, or cannot be read"
         };
         let secrets = running.iter().flat_map(|running| running.inventory.spec.secrets());
         let secrets = secrets.map(|secret| secret.expose().to_owned()).collect();
-        Ok(sources(why, access, namespaces, &self.place, secrets))
+        Ok(sources(why, access, namespaces, &self.location, secrets))
     }
 }
 
@@ -100,22 +100,22 @@ impl AttachedGround<'_> {
     }
 
     pub(super) fn running(&self) -> Option<Running> {
-        let Access { client, kubeconfig, .. } = self.access.clone();
+        let ClusterAccess { client, kubeconfig, .. } = self.access.clone();
         self.before.clone().map(|inventory| Running { rehearsal: false, kubeconfig, client, inventory })
     }
 
-    /// Records which cluster this is, for commands without a spec, and for a context that leads elsewhere one day.
+    /// Records which cluster this is: for commands without a spec, and to notice a context that points at another one.
     pub(super) fn stand(&self, plan: &Plan) -> Result<Standing, Failure> {
-        let place = Place { server: Some(self.access.server.clone()), ..self.place.clone() };
-        let text = serde_json::to_string_pretty(&place).map_err(|error| {
+        let location = ClusterLocation { server: Some(self.access.server.clone()), ..self.location.clone() };
+        let text = serde_json::to_string_pretty(&location).map_err(|error| {
             Failure::new(Reason::Internal, "cannot record which cluster the sandbox is on").caused_by(error)
         })?;
         let state = self.host.state.sandbox(&self.name);
-        state.write(&state.place(), &text)?;
+        state.write(&state.cluster_location(), &text)?;
         let summary = format!(
-            "Kubernetes {} of context {}; {} namespaces given",
-            self.seen.version,
-            self.place.context,
+            "Kubernetes {} of context {}; {} namespaces",
+            self.checked.version,
+            self.location.context,
             plan.spec.namespaces().len()
         );
         Ok(Standing { client: self.access.client.clone(), outcome: Outcome::Unchanged, summary })
@@ -123,26 +123,25 @@ impl AttachedGround<'_> {
 
     pub(super) async fn load_images(&self, plan: &Plan, has_bundle: bool, run: &Run) -> Result<(), Failure> {
         if has_bundle {
-            run.report.warn("`--bundle` is of no use here: nothing is loaded into the nodes of a given cluster");
+            run.report.warn("`--bundle` is ignored: no images are loaded into the nodes of an attached cluster");
         }
         run.stage(Stage::Images, async {
-            let summary =
-                format!("{} images, which the cluster pulls: nothing was loaded into its nodes", plan.images.len());
+            let summary = format!("{} images, pulled by the cluster itself", plan.images.len());
             Ok(((), Outcome::Skipped, summary))
         })
         .await
     }
 
     pub(super) fn evidence(&self, plan: &Plan) -> EvidenceSources {
-        sources("", self.access.clone(), plan.spec.namespaces(), &self.place, Vec::new())
+        sources("", self.access.clone(), plan.spec.namespaces(), &self.location, Vec::new())
     }
 
-    /// Removes what the run made, whether or not the run was stopped.
+    /// Removes the objects that the run made, even if it was cancelled.
     pub(super) async fn take_back(&self, run: &Run) -> Result<String, Failure> {
-        let removed = withdraw::all(&self.access.client, &self.place.namespace, &self.name, run).await;
+        let removed = withdraw::all(&self.access.client, &self.location.namespace, &self.name, run).await;
         removed.map(removed_objects).map_err(|mut failure| {
             if failure.leftovers.is_empty() {
-                failure.leftovers.push(format!("what the cluster has of sandbox {}", self.name));
+                failure.leftovers.push(format!("objects of sandbox {} in the cluster", self.name));
             }
             failure
         })
@@ -153,13 +152,19 @@ fn removed_objects(count: usize) -> String {
     format!("{count} objects removed; the namespaces stay")
 }
 
-fn sources(why: &str, access: Access, namespaces: Vec<String>, place: &Place, secrets: Vec<String>) -> EvidenceSources {
+fn sources(
+    why: &str,
+    access: ClusterAccess,
+    namespaces: Vec<String>,
+    location: &ClusterLocation,
+    secrets: Vec<String>,
+) -> EvidenceSources {
     EvidenceSources {
         why: why.to_owned(),
-        docker: Err(Failure::new(Reason::NotFound, "the sandbox is on a given cluster, and has nothing in Docker")),
+        docker: Err(Failure::new(Reason::NotFound, "the sandbox is on an attached cluster, and has nothing in Docker")),
         namespaces: Some((access.client, namespaces)),
         kubeconfig: None,
-        engine: Ok(format!("context {}", place.context)),
+        engine: Ok(format!("context {}", location.context)),
         secrets,
     }
 }

@@ -1,7 +1,7 @@
 //! The location of a sandbox: what the spec asks for, and what the state folder records.
 
 use super::host::Host;
-use crate::context::Place;
+use crate::context::ClusterLocation;
 use crate::failure::{Failure, Reason};
 use crate::rehearsal;
 use crate::spec::{SiteKind, Spec};
@@ -12,7 +12,7 @@ pub enum Location {
     /// In a node in Docker.
     Node,
     /// In namespaces of an existing cluster.
-    Attached(Place),
+    Attached(ClusterLocation),
     /// In a simulated cluster.
     Rehearsal,
 }
@@ -21,7 +21,7 @@ impl Location {
     /// Where a spec asks for its sandbox.
     #[must_use]
     pub fn wanted(spec: &Spec) -> Self {
-        match (spec.site_kind(), Place::of(spec)) {
+        match (spec.site_kind(), ClusterLocation::of(spec)) {
             (_, Some(place)) => Self::Attached(place),
             (SiteKind::Rehearsal, None) => Self::Rehearsal,
             (SiteKind::Node | SiteKind::Attached, None) => Self::Node,
@@ -34,7 +34,7 @@ impl Location {
     /// [`Reason::StateUnwritable`]: the record cannot be read.
     pub fn recorded(name: &str, host: &Host) -> Result<Option<Self>, Failure> {
         let state = host.state.sandbox(name);
-        let path = state.place();
+        let path = state.cluster_location();
         let unreadable = |error: &dyn std::fmt::Display| {
             Failure::new(Reason::StateUnwritable, "cannot read which cluster the sandbox is on")
                 .on(path.display())

@@ -86,7 +86,7 @@ impl<'a> Site<'a> {
         let name = name.to_owned();
         match location {
             Location::Node => Self::Node(NodeSite { name, host }),
-            Location::Attached(place) => Self::Attached(AttachedSite { name, host, place }),
+            Location::Attached(location) => Self::Attached(AttachedSite { name, host, location }),
             Location::Rehearsal => Self::Rehearsal(RehearsalSite::find(&name, host)),
         }
     }

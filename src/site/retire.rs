@@ -23,7 +23,7 @@ use crate::spec::Spec;
 
 const POLL: Duration = Duration::from_millis(250);
 
-/// The namespaces that were applied and are not wanted any more. Given ones are not applied: of them it is those in which
+/// The namespaces that were applied and are not wanted any more. On an attached cluster none is applied: of them it is those in which
 /// no workflow runs any more.
 pub(crate) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec) -> Vec<String> {
     if !spec.scope().owns_cluster {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flyte_sandbox::context::{Access, Place, look};
+use flyte_sandbox::context::{ClusterAccess, ClusterLocation, check};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState};
 use flyte_sandbox::rehearsal::{Answer, Faults};
@@ -13,7 +13,7 @@ use flyte_sandbox::smoke::Executions;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::support::given::{GivenCluster, run};
+use crate::support::attached::{AttachedCluster, run};
 
 const SYSTEM: &str = "103020-flytepoc-dev";
 const WORKFLOWS: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc-x-d-dev/flyteworkflows";
@@ -29,13 +29,13 @@ fn options() -> Options<'static> {
     }
 }
 
-async fn up(cluster: &GivenCluster) -> (Result<Outcome, Failure>, UnboundedReceiver<Event>) {
+async fn up(cluster: &AttachedCluster) -> (Result<Outcome, Failure>, UnboundedReceiver<Event>) {
     let (run, events) = run();
     let done = lifecycle::up(cluster.request(), &cluster.host, options(), &run).await;
     (done.map(|done| done.outcome), events)
 }
 
-async fn down(cluster: &GivenCluster) -> Result<Outcome, Failure> {
+async fn down(cluster: &AttachedCluster) -> Result<Outcome, Failure> {
     let wanted = Location::wanted(&cluster.spec);
     let (run, mut events) = run();
     let done = lifecycle::down("flyte", Some(wanted), &cluster.host, &run).await;
@@ -59,7 +59,7 @@ fn probes(events: &mut UnboundedReceiver<Event>, wanted: Outcome) -> Vec<String>
 
 #[tokio::test]
 async fn a_whole_life_asks_for_nothing_beyond_the_namespaces_and_leaves_nothing_in_them() {
-    let cluster = GivenCluster::start().await;
+    let cluster = AttachedCluster::start().await;
     let before = cluster.kubeconfig();
     let plan = cluster.plan();
     assert!(plan.objects().all(|object| object.namespace.is_some()));
@@ -117,7 +117,7 @@ async fn a_whole_life_asks_for_nothing_beyond_the_namespaces_and_leaves_nothing_
 
 #[tokio::test]
 async fn all_that_is_missing_is_told_at_once_and_nothing_is_touched() {
-    let cluster = GivenCluster::start().await;
+    let cluster = AttachedCluster::start().await;
     cluster.without_kind();
     cluster.deny("patch deployments");
     cluster.deny("deletecollection flyteworkflows");
@@ -131,7 +131,7 @@ async fn all_that_is_missing_is_told_at_once_and_nothing_is_touched() {
 }
 
 /// Takes away something that is needed.
-type Take = fn(&GivenCluster);
+type Take = fn(&AttachedCluster);
 
 #[tokio::test]
 async fn each_kind_of_missing_thing_is_a_reason_of_its_own() {
@@ -152,7 +152,7 @@ async fn each_kind_of_missing_thing_is_a_reason_of_its_own() {
         ),
     ];
     for (take, reason) in missing {
-        let cluster = GivenCluster::start().await;
+        let cluster = AttachedCluster::start().await;
         take(&cluster);
         assert_eq!(up(&cluster).await.0.expect_err("not with this").reason, reason);
         assert_eq!(cluster.writes(), Vec::<String>::new(), "{reason:?}");
@@ -161,18 +161,18 @@ async fn each_kind_of_missing_thing_is_a_reason_of_its_own() {
 
 #[tokio::test]
 async fn namespaces_that_cannot_be_seen_are_known_by_the_rights_in_them() {
-    let cluster = GivenCluster::start().await;
+    let cluster = AttachedCluster::start().await;
     cluster.hide_namespaces();
     up(&cluster).await.0.expect("brought up");
     cluster.deny("list pods");
     let failure = up(&cluster).await.0.expect_err("not with this");
     assert_eq!(failure.reason, Reason::RightsMissing);
-    assert!(failure.hints[0].contains("see that the namespaces 103020-flytepoc-dev,"), "{:?}", failure.hints);
+    assert!(failure.hints[0].contains("make sure that the namespaces 103020-flytepoc-dev,"), "{:?}", failure.hints);
 }
 
 #[tokio::test]
 async fn where_nobody_may_be_asked_about_roles_are_read_and_nothing_is_called_passed() {
-    let cluster = GivenCluster::start().await;
+    let cluster = AttachedCluster::start().await;
     cluster.deny("create localsubjectaccessreviews");
     let (done, mut events) = up(&cluster).await;
     done.expect("brought up");
@@ -192,7 +192,7 @@ async fn where_nobody_may_be_asked_about_roles_are_read_and_nothing_is_called_pa
 
 #[tokio::test]
 async fn what_a_failed_up_made_is_taken_back_object_by_object() {
-    let cluster = GivenCluster::start().await;
+    let cluster = AttachedCluster::start().await;
     let gateway = format!("PATCH /apis/apps/v1/namespaces/{SYSTEM}/deployments/gateway");
     cluster.api.fail(&gateway, 1, Answer::status(422, "spec.replicas: no"));
     let failure = up(&cluster).await.0.expect_err("refused");
@@ -205,7 +205,7 @@ async fn what_a_failed_up_made_is_taken_back_object_by_object() {
 
 #[tokio::test]
 async fn a_sandbox_that_is_elsewhere_is_not_made_twice() {
-    let cluster = GivenCluster::start().await;
+    let cluster = AttachedCluster::start().await;
     up(&cluster).await.0.expect("brought up");
     let mut moved = cluster.clone();
     moved.spec.env = "test".to_owned();
@@ -225,14 +225,14 @@ const HANGS: Duration = Duration::from_secs(20);
 #[tokio::test]
 async fn an_api_that_accepts_and_is_silent_is_told_at_the_runs_deadline() {
     for silent in ["GET /version", "GET /api/v1/namespaces/103020"] {
-        let cluster = GivenCluster::start().await;
+        let cluster = AttachedCluster::start().await;
         cluster.api.fail(silent, 1_000, Answer::Silence);
         let (run, _events) = run();
         let run = Run { deadline: Deadline::after(Duration::from_secs(2)), ..run };
-        let place = Place::of(&cluster.spec).expect("a place");
-        let access = Access::open(&place, &cluster.host.variables, None).await.expect("a way in");
+        let place = ClusterLocation::of(&cluster.spec).expect("a place");
+        let access = ClusterAccess::open(&place, &cluster.host.variables, None).await.expect("a way in");
         let plan = cluster.plan();
-        let looked = tokio::time::timeout(HANGS, look(&access, &plan, &run)).await.expect("an end");
+        let looked = tokio::time::timeout(HANGS, check(&access, &plan, &run)).await.expect("an end");
         let said = match looked {
             Ok(seen) => format!("{:?}", seen.findings),
             Err(failure) => failure.to_string(),
@@ -243,7 +243,7 @@ async fn an_api_that_accepts_and_is_silent_is_told_at_the_runs_deadline() {
 
 #[tokio::test]
 async fn an_admin_that_is_silent_or_refuses_ends_a_list_of_projects_in_plain_words() {
-    let cluster = GivenCluster::start().await;
+    let cluster = AttachedCluster::start().await;
     up(&cluster).await.0.expect("brought up");
     let list = async || {
         let listed = tokio::time::timeout(HANGS, lifecycle::projects("flyte", &cluster.host)).await;
@@ -262,7 +262,7 @@ fn a_credential_plugin_that_takes_its_time_can_be_interrupted() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().expect("a runtime");
     let elapsed = runtime.block_on(async {
-        let cluster = GivenCluster::start().await;
+        let cluster = AttachedCluster::start().await;
         let file = cluster.spec.kubeconfig.clone().expect("a file");
         let mut config: Value = serde_json::from_str(&cluster.kubeconfig()).expect("JSON");
         let plugin = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["25"]});

@@ -214,7 +214,7 @@ fn a_name_that_leads_nowhere_stops_a_component_and_is_told_of_others() {
 }
 
 #[test]
-fn on_a_given_cluster_what_is_named_may_be_there_already() {
+fn on_an_attached_cluster_what_is_named_may_be_there_already() {
     let mut objects = release("v1_16").objects();
     objects.retain(|one| one["metadata"]["name"] != "flyte-admin-secrets");
     let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();

@@ -91,7 +91,7 @@ fn shown(plan: &Plan, provenance: &Provenance) -> String {
         };
     }
     if let Some(context) = plan.spec.context.as_deref().filter(|_| !plan.spec.scope().owns_cluster) {
-        let _ = writeln!(text, "\non the cluster of context {context}, in namespaces that are given");
+        let _ = writeln!(text, "\non the cluster of context {context}, in existing namespaces");
     } else {
         node(&mut text, plan);
     }

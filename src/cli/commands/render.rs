@@ -9,7 +9,7 @@ use similar::TextDiff;
 use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
 use crate::cli::spec_flags::SpecFlags;
-use crate::context::{self, Subject};
+use crate::context::{self, RbacSubject};
 use crate::manifest::{Bundle, Object};
 use crate::render::{self, Change, Deviation, TRANSFORMS};
 use crate::spec::{EngineKind, Spec};
@@ -37,7 +37,7 @@ pub(crate) struct RenderArgs {
     /// namespaces, CustomResourceDefinition, and the SUBJECT's Roles; such as user:jane or serviceaccount:ci/sandbox
     #[arg(long, value_name = "user:NAME|group:NAME|serviceaccount:NAMESPACE/NAME")]
     #[arg(conflicts_with_all = ["explain", "diff"])]
-    for_cluster: Option<Subject>,
+    for_cluster: Option<RbacSubject>,
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &RenderArgs) -> Result<(), CommandError> {
@@ -79,7 +79,7 @@ async fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), C
 }
 
 /// What a cluster admin applies before the engine `context` is used, with a word about it on top.
-async fn for_cluster(session: &Session, spec: Spec, bundle: Bundle, subject: &Subject) -> Result<(), CommandError> {
+async fn for_cluster(session: &Session, spec: Spec, bundle: Bundle, subject: &RbacSubject) -> Result<(), CommandError> {
     let spec = Spec { engine: Some(EngineKind::Context), ..spec };
     let objects = context::manifests(&spec, bundle, subject)?;
     match session.output() {

@@ -1,9 +1,9 @@
 //! Tests of the whole pipeline.
 
+mod attached;
 mod defects;
 mod equivalence;
 mod errors;
-mod given;
 mod policies;
 mod properties;
 

@@ -203,7 +203,7 @@ fn account_of(draft: &Draft, component: Component) -> String {
 }
 
 /// Task pods run as the `default` account of their namespace, which may do nothing: its token is of no use to them.
-/// On a given cluster that account is not ours to change.
+/// On an attached cluster that account is not ours to change.
 fn disarm_tasks(context: &Context<'_>, draft: &mut Draft) {
     if !context.spec.scope().owns_cluster {
         return;

@@ -22,18 +22,18 @@
 //! | `project_storage.rs` | a bucket for each project, and keys that open it alone |
 //! | `minimal_permissions.rs` | exactly the permissions that the code uses |
 //! | `network_policies.rs` | pods that are reached only by those who have business with them |
-//! | `given_cluster.rs` | on a cluster that is there already, only what is in namespaces |
+//! | `attached_cluster.rs` | on an attached cluster, without cluster-scoped objects and NodePorts |
 //! | `labels.rs` | whose objects these are |
 //! | `config_checksum.rs` | pods that restart when their configuration changes |
 //! | `edit.rs` | edits that several of them make |
 
 mod api_versions;
+mod attached_cluster;
 mod config_checksum;
 mod dashboard;
 mod database;
 mod edit;
 mod gateway;
-mod given_cluster;
 mod images;
 mod labels;
 mod left_out;
@@ -152,9 +152,9 @@ pub static TRANSFORMS: &[Transform] = &[
         run: network_policies::run,
     },
     Transform {
-        name: "given-cluster",
-        why: "on a cluster that is there already, namespaces and kinds are given, and the ports of nodes are everybody's",
-        run: given_cluster::run,
+        name: "attached-cluster",
+        why: "on an attached cluster an administrator makes namespaces and kinds, and NodePorts belong to everybody",
+        run: attached_cluster::run,
     },
     Transform {
         name: "labels",

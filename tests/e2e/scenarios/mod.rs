@@ -12,15 +12,15 @@
 //! | `failing.rs` | k3d, nodes and images that fail |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `manifests.rs` | manifests of others |
-//! | `given.rs` | a cluster that is there already |
+//! | `attached.rs` | an attached cluster |
 //! | `issued.rs` | keys that somebody else issues |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
 
+mod attached;
 mod bundle;
 mod elsewhere;
 mod expiry;
 mod failing;
-mod given;
 mod in_the_way;
 mod interrupted;
 mod isolated;
@@ -44,7 +44,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         failing::SCENARIOS,
         projects::SCENARIOS,
         manifests::SCENARIOS,
-        given::SCENARIOS,
+        attached::SCENARIOS,
         isolated::SCENARIOS,
         issued::SCENARIOS,
         bundle::SCENARIOS,

@@ -7,18 +7,18 @@
 //! | `docker_images.rs` | what it does with images |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
 //! | `minio.rs` | a Minio as its administrator sees it |
-//! | `given.rs` | somebody else's cluster, with rights in some namespaces only |
+//! | `attached.rs` | an attached cluster, whose user has permissions in some namespaces only |
 //! | `machine.rs` | a machine on which a sandbox is rehearsed by the real binary |
 //! | `ports.rs` | ports that no other test takes |
 //! | `objects.rs` | objects as Helm charts write them |
 //! | `releases.rs` | what upstream's Helm chart writes for several releases |
 //! | `stage.rs` | one smoke stage, played to its end |
 
+pub(crate) mod attached;
 pub(crate) mod conformance;
 pub(crate) mod docker;
 mod docker_images;
 pub(crate) mod flyte;
-pub(crate) mod given;
 pub(crate) mod machine;
 pub(crate) mod minio;
 pub(crate) mod objects;

@@ -1,4 +1,4 @@
-//! Somebody else's cluster: a Kubernetes API that lets its user into some namespaces and nowhere else, with a Flyte
+//! An attached cluster: a Kubernetes API whose user has permissions in some namespaces only, with a Flyte
 //! in them as soon as it is applied. Whatever is asked beyond is refused, and remembered.
 
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ struct Rules {
 
 /// The cluster, a machine that reaches it, and what was asked beyond the namespaces.
 #[derive(Clone)]
-pub(crate) struct GivenCluster {
+pub(crate) struct AttachedCluster {
     pub(crate) api: ApiServer,
     pub(crate) spec: Spec,
     pub(crate) host: Host,
@@ -65,7 +65,7 @@ pub(crate) struct GivenCluster {
     folder: Arc<TempDir>,
 }
 
-impl GivenCluster {
+impl AttachedCluster {
     /// With all that an administrator was asked for: the namespaces, the kind, the rights.
     pub(crate) async fn start() -> Self {
         let flyte = Arc::new(FakeFlyte::start().await);

@@ -1,5 +1,4 @@
-//! `given-cluster`: on a cluster that is there already, nothing but what is in the given namespaces, and no port of its
-//! nodes.
+//! `attached-cluster`: without cluster-scoped objects and NodePorts.
 
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
@@ -10,12 +9,13 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     if context.spec.scope().owns_cluster {
         return Ok(());
     }
-    let given = |object: &Object| object.kind() == "Namespace" || object.is("CustomResourceDefinition", DEFINITION);
+    let by_the_admin =
+        |object: &Object| object.kind() == "Namespace" || object.is("CustomResourceDefinition", DEFINITION);
     let beyond: Vec<_> = draft.objects.iter().filter(|object| object.namespace().is_none()).cloned().collect();
-    for object in beyond.iter().filter(|object| !given(object)) {
+    for object in beyond.iter().filter(|object| !by_the_admin(object)) {
         draft.warn(
             object,
-            "is left out: it is the whole cluster's, and only what is in namespaces is applied to a given one",
+            "is left out: it is cluster-scoped, and on an attached cluster only objects in namespaces are applied",
         );
     }
     draft.objects.retain(|object| object.namespace().is_some());

@@ -1,13 +1,13 @@
-//! What is rendered for a given cluster, against what is rendered for a node of our own.
+//! Objects rendered for an attached cluster, compared with those for a node.
 
 use super::*;
 use crate::spec::EngineKind;
 
-fn given() -> Spec {
+fn attached() -> Spec {
     Spec { engine: Some(EngineKind::Context), context: Some("team".to_owned()), ..Spec::default() }
 }
 
-/// As a given cluster has it: nothing that is the cluster's, no port of its nodes, and its own `default` accounts.
+/// The objects as on an attached cluster: nothing cluster-scoped, no NodePorts, and its own `default` accounts.
 fn reduced(mut objects: Vec<Object>) -> Vec<Object> {
     objects.retain(|object| object.namespace().is_some() && !object.is("ServiceAccount", "default"));
     for service in objects.iter_mut().filter(|object| object.kind() == "Service") {
@@ -24,10 +24,10 @@ fn reduced(mut objects: Vec<Object>) -> Vec<Object> {
 }
 
 #[test]
-fn a_given_cluster_gets_the_same_but_what_is_the_whole_clusters() {
+fn an_attached_cluster_gets_the_same_without_cluster_scoped_objects() {
     for bundle in std::iter::once(ours()).chain(upstream()) {
         let ours = rendered(&Spec::default(), bundle.clone()).objects;
-        let theirs = rendered(&given(), bundle).objects;
+        let theirs = rendered(&attached(), bundle).objects;
         assert!(ours.len() > theirs.len());
         assert_eq!(theirs, reduced(ours));
     }
@@ -37,7 +37,7 @@ fn a_given_cluster_gets_the_same_but_what_is_the_whole_clusters() {
 fn what_else_is_the_whole_clusters_is_left_out_with_a_warning() {
     let mut bundle = ours();
     bundle.objects.push(Object::named("scheduling.k8s.io/v1", "PriorityClass", "important"));
-    let rendered = rendered(&given(), bundle);
+    let rendered = rendered(&attached(), bundle);
     assert!(rendered.objects.iter().all(|object| object.kind() != "PriorityClass"));
     let warned =
         rendered.warnings.iter().any(|warning| warning.to_string().contains("priorityclass important is left out"));

@@ -1,13 +1,13 @@
-//! Which cluster, where in it, and how that is remembered.
+//! The location of a sandbox on an attached cluster, and its record in the state folder.
 
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{SiteKind, Spec};
 
-/// Where a sandbox is that is on a given cluster. Kept on this machine, so that commands without a spec find it.
+/// The location of a sandbox on an attached cluster. Recorded on this machine, so that commands without a spec find it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Place {
+pub struct ClusterLocation {
     /// The kubeconfig context.
     pub context: String,
     /// The kubeconfig that has it; `$KUBECONFIG` or `~/.kube/config` where absent.
@@ -15,14 +15,13 @@ pub struct Place {
     pub kubeconfig: Option<String>,
     /// The system namespace, which holds the inventory.
     pub namespace: String,
-    /// The address that the context led to when something was applied: one that leads elsewhere by now leads to another
-    /// cluster.
+    /// The address of the API server at the last apply. A context that points elsewhere now means another cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
 }
 
-impl Place {
-    /// Where a spec wants its sandbox; nowhere unless its engine is `context`.
+impl ClusterLocation {
+    /// The location that a spec asks for; none unless its engine is `context`.
     #[must_use]
     pub fn of(spec: &Spec) -> Option<Self> {
         let context = spec.context.clone().filter(|_| spec.site_kind() == SiteKind::Attached)?;

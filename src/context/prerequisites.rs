@@ -1,7 +1,7 @@
-//! What is missing on a given cluster, all of it at once, before anything is touched.
+//! Preflight of an attached cluster: missing namespaces, permissions and kinds, all at once.
 //!
-//! Nothing here asks for more than a user of namespaces has: reviews of one's own rights and the discovery of kinds are
-//! everybody's, and a namespace is looked at by its name.
+//! Permissions in the namespaces are enough for it: everybody may review their own permissions and discover kinds, and a
+//! namespace is read by its name.
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, PostParams};
 
-use super::access::Access;
-use super::admin::Missing;
+use super::access::ClusterAccess;
+use super::admin::MissingPrerequisites;
 use super::rights::{REVIEW, Right, rights, rules, shown};
 use crate::failure::{Failure, Reason};
 use crate::flyte::labels::SANDBOX_NAME;
@@ -22,29 +22,29 @@ use crate::plan::Plan;
 use crate::preflight::Finding;
 use crate::run::Run;
 
-/// Questions under way at once.
+/// Requests at a time.
 const AT_ONCE: usize = 16;
-/// What a namespace's pods must be, where something holds them to it.
+/// The label of a namespace that enforces a Pod Security level.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 
-/// What was seen.
+/// The result of preflight on an attached cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// Of the API server, such as `v1.21.2+k3s1`; empty where it did not answer.
+pub struct ClusterCheck {
+    /// The version of the API server, such as `v1.21.2+k3s1`; empty if it did not answer.
     pub version: String,
-    /// All of it.
+    /// The findings.
     pub findings: Vec<Finding>,
 }
 
-/// Looks at all that could stand in the way of this plan, and touches nothing.
+/// Checks an attached cluster for everything that this plan needs. Changes nothing.
 ///
 /// # Errors
 /// The API stops answering half way, or [`Reason::Interrupted`].
-pub async fn look(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
+pub async fn check(access: &ClusterAccess, plan: &Plan, run: &Run) -> Result<ClusterCheck, Failure> {
     run.unless_cancelled(all(access, plan, run)).await
 }
 
-async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
+async fn all(access: &ClusterAccess, plan: &Plan, run: &Run) -> Result<ClusterCheck, Failure> {
     let (client, spec) = (&access.client, &plan.spec);
     let context = spec.context.as_deref().unwrap_or_default();
     let version = match answer(run, client.apiserver_version()).await {
@@ -52,7 +52,10 @@ async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
         Err(error) => {
             let failure = error.unread(Reason::ApiUnavailable, "the API of the cluster does not answer");
             let failure = failure.on(format!("context {context}, {}", access.server));
-            return Ok(Seen { version: String::new(), findings: vec![Finding::from_failure("cluster", &failure)] });
+            return Ok(ClusterCheck {
+                version: String::new(),
+                findings: vec![Finding::from_failure("cluster", &failure)],
+            });
         }
     };
     let mut findings =
@@ -62,82 +65,87 @@ async fn all(access: &Access, plan: &Plan, run: &Run) -> Result<Seen, Failure> {
     let asked = wanted.len();
     let namespaces = spec.namespaces();
     let (seen, kind, denied, unproven) = tokio::try_join!(
-        look_at_namespaces(client, &namespaces, run),
-        kind_is_served(client, run),
+        check_namespaces(client, &namespaces, run),
+        check_crd(client, run),
         denied(client, wanted, run),
         denied(client, namespaces.iter().map(|namespace| review_in(namespace)).collect(), run),
     )?;
     findings.extend(seen.findings);
-    // Rights in a namespace come from within it: where they are held, it is there.
+    // Permissions in a namespace come from its RoleBindings: where they are granted, it exists.
     let mut hidden = seen.hidden;
     hidden.retain(|namespace| denied.iter().any(|right| right.namespace == *namespace));
-    findings.extend(hidden.iter().map(|namespace| {
-        Finding::warning("namespaces", format!("whether there is a namespace {namespace} cannot be seen"))
-    }));
+    findings.extend(
+        hidden
+            .iter()
+            .map(|namespace| Finding::warning("namespaces", format!("cannot check that namespace {namespace} exists"))),
+    );
     if hidden.is_empty() && seen.missing.is_empty() {
-        findings.push(Finding::fine("namespaces", format!("{} namespaces, all there", namespaces.len())));
+        findings.push(Finding::fine("namespaces", format!("all {} namespaces exist", namespaces.len())));
     }
     findings.push(kind.clone());
     findings.extend(rules(&denied).into_iter().map(|((namespace, group, resource, name), verbs)| {
         let what = shown(group, resource, name);
-        Finding::blocker(
-            Reason::RightsMissing,
-            "rights",
-            format!("in {namespace} not allowed to {} {what}", verbs.join(", ")),
-        )
+        Finding::blocker(Reason::RightsMissing, "rights", format!("cannot {} {what} in {namespace}", verbs.join(", ")))
     }));
     if denied.is_empty() {
-        findings.push(Finding::fine("rights", format!("{asked} rights in {} namespaces, all held", namespaces.len())));
+        findings.push(Finding::fine(
+            "rights",
+            format!("all {asked} permissions granted in {} namespaces", namespaces.len()),
+        ));
     }
     if let Some(first) = unproven.first() {
         findings.push(Finding::warning(
             "reviews",
             format!(
-                "`smoke` cannot ask who else may do what: not allowed to {first}, {} of {} namespaces",
+                "`smoke` cannot review permissions: not allowed to {first}, {} of {} namespaces",
                 unproven.len(),
                 namespaces.len()
             ),
         ));
     }
-    let missing = Missing { namespaces: seen.missing, hidden, kind: kind.reason.is_some(), rights: denied };
+    let missing =
+        MissingPrerequisites { namespaces: seen.missing, hidden, kind: kind.reason.is_some(), rights: denied };
     match missing.exception(context) {
         Some(exception) => {
             let manifests =
-                "`sandbox render --for-cluster SUBJECT`, with the same spec, writes all that a cluster admin applies";
+                "`sandbox render --for-cluster SUBJECT`, with the same spec, writes the manifests for a cluster admin";
             let first = findings.iter_mut().find(|finding| finding.reason.is_some());
             first.into_iter().for_each(|first| first.hints.extend([exception.clone(), manifests.to_owned()]));
         }
-        None => findings.push(foreign(client, &objects, &spec.name, run).await?),
+        None => findings.push(check_foreign_objects(client, &objects, &spec.name, run).await?),
     }
-    Ok(Seen { version, findings })
+    Ok(ClusterCheck { version, findings })
 }
 
-struct Namespaces {
+struct NamespaceCheck {
     missing: Vec<String>,
-    /// Whether they are there cannot be seen.
+    /// Namespaces that the user cannot get, and that may be missing.
     hidden: Vec<String>,
     findings: Vec<Finding>,
 }
 
-async fn look_at_namespaces(client: &Client, names: &[String], run: &Run) -> Result<Namespaces, Failure> {
+async fn check_namespaces(client: &Client, names: &[String], run: &Run) -> Result<NamespaceCheck, Failure> {
     let api: Api<Namespace> = Api::all(client.clone());
     let api = &api;
     let looks =
         stream::iter(names).map(|name| async move { (name, answer(run, api.get_opt(name)).await) }).buffered(AT_ONCE);
-    let mut seen = Namespaces { missing: Vec::new(), hidden: Vec::new(), findings: Vec::new() };
+    let mut seen = NamespaceCheck { missing: Vec::new(), hidden: Vec::new(), findings: Vec::new() };
     for (name, found) in looks.collect::<Vec<_>>().await {
         match found {
             Ok(Some(namespace)) => {
                 let labels = namespace.metadata.labels.unwrap_or_default();
                 if labels.get(POD_SECURITY).is_some_and(|level| level == "restricted") {
                     let message =
-                        format!("namespace {name} holds its pods to `restricted`; Flyte's images need `baseline`");
+                        format!("namespace {name} enforces Pod Security `restricted`; Flyte's images need `baseline`");
                     seen.findings.push(Finding::warning("pod-security", message));
                 }
             }
             Ok(None) => {
-                let finding =
-                    Finding::blocker(Reason::NamespaceMissing, "namespaces", format!("there is no namespace {name}"));
+                let finding = Finding::blocker(
+                    Reason::NamespaceMissing,
+                    "namespaces",
+                    format!("namespace {name} does not exist"),
+                );
                 seen.findings.push(finding);
                 seen.missing.push(name.clone());
             }
@@ -148,8 +156,8 @@ async fn look_at_namespaces(client: &Client, names: &[String], run: &Run) -> Res
     Ok(seen)
 }
 
-/// By discovery, which everybody may: the definition itself is the cluster's.
-async fn kind_is_served(client: &Client, run: &Run) -> Result<Finding, Failure> {
+/// The FlyteWorkflow kind, by discovery, which everybody may do; reading the CustomResourceDefinition needs more.
+async fn check_crd(client: &Client, run: &Run) -> Result<Finding, Failure> {
     let absent = || {
         let message = format!("the cluster has no CustomResourceDefinition {DEFINITION}");
         Finding::blocker(Reason::CrdMissing, "kinds", message)
@@ -176,7 +184,7 @@ fn review_in(namespace: &str) -> Right {
     Right { namespace: namespace.to_owned(), group, resource, name: String::new(), verb }
 }
 
-/// Those of the rights that the user has not.
+/// Permissions that the user lacks.
 async fn denied(client: &Client, rights: Vec<Right>, run: &Run) -> Result<Vec<Right>, Failure> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let reviews = &reviews;
@@ -211,8 +219,8 @@ fn review(right: &Right) -> SelfSubjectAccessReview {
     SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() }
 }
 
-/// An object of the plan's names that is there and is not this sandbox's would be taken over by an apply.
-async fn foreign(client: &Client, objects: &[Object], name: &str, run: &Run) -> Result<Finding, Failure> {
+/// Existing objects with the plan's names that are not this sandbox's. An apply would take them over.
+async fn check_foreign_objects(client: &Client, objects: &[Object], name: &str, run: &Run) -> Result<Finding, Failure> {
     let there = kubernetes::existing(client, objects, run).await?;
     let ours = |object: &Object| {
         there.get(&object.reference()).is_none_or(|metadata| {
@@ -223,20 +231,20 @@ async fn foreign(client: &Client, objects: &[Object], name: &str, run: &Run) -> 
     let foreign: Vec<_> =
         objects.iter().filter(|object| !ours(object)).map(|object| object.reference().to_string()).collect();
     if foreign.is_empty() {
-        return Ok(Finding::fine("objects", "no object of another owner is in the way"));
+        return Ok(Finding::fine("objects", "no conflicting objects"));
     }
     Ok(Finding::blocker(
         Reason::ObjectForeign,
         "objects",
-        format!("{} objects are there that sandbox {name} did not make: {}", foreign.len(), foreign.join(", ")),
+        format!("{} objects exist that sandbox {name} did not make: {}", foreign.len(), foreign.join(", ")),
     ))
 }
 
-/// One answer, within its own limit and the run's.
+/// One answer, within [`API_ANSWER`] and the run's deadline.
 async fn answer<T>(run: &Run, request: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
     ask(run.deadline.remaining().min(API_ANSWER), request).await
 }
 
 fn unanswered(error: ApiError) -> Failure {
-    error.unread(Reason::ApiUnavailable, "the cluster does not say what is missing in it")
+    error.unread(Reason::ApiUnavailable, "cannot check the cluster's prerequisites")
 }

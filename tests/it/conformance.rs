@@ -2,6 +2,9 @@
 
 use flyte_sandbox::kubernetes::client;
 use flyte_sandbox::rehearsal::ApiServer;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, ListParams, ResourceExt};
+use serde_json::json;
 
 use crate::support::conformance;
 
@@ -14,4 +17,36 @@ async fn the_double_answers_as_kubernetes_does() {
         differences.extend(ask.differences(&ask.send(&client).await));
     }
     assert!(differences.is_empty(), "{differences:#?}");
+}
+
+/// The limit is the client's; what it reads page by page is what is there.
+#[tokio::test]
+async fn the_pages_of_a_list_are_the_whole_list() {
+    let double = ApiServer::start(21).await.expect("a free port");
+    for namespace in ["a", "b"] {
+        for number in 0..5 {
+            double.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
+                "name": format!("c{number}"), "namespace": namespace, "labels": {"of": namespace}}}));
+        }
+    }
+    let maps: Api<ConfigMap> = Api::all(client(&double.kubeconfig()).expect("a client"));
+    for (labels, left_of_the_first) in [("", Some(7)), ("of=b", None)] {
+        let (mut seen, mut pages, mut parameters) = (Vec::new(), 0, ListParams::default().labels(labels).limit(3));
+        loop {
+            let page = maps.list(&parameters).await.expect("a page");
+            assert!(page.items.len() <= 3);
+            if pages == 0 {
+                assert_eq!(page.metadata.remaining_item_count, left_of_the_first);
+            }
+            pages += 1;
+            seen.extend(page.items.iter().map(|map| format!("{}/{}", map.namespace().expect("one"), map.name_any())));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => break,
+            }
+        }
+        let whole = maps.list(&ListParams::default().labels(labels)).await.expect("a list");
+        let whole = whole.items.iter().map(|map| format!("{}/{}", map.namespace().expect("one"), map.name_any()));
+        assert_eq!((seen, pages), (whole.collect(), if labels.is_empty() { 4 } else { 2 }));
+    }
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `path.rs` | where an object is |
 //! | `store.rs` | the objects, and what verbs do to them |
+//! | `list.rs` | lists, whole or in pages |
 //! | `merge.rs` | what a server-side apply does to an object |
 //! | `access.rs` | access reviews, answered from the Roles that were applied |
 //! | `discovery.rs` | what kinds are served |
@@ -14,6 +15,7 @@
 
 mod access;
 mod discovery;
+mod list;
 mod merge;
 mod path;
 mod refusal;
@@ -231,7 +233,7 @@ impl ApiServer {
                 }
             }
             "GET" if path.name.is_empty() && parameters.contains_key("watch") => store.watch(path, parameters),
-            "GET" if path.name.is_empty() => Json(store.list(&path, parameters)).into_response(),
+            "GET" if path.name.is_empty() => store.list(&path, parameters),
             "GET" => match store.objects.get(&path) {
                 Some(found) => Json(found.clone()).into_response(),
                 None => refusal::not_found(&path),

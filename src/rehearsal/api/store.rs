@@ -82,13 +82,6 @@ impl Store {
         self.minor
     }
 
-    pub(super) fn list(&self, at: &Path, parameters: &Parameters) -> Value {
-        let there = self.objects.iter().filter(|(path, object)| at.holds(path) && selected(object, parameters));
-        let items: Vec<_> = there.map(|(_, object)| object).collect();
-        let version = at.root.split_once('/').map_or("v1", |(_, version)| version);
-        json!({"kind": "List", "apiVersion": version, "metadata": {"resourceVersion": self.version.to_string()}, "items": items})
-    }
-
     /// A watch, which ends by itself after `timeoutSeconds` where they are asked for.
     pub(super) fn watch(&mut self, at: Path, parameters: &Parameters) -> Response {
         let number = |key: &str| parameters.get(key).and_then(|value| value.parse().ok());
@@ -259,18 +252,6 @@ fn told(found: &[(String, String)]) -> String {
     let count = if found.len() == 1 { "1 conflict".to_owned() } else { format!("{} conflicts", found.len()) };
     let each: Vec<_> = found.iter().map(|(manager, field)| format!("conflict with \"{manager}\": {field}")).collect();
     format!("Apply failed with {count}: {}", each.join("\n"))
-}
-
-/// Whether a list's selectors choose the object: `key`, `key=value`, and the field `metadata.name`.
-fn selected(object: &Value, parameters: &Parameters) -> bool {
-    let part = |key: &str| parameters.get(key).map(String::as_str).unwrap_or_default();
-    let labels = part("labelSelector").split(',').filter(|wanted| !wanted.is_empty());
-    let mut labels = labels.map(|wanted| match wanted.split_once('=') {
-        Some((key, value)) => object["metadata"]["labels"][key] == value.trim_start_matches('='),
-        None => !object["metadata"]["labels"][wanted].is_null(),
-    });
-    let name = part("fieldSelector").strip_prefix("metadata.name=");
-    labels.all(|chosen| chosen) && name.is_none_or(|name| object["metadata"]["name"] == name)
 }
 
 /// Kubernetes before 1.22 wants list keys and quantities written out in an apply.

@@ -106,6 +106,8 @@ pub(crate) fn all() -> Vec<Ask> {
     let apply = |manager: &str, force: bool| {
         format!("{HOME}/configmaps/c?fieldManager={manager}{}", if force { "&force=true" } else { "" })
     };
+    let mut another = role(&["get"]);
+    another["metadata"]["name"] = "s".into();
     let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/conformance";
     vec![
         Ask::new("what is not there", Method::GET, HOME)
@@ -191,6 +193,21 @@ pub(crate) fn all() -> Vec<Ask> {
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
                 "subjects": [{"kind": "ServiceAccount", "name": "a", "namespace": "conformance"}]}))
             .is(201, &[]),
+        Ask::new("another role", Method::PATCH, format!("{rbac}/roles/s?fieldManager=one"))
+            .sending(APPLY, another)
+            .is(201, &[]),
+        Ask::new("a page of a list", Method::GET, format!("{rbac}/roles?limit=1"))
+            .is(200, &[
+                ("/items/0/metadata/name", "r".into()),
+                ("/items/1", Value::Null),
+                ("/metadata/remainingItemCount", 1.into()),
+            ]),
+        Ask::new("a list that no page is missing of", Method::GET, format!("{rbac}/roles?limit=2"))
+            .is(200, &[("/items/1/metadata/name", "s".into()), ("/metadata/continue", Value::Null)]),
+        Ask::new("a page that no list has", Method::GET, format!("{rbac}/roles?limit=1&continue=nonsense"))
+            .is(400, &[("/reason", "BadRequest".into())]),
+        Ask::new("a page of no size", Method::GET, format!("{rbac}/roles?limit=few"))
+            .is(400, &[("/reason", "BadRequest".into())]),
         review("get", "pods", "", "conformance").is(201, &[("/status/allowed", true.into())]),
         review("get", "pods", "log", "conformance").is(201, &[("/status/allowed", true.into())]),
         review("get", "pods", "exec", "conformance").is(201, &[("/status/allowed", false.into())]),

@@ -265,7 +265,10 @@ impl Session {
         work: impl AsyncFnOnce(&Run) -> Result<Done, Failure>,
     ) -> Result<(), CommandError> {
         let started = Instant::now();
-        let views = self.views(settings.junit, settings.in_full).map_err(CommandError::Unreported)?;
+        let mut views = self.views(settings.in_full);
+        if let Some(path) = settings.junit {
+            views.push(Box::new(self.junit(path).await.map_err(CommandError::Unreported)?));
+        }
         let (report, events) = Reporter::channel();
         let display = Display::start(events, views)?;
         self.watch.works_on(settings.sandbox);
@@ -299,7 +302,7 @@ impl Session {
     pub(super) async fn end(&self, error: CommandError) -> ExitCode {
         let (failure, views) = match error {
             CommandError::Reported(exit_code) => return ExitCode::from(exit_code),
-            CommandError::Unreported(failure) => (failure, self.views(None, false).unwrap_or_default()),
+            CommandError::Unreported(failure) => (failure, self.views(false)),
             CommandError::Unreportable(failure) => (failure, vec![self.human(Verbosity::Normal)]),
         };
         let exit_code = failure.exit_code();
@@ -312,25 +315,25 @@ impl Session {
         ExitCode::from(exit_code)
     }
 
-    fn views(&self, junit: Option<&Path>, in_full: bool) -> Result<Vec<Box<dyn View>>, Failure> {
+    fn views(&self, in_full: bool) -> Vec<Box<dyn View>> {
         let verbosity = match (self.global.quiet, self.global.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) if !in_full => Verbosity::Normal,
             (false, _) => Verbosity::Verbose,
         };
-        let mut views: Vec<Box<dyn View>> = vec![match self.global.output {
+        vec![match self.global.output {
             Output::Json => Box::new(Json::new(io::stdout())),
             Output::Human => self.human(verbosity),
-        }];
-        if let Some(path) = junit {
-            let junit = Junit::create(path).map_err(|error| {
-                Failure::new(Reason::ReportUnwritable, "cannot write the JUnit report")
-                    .on(path.display())
-                    .because(error)
-            })?;
-            views.push(Box::new(junit));
-        }
-        Ok(views)
+        }]
+    }
+
+    /// The JUnit report at this path, which may be a pipe that nobody reads.
+    async fn junit(&self, path: &Path) -> Result<Junit, Failure> {
+        let at = path.to_owned();
+        let created = self.query(on_thread(move || Junit::create(&at))).await?;
+        created.map_err(|error| {
+            Failure::new(Reason::ReportUnwritable, "cannot write the JUnit report").on(path.display()).because(error)
+        })
     }
 
     fn human(&self, verbosity: Verbosity) -> Box<dyn View> {

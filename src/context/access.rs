@@ -1,6 +1,7 @@
 //! Access to an attached cluster by one context of the user's kubeconfig, which is read and never written.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use kube::Client;
@@ -64,6 +65,10 @@ impl ClusterAccess {
             // As kubectl: of several, some may be missing.
             if files.len() > 1 && !file.exists() {
                 continue;
+            }
+            // Every command that is about the sandbox reads it anew, which a pipe does not survive.
+            if fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+                return Err(unusable().because(file.display()).because("it is not a file"));
             }
             let read = Kubeconfig::read_from(file).and_then(|read| whole.merge(read));
             whole = read.map_err(|error| unusable().because(file.display()).caused_by(error))?;

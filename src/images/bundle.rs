@@ -4,7 +4,7 @@
 //! ends early leaves nothing there either.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
@@ -93,7 +93,7 @@ pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -
 pub async fn unbundle(docker: &Docker, path: &Path, run: &Run) -> Result<Unbundled, Error> {
     let shown = path.display().to_string();
     let refused = |source: UnpackError| stopped(run).unwrap_or_else(|| Error::Invalid { path: shown.clone(), source });
-    let source = open(path, run, "check")?;
+    let source = open(path, run, "check").await?;
     tell(run, format!("check {shown}"));
     let images = blocking(move || check(source()?)).await?.map_err(refused)?;
     let missing = missing(docker, &images).await?;
@@ -102,7 +102,7 @@ pub async fn unbundle(docker: &Docker, path: &Path, run: &Run) -> Result<Unbundl
         return Ok(unbundled);
     }
     tell(run, format!("load {} of {} images into Docker", missing.len(), images.len()));
-    let source = open(path, run, "load")?;
+    let source = open(path, run, "load").await?;
     let (chunks, mut coming) = mpsc::channel(CHUNKS);
     let wanted = missing.clone();
     let extracted = blocking(move || {
@@ -162,15 +162,22 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 type Source = zstd::Decoder<'static, BufReader<Counted<File>>>;
 
-/// A file that is there, to be decompressed by whoever gets this.
-fn open(
+/// A file that is there, to be decompressed by whoever gets this. A pipe is refused: it could not be read a second time.
+async fn open(
     path: &Path,
     run: &Run,
     step: &'static str,
 ) -> Result<impl FnOnce() -> Result<Source, UnpackError> + Send + use<>, Error> {
+    let at = path.to_owned();
+    let opened = blocking(move || {
+        if !fs::metadata(&at)?.is_file() {
+            return Err(io::Error::other("it is not a file"));
+        }
+        let file = File::open(&at)?;
+        Ok((file.metadata()?.len(), file))
+    });
     let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
+    let (size, file) = run.unless_cancelled(opened).await?.map_err(unreadable)?;
     let counted = Counted::new(file, run, &path.display().to_string(), step, size);
     Ok(move || zstd::Decoder::new(counted).map_err(UnpackError::Read))
 }

@@ -1,10 +1,12 @@
 //! How the real binary ends when it is asked to: Ctrl-C and `--timeout`, whatever it waits for.
 
-use std::fs::{self, File};
+mod exit;
+mod files;
+
+use std::fs;
 use std::io::{PipeReader, PipeWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -142,16 +144,6 @@ fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The other end of a FIFO, once the process reads it.
-#[track_caller]
-fn reader_of(fifo: &Path, process: &mut Running, what: &str) -> File {
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).expect("a flag");
-    wait_for(&format!("{what}: it does not read the file"), || {
-        assert!(!process.has_ended(), "{what}: ended before it read the file");
-        fs::OpenOptions::new().write(true).custom_flags(nonblocking).open(fifo).ok()
-    })
-}
-
 /// A pipe that takes nothing more, and the end that would have to be read first.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
@@ -164,61 +156,6 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Every command line that reads a file which may be a FIFO; `FIFO` stands for it.
-const READS: &[&[&str]] = &[
-    &["plan", "--config", "FIFO"],
-    &["status", "--config", "FIFO"],
-    &["down", "--config", "FIFO"],
-    &["doctor", "--config", "FIFO"],
-    &["logs", "--config", "FIFO"],
-    &["up", "--engine", "rehearsal", "--config", "FIFO"],
-    &["render", "--manifests", "FIFO"],
-    &["plan", "--manifests", "FIFO"],
-    &["up", "--engine", "rehearsal", "--manifests", "FIFO"],
-    &["project", "add", "z", "--manifests", "FIFO"],
-    &["credentials", "renew", "--manifests", "FIFO"],
-    &["up", "--engine", "rehearsal", "--config", "credentials.yaml"],
-    &["up", "--engine", "context", "--context", "x", "--kubeconfig", "FIFO"],
-];
-
-/// The machine of [`READS`].
-fn reading(machine: &Machine, args: &[&str]) -> (Command, PathBuf) {
-    let fifo = machine.fifo("x.fifo");
-    machine.write("credentials.yaml", "projects: [x]\nstorage: {credentials: {file: './{project}.fifo'}}\n");
-    let path = fifo.display().to_string();
-    let args: Vec<_> = args.iter().map(|arg| if *arg == "FIFO" { path.as_str() } else { *arg }).collect();
-    let command =
-        if args[0] == "up" && args[2] == "rehearsal" { machine.up(&args[3..]) } else { machine.sandbox(&args) };
-    (command, fifo)
-}
-
-#[test]
-fn ctrl_c_ends_a_command_that_reads_what_never_comes() {
-    for args in READS {
-        let (what, machine) = (args.join(" "), Machine::new());
-        let (mut command, fifo) = reading(&machine, args);
-        let mut process = Running::start(&mut command);
-        let _writer = reader_of(&fifo, &mut process, &what);
-        wait_for(&what, || process.listens().then_some(()));
-        process.signal(Signal::INT);
-        let (code, output) = process.ends(&what);
-        assert_eq!(code, Some(INTERRUPTED), "{what}: {}", text(&output));
-    }
-}
-
-#[test]
-fn the_timeout_ends_a_command_that_reads_what_never_comes() {
-    let timed = READS.iter().filter(|args| ["up", "project", "credentials"].contains(&args[0]) || args[0] == "down");
-    for args in timed {
-        let (what, machine) = (args.join(" "), Machine::new());
-        let (mut command, _fifo) = reading(&machine, args);
-        let (code, output) = Running::start(command.args(["--timeout", "1s"])).ends(&what);
-        let told = text(&output);
-        assert!(told.contains("timed out after 1s") || code == Some(TIMED_OUT), "{what}: {code:?} {told}");
-        assert_ne!(code, Some(0), "{what}");
-    }
 }
 
 #[test]
@@ -304,20 +241,6 @@ fn time_that_the_process_was_stopped_does_not_count() {
     process.signal(Signal::CONT);
     let (code, output) = process.ends("up");
     assert_eq!((code, text(&output).contains("time")), (Some(3), false), "{}", text(&output));
-}
-
-#[test]
-fn a_spec_that_can_be_read_only_once_names_and_makes_the_sandbox() {
-    let machine = Machine::new();
-    machine.write("spec.yaml", "name: from-file\nprojects: [only]\n");
-    let up = machine.up(&["-o", "json"]);
-    let args: Vec<_> = up.get_args().map(|arg| arg.to_str().expect("text")).collect();
-    let line = format!("exec {} {} --config <(cat spec.yaml)", env!("CARGO_BIN_EXE_sandbox"), args.join(" "));
-    let output = machine.command("bash", &["-c", &line]).output().expect("it runs");
-    assert!(output.status.success(), "{}", text(&output));
-    assert!(text(&output).contains("sandbox from-file is ready"), "{}", text(&output));
-    let projects = machine.sandbox(&["project", "list", "--name", "from-file"]).output().expect("it runs");
-    assert!(String::from_utf8_lossy(&projects.stdout).starts_with("only "), "{}", text(&projects));
 }
 
 #[test]

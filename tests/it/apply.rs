@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use flyte_sandbox::rehearsal::{Answer, ApiServer};
 
+use crate::support::wait::until;
+
 fn run(seconds: u64) -> (Run, UnboundedReceiver<Event>) {
     let (report, events) = Reporter::channel();
     let deadline = Deadline::after(Duration::from_secs(seconds));
@@ -308,9 +310,7 @@ async fn an_object_that_is_made_anew_while_its_delete_travels_is_gone_and_the_ne
     let first = api.get(path).expect("there")["metadata"]["uid"].clone();
     api.fail("DELETE", 1, Answer::Late(500));
     let other = async {
-        while !api.requests().iter().any(|request| request.starts_with("DELETE")) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("a DELETE", || api.requests().iter().any(|request| request.starts_with("DELETE"))).await;
         api.remove(path);
         api.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}));
     };

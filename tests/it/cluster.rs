@@ -12,6 +12,7 @@ use flyte_sandbox::run::{Deadline, Run};
 use serde_json::json;
 
 use crate::support::docker::{FakeDocker, World, node, run, volume};
+use crate::support::wait::until;
 
 fn plan() -> ClusterPlan {
     ClusterPlan {
@@ -240,9 +241,7 @@ async fn an_interrupt_ends_k3d_at_once() {
     let cancel = run.cancel.clone();
     let argv = dir.path().join("argv");
     tokio::spawn(async move {
-        while !argv.exists() {
-            tokio::task::yield_now().await;
-        }
+        until("k3d is started", || argv.exists()).await;
         cancel.cancel();
     });
     let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run).await.expect_err("interrupted"));

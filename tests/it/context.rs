@@ -1,5 +1,6 @@
 //! A whole life on somebody else's cluster, whose user has rights in the sandbox's namespaces and nowhere else.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use flyte_sandbox::context::{ClusterAccess, ClusterLocation, check};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::support::attached::{AttachedCluster, run};
+use crate::support::wait::{HANG, until};
 
 const SYSTEM: &str = "103020-flytepoc-dev";
 const WORKFLOWS: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc-x-d-dev/flyteworkflows";
@@ -95,9 +97,8 @@ async fn a_whole_life_asks_for_nothing_beyond_the_namespaces_and_leaves_nothing_
         .put(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": SYSTEM}}));
     let (api, ended) = (cluster.api.clone(), format!("{WORKFLOWS}/running"));
     let propeller = tokio::spawn(async move {
-        while api.get(&ended).is_none_or(|workflow| workflow["metadata"]["deletionTimestamp"].is_null()) {
-            tokio::task::yield_now().await;
-        }
+        let is_deleted = |workflow: Value| !workflow["metadata"]["deletionTimestamp"].is_null();
+        until("the workflow is deleted", || api.get(&ended).is_some_and(is_deleted)).await;
         api.edit(&ended, |workflow| workflow["metadata"]["finalizers"] = Value::Null);
     });
     assert_eq!(down(&cluster).await.expect("taken away"), Outcome::Passed);
@@ -220,7 +221,6 @@ async fn a_sandbox_that_is_elsewhere_is_not_made_twice() {
 }
 
 /// For what must end by itself, and for nothing that is measured.
-const HANGS: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn an_api_that_accepts_and_is_silent_is_told_at_the_runs_deadline() {
@@ -232,7 +232,7 @@ async fn an_api_that_accepts_and_is_silent_is_told_at_the_runs_deadline() {
         let place = ClusterLocation::of(&cluster.spec).expect("a place");
         let access = ClusterAccess::open(&place, &cluster.host.variables, None).await.expect("a way in");
         let plan = cluster.plan();
-        let looked = tokio::time::timeout(HANGS, check(&access, &plan, &run)).await.expect("an end");
+        let looked = tokio::time::timeout(HANG, check(&access, &plan, &run)).await.expect("an end");
         let said = match looked {
             Ok(seen) => format!("{:?}", seen.findings),
             Err(failure) => failure.to_string(),
@@ -246,7 +246,7 @@ async fn an_admin_that_is_silent_or_refuses_ends_a_list_of_projects_in_plain_wor
     let cluster = AttachedCluster::start().await;
     up(&cluster).await.0.expect("brought up");
     let list = async || {
-        let listed = tokio::time::timeout(HANGS, lifecycle::projects("flyte", &cluster.host)).await;
+        let listed = tokio::time::timeout(HANG, lifecycle::projects("flyte", &cluster.host)).await;
         let failure = listed.expect("an end").expect_err("no list");
         assert_eq!(failure.reason, Reason::Registration);
         failure.causes
@@ -265,13 +265,16 @@ fn a_credential_plugin_that_takes_its_time_can_be_interrupted() {
         let cluster = AttachedCluster::start().await;
         let file = cluster.spec.kubeconfig.clone().expect("a file");
         let mut config: Value = serde_json::from_str(&cluster.kubeconfig()).expect("JSON");
-        let plugin = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["25"]});
+        // It ends with the test, whose folder it looks for.
+        let (script, asked) = (r#": >"$0"; while [ -e "$0" ]; do sleep 0.02; done"#, format!("{file}.asked"));
+        let plugin =
+            json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script, asked]});
         config["users"] = json!([{"name": "rehearsal", "user": {"exec": plugin}}]);
         std::fs::write(file, config.to_string()).expect("written");
         let (run, _events) = run();
         let cancel = run.cancel.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            until("the plugin is asked", || Path::new(&asked).exists()).await;
             cancel.cancel();
         });
         let started = Instant::now();
@@ -280,5 +283,5 @@ fn a_credential_plugin_that_takes_its_time_can_be_interrupted() {
         started.elapsed()
     });
     runtime.shutdown_background();
-    assert!(elapsed < HANGS, "{elapsed:?}");
+    assert!(elapsed < HANG, "{elapsed:?}");
 }

@@ -21,6 +21,7 @@ use flyte_sandbox::state::StateRoot;
 use serde_json::{Value, json};
 
 use crate::support::docker::{FakeDocker, World, node, run, volume};
+use crate::support::wait::until;
 use flyte_sandbox::rehearsal::{Answer, ApiServer, Faults};
 
 /// In everything that is collected here.
@@ -362,9 +363,7 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
         faults: Faults::default(),
     };
     let interfere = async {
-        while !asked.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until("k3d is asked", || asked.exists()).await;
         let mut world = fake.world();
         world.networks.push(json!({ "Name": "k3d-flyte", "Id": "n1", "Labels": { "app": "k3d" } }));
         world.stuck.insert("k3d-flyte".to_owned());

@@ -23,13 +23,17 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::minio::FakeMinio;
+use crate::support::wait::until;
 use flyte_sandbox::rehearsal::Projects;
 use flyte_sandbox::rehearsal::{Answer, ApiServer};
 
 const ADMIN: &str = "/services/flyteadmin:http/proxy";
-const LOOK: Duration = Duration::from_millis(2);
 const NAMESPACE: &str = "103020-flytepoc-z-d-dev";
 const WORKFLOW: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc-z-d-dev/flyteworkflows/running";
+
+fn is_deleted(object: Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
 
 struct World {
     api: ApiServer,
@@ -203,9 +207,7 @@ async fn what_runs_in_a_project_ends_by_its_propeller_before_its_namespace_goes(
     let (api, propeller) =
         (world.api.clone(), "/apis/apps/v1/namespaces/103020-flytepoc-dev/deployments/flytepropeller-z-d-dev");
     let aborting = tokio::spawn(async move {
-        while api.get(WORKFLOW).is_none_or(|workflow| workflow["metadata"]["deletionTimestamp"].is_null()) {
-            tokio::time::sleep(LOOK).await;
-        }
+        until("the workflow is deleted", || api.get(WORKFLOW).is_some_and(is_deleted)).await;
         let was_there = api.get(propeller).is_some();
         api.edit(WORKFLOW, |workflow| workflow["metadata"]["finalizers"] = Value::Null);
         was_there
@@ -224,9 +226,7 @@ async fn a_workflow_that_comes_late_does_not_hold_its_namespace() {
     let api = world.api.clone();
     let late = tokio::spawn(async move {
         let drained = format!("GET {}", WORKFLOW.trim_end_matches("/running"));
-        while !api.requests().contains(&drained) {
-            tokio::time::sleep(LOOK).await;
-        }
+        until("the workflows are looked for", || api.requests().contains(&drained)).await;
         api.put(running());
     });
     world.bring(&["x"]).await.0.expect("removed");
@@ -281,9 +281,7 @@ async fn workflows_of_all_namespaces_that_leave_end_side_by_side() {
     let propellers = async {
         for domain in ["p-dev", "t-dev"] {
             let path = at(domain, "ends");
-            while world.api.get(&path).is_some_and(|found| found["metadata"]["deletionTimestamp"].is_null()) {
-                tokio::time::sleep(LOOK).await;
-            }
+            until("the workflow is deleted", || world.api.get(&path).is_none_or(is_deleted)).await;
             world.api.edit(&path, |found| found["metadata"]["finalizers"] = json!([]));
         }
     };

@@ -15,16 +15,14 @@ use serde_json::Value;
 
 use crate::support::machine::Machine;
 use crate::support::releases::RELEASES;
+use crate::support::wait::wait_for;
 
 fn lives(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// A process that never ends ends the test.
 fn await_end(pid: u32) {
-    while lives(pid) {
-        std::thread::yield_now();
-    }
+    wait_for("the process ends", || (!lives(pid)).then_some(()));
 }
 
 fn folders(state: &Path) -> Vec<String> {
@@ -311,9 +309,11 @@ fn doctor_leaves_the_folder_of_a_sandbox_that_comes_up_beside_it() {
         .spawn()
         .expect("it runs");
     // It has looked at the state folder when it asks Docker, which does not answer for two seconds.
-    let asked = silent.accept().expect("doctor asks");
+    silent.set_nonblocking(true).expect("set");
+    let asked = wait_for("doctor asks", || silent.accept().ok());
     machine.up(&[]).exits(0);
-    assert_eq!(doctor.wait().expect("it ends").code(), Some(4));
+    let ended = wait_for("doctor ends", || doctor.try_wait().expect("it can be asked"));
+    assert_eq!(ended.code(), Some(4));
     drop(asked);
     assert!(machine.run(&["status"]).exits(0).out().contains("sandbox flyte is ready"));
 }
@@ -358,10 +358,10 @@ fn a_project_cannot_come_while_keys_are_renewed() {
     fs::remove_file(&asked).expect("asked before");
     std::thread::scope(|scope| {
         let renewal = scope.spawn(|| machine.run(&["credentials", "renew", "--within", "365d"]));
-        while !asked.exists() {
+        wait_for("keys are asked for", || {
             assert!(!renewal.is_finished(), "the renewal ended before it asked for keys");
-            std::thread::yield_now();
-        }
+            asked.exists().then_some(())
+        });
         machine.run(&["project", "add", "z"]).exits(11);
         fs::write(&go, "").expect("written");
         renewal.join().expect("no panic").exits(0);

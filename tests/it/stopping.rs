@@ -8,18 +8,14 @@ use std::io::{PipeReader, PipeWriter, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::support::ports;
-
-/// What does not end within this hangs: a command ends within 2 s of being asked, on a machine that is not busy.
-const HANG: Duration = Duration::from_secs(20);
-/// Of what is looked at again and again.
-const PAUSE: Duration = Duration::from_millis(5);
+use crate::support::wait::wait_for;
 
 const INTERRUPTED: i32 = 130;
 const TIMED_OUT: i32 = 124;
@@ -113,11 +109,7 @@ impl Running {
     /// Its exit code and what it wrote, where nothing but a hang keeps it from ending.
     #[track_caller]
     fn ends(mut self, what: &str) -> (Option<i32>, Output) {
-        let started = Instant::now();
-        while !self.has_ended() {
-            assert!(started.elapsed() < HANG, "{what}: it does not end");
-            std::thread::sleep(PAUSE);
-        }
+        wait_for(&format!("{what}: its end"), || self.has_ended().then_some(()));
         let output = self.0.take().expect("still there").wait_with_output().expect("its output");
         assert_eq!(output.status.signal(), None, "{what}");
         (output.status.code(), output)
@@ -129,18 +121,6 @@ impl Drop for Running {
         if let Some(child) = &mut self.0 {
             let _ = child.kill().and_then(|()| child.wait());
         }
-    }
-}
-
-#[track_caller]
-fn wait_for<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        match seen() {
-            Some(seen) => return seen,
-            None => assert!(started.elapsed() < HANG, "{what}"),
-        }
-        std::thread::sleep(PAUSE);
     }
 }
 

@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{INTERRUPTED, Machine, Running, text, wait_for};
+use super::{INTERRUPTED, Machine, Running, text};
+use crate::support::wait::wait_for;
 
 /// Reads a run's events up to the last, and says its exit code.
 fn told_exit_code(process: &mut Running) -> i64 {

@@ -8,8 +8,9 @@ use std::process::Command;
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 
-use super::{INTERRUPTED, Machine, Running, TIMED_OUT, text, wait_for};
+use super::{INTERRUPTED, Machine, Running, TIMED_OUT, text};
 use crate::support::docker::{FakeDocker, World};
+use crate::support::wait::wait_for;
 
 /// The other end of a FIFO, once the process reads it.
 #[track_caller]

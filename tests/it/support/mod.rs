@@ -13,6 +13,7 @@
 //! | `objects.rs` | objects as Helm charts write them |
 //! | `releases.rs` | what upstream's Helm chart writes for several releases |
 //! | `stage.rs` | one smoke stage, played to its end |
+//! | `wait.rs` | waits of the tests, each with an end |
 
 pub(crate) mod attached;
 pub(crate) mod conformance;
@@ -25,3 +26,4 @@ pub(crate) mod objects;
 pub(crate) mod ports;
 pub(crate) mod releases;
 pub(crate) mod stage;
+pub(crate) mod wait;

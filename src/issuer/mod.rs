@@ -32,7 +32,8 @@ pub async fn issue(
 ) -> Result<BTreeMap<String, Keys>, Failure> {
     let mut issued = BTreeMap::new();
     let Some(asked) = &spec.storage.credentials else { return Ok(issued) };
-    for project in spec.projects.iter().filter(|project| is_due(&spec.storage.keys_of(project), within, now())) {
+    let is_due = |project: &&String| spec.storage.keys_of(project).is_none_or(|keys| ends_within(&keys, within, now()));
+    for project in spec.projects.iter().filter(is_due) {
         let bucket = spec.storage.bucket_of(project);
         let on = |failure: Failure| failure.on(format!("project {project}"));
         let text = source::ask(asked, project, &bucket, variables, run).await.map_err(on)?;
@@ -44,7 +45,7 @@ pub async fn issue(
             let what = "the source of a project's keys gives the store's own";
             return Err(on(Failure::new(Reason::CredentialSource, what)));
         }
-        if is_due(&keys, LEAST, now()) {
+        if ends_within(&keys, LEAST, now()) {
             let what = "the source of a project's keys gives some that have ended, or are about to";
             return Err(on(Failure::new(Reason::CredentialsEnded, what)).because(format!("they end {}", ends(&keys))));
         }
@@ -56,12 +57,24 @@ pub async fn issue(
 /// When keys end, such as `2026-11-26T10:00:00Z`; `never` where they do not.
 #[must_use]
 pub fn ends(keys: &Keys) -> String {
-    let at = keys.expires_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+    time(keys.expires_at)
+}
+
+/// A time in seconds since 1970 such as `2026-11-26T10:00:00Z`; `never` where it is absent.
+#[must_use]
+pub fn time(at: Option<u64>) -> String {
+    let at = at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
     at.map_or_else(|| "never".to_owned(), |at| humantime::format_rfc3339_seconds(at).to_string())
 }
 
-fn is_due(keys: &Keys, within: Duration, now: u64) -> bool {
-    keys.access_key.is_empty() || keys.expires_at.is_some_and(|at| at <= now.saturating_add(within.as_secs()))
+/// The failure of what needs a project's keys before there are any.
+#[must_use]
+pub fn unissued(project: &str) -> Failure {
+    Failure::new(Reason::CredentialSource, "nobody has issued keys for a project").on(format!("project {project}"))
+}
+
+fn ends_within(keys: &Keys, within: Duration, now: u64) -> bool {
+    keys.expires_at.is_some_and(|at| at <= now.saturating_add(within.as_secs()))
 }
 
 fn now() -> u64 {
@@ -71,23 +84,18 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Secret;
 
     #[test]
-    fn keys_are_due_where_there_are_none_and_before_they_end() {
-        let keys = |access: &str, expires_at| Keys { access_key: access.to_owned(), expires_at, ..Keys::default() };
+    fn keys_are_due_before_they_end() {
+        let keys = |expires_at| Keys { access_key: "a".to_owned(), secret_key: Secret::default(), expires_at };
         let within = Duration::from_secs(600);
-        let table = [
-            (keys("", None), true),
-            (keys("a", None), false),
-            (keys("a", Some(1_600)), true),
-            (keys("a", Some(1_601)), false),
-            (keys("a", Some(1)), true),
-        ];
+        let table = [(keys(None), false), (keys(Some(1_600)), true), (keys(Some(1_601)), false), (keys(Some(1)), true)];
         for (keys, due) in table {
-            assert_eq!(is_due(&keys, within, 1_000), due, "{keys:?}");
+            assert_eq!(ends_within(&keys, within, 1_000), due, "{keys:?}");
         }
         assert_eq!(
-            (ends(&keys("a", Some(1_369_353_600))), ends(&keys("a", None))),
+            (ends(&keys(Some(1_369_353_600))), ends(&keys(None))),
             ("2013-05-24T00:00:00Z".to_owned(), "never".to_owned())
         );
     }

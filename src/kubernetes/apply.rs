@@ -1,6 +1,6 @@
 //! Objects to the API, and what that changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -10,7 +10,7 @@ use kube::api::ObjectMeta;
 use super::retry::retry;
 use super::{AT_ONCE, presence, request};
 use crate::failure::Failure;
-use crate::manifest::{Object, ObjectRef};
+use crate::manifest::{Collection, Object, ObjectRef};
 use crate::report::{Change, Event};
 use crate::run::Run;
 
@@ -59,21 +59,20 @@ async fn put(client: &Client, object: &Object, before: &Before, run: &Run) -> Re
 
 /// One LIST of metadata for each kind and namespace, in place of a GET for each object.
 pub(crate) async fn existing(client: &Client, objects: &[Object], run: &Run) -> Result<Before, Failure> {
-    let lists =
-        presence::places(objects.iter().map(Object::reference)).into_iter().map(|place| list(client, place, run));
+    let collections: BTreeSet<_> = objects.iter().map(|object| object.reference().collection()).collect();
+    let lists = collections.into_iter().map(|collection| list(client, collection, run));
     let lists: Vec<Before> = stream::iter(lists).buffer_unordered(AT_ONCE).try_collect().await?;
     Ok(lists.into_iter().flatten().collect())
 }
 
-async fn list(client: &Client, place: ObjectRef, run: &Run) -> Result<Before, Failure> {
-    let all = presence::at(&place, "*".to_owned());
-    match retry(run, &all, Duration::ZERO, || presence::list(client, &place)).await {
+async fn list(client: &Client, collection: Collection, run: &Run) -> Result<Before, Failure> {
+    match retry(run, &collection, Duration::ZERO, || presence::list(client, &collection)).await {
         Ok(found) => {
-            let named = |one: ObjectMeta| (presence::at(&place, one.name.clone().unwrap_or_default()), one);
-            Ok(found.into_iter().map(named).collect())
+            let named = |one: ObjectMeta| Some((collection.object(one.name.clone()?), one));
+            Ok(found.into_iter().filter_map(named).collect())
         }
         // Where the kind is not served yet, there is none of it.
         Err(error) if error.is_missing() => Ok(Before::new()),
-        Err(error) => Err(error.failure("cannot see what is in the cluster already", all)),
+        Err(error) => Err(error.failure("cannot see what is in the cluster already", collection)),
     }
 }

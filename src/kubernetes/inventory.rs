@@ -27,12 +27,12 @@ pub(crate) const NAME: &str = "sandbox-inventory";
 /// What was applied last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
-    /// Of the rendered objects: equal digests mean that there is nothing to apply.
-    pub digest: String,
+    /// Of the rendered objects: equal digests mean that there is nothing to apply. Absent until an `up` has ended.
+    pub digest: Option<String>,
     /// What it was rendered for.
     pub spec: Spec,
-    /// What was applied, each with a digest of what it was; with none where a run that did not end leaves that open.
-    pub objects: BTreeMap<ObjectRef, String>,
+    /// Each object that was applied, with its digest; absent where a run that did not end leaves open what it is.
+    pub objects: BTreeMap<ObjectRef, Option<String>>,
 }
 
 fn place(namespace: &str) -> ObjectRef {
@@ -82,10 +82,13 @@ async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
         });
         spec.storage.issued = keys.collect();
     }
+    // The Secret has an empty text for a digest that is absent.
+    let known = |digest: String| Some(digest).filter(|digest| !digest.is_empty());
+    let objects: Vec<(ObjectRef, String)> = serde_json::from_str(&text("objects")).map_err(damaged)?;
     Ok(Some(Inventory {
-        digest: text("digest").into_owned(),
+        digest: known(text("digest").into_owned()),
         spec,
-        objects: serde_json::from_str::<Vec<_>>(&text("objects")).map_err(damaged)?.into_iter().collect(),
+        objects: objects.into_iter().map(|(object, digest)| (object, known(digest))).collect(),
     }))
 }
 
@@ -97,7 +100,8 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     let what = "cannot keep what was applied";
     let place = place(namespace);
     let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(error);
-    let objects = serde_json::to_string(&Vec::from_iter(&inventory.objects)).map_err(unwritable)?;
+    let objects = inventory.objects.iter().map(|(object, digest)| (object, digest.as_deref().unwrap_or_default()));
+    let objects = serde_json::to_string(&objects.collect::<Vec<_>>()).map_err(unwritable)?;
     let spec = serde_json::to_string(&inventory.spec).map_err(unwritable)?;
     let issued = inventory
         .spec
@@ -107,7 +111,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
         .map(|(project, keys)| (project, (&keys.access_key, keys.secret_key.expose(), keys.expires_at)));
     let issued = serde_json::to_string(&issued.collect::<BTreeMap<_, _>>()).map_err(unwritable)?;
     let data = [
-        ("digest", inventory.digest.clone()),
+        ("digest", inventory.digest.clone().unwrap_or_default()),
         ("issuedKeys", issued),
         ("objects", objects),
         ("secretKey", inventory.spec.storage.secret_key.expose().to_owned()),
@@ -181,7 +185,8 @@ async fn remove(
 async fn prune_one(client: &Client, object: &ObjectRef, ours: Ours, run: &Run) -> Result<Option<ObjectRef>, Failure> {
     let failed = |error: ApiError| error.failure("cannot delete what is rendered no longer", object);
     let find = || async {
-        let api: Api<DynamicObject> = resolve(client, object).await?.endpoint(client, object.namespace.as_deref());
+        let api: Api<DynamicObject> =
+            resolve(client, &object.collection()).await?.endpoint(client, object.namespace.as_deref());
         let found = api.get_metadata_opt(&object.name).await?;
         Ok::<_, kube::Error>(found.map(|found| (api, found.metadata)))
     };

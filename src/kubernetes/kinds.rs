@@ -8,7 +8,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::discovery::{self, Scope};
 
 use crate::flyte::workflow;
-use crate::manifest::ObjectRef;
+use crate::manifest::Collection;
 
 /// A kind in the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,15 +103,15 @@ pub(crate) fn api_resource(api_version: &str, kind: &str) -> ApiResource {
     known.unwrap_or_else(|| ApiResource::from_gvk(&parse(api_version, kind)))
 }
 
-/// Where the object's kind lives: from the table, or by a discovery of its group.
+/// The API resource of a collection: from the table, or by a discovery of its group.
 ///
 /// # Errors
 /// The API's answer; a 404 where the group is not served (yet).
-pub async fn resolve(client: &Client, object: &ObjectRef) -> Result<Resource, kube::Error> {
-    if let Some(resource) = known(&object.api_version, &object.kind) {
+pub async fn resolve(client: &Client, collection: &Collection) -> Result<Resource, kube::Error> {
+    if let Some(resource) = known(&collection.api_version, &collection.kind) {
         return Ok(resource);
     }
-    let (api, capabilities) = discovery::pinned_kind(client, &parse(&object.api_version, &object.kind)).await?;
+    let (api, capabilities) = discovery::pinned_kind(client, &parse(&collection.api_version, &collection.kind)).await?;
     Ok(Resource { api, scope: capabilities.scope })
 }
 

@@ -55,7 +55,8 @@ pub(crate) async fn put(
     let reference = object.reference();
     let body = normalise(object);
     let failed = |error: ApiError| error.failure(REFUSED, &reference);
-    let resource = retry(run, &reference, KIND_SERVED, || resolve(client, &reference)).map_err(failed).await?;
+    let collection = reference.collection();
+    let resource = retry(run, &reference, KIND_SERVED, || resolve(client, &collection)).map_err(failed).await?;
     let api = resource.endpoint(client, object.namespace());
     let error = match patch(&api, &reference, &body, run).await {
         Ok(after) => return Ok(change(before, &after.metadata)),
@@ -169,7 +170,8 @@ pub(crate) async fn established(client: &Client, reference: &ObjectRef, run: &Ru
     let what = "the API does not serve the new kind";
     let deadline = run.deadline.min(KIND_ESTABLISHED);
     let failed = |error: ApiError| error.failure(what, reference);
-    let resource = retry(run, reference, KIND_SERVED, || resolve(client, reference)).map_err(failed).await?;
+    let collection = reference.collection();
+    let resource = retry(run, reference, KIND_SERVED, || resolve(client, &collection)).map_err(failed).await?;
     let api = resource.endpoint(client, None);
     loop {
         let definition = retry(run, reference, KIND_SERVED, || api.get(&reference.name)).map_err(failed).await?;

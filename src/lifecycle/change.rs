@@ -83,7 +83,7 @@ impl SpecChange<'_> {
     /// the edit all that changes.
     fn plan(&self, running: &Inventory, spec: Spec) -> Result<(Plan, String), Failure> {
         let made = Plan::new(running.spec.clone(), render(&running.spec, self.bundle.clone())?)?;
-        if !running.digest.is_empty() && running.digest != made.digest {
+        if running.digest.as_ref().is_some_and(|digest| *digest != made.digest) {
             let name = &spec.name;
             return Err(Failure::new(Reason::Manifests, "the sandbox runs something else than these manifests make")
                 .on(format!("sandbox {name}"))

@@ -37,7 +37,7 @@ pub(super) async fn is_as_planned(
     inventory: Option<&Inventory>,
     plan: &Plan,
 ) -> Result<bool, Failure> {
-    if inventory.is_none_or(|inventory| inventory.digest != plan.digest) {
+    if inventory.and_then(|inventory| inventory.digest.as_ref()) != Some(&plan.digest) {
         return Ok(false);
     }
     let workloads: Vec<_> = plan.workloads().collect();

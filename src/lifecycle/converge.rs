@@ -36,7 +36,7 @@ pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Res
         } else {
             kubernetes::find_within(client, &plan.spec.system_namespace()).await?
         };
-        save(client, plan, String::new(), intended(plan, before.as_ref()), run).await?;
+        save(client, plan, None, intended(plan, before.as_ref()), run).await?;
         for wave in waves {
             changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
         }
@@ -47,17 +47,22 @@ pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Res
 }
 
 /// What is there or is about to be; with a digest only where both are the same.
-fn intended(plan: &Plan, before: Option<&Inventory>) -> BTreeMap<ObjectRef, String> {
+fn intended(plan: &Plan, before: Option<&Inventory>) -> BTreeMap<ObjectRef, Option<String>> {
     let before = before.map(|inventory| inventory.objects.clone()).unwrap_or_default();
-    let mut all = plan.digests();
+    let mut all = applied(plan);
     for (object, digest) in &mut all {
         if before.get(object) != Some(digest) {
-            digest.clear();
+            *digest = None;
         }
     }
     let leaving = before.into_keys().filter(|object| !all.contains_key(object)).collect::<Vec<_>>();
-    all.extend(leaving.into_iter().map(|object| (object, String::new())));
+    all.extend(leaving.into_iter().map(|object| (object, None)));
     all
+}
+
+/// All objects of the plan, as they are when it has been applied.
+fn applied(plan: &Plan) -> BTreeMap<ObjectRef, Option<String>> {
+    plan.digests().into_iter().map(|(object, digest)| (object, Some(digest))).collect()
 }
 
 /// Applies the workloads, a wave when the one before it is ready, tells admin of the projects, and removes what is
@@ -95,7 +100,7 @@ pub async fn roll_out(
             changes.extend(prune(client, plan, &before, run).await?);
             storage::dismiss(client, &plan.spec, run).await?;
         }
-        save(client, plan, plan.digest.clone(), plan.digests(), run).await?;
+        save(client, plan, Some(plan.digest.clone()), applied(plan), run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
         Ok(((), if registered || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
     })
@@ -144,8 +149,8 @@ async fn apply_wave(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<Chang
 async fn save(
     client: &Client,
     plan: &Plan,
-    digest: String,
-    objects: BTreeMap<ObjectRef, String>,
+    digest: Option<String>,
+    objects: BTreeMap<ObjectRef, Option<String>>,
     run: &Run,
 ) -> Result<(), Failure> {
     let inventory = Inventory { digest, objects, spec: plan.spec.clone() };

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::change::SpecChange;
 use super::outcome::Done;
 use crate::failure::{Failure, Reason};
-use crate::issuer::{self, ends};
+use crate::issuer;
 use crate::manifest::Bundle;
 use crate::report::Outcome;
 use crate::run::Run;
 use crate::site::Host;
 use crate::smoke::Executions;
-use crate::spec::{Keys, Spec};
+use crate::spec::Spec;
 
 /// Renews the keys of the sandbox that runs which end `within` that time: their Secrets, their users in the store, and the
 /// propellers, which read them when they start. What runs keeps the keys it has, which go on to work until the renewal
@@ -45,7 +45,5 @@ pub async fn renew_keys(name: &str, within: Duration, bundle: Bundle, host: &Hos
 
 /// When the first of a spec's keys ends.
 fn first_end(spec: &Spec) -> String {
-    let all = spec.projects.iter().map(|project| spec.storage.keys_of(project));
-    let next = all.filter(|keys| keys.expires_at.is_some()).min_by_key(|keys| keys.expires_at);
-    ends(&next.unwrap_or_else(Keys::default))
+    issuer::time(spec.projects.iter().filter_map(|project| spec.storage.keys_of(project)?.expires_at).min())
 }

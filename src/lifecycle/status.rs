@@ -71,10 +71,10 @@ impl Status {
         let workloads: Vec<_> =
             inventory.objects.keys().filter(|object| object.kind == "Deployment").cloned().collect();
         self.waiting = rollout::ready_now(&running.client, &workloads).await?;
-        let ready = self.waiting.is_empty() && !inventory.digest.is_empty();
+        let ready = self.waiting.is_empty() && inventory.digest.is_some();
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };
         let gone = kubernetes::missing(&running.client, inventory.objects.keys().cloned()).await?;
-        let same = inventory.digest == plan.digest && gone.is_empty();
+        let same = inventory.digest.as_ref() == Some(&plan.digest) && gone.is_empty();
         self.spec = if same { SpecState::Unchanged } else { SpecState::Changed };
         self.system_namespace = Some(inventory.spec.system_namespace());
         self.endpoints = site::endpoints(&inventory.spec);

@@ -3,6 +3,7 @@
 use kube::Client;
 
 use crate::failure::Failure;
+use crate::issuer;
 use crate::kubernetes::Inventory;
 use crate::kubernetes::{Forwarded, forward};
 use crate::limits::PROJECT_STORAGE;
@@ -23,7 +24,7 @@ pub(super) async fn admit(
 ) -> Result<bool, Failure> {
     let work = async {
         let (store, _way) = store(client, spec, run).await?;
-        let admitted = store.admit(&tenants(spec, before)).await?;
+        let admitted = store.admit(&tenants(spec, before)?).await?;
         if admitted > 0 {
             run.report.progress(Stage::Rollout, format!("{admitted} projects: bucket and keys made"));
         }
@@ -40,7 +41,8 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<b
     let work = async {
         let prefix = spec.storage.bucket_of("");
         let (store, _way) = store(client, spec, run).await?;
-        Ok(store.dismiss(&prefix, &tenants(spec, None)).await? > 0)
+        let kept: Vec<_> = spec.projects.iter().map(|project| spec.storage.bucket_of(project)).collect();
+        Ok(store.dismiss(&prefix, &kept).await? > 0)
     };
     run.unless_cancelled(work).await
 }
@@ -52,11 +54,14 @@ async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(Store, Option
     Ok((Store::new(port, spec.storage.root(), run.deadline.min(PROJECT_STORAGE))?, way))
 }
 
-fn tenants(spec: &Spec, before: Option<&Inventory>) -> Vec<Tenant> {
-    let tenant = |project: &String| Tenant {
-        bucket: spec.storage.bucket_of(project),
-        keys: spec.storage.keys_of(project),
-        former: before.map(|before| before.spec.storage.keys_of(project).access_key),
+fn tenants(spec: &Spec, before: Option<&Inventory>) -> Result<Vec<Tenant>, Failure> {
+    let tenant = |project: &String| {
+        let former = before.and_then(|before| before.spec.storage.keys_of(project));
+        Ok(Tenant {
+            bucket: spec.storage.bucket_of(project),
+            keys: spec.storage.keys_of(project).ok_or_else(|| issuer::unissued(project))?,
+            former: former.map(|keys| keys.access_key),
+        })
     };
     spec.projects.iter().map(tenant).collect()
 }

@@ -12,4 +12,4 @@ mod object;
 
 pub use bundle::{Bundle, BundleError, Source};
 pub use image::{ImageRef, ImageRefError};
-pub use object::{Object, ObjectError, ObjectRef};
+pub use object::{Collection, Object, ObjectError, ObjectRef};

@@ -27,6 +27,40 @@ impl ObjectRef {
         let group = self.api_version.split_once('/').map_or("", |(group, _)| group);
         (group, &self.kind, self.namespace.as_deref(), &self.name)
     }
+
+    /// The collection that it is in.
+    #[must_use]
+    pub fn collection(&self) -> Collection {
+        let Self { api_version, kind, namespace, .. } = self.clone();
+        Collection { api_version, kind, namespace }
+    }
+}
+
+/// A collection: all objects of a kind in a namespace, or in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Collection {
+    /// Such as `apps/v1`.
+    pub api_version: String,
+    /// Such as `Deployment`.
+    pub kind: String,
+    /// Absent for kinds that are cluster-scoped.
+    pub namespace: Option<String>,
+}
+
+impl Collection {
+    /// The object of this name in it.
+    #[must_use]
+    pub fn object(&self, name: impl Into<String>) -> ObjectRef {
+        let Self { api_version, kind, namespace } = self.clone();
+        ObjectRef { api_version, kind, namespace, name: name.into() }
+    }
+}
+
+impl fmt::Display for Collection {
+    /// `deployment 103020-flytepoc-dev/*`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.object("*").fmt(f)
+    }
 }
 
 impl fmt::Display for ObjectRef {

@@ -27,12 +27,12 @@ pub struct Difference {
 impl Difference {
     /// From the spec that a sandbox was brought up for, and the digests of what was applied then, to the plan.
     #[must_use]
-    pub fn between(running: &Spec, applied: &BTreeMap<ObjectRef, String>, plan: &Plan) -> Self {
+    pub fn between(running: &Spec, applied: &BTreeMap<ObjectRef, Option<String>>, plan: &Plan) -> Self {
         let lacking = |of: &[String], other: &[String]| {
             of.iter().filter(|project| !other.contains(project)).cloned().collect::<Vec<_>>()
         };
         let digests: BTreeMap<_, _> =
-            applied.iter().map(|(object, digest)| (object.identity(), digest.as_str())).collect();
+            applied.iter().map(|(object, digest)| (object.identity(), digest.as_ref())).collect();
         let wanted = plan.digests();
         let kept: BTreeSet<_> = wanted.keys().map(ObjectRef::identity).collect();
         let mut difference = Self {
@@ -44,7 +44,7 @@ impl Difference {
         for (object, digest) in &wanted {
             match digests.get(&object.identity()) {
                 None => difference.created.push(object.clone()),
-                Some(applied) if applied != digest => difference.changed.push(object.clone()),
+                Some(applied) if *applied != Some(digest) => difference.changed.push(object.clone()),
                 Some(_) => {}
             }
         }
@@ -64,6 +64,10 @@ mod tests {
     use crate::manifest::Bundle;
     use crate::render::render;
 
+    fn applied(plan: &Plan) -> BTreeMap<ObjectRef, Option<String>> {
+        plan.digests().into_iter().map(|(object, digest)| (object, Some(digest))).collect()
+    }
+
     fn plan(projects: &[&str]) -> Plan {
         let projects = projects.iter().map(ToString::to_string).collect();
         let spec = Spec { projects, ..Spec::default() };
@@ -78,20 +82,20 @@ mod tests {
     #[test]
     fn a_plan_does_not_differ_from_itself() {
         let plan = plan(&["x", "y"]);
-        assert!(Difference::between(&plan.spec, &plan.digests(), &plan).is_empty());
+        assert!(Difference::between(&plan.spec, &applied(&plan), &plan).is_empty());
     }
 
     #[test]
     fn a_project_more_touches_nothing_of_the_others_but_the_dashboards_list() {
         let (before, after) = (plan(&["x", "y"]), plan(&["x", "y", "z"]));
-        let more = Difference::between(&before.spec, &before.digests(), &after);
+        let more = Difference::between(&before.spec, &applied(&before), &after);
         assert_eq!(more.projects_added, ["z"]);
         assert_eq!(names(&more.changed), ["configmap 103020-flytepoc-dev/kubernetes-dashboard-settings"]);
         assert!(names(&more.created).iter().all(|name| name.contains("-z")), "{:?}", names(&more.created));
         assert_eq!(more.created.iter().filter(|object| object.kind == "Namespace").count(), 3);
         assert_eq!(more.pruned, []);
 
-        let less = Difference::between(&after.spec, &after.digests(), &before);
+        let less = Difference::between(&after.spec, &applied(&after), &before);
         assert_eq!((less.projects_removed, less.changed), (vec!["z".to_owned()], more.changed));
         assert_eq!(less.pruned, more.created);
     }
@@ -99,9 +103,9 @@ mod tests {
     #[test]
     fn what_an_up_that_did_not_end_leaves_open_may_change() {
         let plan = plan(&["x"]);
-        let mut applied = plan.digests();
+        let mut applied = applied(&plan);
         let (first, digest) = applied.iter_mut().next().expect("objects");
-        digest.clear();
+        *digest = None;
         let first = first.clone();
         assert_eq!(Difference::between(&plan.spec, &applied, &plan).changed, [first]);
     }

@@ -10,40 +10,26 @@ use serde_json::Value;
 use super::model::{ContainerRef, LastExit, Neighbours, Status};
 use super::pods::HOPELESS_RESTARTS;
 use super::status::status;
-use crate::manifest::ObjectRef;
+use crate::manifest::{Collection, ObjectRef};
 use crate::report::Waiting;
 
-/// One watch: all objects of a kind in a namespace.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WatchKey {
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) namespace: Option<String>,
+/// The collection of another kind in a target's namespace.
+fn beside(target: &ObjectRef, api_version: &str, kind: &str) -> Collection {
+    Collection { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace: target.namespace.clone() }
 }
 
-impl WatchKey {
-    pub(super) fn of(target: &ObjectRef) -> Self {
-        let ObjectRef { api_version, kind, namespace, .. } = target.clone();
-        Self { api_version, kind, namespace }
-    }
-
-    fn beside(target: &ObjectRef, api_version: &str, kind: &str) -> Self {
-        Self { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace: target.namespace.clone() }
-    }
-
-    /// All that must be seen to judge the targets and to explain what they wait for.
-    pub(super) fn around(targets: &[ObjectRef]) -> BTreeSet<Self> {
-        let mut keys = BTreeSet::new();
-        for target in targets {
-            keys.insert(Self::of(target));
-            if target.kind == "Deployment" {
-                keys.insert(Self::beside(target, "apps/v1", "ReplicaSet"));
-            }
-            keys.insert(Self::beside(target, "v1", "Pod"));
-            keys.insert(Self::beside(target, "v1", "Event"));
+/// All collections that must be watched to judge the targets and to explain what they wait for.
+pub(super) fn watched(targets: &[ObjectRef]) -> BTreeSet<Collection> {
+    let mut collections = BTreeSet::new();
+    for target in targets {
+        collections.insert(target.collection());
+        if target.kind == "Deployment" {
+            collections.insert(beside(target, "apps/v1", "ReplicaSet"));
         }
-        keys
+        collections.insert(beside(target, "v1", "Pod"));
+        collections.insert(beside(target, "v1", "Event"));
     }
+    collections
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +43,7 @@ struct WatchedObjects {
 /// What the watches have seen so far.
 #[derive(Debug, Default)]
 pub(super) struct WorkloadCache {
-    tables: BTreeMap<WatchKey, WatchedObjects>,
+    tables: BTreeMap<Collection, WatchedObjects>,
     /// Since when each target has hung on the same failing thing.
     failing: BTreeMap<ObjectRef, (Option<ContainerRef>, Instant)>,
     /// How each target's container has ended, the last times.
@@ -66,7 +52,7 @@ pub(super) struct WorkloadCache {
 
 impl WorkloadCache {
     /// Takes in what a watch saw.
-    pub(super) fn take(&mut self, key: &WatchKey, event: Event<DynamicObject>) {
+    pub(super) fn take(&mut self, key: &Collection, event: Event<DynamicObject>) {
         let table = self.tables.entry(key.clone()).or_default();
         match event {
             Event::Init => table.incoming = Some(BTreeMap::new()),
@@ -87,14 +73,14 @@ impl WorkloadCache {
     }
 
     /// Takes in a whole listing.
-    pub(super) fn take_all(&mut self, key: &WatchKey, objects: Vec<DynamicObject>) {
+    pub(super) fn take_all(&mut self, key: &Collection, objects: Vec<DynamicObject>) {
         let rows = objects.into_iter().filter_map(|object| row(key, object)).collect();
         self.tables.insert(key.clone(), WatchedObjects { rows, incoming: None, listed: true });
     }
 
     /// Whether every target's own kind was listed; before that, an object not seen is not an object that is not there.
     pub(super) fn is_complete(&self, targets: &[ObjectRef]) -> bool {
-        targets.iter().all(|target| self.tables.get(&WatchKey::of(target)).is_some_and(|table| table.listed))
+        targets.iter().all(|target| self.tables.get(&target.collection()).is_some_and(|table| table.listed))
     }
 
     /// Each target's status, in the order of the targets.
@@ -136,7 +122,7 @@ impl WorkloadCache {
 
     fn status(&self, target: &ObjectRef) -> Status {
         let rows = |api_version: &str, kind: &str| {
-            let table = self.tables.get(&WatchKey::beside(target, api_version, kind));
+            let table = self.tables.get(&beside(target, api_version, kind));
             table.map(|table| table.rows.values().collect()).unwrap_or_default()
         };
         let around = Neighbours {
@@ -144,7 +130,7 @@ impl WorkloadCache {
             pods: rows("v1", "Pod"),
             events: rows("v1", "Event"),
         };
-        let workload = self.tables.get(&WatchKey::of(target)).and_then(|table| table.rows.get(&target.name));
+        let workload = self.tables.get(&target.collection()).and_then(|table| table.rows.get(&target.name));
         status(workload, &around)
     }
 }
@@ -160,7 +146,7 @@ pub(super) fn waiting(judged: &[(&ObjectRef, Status)]) -> Vec<Waiting> {
 }
 
 /// Elements of a list do not tell their kind; the key does.
-fn row(key: &WatchKey, object: DynamicObject) -> Option<(String, Value)> {
+fn row(key: &Collection, object: DynamicObject) -> Option<(String, Value)> {
     let name = object.metadata.name.clone()?;
     let mut value = serde_json::to_value(object).ok()?;
     value.as_object_mut()?.insert("kind".to_owned(), key.kind.clone().into());
@@ -189,10 +175,10 @@ mod tests {
         let labels = json!({"app": "d"});
         let deployment = json!({"metadata": {"name": "d", "uid": "1", "generation": 1},
             "spec": {"selector": {"matchLabels": labels}}, "status": {"observedGeneration": 1}});
-        cache.take_all(&WatchKey::of(&target("Deployment")), vec![object(deployment)]);
+        cache.take_all(&target("Deployment").collection(), vec![object(deployment)]);
         let pod = json!({"metadata": {"name": "d-1", "labels": labels}, "status": {"containerStatuses": [
             {"name": "c", "state": {"waiting": {"reason": reason}}}]}});
-        cache.take_all(&WatchKey::of(&target("Pod")), vec![object(pod)]);
+        cache.take_all(&target("Pod").collection(), vec![object(pod)]);
         cache
     }
 
@@ -237,7 +223,7 @@ mod tests {
                 let pod = json!({"metadata": {"name": "d-1", "labels": {"app": "d"}}, "status": {"containerStatuses": [
                     {"name": "c", "restartCount": restarts, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
                         "lastState": {"terminated": {"exitCode": code, "reason": "Error"}}}]}});
-                cache.take_all(&WatchKey::of(&target("Pod")), vec![object(pod)]);
+                cache.take_all(&target("Pod").collection(), vec![object(pod)]);
                 last = cache.judge(&targets, Instant::now())[0].1.gravity();
             }
             assert_eq!(last, gravity, "{codes:?}");
@@ -246,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_new_listing_forgets_what_is_no_longer_there() {
-        let key = WatchKey::of(&target("Deployment"));
+        let key = target("Deployment").collection();
         let mut cache = cache("ErrImagePull");
         cache.take(&key, Event::Init);
         assert_ne!(cache.status(&target("Deployment")).cause().expect("waits").line, "not there yet");

@@ -12,13 +12,13 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::cache::{WatchKey, WorkloadCache, waiting};
+use super::cache::{WorkloadCache, waiting, watched};
 use super::explain;
 use super::model::Status;
 use crate::failure::{Failure, Reason, innermost};
 use crate::kubernetes::{ApiError, ask, resolve};
 use crate::limits::{API_ANSWER, API_WATCH};
-use crate::manifest::ObjectRef;
+use crate::manifest::{Collection, ObjectRef};
 use crate::report::{Event, Stage, Waiting};
 use crate::run::Run;
 
@@ -42,7 +42,7 @@ impl Backoff for Pause {
     fn reset(&mut self) {}
 }
 
-type Seen = (WatchKey, Result<watcher::Event<DynamicObject>, watcher::Error>);
+type Seen = (Collection, Result<watcher::Event<DynamicObject>, watcher::Error>);
 
 /// Waits until every target is ready: Deployment, StatefulSet, DaemonSet and Job by their pods, any other object by its
 /// being there. Targets stand in the order in which they need each other. Says what is waited for whenever that
@@ -114,7 +114,7 @@ async fn watch(client: &Client, targets: &[ObjectRef], run: &Run, budget: Durati
 }
 
 async fn open(client: &Client, targets: &[ObjectRef]) -> Result<Vec<BoxStream<'static, Seen>>, Failure> {
-    let keys = WatchKey::around(targets);
+    let keys = watched(targets);
     let seconds = u32::try_from(API_WATCH.as_secs()).unwrap_or(u32::MAX);
     try_join_all(keys.into_iter().map(async |key| {
         let api = endpoint(client, &key).await?;
@@ -125,11 +125,9 @@ async fn open(client: &Client, targets: &[ObjectRef]) -> Result<Vec<BoxStream<'s
     .await
 }
 
-async fn endpoint(client: &Client, key: &WatchKey) -> Result<kube::Api<DynamicObject>, Failure> {
-    let WatchKey { api_version, kind, namespace } = key.clone();
-    let object = ObjectRef { api_version, kind, namespace, name: "*".to_owned() };
-    let failed = |error: ApiError| error.unread(Reason::ClusterNotReady, UNSEEN).on(&object);
-    Ok(ask(API_ANSWER, resolve(client, &object)).await.map_err(failed)?.endpoint(client, key.namespace.as_deref()))
+async fn endpoint(client: &Client, key: &Collection) -> Result<kube::Api<DynamicObject>, Failure> {
+    let failed = |error: ApiError| error.unread(Reason::ClusterNotReady, UNSEEN).on(key);
+    Ok(ask(API_ANSWER, resolve(client, key)).await.map_err(failed)?.endpoint(client, key.namespace.as_deref()))
 }
 
 fn take(cache: &mut WorkloadCache, (key, event): Seen, run: &Run, trouble: &mut Option<String>) {
@@ -164,16 +162,16 @@ fn tell(run: &Run, total: usize, waiting: &[Waiting], told: &mut Option<Vec<Wait
 /// [`Reason::ClusterNotReady`] when the API does not answer.
 pub async fn ready_now(client: &Client, targets: &[ObjectRef]) -> Result<Vec<Waiting>, Failure> {
     let mut cache = WorkloadCache::default();
-    list(client, targets.iter().map(WatchKey::of).collect(), &mut cache).await?;
+    list(client, targets.iter().map(ObjectRef::collection).collect(), &mut cache).await?;
     let judged = cache.judge(targets, Instant::now());
     let late: Vec<ObjectRef> =
         judged.into_iter().filter(|(_, status)| *status != Status::Ready).map(|(target, _)| target.clone()).collect();
-    let pods = WatchKey::around(&late).into_iter().filter(|key| key.kind == "Pod").collect();
+    let pods = watched(&late).into_iter().filter(|key| key.kind == "Pod").collect();
     list(client, pods, &mut cache).await?;
     Ok(waiting(&cache.judge(targets, Instant::now())))
 }
 
-async fn list(client: &Client, keys: BTreeSet<WatchKey>, cache: &mut WorkloadCache) -> Result<(), Failure> {
+async fn list(client: &Client, keys: BTreeSet<Collection>, cache: &mut WorkloadCache) -> Result<(), Failure> {
     let listings = try_join_all(keys.into_iter().map(async |key| {
         let api = endpoint(client, &key).await?;
         let listed = ask(API_ANSWER, api.list(&ListParams::default())).await;

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Reason};
 use crate::flyte::{labels, names};
 use crate::kubernetes::{self, Inventory, resolve, retry};
 use crate::limits::OBJECTS_GONE;
-use crate::manifest::ObjectRef;
+use crate::manifest::Collection;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
@@ -61,24 +61,23 @@ async fn locks(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
 async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), Failure> {
     let spec = &inventory.spec;
     let ours = format!("{}={}", labels::SANDBOX_NAME, spec.name);
-    let mut places: BTreeSet<(ObjectRef, &str)> = BTreeSet::new();
-    for object in inventory.objects.keys().filter(|object| object.namespace.is_some()) {
-        places.insert((ObjectRef { name: String::new(), ..object.clone() }, &ours));
-    }
-    let pods = |namespace: String| ObjectRef {
+    let namespaced = inventory.objects.keys().filter(|object| object.namespace.is_some());
+    let mut collections: BTreeSet<(Collection, &str)> =
+        namespaced.map(|object| (object.collection(), ours.as_str())).collect();
+    let pods = |namespace: String| Collection {
         api_version: "v1".to_owned(),
         kind: "Pod".to_owned(),
         namespace: Some(namespace),
-        name: String::new(),
     };
-    places.insert((pods(spec.system_namespace()), &ours));
-    places.extend(spec.workflow_namespaces().into_iter().map(|workflow| (pods(workflow.name), labels::EXECUTION_ID)));
+    collections.insert((pods(spec.system_namespace()), &ours));
+    collections
+        .extend(spec.workflow_namespaces().into_iter().map(|workflow| (pods(workflow.name), labels::EXECUTION_ID)));
     let until_gone = async {
         let deadline = run.deadline.min(OBJECTS_GONE);
         loop {
             let mut left = Vec::new();
-            for (place, label) in &places {
-                left.extend(listed(client, place, label, run).await?);
+            for (collection, label) in &collections {
+                left.extend(listed(client, collection, label, run).await?);
             }
             let Some(first) = left.first() else { return Ok(()) };
             if deadline.has_passed() {
@@ -95,16 +94,15 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
     run.unless_cancelled(until_gone).await
 }
 
-async fn listed(client: &Client, place: &ObjectRef, label: &str, run: &Run) -> Result<Vec<String>, Failure> {
+async fn listed(client: &Client, collection: &Collection, label: &str, run: &Run) -> Result<Vec<String>, Failure> {
     let list = || async {
-        let api = resolve(client, place).await?.endpoint(client, place.namespace.as_deref());
+        let api = resolve(client, collection).await?.endpoint(client, collection.namespace.as_deref());
         api.list_metadata(&ListParams::default().labels(label)).await
     };
-    let at = ObjectRef { name: "*".to_owned(), ..place.clone() };
-    let found = match retry(run, &at, Duration::ZERO, list).await {
+    let found = match retry(run, collection, Duration::ZERO, list).await {
         Ok(found) => found.items,
         Err(error) if error.is_missing() => Vec::new(),
-        Err(error) => return Err(error.failure("cannot see whether the sandbox is gone", &at)),
+        Err(error) => return Err(error.failure("cannot see whether the sandbox is gone", collection)),
     };
-    Ok(found.iter().map(|object| ObjectRef { name: object.name_any(), ..place.clone() }.to_string()).collect())
+    Ok(found.iter().map(|object| collection.object(object.name_any()).to_string()).collect())
 }

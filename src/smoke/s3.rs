@@ -49,7 +49,8 @@ pub(super) async fn keeps_an_object(context: &CheckContext<'_>) -> CheckResult {
 pub(super) async fn keeps_projects_apart(context: &CheckContext<'_>) -> CheckResult {
     let Spec { projects, storage, .. } = context.spec;
     let results = projects.iter().enumerate().map(async |(at, project)| {
-        let keys = storage.keys_of(project);
+        let unissued = || CheckFailure::new(format!("project {project}"), "nobody has issued keys for it");
+        let keys = storage.keys_of(project).ok_or_else(unissued)?;
         let keys = Credentials::new(keys.access_key, keys.secret_key.expose());
         round_trip(context, &bucket(context, &storage.bucket_of(project))?, &keys).await?;
         // Each is tried on the one after it: what opens more than its own opens that as well.

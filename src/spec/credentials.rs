@@ -44,7 +44,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What somebody reaches the object store with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     /// The name that Minio knows its holder by.
     pub access_key: String,

@@ -128,17 +128,17 @@ impl Storage {
         Keys { access_key: self.access_key.clone(), secret_key: self.secret_key.clone(), expires_at: None }
     }
 
-    /// What a project's propellers and task pods reach its bucket with; empty where somebody else is to issue them, and
+    /// What a project's propellers and task pods reach its bucket with; absent where somebody else is to issue them, and
     /// has not yet.
     #[must_use]
-    pub fn keys_of(&self, project: &str) -> Keys {
+    pub fn keys_of(&self, project: &str) -> Option<Keys> {
         match &self.credentials {
-            Some(_) => self.issued.get(project).cloned().unwrap_or_default(),
-            None => Keys {
+            Some(_) => self.issued.get(project).cloned(),
+            None => Some(Keys {
                 access_key: self.bucket_of(project),
                 secret_key: self.secret_key.of_project(project),
                 expires_at: None,
-            },
+            }),
         }
     }
 }
@@ -219,7 +219,7 @@ impl Spec {
 
     /// Every secret of this spec, for what must not show one.
     pub fn secrets(&self) -> impl Iterator<Item = Secret> {
-        let of_projects = self.projects.iter().map(|project| self.storage.keys_of(project).secret_key);
+        let of_projects = self.projects.iter().filter_map(|project| Some(self.storage.keys_of(project)?.secret_key));
         std::iter::once(self.storage.secret_key.clone())
             .chain(of_projects)
             .filter(|secret| *secret != Secret::default())

@@ -88,13 +88,10 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::admit`].
-    pub async fn dismiss(&self, prefix: &str, kept: &[Tenant]) -> Result<usize, Failure> {
+    pub async fn dismiss(&self, prefix: &str, kept: &[String]) -> Result<usize, Failure> {
         let groups = self.must(&Request::new(Method::GET, format!("{ADMIN}/groups"), &[])).await?;
         let all: Option<Vec<String>> = serde_json::from_str(&groups.body).map_err(|_| groups.failure())?;
-        let leaving = all
-            .into_iter()
-            .flatten()
-            .filter(|group| group.starts_with(prefix) && kept.iter().all(|tenant| tenant.bucket != *group));
+        let leaving = all.into_iter().flatten().filter(|group| group.starts_with(prefix) && !kept.contains(group));
         let leaving: Vec<_> = leaving.collect();
         for bucket in &leaving {
             self.dismiss_one(bucket).await.map_err(|failure| failure.on(format!("bucket {bucket}")))?;

@@ -9,6 +9,7 @@ use flyte_sandbox::manifest::{Object, ObjectRef};
 use flyte_sandbox::report::{Change, Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
 use flyte_sandbox::spec::Spec;
+use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
@@ -236,9 +237,9 @@ async fn pruning_removes_what_vanished_and_is_ours_and_nothing_else() {
     let theirs =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "default"}});
     server.put(theirs.clone());
-    let mut previous: BTreeMap<_, _> = objects.iter().map(|object| (object.reference(), String::new())).collect();
-    previous.insert(object(theirs).reference(), String::new());
-    let previous = Inventory { digest: "1".to_owned(), spec: Spec::default(), objects: previous };
+    let mut previous: BTreeMap<_, _> = objects.iter().map(|object| (object.reference(), None)).collect();
+    previous.insert(object(theirs).reference(), None);
+    let previous = Inventory { digest: Some("1".to_owned()), spec: Spec::default(), objects: previous };
     let now = BTreeSet::from([objects[0].reference()]);
     let pruned = prune(&client, &previous, &now, &run).await.expect("pruned");
     assert_eq!(pruned, [objects[1].reference()]);
@@ -259,9 +260,9 @@ async fn an_object_whose_api_version_moves_on_is_not_pruned() {
         name: "r".to_owned(),
     };
     let previous = Inventory {
-        digest: "1".to_owned(),
+        digest: Some("1".to_owned()),
         spec: Spec::default(),
-        objects: BTreeMap::from([(at("v1beta1"), String::new())]),
+        objects: BTreeMap::from([(at("v1beta1"), None)]),
     };
     let pruned = prune(&client, &previous, &BTreeSet::from([at("v1")]), &run).await.expect("pruned");
     assert_eq!((pruned, server.requests()), (vec![], vec![]));
@@ -274,14 +275,37 @@ async fn an_inventory_comes_back_as_it_was_kept() {
     let (run, _events) = run(10);
     assert_eq!(find(&client).await.expect("readable"), None);
     let inventory = Inventory {
-        digest: "abc".to_owned(),
+        digest: Some("abc".to_owned()),
         spec: Spec::default(),
-        objects: BTreeMap::from([(config("a", "1").reference(), "digest".to_owned())]),
+        objects: BTreeMap::from([
+            (config("a", "1").reference(), Some("digest".to_owned())),
+            (config("b", "1").reference(), None),
+        ]),
     };
     save(&client, "default", &inventory, &run).await.expect("kept");
     let kept = server.get("/api/v1/namespaces/default/secrets/sandbox-inventory").expect("in a Secret");
     assert!(!kept.to_string().contains(inventory.spec.storage.secret_key.expose()), "only in Base64: {kept}");
     assert_eq!(find(&client).await.expect("readable"), Some(inventory));
+}
+
+#[tokio::test]
+async fn an_inventory_that_an_earlier_version_kept_while_its_up_did_not_end_is_read() {
+    const SPEC: &str = r#"{"name":"flyte","appid":"103020","systemProject":"flytepoc","env":"dev","projects":["x"],
+        "domains":[{"id":"d-dev","name":"d-dev"}],"ports":{"console":30081,"dashboard":30082,"minio":30084},
+        "kubernetes":"v1.21","nodeImage":"rancher/k3s:v1.21.2-k3s1","images":{},
+        "storage":{"bucket":"my-s3-bucket","accessKey":"minio","credentials":{"file":"/keys/{project}"}}}"#;
+    const OBJECTS: &str = r#"[
+        [{"apiVersion":"v1","kind":"ConfigMap","namespace":"default","name":"a"},"0a1b"],
+        [{"apiVersion":"v1","kind":"ConfigMap","namespace":"default","name":"b"},""]]"#;
+    let data = [("digest", ""), ("issuedKeys", "{}"), ("objects", OBJECTS), ("secretKey", "s"), ("spec", SPEC)];
+    let data: BTreeMap<_, _> = data.map(|(key, text)| (key, ByteString(text.as_bytes().to_vec()))).into();
+    let server = ApiServer::start(33).await.expect("a free port");
+    server.put(json!({"apiVersion": "v1", "kind": "Secret", "data": data,
+        "metadata": {"name": "sandbox-inventory", "namespace": "default"}}));
+    let client = client(&server.kubeconfig()).expect("a client");
+    let found = find(&client).await.expect("readable").expect("kept");
+    assert_eq!((found.digest, found.spec.storage.keys_of("x")), (None, None));
+    assert_eq!(found.objects.into_values().collect::<Vec<_>>(), [Some("0a1b".to_owned()), None]);
 }
 
 #[tokio::test]
@@ -303,9 +327,9 @@ async fn an_object_that_is_made_anew_while_its_delete_travels_is_gone_and_the_ne
     let (run, _events) = run(8);
     apply(&client, &[config("a", "1")], &run).await.expect("applied");
     let before = Inventory {
-        digest: String::new(),
+        digest: None,
         spec: Spec::default(),
-        objects: BTreeMap::from([(config("a", "1").reference(), String::new())]),
+        objects: BTreeMap::from([(config("a", "1").reference(), None)]),
     };
     let first = api.get(path).expect("there")["metadata"]["uid"].clone();
     api.fail("DELETE", 1, Answer::Late(500));

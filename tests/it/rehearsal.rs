@@ -7,7 +7,7 @@ use std::process::Command;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use flyte_sandbox::kubernetes;
-use flyte_sandbox::manifest::ObjectRef;
+use flyte_sandbox::manifest::Collection;
 use flyte_sandbox::rehearsal::{Executions, Minio};
 use flyte_sandbox::spec::Spec;
 use kube::api::DeleteParams;
@@ -131,11 +131,10 @@ fn the_kubectl_line_of_a_merged_kubeconfig_is_of_a_context_in_it() {
 
 /// Removes an object behind the sandbox's back.
 fn remove(kubeconfig: &str, [api_version, kind, namespace, name]: [&str; 4]) {
-    let at = ObjectRef {
+    let at = Collection {
         api_version: api_version.to_owned(),
         kind: kind.to_owned(),
         namespace: Some(namespace.to_owned()),
-        name: name.to_owned(),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

@@ -9,7 +9,7 @@ use crate::cli::args::{ManifestsArg, Output, TimeoutArg, duration, query_deadlin
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason};
-use crate::issuer::ends;
+use crate::issuer::{ends, unissued};
 use crate::lifecycle;
 use crate::limits;
 use crate::site;
@@ -94,5 +94,5 @@ fn of(spec: &Spec, project: Option<&str>) -> Result<(String, Keys), Failure> {
             .on(format!("project {project}"))
             .hint(format!("there are: {known}; `sandbox project add {project}` makes another")));
     }
-    Ok((storage.bucket_of(project), storage.keys_of(project)))
+    Ok((storage.bucket_of(project), storage.keys_of(project).ok_or_else(|| unissued(project))?))
 }

@@ -84,7 +84,7 @@ impl Minio {
         let storage = &spec.storage;
         let named = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         let of_project = spec.projects.iter().find(|project| storage.bucket_of(project) == named);
-        let own = of_project.is_some_and(|project| storage.keys_of(project).access_key == who);
+        let own = of_project.is_some_and(|project| storage.keys_of(project).is_some_and(|keys| keys.access_key == who));
         let opens =
             who == storage.access_key || own || self.groups.get(named).is_some_and(|members| members.contains(who));
         let is_there = named == storage.bucket || of_project.is_some();

@@ -45,13 +45,16 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
 }
 
 fn secret(context: &Context<'_>, project: &str) -> Object {
+    // Without keys the Secret is shown and never applied: `up` has them issued first.
     let keys = context.spec.storage.keys_of(project);
+    let (access, secret_key) =
+        keys.as_ref().map_or(("", ""), |keys| (keys.access_key.as_str(), keys.secret_key.expose()));
     let mut secret = Object::named("v1", "Secret", &format!("{SECRET}{project}"));
     secret.set(&["metadata", "namespace"], context.system.as_str());
     secret.set(&["metadata", "labels", "app.kubernetes.io/name"], Component::Flytepropeller.id());
     secret.set(&["metadata", "labels", "app.kubernetes.io/instance"], "flyte");
     secret.set(&["type"], "Opaque");
-    secret.set(&["stringData"], json!({KEYS[0].0: keys.access_key, KEYS[1].0: keys.secret_key.expose()}));
+    secret.set(&["stringData"], json!({KEYS[0].0: access, KEYS[1].0: secret_key}));
     secret
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use flyte_sandbox::kubernetes::{client, resolve};
-use flyte_sandbox::manifest::ObjectRef;
+use flyte_sandbox::manifest::Collection;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::Value;
 
@@ -17,20 +17,20 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Makes the object be as given.
 pub(crate) fn apply(sandbox: &Sandbox, object: &Value) {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let at = ObjectRef {
+    let at = Collection {
         api_version: text("/apiVersion").expect("a version"),
         kind: text("/kind").expect("a kind"),
         namespace: text("/metadata/namespace"),
-        name: text("/metadata/name").expect("a name"),
     };
+    let name = text("/metadata/name").expect("a name");
     let parameters = PatchParams::apply("somebody");
-    on(sandbox, &at, async |api| api.patch(&at.name, &parameters, &Patch::Apply(object)).await.map(|_| ()));
+    on(sandbox, &at, async |api| api.patch(&name, &parameters, &Patch::Apply(object)).await.map(|_| ()));
 }
 
 /// Deletes the object.
 pub(crate) fn delete(sandbox: &Sandbox, [api_version, kind, namespace, name]: [&str; 4]) {
     let namespace = Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty());
-    let at = ObjectRef { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace, name: name.to_owned() };
+    let at = Collection { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace };
     on(sandbox, &at, async |api| api.delete(name, &DeleteParams::background()).await.map(|_| ()));
 }
 
@@ -53,12 +53,7 @@ pub(crate) fn tokens(sandbox: &Sandbox, namespace: &str) -> BTreeMap<String, boo
 }
 
 fn list_pods(sandbox: &Sandbox, namespace: &str) -> Vec<DynamicObject> {
-    let at = ObjectRef {
-        api_version: "v1".to_owned(),
-        kind: "Pod".to_owned(),
-        namespace: Some(namespace.to_owned()),
-        name: "*".to_owned(),
-    };
+    let at = Collection { api_version: "v1".to_owned(), kind: "Pod".to_owned(), namespace: Some(namespace.to_owned()) };
     on(sandbox, &at, async |api| Ok(api.list(&ListParams::default()).await?.items))
 }
 
@@ -83,7 +78,7 @@ pub(crate) fn differences_to_the_double(sandbox: &Sandbox) -> Vec<String> {
     })
 }
 
-fn on<T>(sandbox: &Sandbox, at: &ObjectRef, work: impl AsyncFnOnce(kube::Api<DynamicObject>) -> kube::Result<T>) -> T {
+fn on<T>(sandbox: &Sandbox, at: &Collection, work: impl AsyncFnOnce(kube::Api<DynamicObject>) -> kube::Result<T>) -> T {
     let kubeconfig = sandbox.run(&["kubeconfig"]).exits(0).out;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let done = runtime.block_on(async {

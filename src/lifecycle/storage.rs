@@ -10,7 +10,7 @@ use crate::limits::PROJECT_STORAGE;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
-use crate::store::{Store, Tenant};
+use crate::store::{BucketAdmin, Tenant};
 
 /// Gives every project its bucket and its keys. Whether anything had to be done.
 ///
@@ -24,11 +24,11 @@ pub(super) async fn admit(
 ) -> Result<bool, Failure> {
     let work = async {
         let (store, _way) = store(client, spec, run).await?;
-        let admitted = store.admit(&tenants(spec, before)?).await?;
-        if admitted > 0 {
-            run.report.progress(Stage::Rollout, format!("{admitted} projects: bucket and keys made"));
+        let created = store.ensure_tenants(&tenants(spec, before)?).await?;
+        if created > 0 {
+            run.report.progress(Stage::Rollout, format!("{created} projects: buckets and keys created"));
         }
-        Ok(admitted > 0)
+        Ok(created > 0)
     };
     run.unless_cancelled(work).await
 }
@@ -42,25 +42,25 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<b
         let prefix = spec.storage.bucket_of("");
         let (store, _way) = store(client, spec, run).await?;
         let kept: Vec<_> = spec.projects.iter().map(|project| spec.storage.bucket_of(project)).collect();
-        Ok(store.dismiss(&prefix, &kept).await? > 0)
+        Ok(store.deprovision(&prefix, &kept).await? > 0)
     };
     run.unless_cancelled(work).await
 }
 
 /// The object store, with a port-forward to it on an attached cluster; to be kept while requests are sent.
-async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(Store, Option<Forwarded>), Failure> {
+async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(BucketAdmin, Option<Forwarded>), Failure> {
     let way = if spec.scope().publishes_ports { None } else { Some(forward(client, spec).await?) };
     let port = way.as_ref().map_or(spec.ports, |way| way.ports).minio;
-    Ok((Store::new(port, spec.storage.root(), run.deadline.min(PROJECT_STORAGE))?, way))
+    Ok((BucketAdmin::new(port, spec.storage.root(), run.deadline.min(PROJECT_STORAGE))?, way))
 }
 
 fn tenants(spec: &Spec, before: Option<&Inventory>) -> Result<Vec<Tenant>, Failure> {
     let tenant = |project: &String| {
-        let former = before.and_then(|before| before.spec.storage.keys_of(project));
+        let previous_access_key = before.and_then(|before| before.spec.storage.keys_of(project));
         Ok(Tenant {
             bucket: spec.storage.bucket_of(project),
             keys: spec.storage.keys_of(project).ok_or_else(|| issuer::unissued(project))?,
-            former: former.map(|keys| keys.access_key),
+            previous_access_key: previous_access_key.map(|keys| keys.access_key),
         })
     };
     spec.projects.iter().map(tenant).collect()

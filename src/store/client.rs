@@ -1,4 +1,4 @@
-//! Signed requests to the store, again until it answers.
+//! Signed requests to Minio, with retries until it answers.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,28 +13,27 @@ use crate::spec::Keys;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Of an answer that is shown.
+/// The length of an answer's excerpt, in characters.
 const EXCERPT: usize = 200;
-/// What every answer of Minio's has (`addCustomHeaders`), and none of a proxy that a request reaches in its place while
-/// the way to it is not there yet.
-const OWN: &str = "x-amz-request-id";
+/// A header of every answer of Minio (`addCustomHeaders`). A proxy that answers while Minio is not reachable lacks it.
+const MINIO_HEADER: &str = "x-amz-request-id";
 
-/// The store of a sandbox, by its published port.
-pub struct Store {
+/// The administration of a sandbox's Minio: buckets, users, groups and policies.
+pub struct BucketAdmin {
     http: Client,
     host: String,
     pub(super) root: Keys,
     deadline: Deadline,
 }
 
-/// A request to be signed by somebody.
+/// A request before it is signed.
 pub(super) struct Request<'a> {
     pub(super) method: Method,
     pub(super) path: String,
-    /// In the order of the names.
+    /// The query, in the order of its names.
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Vec<u8>,
-    /// Not signed.
+    /// An additional header, which is not signed.
     pub(super) header: Option<(&'static str, &'static str)>,
 }
 
@@ -44,18 +43,18 @@ impl Request<'_> {
     }
 }
 
-/// What the store answered.
+/// An answer of Minio.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: String,
     asked: String,
 }
 
-impl Store {
-    /// The store that is published on this port of the loopback address, with its root keys.
+impl BucketAdmin {
+    /// Minio on this port of 127.0.0.1, with its root keys.
     ///
     /// # Errors
-    /// [`Reason::Internal`]: there can be no HTTP client.
+    /// [`Reason::Internal`]: the HTTP client cannot be set up.
     pub fn new(port: u16, root: Keys, deadline: Deadline) -> Result<Self, Failure> {
         let http = Client::builder().timeout(STORE_REQUEST).redirect(Policy::none()).no_proxy().build();
         let http =
@@ -63,7 +62,7 @@ impl Store {
         Ok(Self { http: http?, host: format!("127.0.0.1:{port}"), root, deadline })
     }
 
-    /// Sends a request, signed with `keys`, until the store itself answers.
+    /// Sends a request, signed with `keys`, until Minio itself answers.
     pub(super) async fn send(&self, request: &Request<'_>, keys: &Keys) -> Result<Reply, Failure> {
         let Request { method, path, query, body, header } = request;
         let query =
@@ -82,13 +81,13 @@ impl Store {
             }
             let answered = async {
                 let reply = signed.send().await?;
-                let (status, own) = (reply.status(), reply.headers().contains_key(OWN));
+                let (status, own) = (reply.status(), reply.headers().contains_key(MINIO_HEADER));
                 Ok::<_, reqwest::Error>((own, Reply { status, body: reply.text().await?, asked: asked.clone() }))
             };
             let unanswered = match answered.await {
                 Ok((true, reply)) if !reply.status.is_server_error() => return Ok(reply),
                 Ok((own, reply)) if own || reply.status.is_server_error() => reply.failure(),
-                Ok((_, reply)) => reply.failure().because("it is not the store that answers"),
+                Ok((_, reply)) => reply.failure().because("the answer is not Minio's"),
                 Err(error) => Failure::new(Reason::ProjectStorage, WHAT).because(&asked).caused_by(error),
             };
             if self.deadline.has_passed() {
@@ -99,7 +98,7 @@ impl Store {
         }
     }
 
-    /// As the store's administrator; what is not there, where that is no matter, is taken for an answer, too.
+    /// A request with the root keys; none for an answer of 404.
     pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Option<Reply>, Failure> {
         let reply = self.send(request, &self.root).await?;
         match reply.status {
@@ -109,20 +108,20 @@ impl Store {
         }
     }
 
-    /// As [`Store::ask`], for what must be there.
-    pub(super) async fn must(&self, request: &Request<'_>) -> Result<Reply, Failure> {
+    /// A request with the root keys, whose answer must be a success.
+    pub(super) async fn require(&self, request: &Request<'_>) -> Result<Reply, Failure> {
         let reply = self.send(request, &self.root).await?;
         if reply.status.is_success() { Ok(reply) } else { Err(reply.failure()) }
     }
 }
 
-const WHAT: &str = "the object store does not do what a project needs";
+const WHAT: &str = "cannot set up the project's storage in Minio";
 
 impl Reply {
     pub(super) fn failure(&self) -> Failure {
-        let words = self.body.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = self.body.split_whitespace().collect::<Vec<_>>().join(" ");
         let failure =
             Failure::new(Reason::ProjectStorage, WHAT).because(&self.asked).because(format!("HTTP {}", self.status));
-        if words.is_empty() { failure } else { failure.evidence([words.chars().take(EXCERPT).collect::<String>()]) }
+        if text.is_empty() { failure } else { failure.evidence([text.chars().take(EXCERPT).collect::<String>()]) }
     }
 }

@@ -1,20 +1,20 @@
-//! The object store as its administrator sees it: a bucket, a user and a policy for each project, made while it runs.
+//! The administration of Minio: a bucket, a user and a policy for each project, created while Minio runs.
 //!
 //! Minio RELEASE.2020-12-16 has no other way that suits: its STS refuses the root keys and gives keys that end with a
-//! session token, for which neither this propeller nor this flytekit has a place; service accounts are for users, not for
-//! root; and IAM files that somebody puts beside the data are read once in five minutes, and never forgotten.
+//! session token, which neither this propeller nor this flytekit takes; service accounts are for users, not for
+//! root; and IAM files beside the data are read every five minutes only, and stay in memory.
 //!
 //! | file | what |
 //! |---|---|
-//! | `client.rs` | signed requests, again until the store answers |
+//! | `client.rs` | signed requests to Minio, with retries until it answers |
 //! | `sign.rs` | AWS Signature Version 4 in headers: the admin API takes no presigned URLs |
-//! | `seal.rs` | a body encrypted with the administrator's secret key, which a user's own key must be |
-//! | `tenant.rs` | what a project has in the store, and what it takes to give and take it |
+//! | `seal.rs` | encryption of request bodies with the root secret key, as Minio's admin API requires it for secrets |
+//! | `tenant.rs` | the storage of a project in Minio: its bucket, user, group and policy |
 
 mod client;
 mod seal;
 mod sign;
 mod tenant;
 
-pub use client::Store;
+pub use client::BucketAdmin;
 pub use tenant::Tenant;

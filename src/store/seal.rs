@@ -1,4 +1,4 @@
-//! A body encrypted with the administrator's secret key, as Minio's admin API wants what has a secret in it
+//! Encryption of request bodies with the root secret key, as Minio's admin API requires it for secrets
 //! (`pkg/madmin/encrypt.go`, RELEASE.2020-12-16; the stream is secure-io/sio-go v0.3.0's).
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -8,30 +8,30 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::spec::Secret;
 
 const SALT: usize = 32;
-/// By which the server knows ChaCha20-Poly1305.
+/// The server's id of ChaCha20-Poly1305.
 const CIPHER: u8 = 1;
-/// Minio's parameters of Argon2id: KiB, passes, lanes. The server spends as much on every body.
+/// Minio's parameters of Argon2id: KiB, passes, lanes. The server spends the same on every body.
 const COST: (u32, u32, u32) = (64 << 10, 1, 4);
-/// In which order a stream's nonces are used: for the tag that all its parts carry, and for its first part.
+/// The numbers of a stream's nonces: for the tag that all its parts carry, and for its first part.
 const HEAD: u32 = 0;
 const FIRST: u32 = 1;
-/// Marks the last part. A body of ours is shorter than a part, which has 16 KiB.
+/// The mark of the last part. Our bodies are shorter than a part, which has 16 KiB.
 const LAST: u8 = 0x80;
 
-/// Seals bodies with one key, so that what it costs to derive it is paid once.
+/// Encryption of bodies with one derived key, so that the derivation is paid once.
 pub(super) struct Sealer {
     salt: [u8; SALT],
     key: LessSafeKey,
     random: SystemRandom,
 }
 
-/// There is no randomness to be had, or no memory for the key's derivation.
+/// The system has no randomness, or no memory for the key's derivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a body for the store's admin API cannot be encrypted")]
 pub(super) struct Unsealed;
 
 impl Sealer {
-    /// Takes some 64 MiB and a tenth of a second.
+    /// A key from the password. Takes about 64 MiB and 0.1 s.
     pub(super) fn new(password: &Secret) -> Result<Self, Unsealed> {
         let random = SystemRandom::new();
         let mut salt = [0; SALT];
@@ -50,7 +50,7 @@ impl Sealer {
         Ok(Self { salt, key: LessSafeKey::new(key), random })
     }
 
-    /// Salt, cipher, nonce, and the sealed text.
+    /// Salt, cipher id, nonce, and the encrypted text.
     pub(super) fn seal(&self, text: &[u8]) -> Result<Vec<u8>, Unsealed> {
         let mut nonce = [0; 8];
         self.random.fill(&mut nonce).map_err(|_| Unsealed)?;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::digest::hex;
 
-    /// What secure-io/sio-go v0.3.0 and golang.org/x/crypto's Argon2id make of the same.
+    /// The result of secure-io/sio-go v0.3.0 and golang.org/x/crypto's Argon2id for the same input.
     const SEALED: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f0101020304050607084b37cf4df52fdc816276b46a59300049c69f6bca684b8718cccec8c5ad9b9974b635c50fcd43da75cd61e6f0";
 
     #[test]

@@ -8,17 +8,17 @@ use ring::hmac::{HMAC_SHA256, Key, Tag, sign};
 use crate::digest::{hex, sha256};
 use crate::spec::Keys;
 
-/// What Minio takes where none is configured.
+/// Minio's region where none is configured.
 const REGION: &str = "us-east-1";
 
 /// A request before it is signed.
 pub(super) struct Unsigned<'a> {
     pub(super) method: &'a str,
-    /// As sent in the header.
+    /// The host as in the header.
     pub(super) host: &'a str,
-    /// Percent-encoded.
+    /// The path, percent-encoded.
     pub(super) path: &'a str,
-    /// Percent-encoded, in the order of its names.
+    /// The query, percent-encoded, in the order of its names.
     pub(super) query: &'a str,
     pub(super) body: &'a [u8],
 }
@@ -47,7 +47,7 @@ pub(super) fn headers(request: &Unsigned<'_>, keys: &Keys, now: SystemTime) -> [
     [("authorization", authorization), ("x-amz-content-sha256", payload), ("x-amz-date", time)]
 }
 
-/// As a signature wants text in a path or a query: all but unreserved characters.
+/// Percent-encoded text for a path or a query: all but unreserved characters.
 pub(super) fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

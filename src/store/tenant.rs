@@ -1,39 +1,39 @@
-//! What a project has in the store, and what it takes to give and take it.
+//! The storage of a project in Minio: its bucket, user, group and policy.
 //!
-//! Bucket, policy and group have one name. The policy is the group's, and whoever has keys is in the group: so the store
-//! itself says who that is, and keys can be followed by others before they end.
+//! Bucket, policy and group have one name. The policy is the group's, and all access keys of the project are its members:
+//! so Minio itself lists them, and new keys can replace old ones before these expire.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Request, Store};
+use super::client::{BucketAdmin, Request};
 use super::seal::Sealer;
 use crate::failure::{Failure, Reason};
 use crate::spec::Keys;
 
-/// Projects that are looked at at once.
+/// Projects that are checked at once.
 const AT_ONCE: usize = 8;
 const ADMIN: &str = "/minio/admin/v3";
 
-/// A project in the store.
+/// A project's storage in Minio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
-    /// Its bucket, and the name of its policy and group.
+    /// The name of its bucket, policy and group.
     pub bucket: String,
-    /// What opens it.
+    /// The keys of its bucket.
     pub keys: Keys,
-    /// The access key that opened it before, which whoever is at work still uses.
-    pub former: Option<String>,
+    /// The access key before, which running pods may still use.
+    pub previous_access_key: Option<String>,
 }
 
-impl Store {
-    /// Gives each its bucket, and lets its keys open that one alone; returns how many had not had that.
+impl BucketAdmin {
+    /// Creates each tenant's bucket, and lets its keys open that one alone; returns the number of tenants that lacked that.
     ///
     /// # Errors
-    /// [`Reason::ProjectStorage`], with the store's own words.
-    pub async fn admit(&self, tenants: &[Tenant]) -> Result<usize, Failure> {
+    /// [`Reason::ProjectStorage`], with Minio's own error.
+    pub async fn ensure_tenants(&self, tenants: &[Tenant]) -> Result<usize, Failure> {
         let looks = tenants.iter().map(async |tenant| {
             let head = Request::new(Method::HEAD, format!("/{}", tenant.bucket), &[]);
             Ok::<_, Failure>((tenant, self.send(&head, &tenant.keys).await?.status.is_success()))
@@ -45,21 +45,21 @@ impl Store {
         }
         let password = self.root.secret_key.clone();
         let sealer = tokio::task::spawn_blocking(move || Sealer::new(&password)).await;
-        let unsealed = |error: &dyn std::error::Error| {
+        let cannot_encrypt = |error: &dyn std::error::Error| {
             Failure::new(Reason::Internal, "cannot make keys for a project").because(error)
         };
-        let sealer = &sealer.map_err(|error| unsealed(&error))?.map_err(|error| unsealed(&error))?;
+        let sealer = &sealer.map_err(|error| cannot_encrypt(&error))?.map_err(|error| cannot_encrypt(&error))?;
         let count = missing.len();
         // One after another: each body that it decrypts costs the store 64 MiB, and its pod has 512.
         for tenant in missing {
-            let admitted = self.admit_one(tenant, sealer).await;
-            admitted.map_err(|failure| failure.on(format!("bucket {}", tenant.bucket)))?;
+            let ensured = self.ensure_one(tenant, sealer).await;
+            ensured.map_err(|failure| failure.on(format!("bucket {}", tenant.bucket)))?;
         }
         Ok(count)
     }
 
-    async fn admit_one(&self, tenant: &Tenant, sealer: &Sealer) -> Result<(), Failure> {
-        let Tenant { bucket, keys, former } = tenant;
+    async fn ensure_one(&self, tenant: &Tenant, sealer: &Sealer) -> Result<(), Failure> {
+        let Tenant { bucket, keys, previous_access_key } = tenant;
         let made = self.send(&Request::new(Method::PUT, format!("/{bucket}"), &[]), &self.root).await?;
         if !made.status.is_success() && !made.body.contains("BucketAlreadyOwnedByYou") {
             return Err(made.failure());
@@ -76,31 +76,32 @@ impl Store {
         self.put("set-user-or-group-policy", &attached, Vec::new()).await?;
 
         let stale = self.members(bucket).await?.into_iter();
-        for member in stale.filter(|member| *member != keys.access_key && former.as_ref() != Some(member)) {
+        for member in stale.filter(|member| *member != keys.access_key && previous_access_key.as_ref() != Some(member))
+        {
             self.remove_user(&member).await?;
         }
         let head = self.send(&Request::new(Method::HEAD, format!("/{bucket}"), &[]), keys).await?;
         if head.status.is_success() { Ok(()) } else { Err(head.failure()) }
     }
 
-    /// Takes from each project that is none of `kept` what it had: its keys, and its bucket with all that is in it.
-    /// Buckets that no group is named for are not touched. Returns how many there were.
+    /// Deletes the storage of each project that is none of `kept`: its keys, and its bucket with all objects.
+    /// Buckets without a group of their name stay. Returns the number of deleted ones.
     ///
     /// # Errors
-    /// As [`Store::admit`].
-    pub async fn dismiss(&self, prefix: &str, kept: &[String]) -> Result<usize, Failure> {
-        let groups = self.must(&Request::new(Method::GET, format!("{ADMIN}/groups"), &[])).await?;
+    /// As [`BucketAdmin::ensure_tenants`].
+    pub async fn deprovision(&self, prefix: &str, kept: &[String]) -> Result<usize, Failure> {
+        let groups = self.require(&Request::new(Method::GET, format!("{ADMIN}/groups"), &[])).await?;
         let all: Option<Vec<String>> = serde_json::from_str(&groups.body).map_err(|_| groups.failure())?;
         let leaving = all.into_iter().flatten().filter(|group| group.starts_with(prefix) && !kept.contains(group));
         let leaving: Vec<_> = leaving.collect();
         for bucket in &leaving {
-            self.dismiss_one(bucket).await.map_err(|failure| failure.on(format!("bucket {bucket}")))?;
+            self.deprovision_one(bucket).await.map_err(|failure| failure.on(format!("bucket {bucket}")))?;
         }
         Ok(leaving.len())
     }
 
-    /// The group goes last: where this ends early, it is what the next run finds.
-    async fn dismiss_one(&self, bucket: &str) -> Result<(), Failure> {
+    /// Deletes one tenant, its group last: the next run finds what an interrupted one left by the group.
+    async fn deprovision_one(&self, bucket: &str) -> Result<(), Failure> {
         for member in self.members(bucket).await? {
             self.remove_user(&member).await?;
         }
@@ -116,7 +117,7 @@ impl Store {
 
     async fn put(&self, call: &str, query: &[(&str, &str)], body: Vec<u8>) -> Result<(), Failure> {
         let request = Request::new(Method::PUT, format!("{ADMIN}/{call}"), query);
-        self.must(&Request { body, ..request }).await.map(|_| ())
+        self.require(&Request { body, ..request }).await.map(|_| ())
     }
 
     async fn members(&self, group: &str) -> Result<Vec<String>, Failure> {
@@ -137,9 +138,9 @@ impl Store {
     }
 }
 
-/// What propellers and the `aws` of a task do, in one bucket.
+/// The policy of one bucket, with the actions of propellers and of `aws` in a task.
 fn policy(bucket: &str) -> Vec<u8> {
-    let within = json!(["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]);
+    let bucket_actions = json!(["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]);
     let objects = json!([
         "s3:GetObject",
         "s3:PutObject",
@@ -148,6 +149,7 @@ fn policy(bucket: &str) -> Vec<u8> {
         "s3:ListMultipartUploadParts"
     ]);
     let of = |actions, resource: String| json!({"Effect": "Allow", "Action": actions, "Resource": [resource]});
-    let statements = [of(within, format!("arn:aws:s3:::{bucket}")), of(objects, format!("arn:aws:s3:::{bucket}/*"))];
+    let statements =
+        [of(bucket_actions, format!("arn:aws:s3:::{bucket}")), of(objects, format!("arn:aws:s3:::{bucket}/*"))];
     json!({"Version": "2012-10-17", "Statement": statements}).to_string().into_bytes()
 }

@@ -92,7 +92,7 @@ impl ClusterAccess {
                     "it points at {server}; the sandbox is on {}",
                     location.server.as_deref().unwrap_or_default()
                 ))
-                .hint("`--name` sets another name, for a sandbox there"));
+                .hint("`--name` chooses another name, for a sandbox there"));
         }
         let kubeconfig = serde_json::to_string_pretty(&one).map_err(|error| unusable().caused_by(error))?;
         let client = kubernetes::connected(one).map_err(|error| unusable().caused_by(error))?;

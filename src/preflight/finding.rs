@@ -1,22 +1,22 @@
-//! A finding, and when findings stop a run.
+//! Findings of preflight, and the failure for blockers.
 
 use serde::Serialize;
 
 use crate::failure::{Failure, Reason};
 use crate::report::{Event, Severity};
 
-/// What a check saw.
+/// The result of a preflight check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Identifier of the check: `docker`, `k3d`, `port-minio`, …
+    /// The id of the check: `docker`, `k3d`, `port-minio`, …
     pub check: String,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What was seen: a lower-case fragment without a full stop.
+    /// The message: a lower-case fragment without a full stop.
     pub message: String,
-    /// The ways out.
+    /// Next steps.
     pub hints: Vec<String>,
-    /// What stops a run for it, of a blocker.
+    /// The reason of a blocker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
@@ -57,17 +57,16 @@ impl Finding {
     }
 }
 
-/// Passes when nothing is in the way.
+/// A failure with every blocker, if there are any.
 ///
 /// # Errors
-/// With every blocker, the last one as the last cause, and all ways out; [`Reason::Preflight`] where they have different
-/// reasons.
+/// Every blocker as a cause, and their next steps; [`Reason::Preflight`] if they have different reasons.
 pub fn blockers(findings: &[Finding]) -> Result<(), Failure> {
     let found: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocker).collect();
     let what = match found.as_slice() {
         [] => return Ok(()),
-        [_] => "something is in the way, nothing was touched".to_owned(),
-        found => format!("{} things are in the way, nothing was touched", found.len()),
+        [_] => "preflight found a problem; nothing was changed".to_owned(),
+        found => format!("preflight found {} problems; nothing was changed", found.len()),
     };
     let mut reasons = found.iter().filter_map(|finding| finding.reason);
     let first = reasons.next().unwrap_or(Reason::Preflight);
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn all_blockers_are_told_at_once() {
+    fn all_blockers_are_reported_at_once() {
         let findings = [
             Finding::blocker(Reason::PortTaken, "port-console", "port 30081 is taken").hint("--port-console 31081"),
             Finding::fine("k3d", "fine"),

@@ -1,51 +1,51 @@
-//! Which process uses a port, from `/proc`; elsewhere than on Linux nothing, and of other users' processes their user.
+//! The process that uses a port, from `/proc`. Of other users' processes it knows the user; on other systems nothing.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 
-/// The state of a socket that listens (`TCP_LISTEN` in the kernel's `tcp_states.h`).
+/// The state of a listening socket (`TCP_LISTEN` in the kernel's `tcp_states.h`).
 const LISTENING: &str = "0A";
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
-    /// Its id.
+    /// The process id.
     pub(super) pid: u32,
-    /// The name of its program. Its arguments are nobody's business: there may be a password among them.
+    /// The program's name, without arguments, which may have a password.
     pub(super) command: String,
 }
 
 impl Process {
-    /// Whether it is the daemon's own, which listens for a container: the container is what is in the way.
+    /// True for Docker's userland proxy, which listens for a container.
     pub(super) fn is_dockers(&self) -> bool {
         self.command == "docker-proxy"
     }
 }
 
-/// What a port is used for.
+/// The use of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Use {
-    /// Whether somebody listens on it; otherwise it is one end of a connection.
+pub(super) struct PortUse {
+    /// True for a listening socket, false for one end of a connection.
     pub(super) listens: bool,
-    /// The process, where it can be seen.
+    /// The process, if it is visible.
     pub(super) process: Option<Process>,
-    /// The user that the socket is of.
+    /// The socket's user id.
     pub(super) uid: u32,
 }
 
-/// What this TCP port of the host is used for: by who listens, or else by a connection.
-pub(super) fn user(port: u16) -> Option<Use> {
+/// The use of a TCP port of the host: by a listener, or else by a connection.
+pub(super) fn port_use(port: u16) -> Option<PortUse> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let mut sockets: Vec<Socket> = tables.iter().flat_map(|table| sockets(table, port)).collect();
     let listens = sockets.iter().any(|socket| socket.listens);
     sockets.retain(|socket| socket.listens == listens);
     let uid = sockets.first()?.uid;
     let links: HashSet<OsString> = sockets.iter().map(|socket| format!("socket:[{}]", socket.inode).into()).collect();
-    Some(Use { listens, process: process(&links), uid })
+    Some(PortUse { listens, process: process(&links), uid })
 }
 
-/// The process that has one of these open.
+/// The process that has one of these sockets open.
 fn process(links: &HashSet<OsString>) -> Option<Process> {
     let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -56,14 +56,14 @@ fn process(links: &HashSet<OsString>) -> Option<Process> {
     Some(Process { pid, command: program(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()) })
 }
 
-/// The program's name in a command line as `/proc` has it. A program may write its title there instead, in words.
+/// The program's name in a command line of `/proc`. A program may have written its title there.
 fn program(command_line: &[u8]) -> String {
     let first = command_line.split(|byte| *byte == 0 || *byte == b' ').next().unwrap_or_default();
     let first = String::from_utf8_lossy(first);
     first.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-/// A socket of the host.
+/// A TCP socket of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Socket {
     listens: bool,
@@ -71,7 +71,7 @@ struct Socket {
     inode: String,
 }
 
-/// The sockets that have this port as their own. A line is `sl local_address rem_address st … uid timeout inode …`,
+/// The sockets with this local port. A line is `sl local_address rem_address st … uid timeout inode …`,
 /// addresses in hexadecimal with the port behind a colon (proc(5)).
 fn sockets(table: &str, port: u16) -> Vec<Socket> {
     let suffix = format!(":{port:04X}");
@@ -117,7 +117,7 @@ mod tests {
     fn this_very_process_is_named_for_a_port_it_listens_on() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         let port = socket.local_addr().expect("address").port();
-        let found = user(port).expect("in use");
+        let found = port_use(port).expect("in use");
         let process = found.process.expect("this one");
         assert!(found.listens);
         assert_eq!(process.pid, std::process::id());

@@ -1,4 +1,4 @@
-//! Docker, k3d, memory, disk: judged from what was seen.
+//! Findings about Docker, k3d, memory, disk and inotify.
 
 use super::finding::Finding;
 use crate::cluster::Version;
@@ -9,29 +9,29 @@ use crate::manifest::ImageRef;
 const GIB: u64 = 1 << 30;
 /// The oldest Docker API that this program speaks: Docker 20.10.
 const API_FLOOR: (u32, u32) = (1, 41);
-/// A whole sandbox with nothing running takes about 1.5 GiB.
+/// The least memory of Docker: an idle sandbox takes about 1.5 GiB.
 const MEMORY_NEEDED: u64 = 2 * GIB;
 const MEMORY_WANTED: u64 = 4 * GIB;
-/// The images unpack to about 1 GiB, twice: in Docker and in the node.
+/// The least free disk space: images unpack to about 1 GiB, in Docker and again in the node.
 const DISK_NEEDED: u64 = 2 * GIB;
 const DISK_WANTED: u64 = 5 * GIB;
 
-/// Of a node apart from its propellers, which take one each. Measured: k3s 6, containerd 1, admin 7, datacatalog 4; the
-/// rest is for whatever else the user runs.
+/// Inotify instances of a node without its propellers, which take one each. Measured: k3s 6, containerd 1, admin 7, datacatalog 4; the
+/// rest is for other programs of the user.
 const INOTIFY_PER_NODE: u64 = 24;
-/// Of another node: the default set's.
+/// Propellers of another node, as of the default spec.
 const PROPELLERS_OF_ANOTHER: u64 = 6;
 
-/// Room on a file system.
+/// Free space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Disk {
-    /// Bytes that can be written.
+    /// Free bytes.
     pub(super) free: u64,
-    /// Bytes in all.
+    /// Total bytes.
     pub(super) size: u64,
 }
 
-/// What Docker's own description gives away.
+/// Findings about the Docker daemon: version, endpoint, memory.
 pub(super) fn docker(about: &About, endpoint: &Endpoint) -> Vec<Finding> {
     let mut found = Vec::new();
     found.push(match api(&about.api) {
@@ -44,7 +44,7 @@ pub(super) fn docker(about: &About, endpoint: &Endpoint) -> Vec<Finding> {
         _ if !endpoint.is_local() => Finding::blocker(
             Reason::DockerRemote,
             "docker",
-            format!("Docker runs on another machine ({endpoint}), so the sandbox's ports would not be here"),
+            format!("Docker runs on another machine ({endpoint}), so its ports would not be published here"),
         )
         .hint(match endpoint.origin {
             Origin::Context(_) => "run this program there, or `docker context use default`",
@@ -54,8 +54,8 @@ pub(super) fn docker(about: &About, endpoint: &Endpoint) -> Vec<Finding> {
     });
     if about.rootless {
         found.push(
-            Finding::warning("rootless", "Docker runs as an ordinary user, where k3s needs more than it is given here")
-                .hint("where the node ends at once, use a Docker that runs as root; docs/portability.md says what is known"),
+            Finding::warning("rootless", "Docker runs rootless, and k3s may lack permissions")
+                .hint("if the node exits at once, use a Docker that runs as root; see docs/portability.md"),
         );
     }
     found.push(memory(about.memory));
@@ -63,10 +63,10 @@ pub(super) fn docker(about: &About, endpoint: &Endpoint) -> Vec<Finding> {
 }
 
 fn memory(bytes: Option<u64>) -> Finding {
-    let Some(bytes) = bytes else { return Finding::fine("memory", "Docker does not say how much memory it has") };
+    let Some(bytes) = bytes else { return Finding::fine("memory", "Docker does not report its memory") };
     let memory = format!("{:.1} GiB of memory", gib(bytes));
     if bytes < MEMORY_NEEDED {
-        Finding::blocker(Reason::MemoryLow, "memory", format!("Docker has {memory}, and 2 GiB are needed"))
+        Finding::blocker(Reason::MemoryLow, "memory", format!("Docker has {memory}, needs 2 GiB"))
             .hint("Docker Desktop: Settings, Resources, Memory")
     } else if bytes < MEMORY_WANTED {
         Finding::warning("memory", format!("Docker has {memory}; below 4 GiB workflows may be killed"))
@@ -75,15 +75,15 @@ fn memory(bytes: Option<u64>) -> Finding {
     }
 }
 
-/// Room where Docker keeps images and volumes. The kubelet starts to evict pods at one percent.
+/// Free space where Docker keeps images and volumes. The kubelet starts to evict pods at one percent.
 pub(super) fn disk(root: &str, disk: Disk) -> Finding {
     let room = format!("{:.1} GiB free in {root}", gib(disk.free));
-    let way_out = "`docker system prune` makes room";
+    let way_out = "`docker system prune` frees space";
     if disk.free < DISK_NEEDED || disk.free < disk.size / 100 {
         Finding::blocker(
             Reason::DiskLow,
             "disk",
-            format!("{room}, and {} GiB are needed", (DISK_NEEDED.max(disk.size / 100)) / GIB),
+            format!("{room}, needs {} GiB", (DISK_NEEDED.max(disk.size / 100)) / GIB),
         )
         .hint(way_out)
     } else if disk.free < DISK_WANTED {
@@ -93,23 +93,26 @@ pub(super) fn disk(root: &str, disk: Disk) -> Finding {
     }
 }
 
-/// Whether a node with this many propellers finds enough inotify instances: on most machines a user has 128. Without them
-/// k3s or a propeller ends with `too many open files`.
+/// The limit of inotify instances against the needs of a node with this many propellers. On most machines a user has 128.
+/// Without enough, k3s or a propeller fails with `too many open files`.
 pub(super) fn inotify(limit: u64, propellers: u64, other_nodes: u64) -> Finding {
     let needed = INOTIFY_PER_NODE + propellers + (INOTIFY_PER_NODE + PROPELLERS_OF_ANOTHER) * other_nodes;
     if limit >= needed {
-        return Finding::fine("inotify", format!("{limit} inotify instances a user"));
+        return Finding::fine("inotify", format!("{limit} inotify instances per user"));
     }
     let beside = match other_nodes {
         0 => String::new(),
         1 => " beside 1 k3d node".to_owned(),
         many => format!(" beside {many} k3d nodes"),
     };
-    Finding::warning("inotify", format!("{limit} inotify instances a user are few for {propellers} propellers{beside}"))
-        .hint(format!("`sudo sysctl -w fs.inotify.max_user_instances={}` makes more", needed.next_power_of_two() * 2))
+    Finding::warning(
+        "inotify",
+        format!("{limit} inotify instances per user may be too few for {propellers} propellers{beside}"),
+    )
+    .hint(format!("`sudo sysctl -w fs.inotify.max_user_instances={}` raises the limit", needed.next_power_of_two() * 2))
 }
 
-/// Whether this k3d, this daemon and this node image go together (k3d's and k3s' change logs).
+/// The compatibility of k3d, Docker and the node image, from k3d's and k3s' change logs.
 pub(super) fn k3d(version: Version, about: &About, node_image: &ImageRef) -> Finding {
     let at_least = |major, minor, patch| version >= Version { major, minor, patch };
     let upgrade = |why: String| {
@@ -119,7 +122,7 @@ pub(super) fn k3d(version: Version, about: &About, node_image: &ImageRef) -> Fin
     };
     if api(&about.min_api).is_some_and(|floor| floor > client_api(version)) {
         return upgrade(format!(
-            "k3d {version} is too old for Docker {}, which wants API {}",
+            "k3d {version} is too old for Docker {}, which needs API {}",
             about.version, about.min_api
         ));
     }
@@ -179,8 +182,8 @@ mod tests {
             let found = inotify(limit, propellers, others);
             assert_eq!(found.severity, severity, "{limit} for {propellers} beside {others}");
         }
-        assert_eq!(inotify(128, 6, 4).hints, ["`sudo sysctl -w fs.inotify.max_user_instances=512` makes more"]);
-        assert_eq!(inotify(128, 105, 0).message, "128 inotify instances a user are few for 105 propellers");
+        assert_eq!(inotify(128, 6, 4).hints, ["`sudo sysctl -w fs.inotify.max_user_instances=512` raises the limit"]);
+        assert_eq!(inotify(128, 105, 0).message, "128 inotify instances per user may be too few for 105 propellers");
     }
 
     fn about() -> About {

@@ -1,4 +1,4 @@
-//! Images: whether they are made for the daemon's processor, and whether those that it lacks can come through a proxy.
+//! Findings about images: their processor architecture, and a proxy for pulls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,15 +12,15 @@ use crate::manifest::ImageRef;
 
 /// An image that a sandbox needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// Its name.
+pub struct RequiredImage {
+    /// The image's name.
     pub image: ImageRef,
-    /// The processors that it is made for, as Go calls them; empty where that is not known.
+    /// The architectures of the image, by Go's names; empty if unknown.
     pub architectures: Vec<String>,
 }
 
-/// Looks which images the daemon has, and what would become of those that it has not.
-pub async fn images(docker: &Docker, wanted: &[Wanted], variables: &BTreeMap<String, String>) -> Vec<Finding> {
+/// Findings about required images: their architecture, and whether missing ones can be pulled.
+pub async fn images(docker: &Docker, wanted: &[RequiredImage], variables: &BTreeMap<String, String>) -> Vec<Finding> {
     let looked = async {
         let seen = try_join_all(wanted.iter().map(|one| async {
             let found = docker.image(&one.image).await?;
@@ -29,7 +29,7 @@ pub async fn images(docker: &Docker, wanted: &[Wanted], variables: &BTreeMap<Str
         }));
         tokio::try_join!(docker.about(), seen)
     };
-    // That Docker does not answer is told by another check.
+    // Another check reports a Docker that does not answer.
     let Ok((about, seen)) = looked.await else { return Vec::new() };
     let absent = seen.iter().any(|(_, here)| !here);
     let made_for = wanted.iter().map(|one| &one.image).zip(seen.into_iter().map(|(architectures, _)| architectures));
@@ -40,7 +40,7 @@ pub async fn images(docker: &Docker, wanted: &[Wanted], variables: &BTreeMap<Str
     found
 }
 
-/// Images that the daemon's processor cannot run by itself.
+/// Images for another architecture than the daemon's.
 fn processor(own: &str, made_for: &[(&ImageRef, Vec<String>)], is_emulated: impl Fn(&str) -> bool) -> Option<Finding> {
     let is_foreign = |architectures: &[String]| {
         !own.is_empty() && !architectures.is_empty() && architectures.iter().all(|one| !one.is_empty() && one != own)
@@ -52,17 +52,18 @@ fn processor(own: &str, made_for: &[(&ImageRef, Vec<String>)], is_emulated: impl
     let others: BTreeSet<&str> = foreign.iter().flat_map(|(_, others)| others).map(String::as_str).collect();
     let names: Vec<&str> = foreign.iter().map(|(image, _)| image.as_str()).collect();
     let for_others = others.iter().copied().collect::<Vec<_>>().join(", ");
-    let told = format!("Docker's processor is {own}, and made for {for_others} alone are {}", names.join(", "));
+    let message =
+        format!("Docker's architecture is {own}, but these images are for {for_others} only: {}", names.join(", "));
     Some(if others.iter().all(|other| is_emulated(other)) {
-        Finding::warning("processor", format!("{told}; they run by emulation, slowly"))
+        Finding::warning("processor", format!("{message}; they run by emulation, slowly"))
     } else {
-        Finding::blocker(Reason::ImagePlatform, "processor", told)
-            .hint("`--image COMPONENT=REF` names one that is made for it")
-            .hint("an emulator in the kernel (qemu-user-static and binfmt-support) runs the others, slowly")
+        Finding::blocker(Reason::ImagePlatform, "processor", message)
+            .hint("`--image COMPONENT=REF` names an image for this architecture")
+            .hint("an emulator in the kernel (qemu-user-static and binfmt-support) runs them, slowly")
     })
 }
 
-/// Whether the kernel hands programs of this processor to an emulator.
+/// True if the kernel has an emulator for this architecture.
 fn has_emulator(architecture: &str) -> bool {
     let qemu = match architecture {
         "amd64" => "qemu-x86_64",
@@ -73,7 +74,7 @@ fn has_emulator(architecture: &str) -> bool {
     [qemu, "rosetta"].iter().any(|emulator| registered.join(emulator).exists())
 }
 
-/// Pulls are the daemon's: a proxy of this shell's is nothing that it knows of.
+/// The proxy for pulls. Docker pulls, so a proxy variable of this shell has no effect.
 fn proxy(variables: &BTreeMap<String, String>, about: &About, absent: bool) -> Option<Finding> {
     let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
     let (name, proxy) = names.iter().find_map(|name| {
@@ -81,18 +82,18 @@ fn proxy(variables: &BTreeMap<String, String>, about: &About, absent: bool) -> O
         Some((name, without_user(value)))
     })?;
     if about.has_proxy {
-        return Some(Finding::fine("proxy", format!("{name} is {proxy}, and Docker has a proxy of its own")));
+        return Some(Finding::fine("proxy", format!("{name} is {proxy}, and Docker has its own proxy")));
     }
-    let told = format!("{name} is {proxy} here, and Docker knows no proxy");
+    let message = format!("{name} is {proxy} here, but Docker has no proxy");
     Some(if absent {
-        Finding::warning("proxy", format!("{told}: it pulls images without one"))
+        Finding::warning("proxy", format!("{message}: it pulls images without one"))
             .hint("`proxies` in /etc/docker/daemon.json (Docker 23), or HTTPS_PROXY in the environment of its service, and a restart of it")
     } else {
-        Finding::fine("proxy", format!("{told}; all images are here"))
+        Finding::fine("proxy", format!("{message}; no image has to be pulled"))
     })
 }
 
-/// A proxy's address without who uses it.
+/// A proxy's address without user and password.
 fn without_user(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").map_or(("", address), |(scheme, rest)| (scheme, rest));
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
@@ -122,7 +123,11 @@ mod tests {
             let found = processor(own, &made_for(architectures), |_| emulated);
             assert_eq!(found.as_ref().map(|finding| finding.severity), severity, "{own}: {found:?}");
             if let Some(found) = found {
-                assert!(found.message.starts_with("Docker's processor is arm64, and made for amd64 alone are a:1"));
+                assert!(
+                    found
+                        .message
+                        .starts_with("Docker's architecture is arm64, but these images are for amd64 only: a:1")
+                );
             }
         }
     }

@@ -1,13 +1,13 @@
-//! What would stand in the way, before anything is touched: all of it in one go.
+//! Preflight checks: every problem at once, before anything is changed.
 //!
 //! | file | what |
 //! |---|---|
-//! | `finding.rs` | a finding, and when findings stop a run |
-//! | `run.rs` | looks at everything at once |
-//! | `ports.rs` | ports of the host: free, or held by whom |
-//! | `holder.rs` | which process listens on a port |
-//! | `images.rs` | images for another processor, and a proxy that Docker does not know |
-//! | `host.rs` | Docker, k3d, memory, disk: judged from what was seen |
+//! | `finding.rs` | findings of preflight, and the failure for blockers |
+//! | `run.rs` | the preflight checks of a node and of a rehearsal |
+//! | `ports.rs` | findings about host ports: free, or the process or container that uses them |
+//! | `holder.rs` | the process that uses a port, from `/proc` |
+//! | `images.rs` | findings about images: their processor architecture, and a proxy for pulls |
+//! | `host.rs` | findings about Docker, k3d, memory, disk and inotify |
 
 mod finding;
 mod holder;
@@ -17,5 +17,5 @@ mod ports;
 mod run;
 
 pub use finding::{Finding, blockers, summary};
-pub use images::{Wanted, images};
+pub use images::{RequiredImage, images};
 pub use run::{rehearsal, run};

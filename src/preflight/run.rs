@@ -1,4 +1,4 @@
-//! Looks at everything at once.
+//! The preflight checks of a node and of a rehearsal.
 
 use super::finding::Finding;
 use super::host::{self, Disk};
@@ -8,16 +8,16 @@ use crate::docker::{About, Container, ContainerState, Docker};
 use crate::failure::{Failure, Reason};
 use crate::plan::ClusterPlan;
 
-/// What the daemon says about itself, its containers, and what the node of this plan is doing.
-async fn seen(docker: &Docker, plan: &ClusterPlan) -> Result<(About, Vec<Container>, NodeState), Failure> {
+/// The daemon's version and limits, its containers, and the state of this plan's node.
+async fn observe(docker: &Docker, plan: &ClusterPlan) -> Result<(About, Vec<Container>, NodeState), Failure> {
     let (asked, node) =
         tokio::join!(async { tokio::try_join!(docker.about(), docker.containers(&[])) }, state(docker, &plan.name));
     let (about, listed) = asked?;
     Ok((about, listed, node?))
 }
 
-/// Looks at all that could stand in the way of this plan, and touches nothing. `docker` and `engine` are what came of
-/// looking for them; without Docker the ports are looked at all the same. `propellers` is how many will run in the node.
+/// The findings for a plan on a node. Changes nothing. `docker` and `engine` are the results of finding them; ports are
+/// checked even without Docker. `propellers` is the number that will run in the node.
 pub async fn run(
     docker: Result<&Docker, &Failure>,
     engine: Result<&Engine, &Failure>,
@@ -28,12 +28,12 @@ pub async fn run(
     let mut containers = Vec::new();
     match docker {
         Err(failure) => found.push(Finding::from_failure("docker", failure)),
-        Ok(docker) => match seen(docker, plan).await {
+        Ok(docker) => match observe(docker, plan).await {
             Err(failure) => found.push(Finding::from_failure("docker", &failure)),
             Ok((about, listed, node)) => {
                 let is_local = docker.endpoint().is_local();
                 found.extend(host::docker(&about, docker.endpoint()));
-                if let Some(disk) = is_local.then(|| room(&about.root)).flatten() {
+                if let Some(disk) = is_local.then(|| disk_space(&about.root)).flatten() {
                     found.push(host::disk(&about.root, disk));
                 }
                 if let Ok(Engine::K3d(k3d)) = engine {
@@ -48,7 +48,7 @@ pub async fn run(
         },
     }
     match engine {
-        Ok(Engine::Docker) => found.push(Finding::fine("engine", "the node is made through Docker, without k3d")),
+        Ok(Engine::Docker) => found.push(Finding::fine("engine", "the node is created through Docker, without k3d")),
         Ok(Engine::K3d(_)) => {}
         Err(failure) => found.push(Finding::from_failure("k3d", failure)),
     }
@@ -56,14 +56,14 @@ pub async fn run(
     found
 }
 
-/// Looks at what could stand in the way of a rehearsal of this plan: its ports.
+/// The findings for a plan in a rehearsal: its ports.
 #[must_use]
 pub fn rehearsal(plan: &ClusterPlan) -> Vec<Finding> {
-    let engine = Finding::fine("engine", "the node is played, without Docker");
+    let engine = Finding::fine("engine", "the cluster is simulated, without Docker");
     std::iter::once(engine).chain(ports::findings(plan, &[])).collect()
 }
 
-/// k3d nodes that run, this cluster's own aside.
+/// The number of running k3d nodes of other clusters.
 fn other_nodes(containers: &[Container], cluster: &str) -> u64 {
     let runs = |container: &&Container| container.state == ContainerState::Running;
     let of_another = |container: &&Container| {
@@ -77,8 +77,8 @@ fn inotify_limit() -> Option<u64> {
     std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?.trim().parse().ok()
 }
 
-/// Room on the file system of a path, where that is a path of this machine: Docker Desktop's is one of its own.
-fn room(path: &str) -> Option<Disk> {
+/// Free space at a path, if it is a path of this machine and not of Docker Desktop's VM.
+fn disk_space(path: &str) -> Option<Disk> {
     let stat = rustix::fs::statvfs(path).ok()?;
     Some(Disk { free: stat.f_bavail * stat.f_frsize, size: stat.f_blocks * stat.f_frsize })
 }
@@ -86,17 +86,21 @@ fn room(path: &str) -> Option<Disk> {
 fn name(name: &str, node: &NodeState) -> Finding {
     match node {
         NodeState::Absent | NodeState::Unstarted => Finding::fine("name", format!("the name `{name}` is free")),
-        NodeState::Running => Finding::fine("name", format!("the sandbox `{name}` is there and runs")),
-        NodeState::Stopped => Finding::fine("name", format!("the sandbox `{name}` is there, stopped")),
+        NodeState::Running => Finding::fine("name", format!("the sandbox `{name}` exists and runs")),
+        NodeState::Stopped => Finding::fine("name", format!("the sandbox `{name}` exists, stopped")),
         NodeState::Restarting { restarts, exit_code } => Finding::blocker(
             Reason::SandboxBroken,
             "name",
-            format!("the sandbox `{name}` is there and broken: its node ended {restarts} times, last with exit code {exit_code}"),
+            format!(
+                "the sandbox `{name}` is broken: its node exited {restarts} times, last with exit code {exit_code}"
+            ),
         )
         .hint(format!("`sandbox down --name {name}` removes it")),
-        NodeState::Foreign => Finding::blocker(Reason::NameTaken, "name", format!("a k3d cluster `{name}` is there that no sandbox made"))
-            .hint("`--name` chooses another name")
-            .hint(format!("`k3d cluster delete {name}` removes it")),
+        NodeState::Foreign => {
+            Finding::blocker(Reason::NameTaken, "name", format!("a k3d cluster `{name}` exists that no sandbox made"))
+                .hint("`--name` chooses another name")
+                .hint(format!("`k3d cluster delete {name}` removes it"))
+        }
     }
 }
 

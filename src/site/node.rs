@@ -17,7 +17,7 @@ use crate::kubernetes;
 use crate::limits::{DOCKER_QUIET, EVIDENCE_ANSWER, NODE_GONE};
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
-use crate::preflight::{self, Wanted};
+use crate::preflight::{self, RequiredImage};
 use crate::render::Lock;
 use crate::report::Outcome;
 use crate::run::{Deadline, Run};
@@ -265,10 +265,11 @@ async fn find_engine(
 }
 
 /// The images that Docker should have or get.
-fn wanted(plan: &Plan) -> Result<Vec<Wanted>, Failure> {
+fn wanted(plan: &Plan) -> Result<Vec<RequiredImage>, Failure> {
     let lock = Lock::embedded()
         .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))?;
-    let wanted = |image: &ImageRef| Wanted { image: image.clone(), architectures: lock.architectures(image).to_vec() };
+    let wanted =
+        |image: &ImageRef| RequiredImage { image: image.clone(), architectures: lock.architectures(image).to_vec() };
     Ok(std::iter::once(&plan.cluster.node_image).chain(&plan.images).map(wanted).collect())
 }
 

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use flyte_sandbox::cluster::Engine;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
-use flyte_sandbox::preflight::{self, Finding, Wanted, blockers};
+use flyte_sandbox::preflight::{self, Finding, RequiredImage, blockers};
 use flyte_sandbox::report::Severity;
 
 use serde_json::json;
@@ -96,8 +96,8 @@ async fn without_docker_the_ports_are_looked_at_all_the_same() {
 }
 
 #[tokio::test]
-async fn images_of_another_processor_and_a_proxy_that_docker_lacks_are_told_before_a_pull() {
-    let wanted = |image: &str, architectures: &[&str]| Wanted {
+async fn images_of_another_processor_and_a_proxy_that_docker_lacks_are_found_before_a_pull() {
+    let wanted = |image: &str, architectures: &[&str]| RequiredImage {
         image: image.parse().expect(image),
         architectures: architectures.iter().map(|one| (*one).to_owned()).collect(),
     };
@@ -119,7 +119,7 @@ async fn images_of_another_processor_and_a_proxy_that_docker_lacks_are_told_befo
         match own {
             "x86_64" => assert_eq!(seen.map(|finding| finding.severity), processor, "{found:?}"),
             // The one that is here is not known to be foreign.
-            _ => assert!(seen.expect("told").message.ends_with("made for amd64 alone are absent:1"), "{found:?}"),
+            _ => assert!(seen.expect("a finding").message.ends_with("are for amd64 only: absent:1"), "{found:?}"),
         }
         assert_eq!(severity(&found, "proxy"), proxy, "{found:?}");
     }

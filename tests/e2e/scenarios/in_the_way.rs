@@ -25,7 +25,7 @@ fn held_by_a_process() {
     let program = std::env::current_exe().expect("this program");
     let program = program.file_name().expect("a name").to_string_lossy().into_owned();
     let ran = sandbox.run(&["up"]).exits(3).says(&holder).says(&program).says("`--port-minio ");
-    ran.says("nothing was touched");
+    ran.says("nothing was changed");
     sandbox.run(&["doctor"]).exits(3).says(&holder);
     sandbox.assert_gone();
 
@@ -86,7 +86,7 @@ fn no_k3d() {
     };
     up(&["--engine", "k3d"]).exits(3).says("k3d is not installed").says("`--engine docker` makes the node without k3d");
     sandbox.assert_gone();
-    up(&[]).exits(0).says("the node is made through Docker, without k3d").says(" by Docker; node Ready");
+    up(&[]).exits(0).says("the node is created through Docker, without k3d").says(" by Docker; node Ready");
     sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
 }

@@ -1,4 +1,4 @@
-//! A cluster of one node that is played: its API, what becomes of what is applied, and Flyte's ports.
+//! A simulated cluster of one node: its API, its controllers, and Flyte's ports.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ use super::controllers::Controllers;
 use super::faults::{self, Faults};
 use super::flyte::{self, Flyte, Port, as_minio};
 
-/// More than any request to Flyte that is sent.
+/// The largest body of a request to Flyte, in bytes.
 const BODY_LIMIT: usize = 8 << 20;
 
-/// The cluster; every clone is the same one.
+/// A simulated cluster; every clone is the same one.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     api: ApiServer,
@@ -27,18 +27,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Around this API, with these faults.
+    /// A cluster with this API and these faults.
     #[must_use]
     pub fn new(api: ApiServer, faults: Faults) -> Self {
         Self { api, flyte: Flyte::default(), faults: Arc::new(Mutex::new(faults)), controllers: Arc::default() }
     }
 
-    /// From now on these are its faults.
-    pub fn tell(&self, faults: Faults) {
+    /// Replaces its faults.
+    pub fn set_faults(&self, faults: Faults) {
         *self.faults() = faults;
     }
 
-    /// Registers the node, with its taints as k3s is told them (`key=value:effect`), and what k3s brings: CoreDNS, and a
+    /// Registers the node, with its taints as in k3s' arguments (`key=value:effect`), and the objects of k3s: CoreDNS, and a
     /// ClusterRole of its own.
     pub fn register(&self, node: &str, taints: &[&str]) {
         let path = format!("/api/v1/nodes/{node}");
@@ -64,22 +64,22 @@ impl Cluster {
         });
     }
 
-    /// One turn of controllers, scheduler and kubelet; `images` are those in the node by canonical name, none where every
+    /// One reconciliation of controllers, scheduler and kubelet; `images` are those in the node by canonical name, none where every
     /// image counts as there.
-    pub fn turn(&self, images: Option<&BTreeMap<String, String>>) {
+    pub fn reconcile(&self, images: Option<&BTreeMap<String, String>>) {
         let pods = self.faults().pods.clone();
-        self.controllers.lock().unwrap_or_else(PoisonError::into_inner).turn(&self.api, images, &pods);
+        self.controllers.lock().unwrap_or_else(PoisonError::into_inner).reconcile(&self.api, images, &pods);
     }
 
-    /// Answers a request to the Kubernetes API, by way of others where that takes reviews or proxies.
+    /// The response to a request to the Kubernetes API, its proxies included.
     pub async fn kubernetes(&self, request: Request) -> Response {
-        if let Some(answer) = self.strike(asked("api", &request), true).await {
+        if let Some(answer) = self.inject(asked("api", &request), true).await {
             return answer;
         }
         let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
-        if flyte::may_be_a_trace(&path, &query)
+        if flyte::may_be_execution_object(&path, &query)
             && let Some(spec) = self.api.read(flyte::spec)
-            && let Some(answer) = self.flyte.traces(&spec, request.method(), &path, &query)
+            && let Some(answer) = self.flyte.execution_objects(&spec, request.method(), &path, &query)
         {
             return answer;
         }
@@ -100,11 +100,11 @@ impl Cluster {
         }
     }
 
-    /// Answers a request to one of Flyte's ports, once what is behind it is up.
+    /// The response to a request to one of Flyte's ports, once the workloads behind it are ready.
     pub async fn port(&self, port: Port, request: Request) -> Response {
         let served = self.api.read(|objects| flyte::spec(objects).filter(|_| port.is_served(objects)));
         let Some(spec) = served else { return unserved() };
-        if let Some(answer) = self.strike(asked(port.name(), &request), false).await {
+        if let Some(answer) = self.inject(asked(port.name(), &request), false).await {
             return if port == Port::Minio { as_minio(answer) } else { answer };
         }
         let (parts, body) = request.into_parts();
@@ -113,9 +113,9 @@ impl Cluster {
         self.flyte.answer(port, &spec, trouble, &parts, body)
     }
 
-    async fn strike(&self, asked: String, by_the_api: bool) -> Option<Response> {
+    async fn inject(&self, asked: String, by_the_api: bool) -> Option<Response> {
         let due = faults::due(&mut self.faults().requests, &asked)?;
-        due.given(by_the_api).await
+        due.response(by_the_api).await
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {

@@ -1,4 +1,4 @@
-//! What a rehearsal's process and whoever starts, finds or stops it agree on: files in the sandbox's state folder.
+//! Configuration, lock and log of a rehearsal's process: files in the sandbox's state folder.
 //!
 //! | file | what |
 //! |---|---|
@@ -18,8 +18,8 @@ use crate::limits::REHEARSAL_LOCK;
 use crate::lock::{self, FileLock, LockError};
 use crate::plan::Plan;
 
-/// The sentence that marks a rehearsal wherever it could be taken for the real thing.
-pub const BANNER: &str = "REHEARSAL: Kubernetes and Flyte are played by this program; nothing of Flyte runs";
+/// The banner of a rehearsal, on every surface.
+pub const BANNER: &str = "REHEARSAL: Kubernetes and Flyte are simulated by this program; nothing of Flyte runs";
 
 /// The hidden subcommand of the process; the sandbox's state folder follows.
 pub const COMMAND: &str = "rehearse";
@@ -39,7 +39,7 @@ pub struct RehearsalConfig {
     /// The API's port; a free one where absent.
     #[serde(default)]
     pub api: Option<u16>,
-    /// What goes wrong.
+    /// Injected faults.
     #[serde(default)]
     pub faults: Faults,
 }
@@ -78,7 +78,7 @@ pub fn log_file(folder: &Path) -> PathBuf {
     folder.join("rehearsal.log")
 }
 
-/// Whether a sandbox's state folder is a rehearsal's, whichever version of this program wrote it.
+/// True if a sandbox's state folder is a rehearsal's, of any version of this program.
 #[must_use]
 pub fn is_recorded(folder: &Path) -> bool {
     config_file(folder).exists()

@@ -1,4 +1,4 @@
-//! What becomes of what was applied: the work of the controllers, the scheduler and the kubelet.
+//! Simulated controllers, scheduler and kubelet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::api::{ApiServer, lay_over};
+use super::api::{ApiServer, overlay};
 use super::faults::PodFault;
 use super::flyte;
 use crate::flyte::{labels, names};
 use crate::manifest::ImageRef;
 
-/// From a pod's birth to its readiness.
+/// The time from a pod's creation to its readiness.
 const START: Duration = Duration::from_millis(150);
-/// What every container logs, besides what a fault has it log.
-const SAID: &str = "REHEARSAL: this container is played, and does nothing\n";
+/// The log of every container, besides that of a fault.
+const CONTAINER_LOG: &str = "REHEARSAL: this container is simulated, and does nothing\n";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// What is remembered between two rounds.
+/// The state between two reconciliations.
 #[derive(Debug, Default)]
 pub(super) struct Controllers {
     born: BTreeMap<String, Instant>,
 }
 
-/// A Deployment, and the names of what its current template makes.
+/// A Deployment, and the names of its ReplicaSet and pod.
 struct Deployed<'a> {
     object: &'a Value,
     namespace: &'a str,
@@ -64,8 +64,8 @@ impl<'a> Deployed<'a> {
 }
 
 impl Controllers {
-    /// One turn: everything that is due. Without `images` every image counts as in the node.
-    pub(super) fn turn(
+    /// One reconciliation. Without `images` every image counts as in the node.
+    pub(super) fn reconcile(
         &mut self,
         api: &ApiServer,
         images: Option<&BTreeMap<String, String>>,
@@ -101,7 +101,7 @@ impl Controllers {
                 api.remove(&format!("/{}/{}", plural.replace("NAMESPACE", text("namespace")), text("name")));
             }
         }
-        lead(api, &objects);
+        hold_locks(api, &objects);
     }
 
     fn deploy(
@@ -133,7 +133,7 @@ impl Controllers {
                 "ownerReferences": owner("ReplicaSet", &set, &set_uid)}}));
             // One that is to fail says no more than its fault has it say.
             for container in deployed.containers().filter(|_| fault.is_none()) {
-                api.log(&pod, container["name"].as_str().unwrap_or_default(), false, SAID);
+                api.log(&pod, container["name"].as_str().unwrap_or_default(), false, CONTAINER_LOG);
             }
         }
         let state = match (&missing, ready) {
@@ -146,7 +146,7 @@ impl Controllers {
         };
         let containers = template["spec"]["containers"].as_array().into_iter().flatten();
         let statuses: Vec<_> = containers
-            .map(|container| laid_over(json!({"name": container["name"], "ready": ready, "restartCount": 0, "state": state, "image": container["image"], "imageID": ""}),
+            .map(|container| overlaid(json!({"name": container["name"], "ready": ready, "restartCount": 0, "state": state, "image": container["image"], "imageID": ""}),
                 fault.map(|fault| &fault.container)))
             .collect();
         let phase = if ready { "Running" } else { "Pending" };
@@ -155,15 +155,15 @@ impl Controllers {
         api.edit(&path, |pod| {
             let status = json!({"phase": phase, "containerStatuses": statuses,
                 "conditions": [condition("PodScheduled", true), condition("Ready", ready)]});
-            pod["status"] = laid_over(status, fault.map(|fault| &fault.status));
+            pod["status"] = overlaid(status, fault.map(|fault| &fault.status));
             let init = template["spec"]["initContainers"][0]["name"].clone();
             if let Some(fault) = fault.filter(|fault| !fault.init.is_null() && !init.is_null()) {
                 let status = json!({"name": init, "ready": false, "restartCount": 0, "image": "", "imageID": ""});
-                pod["status"]["initContainerStatuses"] = json!([laid_over(status, Some(&fault.init))]);
+                pod["status"]["initContainerStatuses"] = json!([overlaid(status, Some(&fault.init))]);
             }
         });
         if let Some(fault) = fault {
-            tell(api, deployed, fault);
+            log_and_event(api, deployed, fault);
         }
         let (name, count) = (deployed.path("apis/apps/v1", "deployments", deployed.name), u64::from(ready));
         let seen = object["metadata"]["generation"].clone();
@@ -176,15 +176,15 @@ impl Controllers {
     }
 }
 
-fn laid_over(mut status: Value, fault: Option<&Value>) -> Value {
+fn overlaid(mut status: Value, fault: Option<&Value>) -> Value {
     if let Some(fault) = fault.filter(|fault| !fault.is_null()) {
-        lay_over(&mut status, fault);
+        overlay(&mut status, fault);
     }
     status
 }
 
-/// A faulty pod's log and event, once.
-fn tell(api: &ApiServer, deployed: &Deployed<'_>, fault: &PodFault) {
+/// Writes a faulty pod's log and event, once.
+fn log_and_event(api: &ApiServer, deployed: &Deployed<'_>, fault: &PodFault) {
     let (pod, spec) = (deployed.pod(), &deployed.object["spec"]["template"]["spec"]);
     let first = if fault.init.is_null() { "containers" } else { "initContainers" };
     if let Some(container) = spec[first][0]["name"].as_str().filter(|_| !fault.log.is_empty()) {
@@ -208,8 +208,8 @@ fn account(api: &ApiServer, namespace: &str) {
     }
 }
 
-/// Every propeller that runs takes its lock.
-fn lead(api: &ApiServer, objects: &[Value]) {
+/// Lets every running propeller hold its leader lock.
+fn hold_locks(api: &ApiServer, objects: &[Value]) {
     let Some(spec) = flyte::spec(&objects.iter().collect::<Vec<_>>()) else { return };
     let system = spec.system_namespace();
     for namespace in spec.workflow_namespaces() {

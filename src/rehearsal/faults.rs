@@ -1,4 +1,4 @@
-//! What a rehearsal does wrong, when it is told to.
+//! Faults to inject into a rehearsal.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -14,39 +14,39 @@ use serde_json::{Value, json};
 
 use super::api::refusal;
 
-/// All that goes wrong.
+/// All faults of a rehearsal.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Faults {
-    /// What comes of requests.
+    /// Faults of requests.
     pub requests: Vec<Request>,
-    /// What becomes of the pods of a Deployment, by its name.
+    /// Faults of pods, by the name of their Deployment.
     pub pods: BTreeMap<String, PodFault>,
-    /// What becomes of every workflow.
+    /// The fault of every workflow.
     pub workflows: Option<Workflow>,
 }
 
-/// What comes of a request.
+/// A fault of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// Stands in the request: `METHOD /path`, after `api`, `console`, `dashboard` or `minio` where a whole cluster is asked.
+    /// A part of the request: `METHOD /path`, after `api`, `console`, `dashboard` or `minio` in a whole cluster.
     pub what: String,
-    /// How often; none for always.
+    /// The number of times; none for always.
     pub times: Option<usize>,
-    /// The answer.
+    /// The injected answer.
     pub answer: Answer,
 }
 
-/// What is answered in place of the right thing.
+/// An injected answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// A status and a body; from the API an error's message.
     Status(u16, String),
-    /// The right one, so many milliseconds later.
+    /// The right answer, after a delay in milliseconds.
     Late(u64),
-    /// None.
+    /// No answer.
     Silence,
-    /// The connection breaks within it.
+    /// An answer whose connection breaks.
     Broken,
 }
 
@@ -57,8 +57,8 @@ impl Answer {
         Self::Status(code, text.to_owned())
     }
 
-    /// The response; none where the right one is to be given now. The API says what is wrong in its own form.
-    pub(super) async fn given(self, by_the_api: bool) -> Option<Response> {
+    /// The response; none for the right one. An error of the API is a `Status` object.
+    pub(super) async fn response(self, by_the_api: bool) -> Option<Response> {
         match self {
             Self::Status(code, text) if by_the_api && code >= 400 => {
                 let mut response = refusal(code, &text);
@@ -84,38 +84,38 @@ impl Answer {
     }
 }
 
-/// The answer to what is asked, if one of the faults is about it and has not been used up.
+/// The answer of the first fault that matches a request and has times left.
 pub(super) fn due(faults: &mut [Request], asked: &str) -> Option<Answer> {
     let fault = faults.iter_mut().find(|fault| fault.times != Some(0) && asked.contains(&fault.what))?;
     fault.times = fault.times.map(|times| times - 1);
     Some(fault.answer.clone())
 }
 
-/// What becomes of a Deployment's pod, which is never ready.
+/// The fault of a Deployment's pod, which is never ready.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PodFault {
-    /// Laid over the status of every container.
+    /// Merged into the status of every container.
     pub container: Value,
-    /// The status of the first init container, if it is to have one.
+    /// The status of the first init container, if any.
     pub init: Value,
-    /// Laid over the pod's status.
+    /// Merged into the pod's status.
     pub status: Value,
-    /// What its first container, or its first init container, has logged.
+    /// The log of its first container, or first init container.
     pub log: String,
     /// Reason and message of an event about it.
     pub event: Option<(String, String)>,
 }
 
 impl PodFault {
-    /// Its containers wait for this reason, with this message.
+    /// A pod whose containers wait for this reason, with this message.
     #[must_use]
     pub fn waiting(reason: &str, message: &str) -> Self {
         let container = json!({"state": {"waiting": {"reason": reason, "message": message}}});
         Self { container, ..Self::default() }
     }
 
-    /// Its containers end again and again with this exit code, for this reason (`Error`, `OOMKilled`).
+    /// A pod whose containers crash again and again with this exit code, for this reason (`Error`, `OOMKilled`).
     #[must_use]
     pub fn crashed(code: i64, reason: &str) -> Self {
         let container = json!({"restartCount": 4,
@@ -124,7 +124,7 @@ impl PodFault {
         Self { container, ..Self::default() }
     }
 
-    /// No node takes it.
+    /// A pod that cannot be scheduled.
     #[must_use]
     pub fn unschedulable(message: &str) -> Self {
         let status = json!({"phase": "Pending", "containerStatuses": [], "conditions": [{"type": "PodScheduled",
@@ -132,7 +132,7 @@ impl PodFault {
         Self { status, ..Self::default() }
     }
 
-    /// It runs, and its readiness probe fails.
+    /// A pod that runs, and whose readiness probe fails.
     #[must_use]
     pub fn unready(message: &str) -> Self {
         let container = json!({"state": {"running": {"startedAt": "2021-06-01T00:00:00Z"}}});
@@ -140,16 +140,16 @@ impl PodFault {
     }
 }
 
-/// What becomes of every workflow.
+/// The fault of every workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Workflow {
-    /// No propeller takes it.
+    /// No propeller handles it.
     Ignored,
     /// It fails with this code and message.
     Fails(String, String),
-    /// Its pod waits for ever, for this reason and message.
+    /// Its pod waits for ever, with this reason and message.
     Waits(String, String),
-    /// Admin makes it in this namespace, which is not its own.
+    /// Admin creates it in this wrong namespace.
     Elsewhere(String),
     /// The dashboard shows this in place of its log.
     Log(String),

@@ -1,4 +1,4 @@
-//! The process that plays, from within: its sockets and its turns.
+//! The rehearsal's process: its sockets and its reconciliation loop.
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -15,16 +15,16 @@ use super::config::{RehearsalConfig, RehearsalLock};
 use super::flyte::Port;
 
 const POLL: Duration = Duration::from_millis(20);
-/// Longer than any pod takes to start: what is begun goes on by itself for a while.
+/// The time after the last change in which reconciliation goes on; longer than any pod takes to start.
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// Simulates the cluster that a sandbox's state folder configures, until `stop` ends.
 ///
 /// # Errors
 /// There is no configuration in the folder, another process has its lock, or a port is taken.
-pub async fn play(folder: &std::path::Path, stop: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(folder: &std::path::Path, stop: impl Future<Output = ()>) -> io::Result<()> {
     let config = RehearsalConfig::read(folder)?;
-    // Given up by the end of the process, and not before: whoever stops it waits for that.
+    // Released by the end of the process only: whoever stops it waits for that.
     let lock = ManuallyDrop::new(RehearsalLock::acquire(folder)?);
     let api = bind(config.api.unwrap_or(0), "the Kubernetes API").await?;
     let mut ports = Vec::new();
@@ -38,14 +38,14 @@ pub async fn play(folder: &std::path::Path, stop: impl Future<Output = ()>) -> i
     cluster.register(&config.node, &[]);
     {
         let cluster = cluster.clone();
-        serve(api, move |request| {
+        serve_on(api, move |request| {
             let cluster = cluster.clone();
             async move { cluster.kubernetes(request).await }
         });
     }
     for (listener, port) in ports {
         let cluster = cluster.clone();
-        serve(listener, move |request| {
+        serve_on(listener, move |request| {
             let cluster = cluster.clone();
             async move { cluster.port(port, request).await }
         });
@@ -60,7 +60,7 @@ pub async fn play(folder: &std::path::Path, stop: impl Future<Output = ()>) -> i
             (seen, changed) = (version, Instant::now());
         }
         if changed.elapsed() < SETTLED {
-            cluster.turn(None);
+            cluster.reconcile(None);
         }
         tokio::select! {
             () = &mut stop => return Ok(()),
@@ -74,7 +74,7 @@ async fn bind(port: u16, what: &str) -> io::Result<TcpListener> {
     bound.map_err(|error| io::Error::new(error.kind(), format!("port {port} ({what}): {error}")))
 }
 
-fn serve<F>(listener: TcpListener, answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static)
+fn serve_on<F>(listener: TcpListener, answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static)
 where
     F: Future<Output = axum::response::Response> + Send + 'static,
 {

@@ -45,7 +45,7 @@ impl<'a> RehearsalSite<'a> {
     ) -> Result<(RehearsalGround<'a>, Outcome, String), Failure> {
         let is_new = self.process.is_none();
         let summary = match self.live() {
-            Some(live) if live.is_of(plan, faults) => "it is played already".to_owned(),
+            Some(live) if live.is_of(plan, faults) => "it is simulated already".to_owned(),
             Some(_) => {
                 return Err(Failure::new(Reason::SandboxDiffers, "the rehearsal that is there is not as asked for")
                     .on(format!("sandbox {}", self.name))
@@ -88,7 +88,7 @@ impl<'a> RehearsalSite<'a> {
 
     pub(super) async fn evidence(self) -> Option<EvidenceSources> {
         let process = self.process.as_ref()?;
-        let why = if process.is_alive() { "the sandbox is played" } else { "the rehearsal's process has ended" };
+        let why = if process.is_alive() { "the sandbox is a rehearsal" } else { "the rehearsal's process has ended" };
         let secrets = evidence::secrets(self.running()).await;
         Some(sources(why, process.kubeconfig(), secrets))
     }

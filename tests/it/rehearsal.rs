@@ -60,7 +60,7 @@ fn a_rehearsal_lives_from_up_to_down_and_says_what_it_is_on_every_surface() {
     let status: Value = serde_json::from_str(&machine.run(&["status", "-o", "json"]).exits(0).out()).expect("JSON");
     assert_eq!((&status["rehearsal"], &status["phase"]), (&true.into(), &"ready".into()));
     assert!(machine.run(&["status"]).exits(0).out().starts_with("REHEARSAL: "));
-    assert!(machine.run(&["logs", "flyteadmin"]).exits(0).out().contains("REHEARSAL: this container is played"));
+    assert!(machine.run(&["logs", "flyteadmin"]).exits(0).out().contains("REHEARSAL: this container is simulated"));
     assert!(machine.run(&["kubeconfig"]).exits(0).out().contains("\"current-context\":\"rehearsal-flyte\""));
     let smoke = machine.run(&["smoke", "--full", "-o", "json"]).exits(0).events();
     let ran = smoke.iter().filter(|event| event["id"].as_str().is_some_and(|id| id.starts_with("A3"))).count();

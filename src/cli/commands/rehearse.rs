@@ -16,7 +16,7 @@ pub(crate) struct RehearseArgs {
 
 pub(in crate::cli) async fn run(session: &Session, args: &RehearseArgs) -> Result<(), CommandError> {
     process::leave_session();
-    rehearsal::play(&args.folder, session.cancelled()).await.map_err(|error| {
+    rehearsal::serve(&args.folder, session.cancelled()).await.map_err(|error| {
         let taken = error.kind() == std::io::ErrorKind::AddrInUse;
         let reason = if taken { Reason::PortTaken } else { Reason::NodeCrash };
         Failure::new(reason, "cannot play a sandbox").on(args.folder.display()).because(error).into()

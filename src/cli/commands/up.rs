@@ -51,7 +51,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
     let mut faults = Faults::default();
     for wish in &args.rehearse_faults {
         let unusable = |why| Failure::new(Reason::Usage, "cannot rehearse that").on("--rehearse-fault").because(why);
-        faults.wish(wish).map_err(unusable)?;
+        faults.parse_fault(wish).map_err(unusable)?;
     }
     let options = Options { keep: args.keep, bundle, store: !args.no_cache, executions, ttl: args.ttl, faults };
     let host = session.host();

@@ -1,4 +1,4 @@
-//! What kinds are served: enough for `kubectl`, and for whoever asks for one group.
+//! API discovery: enough for `kubectl`, and for clients that ask for one group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::kubernetes::known_kinds;
 
 const VERBS: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
 
-/// What `kubectl` calls a kind for short.
+/// Short names of kinds for `kubectl`.
 const SHORT: &[(&str, &str)] = &[
     ("configmaps", "cm"),
     ("deployments", "deploy"),
@@ -50,7 +50,7 @@ pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path
     }
 }
 
-/// Whether a path is of a kind that is served.
+/// True if a path is of a served kind.
 pub(super) fn serves<'a>(path: &Path, mut definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> bool {
     let version = path.root.split_once('/').map_or("", |(_, version)| version);
     let asked = version == "v1" || path.root.starts_with("apis/");
@@ -71,7 +71,7 @@ fn list(version: &str, resources: &[Value]) -> Value {
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources})
 }
 
-/// Resources by API version: the built-in ones, and what was defined besides.
+/// Resources by API version: built-in ones, and those of CustomResourceDefinitions.
 fn kinds<'a>(definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> BTreeMap<String, Vec<Value>> {
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut add = |version: String, kind: &str, plural: &str, namespaced: bool| {

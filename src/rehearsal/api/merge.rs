@@ -1,11 +1,11 @@
-//! What a server-side apply does to an object, as far as plain values go: mappings merge, lists are replaced whole, what
+//! Server-side apply, as far as plain values go: mappings merge, lists are replaced whole, what
 //! the manager applied before and does not apply again goes away, and what another applied is not changed unasked.
 
 use serde_json::{Map, Value, json};
 
-/// What a manager applied last, in the API's own notation: `f:` before each key, nothing below a value or a list.
+/// The fields that a manager applied last, in the API's own notation: `f:` before each key, nothing below a value or a list.
 const FIELDS: &str = "fieldsV1";
-/// What names an object, and is owned by nobody.
+/// Fields that identify an object and have no owner.
 const IDENTITY: [&str; 2] = ["apiVersion", "kind"];
 
 /// The object after the apply, without a new resource version; equal to `live` when the apply changed nothing.
@@ -17,7 +17,7 @@ pub(super) fn merged(live: &Value, body: &Value, manager: &str, now: &str) -> Va
         let theirs: Vec<_> = others.iter().map(|entry| &entry[FIELDS]).collect();
         withdraw(&mut next, &before[FIELDS], body, &theirs);
     }
-    lay_over(&mut next, body);
+    overlay(&mut next, body);
     if mine.first().is_some_and(|before| before[FIELDS] == fields) && next == *live {
         return next;
     }
@@ -30,7 +30,7 @@ pub(super) fn merged(live: &Value, body: &Value, manager: &str, now: &str) -> Va
     next
 }
 
-/// Who else applied, with another value, what is applied now: manager and field, such as `.spec.replicas`.
+/// Conflicts with other managers' values: manager and field, such as `.spec.replicas`.
 pub(super) fn conflicts(live: &Value, body: &Value, manager: &str) -> Vec<(String, String)> {
     let others = entries(live).iter().filter(|entry| !is_of(entry, manager));
     let found = others.flat_map(|entry| {
@@ -42,12 +42,12 @@ pub(super) fn conflicts(live: &Value, body: &Value, manager: &str) -> Vec<(Strin
     found.collect()
 }
 
-/// Lays `body` over `live`: mappings merge, anything else is replaced.
-pub(crate) fn lay_over(live: &mut Value, body: &Value) {
+/// Merges `body` into `live`: mappings merge, anything else is replaced.
+pub(crate) fn overlay(live: &mut Value, body: &Value) {
     match (live, body) {
         (Value::Object(live), Value::Object(body)) => {
             for (key, value) in body {
-                lay_over(live.entry(key.clone()).or_insert(Value::Null), value);
+                overlay(live.entry(key.clone()).or_insert(Value::Null), value);
             }
         }
         (live, body) => *live = body.clone(),
@@ -89,7 +89,7 @@ fn is_leaf(below: &Value) -> bool {
     below.as_object().is_none_or(Map::is_empty)
 }
 
-/// Takes away what was applied before and is not applied now, unless others applied it too.
+/// Removes fields that were applied before and are not applied now, unless others applied them too.
 fn withdraw(live: &mut Value, before: &Value, body: &Value, others: &[&Value]) {
     let Some(live) = live.as_object_mut() else { return };
     for (key, below) in each(before) {
@@ -117,7 +117,7 @@ fn clashes(share: &Value, live: &Value, body: &Value, at: &str, found: &mut Vec<
     }
 }
 
-/// Takes from another's share what is forced to a new value.
+/// Removes from another manager's fields those that are forced to a new value.
 fn give_up(share: &mut Value, taken: &Value, live: &Value, body: &Value) {
     let Some(fields) = share.as_object_mut() else { return };
     fields.retain(|key, below| {

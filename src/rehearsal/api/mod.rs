@@ -5,13 +5,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `path.rs` | where an object is |
-//! | `store.rs` | the objects, and what verbs do to them |
+//! | `path.rs` | paths of the Kubernetes API |
+//! | `store.rs` | the objects of the API, and its verbs |
 //! | `list.rs` | lists, whole or in pages |
-//! | `merge.rs` | what a server-side apply does to an object |
-//! | `access.rs` | access reviews, answered from the Roles that were applied |
-//! | `discovery.rs` | what kinds are served |
-//! | `refusal.rs` | what it says where it does not do as it is asked |
+//! | `merge.rs` | server-side apply, as far as plain values go |
+//! | `access.rs` | access reviews, answered from the Roles and bindings that were applied |
+//! | `discovery.rs` | API discovery: enough for `kubectl`, and for clients that ask for one group |
+//! | `refusal.rs` | error responses of the API |
 
 mod access;
 mod discovery;
@@ -35,12 +35,12 @@ use super::faults::{self, Answer};
 use path::Path;
 use store::{Parameters, Store};
 
-pub(super) use merge::lay_over;
+pub(super) use merge::overlay;
 pub(super) use refusal::refusal;
 
-/// More than any request that is sent.
+/// The largest body of a request, in bytes.
 const BODY_LIMIT: usize = 8 << 20;
-/// That are remembered.
+/// Requests to remember.
 const REQUESTS: usize = 10_000;
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ struct State {
     requests: VecDeque<String>,
 }
 
-/// The API; every clone is the same one.
+/// A Kubernetes API in memory; every clone is the same one.
 #[derive(Clone)]
 pub struct ApiServer {
     state: Arc<Mutex<State>>,
@@ -79,7 +79,7 @@ impl ApiServer {
         Ok(server)
     }
 
-    /// The same, known as `address`, to be served by the caller through [`ApiServer::respond`].
+    /// An API at `address` that the caller serves through [`ApiServer::respond`].
     #[must_use]
     pub fn at(address: &str, minor: u32) -> Self {
         let state = State { store: Store::new(minor), ..State::default() };
@@ -96,19 +96,19 @@ impl ApiServer {
         self.lock().store.objects.values().cloned().collect()
     }
 
-    /// Looks at every object, where they are.
+    /// Reads every object in place.
     pub fn read<T>(&self, look: impl FnOnce(&[&Value]) -> T) -> T {
         let state = self.lock();
         look(&state.store.objects.values().collect::<Vec<_>>())
     }
 
-    /// Rises with every change.
+    /// The resource version, which rises with every change.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.lock().store.version
     }
 
-    /// Makes the object be as given, as a controller would, and tells the watches.
+    /// Creates or replaces an object, as a controller would, and notifies watches.
     pub fn put(&self, object: Value) {
         self.lock().store.put(Path::of(&object), object);
     }
@@ -119,7 +119,7 @@ impl ApiServer {
         self.lock().store.objects.get(&Path::parse(path)?).cloned()
     }
 
-    /// Changes the object at a path, if it is there, as a controller would.
+    /// Changes the object at a path, if it exists, as a controller would.
     pub fn edit(&self, path: &str, change: impl FnOnce(&mut Value)) {
         let Some(path) = Path::parse(path) else { return };
         let store = &mut self.lock().store;
@@ -132,20 +132,20 @@ impl ApiServer {
         }
     }
 
-    /// Removes the object at a path, if it is there.
+    /// Removes the object at a path, if it exists.
     pub fn remove(&self, path: &str) {
         if let Some(path) = Path::parse(path) {
             self.lock().store.delete(&path, &Value::Null);
         }
     }
 
-    /// A kubeconfig that leads here, with the context `rehearsal`.
+    /// A kubeconfig for this API, with the context `rehearsal`.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
         self.kubeconfig_for("rehearsal")
     }
 
-    /// A kubeconfig that leads here, with a context, a cluster and a user of this name.
+    /// A kubeconfig for this API, with a context, a cluster and a user of this name.
     #[must_use]
     pub fn kubeconfig_for(&self, name: &str) -> String {
         json!({"apiVersion": "v1", "kind": "Config", "current-context": name,
@@ -155,12 +155,12 @@ impl ApiServer {
         .to_string()
     }
 
-    /// The next `times` requests whose `METHOD /path` contains `what` are answered so.
+    /// Injects an answer to the next `times` requests whose `METHOD /path` contains `what`.
     pub fn fail(&self, what: &str, times: usize, answer: Answer) {
         self.lock().faults.push(faults::Request { what: what.to_owned(), times: Some(times), answer });
     }
 
-    /// What a container logged, in its present or its previous run.
+    /// Sets a container's log, of its present or its previous run.
     pub fn log(&self, pod: &str, container: &str, previous: bool, text: &str) {
         self.lock().logs.insert(format!("{pod}/{container}/{previous}"), text.to_owned());
     }
@@ -188,7 +188,7 @@ impl ApiServer {
             faults::due(&mut state.faults, &asked)
         };
         if let Some(answer) = due
-            && let Some(response) = answer.given(true).await
+            && let Some(response) = answer.response(true).await
         {
             return response;
         }

@@ -1,4 +1,4 @@
-//! Where an object is in the API.
+//! Paths of the Kubernetes API.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// From a URL's path such as `/apis/apps/v1/namespaces/n/deployments/d`.
+    /// The path of a URL such as `/apis/apps/v1/namespaces/n/deployments/d`.
     pub(super) fn parse(path: &str) -> Option<Self> {
         let mut parts = path.trim_matches('/').split('/');
         let root = match (parts.next()?, parts.next()?) {
@@ -30,7 +30,7 @@ impl Path {
         Some(Self { root, plural: at(0), namespace: namespace.to_owned(), name: at(1), part: at(2) })
     }
 
-    /// Of an object, by what it says of itself.
+    /// The path of an object, by its kind and metadata.
     pub(super) fn of(object: &Value) -> Self {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let version = text("/apiVersion");
@@ -43,7 +43,7 @@ impl Path {
         }
     }
 
-    /// Of the namespace that this is in.
+    /// The path of the namespace.
     pub(super) fn home(&self) -> Self {
         Self {
             root: "api/v1".to_owned(),
@@ -53,7 +53,7 @@ impl Path {
         }
     }
 
-    /// Whether a list of this has what is there: of one namespace, or of all.
+    /// True if a list of this path includes an object: of one namespace, or of all.
     pub(super) fn holds(&self, other: &Self) -> bool {
         let same = (&self.root, &self.plural) == (&other.root, &other.plural);
         same && (self.namespace.is_empty() || self.namespace == other.namespace)

@@ -1,4 +1,4 @@
-//! What the API says where it does not do as it is asked.
+//! Error responses of the API.
 
 use axum::Json;
 use axum::http::StatusCode;

@@ -1,4 +1,4 @@
-//! The objects, and what verbs do to them.
+//! The objects of the API, and its verbs.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use super::merge::{conflicts, merged};
 use super::path::Path;
 use super::refusal::{already_exists, not_found, refusal};
 
-/// What stands behind the `?` of a request.
+/// The query parameters of a request.
 pub(super) type Parameters = HashMap<String, String>;
 
 /// Changes that a watch can begin before; the API's own window is five minutes.
@@ -26,7 +26,7 @@ struct Watcher {
     to: UnboundedSender<String>,
 }
 
-/// Everything that the API knows.
+/// All objects of the API.
 #[derive(Default)]
 pub(super) struct Store {
     minor: u32,
@@ -37,12 +37,12 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// An empty one of Kubernetes `1.minor`.
+    /// An empty store of Kubernetes `1.minor`.
     pub(super) fn new(minor: u32) -> Self {
         Self { minor, ..Self::default() }
     }
 
-    /// Makes the object be as given, and tells the watches.
+    /// Creates or replaces an object, and notifies watches.
     pub(super) fn put(&mut self, path: Path, mut object: Value) -> Value {
         self.version += 1;
         let before = self.objects.get(&path);
@@ -63,12 +63,12 @@ impl Store {
         if object["kind"] == "CustomResourceDefinition" {
             object["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]});
         }
-        self.tell(kind, &path, &object);
+        self.notify(kind, &path, &object);
         self.objects.insert(path, object.clone());
         object
     }
 
-    fn tell(&mut self, kind: &str, path: &Path, object: &Value) {
+    fn notify(&mut self, kind: &str, path: &Path, object: &Value) {
         let line = format!("{}\n", json!({"type": kind, "object": object}));
         self.watchers.retain(|watcher| !watcher.at.holds(path) || watcher.to.send(line.clone()).is_ok());
         if self.history.len() == HISTORY {
@@ -77,12 +77,12 @@ impl Store {
         self.history.push_back((self.version, path.clone(), line));
     }
 
-    /// Such as `21`.
+    /// The minor version, such as `21`.
     pub(super) const fn minor(&self) -> u32 {
         self.minor
     }
 
-    /// A watch, which ends by itself after `timeoutSeconds` where they are asked for.
+    /// A watch, which ends after `timeoutSeconds` if set.
     pub(super) fn watch(&mut self, at: Path, parameters: &Parameters) -> Response {
         let number = |key: &str| parameters.get(key).and_then(|value| value.parse().ok());
         let since = number("resourceVersion").unwrap_or(0);
@@ -117,7 +117,7 @@ impl Store {
         {
             return refusal(500, &bug);
         }
-        if let Some(refusal) = self.homeless(&path) {
+        if let Some(refusal) = self.missing_namespace(&path) {
             return refusal;
         }
         let live = self.objects.get(&path).cloned();
@@ -155,7 +155,7 @@ impl Store {
         if self.objects.contains_key(&path) {
             return already_exists(&path);
         }
-        if let Some(refusal) = self.homeless(&path) {
+        if let Some(refusal) = self.missing_namespace(&path) {
             return refusal;
         }
         let mut object = object;
@@ -165,12 +165,12 @@ impl Store {
         (StatusCode::CREATED, Json(self.put(path, object))).into_response()
     }
 
-    fn homeless(&self, path: &Path) -> Option<Response> {
+    fn missing_namespace(&self, path: &Path) -> Option<Response> {
         let lost = !path.namespace.is_empty() && !self.objects.contains_key(&path.home());
         lost.then(|| not_found(&path.home()))
     }
 
-    /// A merge patch; one that names a version wants it to be the live one.
+    /// A merge patch; one with a resource version must match the live one.
     pub(super) fn merge(&mut self, path: Path, body: &Value) -> Response {
         let Some(live) = self.objects.get(&path).cloned() else { return not_found(&path) };
         let wanted = &body["metadata"]["resourceVersion"];
@@ -209,12 +209,12 @@ impl Store {
         }
         self.version += 1;
         let object = self.objects.remove(path).unwrap_or_default();
-        self.tell("DELETED", path, &object);
+        self.notify("DELETED", path, &object);
         self.delete_within(path);
         Json(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})).into_response()
     }
 
-    /// Whether the object waits for a finalizer of its own, or, a namespace, for one of what is in it.
+    /// True if the object waits for a finalizer, its own or, for a namespace, one of its objects.
     fn is_held(&self, path: &Path, object: &Value) -> bool {
         let finalizers =
             |object: &Value| object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
@@ -232,7 +232,7 @@ impl Store {
         }
     }
 
-    /// Removes what was only held by a finalizer that is gone now, and the namespace that waited for it.
+    /// Removes objects whose last finalizer is gone, and the namespace that waited for them.
     pub(super) fn release(&mut self, path: &Path) {
         for path in [path, &path.home()] {
             let ending = |object: &&Value| !object["metadata"]["deletionTimestamp"].is_null();
@@ -247,14 +247,14 @@ fn now() -> String {
     humantime::format_rfc3339_micros(SystemTime::now()).to_string()
 }
 
-/// As the API tells of conflicts: `Apply failed with 1 conflict: conflict with "kubectl": .spec.replicas`.
+/// The message for conflicts: `Apply failed with 1 conflict: conflict with "kubectl": .spec.replicas`.
 fn told(found: &[(String, String)]) -> String {
     let count = if found.len() == 1 { "1 conflict".to_owned() } else { format!("{} conflicts", found.len()) };
     let each: Vec<_> = found.iter().map(|(manager, field)| format!("conflict with \"{manager}\": {field}")).collect();
     format!("Apply failed with {count}: {}", each.join("\n"))
 }
 
-/// Kubernetes before 1.22 wants list keys and quantities written out in an apply.
+/// The rule of Kubernetes before 1.22 that list keys and quantities are complete in an apply.
 fn bug_before_1_22(body: &Value) -> Option<String> {
     let every = |pointer: &str| body.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     let containers = || every("/spec/template/spec/containers").chain(every("/spec/template/spec/initContainers"));

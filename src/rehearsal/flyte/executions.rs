@@ -1,4 +1,4 @@
-//! What a Flyte does with a workflow: registration, an execution that goes through its phases, its traces in Kubernetes
+//! Simulated workflows: registration, an execution that goes through its phases, its objects in Kubernetes
 //! and its log.
 //!
 //! Time is counted in looks: every look at an execution takes it one phase further.
@@ -12,18 +12,18 @@ use crate::flyte::{labels::EXECUTION_ID, workflow};
 use crate::rehearsal::faults::Workflow;
 use crate::spec::Spec;
 
-/// Everything that was registered and executed, by path.
+/// Registered entities and executions, by path.
 #[derive(Debug, Default)]
 pub struct Executions {
-    /// What goes wrong with every execution.
+    /// The fault of every execution.
     pub trouble: Option<Workflow>,
-    /// `METHOD path body` of what was posted, in order.
+    /// `METHOD path body` of the requests that create something, in order.
     pub posted: Vec<(String, Value)>,
     workflows: BTreeSet<String>,
-    /// Looks so far, by `project/domain/name`.
+    /// The number of reads so far, by `project/domain/name`.
     running: BTreeMap<String, usize>,
-    /// What is left in Kubernetes, as `namespace/name`.
-    traces: BTreeSet<String>,
+    /// The objects in Kubernetes, as `namespace/name`.
+    execution_objects: BTreeSet<String>,
     removed: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ impl Executions {
         self.removed.clone()
     }
 
-    /// What admin answers, if the path is of an execution.
+    /// Admin's response, if the path is of an execution.
     pub fn admin(&mut self, spec: &Spec, method: &Method, path: &str, body: &[u8]) -> Option<Answer> {
         let kind = path.strip_prefix("/api/v1/")?;
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -73,7 +73,7 @@ impl Executions {
                     Some(Workflow::Elsewhere(other)) => other.clone(),
                     _ => namespace_of(spec, &project, &domain)?,
                 };
-                self.traces.insert(format!("{namespace}/{name}"));
+                self.execution_objects.insert(format!("{namespace}/{name}"));
                 self.running.insert(format!("{project}/{domain}/{name}"), 0);
                 Some((StatusCode::OK, json!({"id": {"name": name}})))
             }
@@ -108,20 +108,20 @@ impl Executions {
         (StatusCode::OK, json!({"closure": closure}))
     }
 
-    /// What the dashboard answers to a request for a log.
+    /// The dashboard's response to a request for a log.
     pub fn log(&self, path: &str) -> Option<Answer> {
         let [namespace, pod, container] = path.strip_prefix("/api/v1/log/")?.split('/').collect::<Vec<_>>()[..] else {
             return None;
         };
         let name = pod.strip_suffix("-n0-0")?;
-        if pod != container || !self.traces.contains(&format!("{namespace}/{name}")) {
+        if pod != container || !self.execution_objects.contains(&format!("{namespace}/{name}")) {
             return Some(refusal(StatusCode::NOT_FOUND, "pods not found"));
         }
         let line = if let Some(Workflow::Log(line)) = &self.trouble { line } else { "sandbox-smoke-ok" };
         Some((StatusCode::OK, json!({"logs": [{"content": line}]})))
     }
 
-    /// What the Kubernetes API answers about the traces of executions.
+    /// The Kubernetes API's response about objects of executions.
     pub fn kubernetes(&mut self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Answer> {
         let object = |namespace: &str, name: &str| {
             json!({"apiVersion": workflow::API_VERSION, "kind": workflow::KIND,
@@ -130,7 +130,7 @@ impl Executions {
         if let Some(rest) = path.strip_prefix(&format!("/apis/{}/", workflow::API_VERSION)) {
             return Some(match rest.split('/').collect::<Vec<_>>()[..] {
                 [workflow::PLURAL] => {
-                    let found = self.traces.iter().filter_map(|trace| trace.split_once('/'));
+                    let found = self.execution_objects.iter().filter_map(|object| object.split_once('/'));
                     let found = found.filter(|(_, name)| query.contains(name));
                     let items: Vec<_> = found.map(|(namespace, name)| object(namespace, name)).collect();
                     (
@@ -139,13 +139,13 @@ impl Executions {
                     )
                 }
                 ["namespaces", namespace, workflow::PLURAL, name] => {
-                    let trace = format!("{namespace}/{name}");
-                    match (self.traces.contains(&trace), method.as_str()) {
+                    let key = format!("{namespace}/{name}");
+                    match (self.execution_objects.contains(&key), method.as_str()) {
                         // One that a user made is the API's own.
                         (false, _) => return None,
                         (true, "DELETE") => {
-                            self.traces.remove(&trace);
-                            self.removed.push(trace);
+                            self.execution_objects.remove(&key);
+                            self.removed.push(key);
                             (StatusCode::OK, json!({"kind": "Status", "status": "Success"}))
                         }
                         (true, _) => (StatusCode::OK, object(namespace, name)),

@@ -1,4 +1,4 @@
-//! Minio: its browser's page, the S3 API, and what a sandbox uses of its admin API.
+//! A simulated Minio: its browser's page, the S3 API, and the part of the admin API that a sandbox uses.
 //!
 //! Keys that are derived from the spec open their project's bucket from the start. Those that somebody issues open it
 //! once they are in the bucket's group, as in a real one.
@@ -15,10 +15,10 @@ use serde_json::json;
 use super::responders::{html, json_of, not_found};
 use crate::spec::Spec;
 
-/// What is kept in it.
+/// The data of Minio.
 #[derive(Debug, Default)]
 pub struct Minio {
-    /// By path.
+    /// Objects, by path.
     objects: BTreeMap<String, Bytes>,
     /// The access keys that open the bucket of each name.
     groups: BTreeMap<String, BTreeSet<String>>,
@@ -36,7 +36,7 @@ struct Membership {
 }
 
 impl Minio {
-    /// What it answers in a sandbox that was brought up for this spec.
+    /// The response in a sandbox with this spec.
     pub fn answer(&mut self, spec: &Spec, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
         match uri.path() {
             "/minio/health/cluster" => return StatusCode::OK.into_response(),
@@ -119,7 +119,7 @@ impl Minio {
     }
 }
 
-/// With what every answer of Minio's has.
+/// A response with the headers of Minio.
 pub fn as_minio(mut response: Response) -> Response {
     response.headers_mut().insert("x-amz-request-id", HeaderValue::from_static("rehearsal"));
     response

@@ -1,11 +1,11 @@
-//! What a Flyte answers on its published ports, and what it leaves in Kubernetes.
+//! A simulated Flyte: responses on its published ports, and its objects in Kubernetes.
 //!
 //! | file | what |
 //! |---|---|
-//! | `responders.rs` | what a working Flyte answers as console, admin and dashboard |
-//! | `minio.rs` | what its object store answers, and keeps |
-//! | `executions.rs` | what it does with a workflow |
-//! | `projects.rs` | what admin does with projects |
+//! | `responders.rs` | responses of a working console, admin and dashboard |
+//! | `minio.rs` | a simulated Minio: its browser's page, the S3 API, and the part of the admin API that a sandbox uses |
+//! | `executions.rs` | simulated workflows: registration, an execution that goes through its phases, its objects in Kubernetes and its log |
+//! | `projects.rs` | simulated projects of admin: registered, archived, activated again, and listed by a filter |
 
 mod executions;
 mod minio;
@@ -44,14 +44,14 @@ pub enum Port {
 }
 
 impl Port {
-    /// All of them, with the NodePort of each.
+    /// All ports, with the NodePort of each.
     pub const ALL: [(u16, Self); 3] = [
         (names::PUBLISHED_CONSOLE.node_port, Self::Console),
         (names::PUBLISHED_DASHBOARD.node_port, Self::Dashboard),
         (names::PUBLISHED_MINIO.node_port, Self::Minio),
     ];
 
-    /// Such as `console`.
+    /// The port's name, such as `console`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl Port {
         }
     }
 
-    /// The Deployments that must be available for it to answer.
+    /// The Deployments behind the port, which must be available.
     const fn behind(self) -> &'static [&'static str] {
         match self {
             Self::Console => &[names::GATEWAY, names::ADMIN, names::CONSOLE],
@@ -70,7 +70,7 @@ impl Port {
         }
     }
 
-    /// Whether something behind it answers.
+    /// True if the Deployments behind it are available.
     pub(super) fn is_served(self, objects: &[&Value]) -> bool {
         let deployment = |name: &str| {
             objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == name)
@@ -81,7 +81,7 @@ impl Port {
     }
 }
 
-/// What a sandbox was brought up for, as its inventory says.
+/// The spec of the sandbox, from its inventory.
 pub(super) fn spec(objects: &[&Value]) -> Option<Spec> {
     let inventory =
         objects.iter().find(|object| object["kind"] == "Secret" && object["metadata"]["name"] == INVENTORY)?;
@@ -89,7 +89,7 @@ pub(super) fn spec(objects: &[&Value]) -> Option<Spec> {
     serde_json::from_slice(&inventory.data?.get("spec")?.0).ok()
 }
 
-/// What outlives a request.
+/// The state between requests.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Flyte {
     minio: Arc<Mutex<Minio>>,
@@ -98,7 +98,7 @@ pub(super) struct Flyte {
 }
 
 impl Flyte {
-    /// What is answered on a port, in a sandbox that was brought up for this spec.
+    /// The response on a port, in a sandbox with this spec.
     pub(super) fn answer(
         &self,
         port: Port,
@@ -138,7 +138,7 @@ impl Flyte {
         }
     }
 
-    /// What admin answers about projects, through the gateway or the API's proxy, if the request is about them.
+    /// Admin's response about projects, through the gateway or the API's proxy, if the request is about them.
     pub(super) fn projects(
         &self,
         spec: &Spec,
@@ -153,8 +153,8 @@ impl Flyte {
         Some((status, Json(json)).into_response())
     }
 
-    /// What the Kubernetes API answers about executions, if the request is about them.
-    pub(super) fn traces(&self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Response> {
+    /// The Kubernetes API's response about executions, if the request is about them.
+    pub(super) fn execution_objects(&self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Response> {
         let (status, json) = self.executions().kubernetes(spec, method, path, query)?;
         Some((status, Json(json)).into_response())
     }
@@ -164,19 +164,19 @@ impl Flyte {
     }
 }
 
-/// Whether a request to the Kubernetes API may be about executions.
-pub(super) fn may_be_a_trace(path: &str, query: &str) -> bool {
+/// True if a request to the Kubernetes API may be about executions.
+pub(super) fn may_be_execution_object(path: &str, query: &str) -> bool {
     path.ends_with(workflow::PLURAL)
         || path.contains(&format!("/{}/", workflow::PLURAL))
         || query.contains(labels::EXECUTION_ID)
 }
 
-/// Whether admin is behind this path of the API's proxy.
+/// True if admin is behind this path of the API's proxy.
 pub(super) fn is_admin(target: &str) -> bool {
     target.ends_with(&format!("/services/{}:{}", names::ADMIN, admin::PORT))
 }
 
-/// What Services and pods answer through the API's proxy: datacatalog's health, and a propeller's metrics.
+/// Responses of Services and pods through the API's proxy: datacatalog's health, and a propeller's metrics.
 pub(super) fn proxied(found: Option<&Value>, port: &str, within: &str) -> Response {
     let Some(found) = found else { return not_found() };
     match (found["metadata"]["name"].as_str(), port, within) {

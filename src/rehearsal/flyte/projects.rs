@@ -1,4 +1,4 @@
-//! What admin does with projects: registered, archived, taken back, and listed by a filter of its own.
+//! Simulated projects of admin: registered, archived, activated again, and listed by a filter.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::flyte::admin::PROJECTS;
 
-/// Every project that was ever registered, as it is listed.
+/// Every registered project, as it is listed.
 #[derive(Debug, Default)]
 pub struct Projects {
     known: BTreeMap<String, Value>,
@@ -15,7 +15,7 @@ pub struct Projects {
 }
 
 impl Projects {
-    /// The ids of those that are active, or of the others.
+    /// The ids of active projects, or of archived ones.
     pub fn ids(&self, active: bool) -> Vec<String> {
         self.known
             .iter()
@@ -24,12 +24,12 @@ impl Projects {
             .collect()
     }
 
-    /// Answers every request with these words from now on.
+    /// Injects an error message as the answer to every request.
     pub fn refuse(&mut self, words: &str) {
         self.refusal = Some(words.to_owned());
     }
 
-    /// What admin answers, if the request is about projects.
+    /// Admin's response, if the request is about projects.
     pub fn answer(
         &mut self,
         method: &Method,

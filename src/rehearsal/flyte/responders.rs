@@ -1,4 +1,4 @@
-//! What a working Flyte answers as console, admin and dashboard.
+//! Responses of a working console, admin and dashboard.
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::spec::Spec;
 
-/// A Flyte that was brought up for this spec.
+/// A Flyte with this spec.
 #[derive(Debug)]
 pub struct Responders<'a> {
-    /// What it was brought up for.
+    /// The spec.
     pub spec: &'a Spec,
 }
 
@@ -17,12 +17,12 @@ pub(super) fn html(body: &str) -> Response {
     ([(header::CONTENT_TYPE, "text/html")], body.to_owned()).into_response()
 }
 
-/// JSON.
+/// A JSON response.
 pub fn json_of(value: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-/// A 404 without words.
+/// An empty 404.
 pub fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }

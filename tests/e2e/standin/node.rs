@@ -51,7 +51,7 @@ impl Node {
         let written = Faults::written();
         if *told != written {
             *told = written;
-            self.cluster.tell(Faults::now().played());
+            self.cluster.set_faults(Faults::now().played());
         }
         &self.cluster
     }
@@ -107,7 +107,7 @@ async fn serve(args: &[String]) {
         // What is begun goes on by itself for a while.
         if changed.elapsed() < SETTLED {
             network(&api, &name);
-            node.current().turn(Some(&containerd::ids()));
+            node.current().reconcile(Some(&containerd::ids()));
             std::fs::write(DATABASE, json!(api.objects()).to_string()).expect("a database");
         }
         tokio::select! {

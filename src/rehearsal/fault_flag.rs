@@ -1,8 +1,8 @@
-//! What a user asks to go wrong: `pod=flyteadmin,reason=CrashLoopBackOff`.
+//! The value of `--rehearse`: `pod=flyteadmin,reason=CrashLoopBackOff`.
 
 use super::faults::{Faults, PodFault, Workflow};
 
-/// The reasons that a pod can be told to fail for.
+/// The reasons for which a pod can fail.
 const REASONS: &[&str] = &[
     "CrashLoopBackOff",
     "CreateContainerConfigError",
@@ -14,16 +14,16 @@ const REASONS: &[&str] = &[
     "Unhealthy",
     "Unschedulable",
 ];
-/// What can become of workflows.
+/// The faults of workflows.
 const WORKFLOWS: &[&str] = &["failed", "ignored", "waiting"];
 
 impl Faults {
-    /// Adds what is asked for: `pod=NAME,reason=REASON` or `workflow=failed|ignored|waiting`, either with `message=WORDS`
+    /// Parses and adds a fault: `pod=NAME,reason=REASON` or `workflow=failed|ignored|waiting`, either with `message=WORDS`
     /// at the end, which may have commas in them.
     ///
     /// # Errors
-    /// What is wrong with it, a sentence.
-    pub fn wish(&mut self, text: &str) -> Result<(), String> {
+    /// The error, as a sentence.
+    pub fn parse_fault(&mut self, text: &str) -> Result<(), String> {
         let (head, message) = match text.split_once("message=") {
             Some((head, message)) => (head.trim_end_matches(','), Some(message)),
             None => (text, None),
@@ -61,29 +61,28 @@ fn unknown(key: &str, word: &str, known: &[&str]) -> String {
 }
 
 fn pod_fault(reason: &str, message: Option<&str>) -> Option<PodFault> {
-    let said = |default: &str| message.unwrap_or(default).to_owned();
+    let text = |default: &str| message.unwrap_or(default).to_owned();
     Some(match reason {
-        "CrashLoopBackOff" => PodFault {
-            log: format!("{}\n", said("rehearsed: it ends as it was told to")),
-            ..PodFault::crashed(1, "Error")
-        },
+        "CrashLoopBackOff" => {
+            PodFault { log: format!("{}\n", text("rehearsed: it exits as requested")), ..PodFault::crashed(1, "Error") }
+        }
         "OOMKilled" => PodFault {
             log: message.map(|log| format!("{log}\n")).unwrap_or_default(),
             ..PodFault::crashed(137, reason)
         },
-        "Unhealthy" => PodFault::unready(&said("Readiness probe failed: HTTP probe failed with statuscode: 503")),
-        "Unschedulable" => PodFault::unschedulable(&said("0/1 nodes are available: 1 Insufficient memory.")),
-        known if REASONS.contains(&known) => PodFault::waiting(known, &said("rehearsed: as it was told to")),
+        "Unhealthy" => PodFault::unready(&text("Readiness probe failed: HTTP probe failed with statuscode: 503")),
+        "Unschedulable" => PodFault::unschedulable(&text("0/1 nodes are available: 1 Insufficient memory.")),
+        known if REASONS.contains(&known) => PodFault::waiting(known, &text("rehearsed: as requested")),
         _ => return None,
     })
 }
 
 fn workflow_fault(word: &str, message: Option<&str>) -> Option<Workflow> {
-    let said = || message.unwrap_or("rehearsed: as it was told to").to_owned();
+    let text = || message.unwrap_or("rehearsed: as requested").to_owned();
     Some(match word {
-        "failed" => Workflow::Fails("UserError".to_owned(), said()),
+        "failed" => Workflow::Fails("UserError".to_owned(), text()),
         "ignored" => Workflow::Ignored,
-        "waiting" => Workflow::Waits("ImagePullBackOff".to_owned(), said()),
+        "waiting" => Workflow::Waits("ImagePullBackOff".to_owned(), text()),
         _ => return None,
     })
 }
@@ -96,12 +95,12 @@ mod tests {
     fn every_reason_and_workflow_can_be_asked_for() {
         for reason in REASONS {
             let mut faults = Faults::default();
-            faults.wish(&format!("pod=flyteadmin,reason={reason}")).expect("known");
+            faults.parse_fault(&format!("pod=flyteadmin,reason={reason}")).expect("known");
             assert_eq!(faults.pods.len(), 1, "{reason}");
         }
         for word in WORKFLOWS {
             let mut faults = Faults::default();
-            faults.wish(&format!("workflow={word}")).expect("known");
+            faults.parse_fault(&format!("workflow={word}")).expect("known");
             assert!(faults.workflows.is_some(), "{word}");
         }
     }
@@ -109,12 +108,12 @@ mod tests {
     #[test]
     fn the_message_may_have_commas() {
         let mut faults = Faults::default();
-        faults.wish("workflow=failed,message=one, two=2").expect("known");
+        faults.parse_fault("workflow=failed,message=one, two=2").expect("known");
         assert_eq!(faults.workflows, Some(Workflow::Fails("UserError".into(), "one, two=2".into())));
     }
 
     #[test]
-    fn what_is_not_understood_is_said() {
+    fn what_is_not_understood_is_text() {
         for (text, why) in [
             ("flyteadmin", "`flyteadmin` is neither"),
             ("pod=,reason=OOMKilled", "`pod=` is neither"),
@@ -124,8 +123,8 @@ mod tests {
             ("workflow=late", "workflow `late` is not known; one of failed, ignored, waiting"),
             ("", "`` is neither"),
         ] {
-            let told = Faults::default().wish(text).expect_err(text);
-            assert!(told.starts_with(why), "{told}");
+            let error = Faults::default().parse_fault(text).expect_err(text);
+            assert!(error.starts_with(why), "{error}");
         }
     }
 }

@@ -14,20 +14,20 @@
 //! | [`manifest`] | Kubernetes objects as data, and the bundle they come in | pure |
 //! | [`render`] | named transforms that turn a bundle into what this sandbox runs | pure |
 //! | [`plan`] | everything that would happen, as data | pure |
-//! | [`preflight`] | what would stand in the way, before anything is touched | reads |
+//! | [`preflight`] | the checks before anything is changed | reads |
 //! | [`docker`] | the Docker Engine API | effect |
 //! | [`cluster`] | the k3d cluster and its readiness | effect |
 //! | [`context`] | an attached cluster: its kubeconfig context, missing prerequisites, the admin's manifests | reads |
 //! | [`images`] | images into the node, and the store that keeps them there | effect |
 //! | [`kubernetes`] | server-side apply, inventory, pruning | effect |
 //! | [`rollout`] | when a workload is ready, and what it waits for until then | pure reducer, thin wait |
-//! | [`smoke`] | proof that what runs is a Flyte, and that it may do no more than it must | effect |
+//! | [`smoke`] | checks of a working Flyte, and of its permissions | effect |
 //! | [`report`] | one event stream and its views | fold |
 //! | [`evidence`] | what a failure leaves to read, saved before it is undone | reads, writes its own folder |
 //! | [`site`] | the cluster that a sandbox is on: a node in Docker, namespaces of an existing cluster, or a rehearsal | effect |
 //! | [`lifecycle`] | the stages in order: `up`, `down`, `status` | effect |
 //! | [`reason`] | why a run fails: one catalogue, and the words it is recognised by | pure |
-//! | [`rehearsal`] | a sandbox that is played, for trying and for tests | effect |
+//! | [`rehearsal`] | a simulated sandbox, for trying and for tests | effect |
 //! | [`cli`] | the only user of argv, environment, streams and exit codes | edge |
 //!
 //! `docs/architecture.md` has the invariants and the tests that hold them.
@@ -64,4 +64,5 @@ pub mod spec;
 pub mod stage;
 pub mod state;
 pub mod store;
+pub mod text;
 pub mod yaml;

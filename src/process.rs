@@ -1,5 +1,5 @@
-//! Other people's programs: run with an explicit environment, heard line by line, and never outliving us. However much
-//! one writes, what is kept of it is bounded. The one exception outlives us on purpose: see [`detach`].
+//! Child processes: run with an explicit environment, read line by line, and killed with us. The output that is kept is
+//! bounded. One kind outlives us on purpose: see [`detach`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use crate::failure::{Failure, Reason};
 use crate::limits::CHILD_OUTPUT;
 use crate::run::{Deadline, Interrupted, Run};
+use crate::text::plain;
 
 /// Lines of a failed program's output that a failure shows.
 const TAIL: usize = 20;
@@ -24,48 +25,48 @@ const TAIL: usize = 20;
 const KEPT: usize = 1000;
 /// Bytes of a line that are kept, the first.
 const LINE: usize = 4096;
-/// Lines that are told while a program works. One that writes more is still heard, but nobody could read along.
-const TOLD: usize = 5000;
+/// Lines that are forwarded while a program works. More are read and kept, but nobody could read along.
+const FORWARDED: usize = 5000;
 
-/// A program and the only variables it sees.
+/// A program and its environment.
 #[derive(Debug, Clone)]
 pub struct Tool {
     program: PathBuf,
     env: BTreeMap<String, String>,
-    discreet: bool,
+    redacted: bool,
 }
 
-/// A program that did not do its work.
+/// The error of a program.
 #[derive(Debug, thiserror::Error)]
 #[error("{cause} `{command}`")]
 pub struct Error {
-    /// Its command line.
+    /// The command line.
     pub command: String,
-    /// Why.
+    /// The cause.
     pub cause: Cause,
-    /// The end of what it wrote, unless nobody is to know that.
+    /// The last lines of its output, unless redacted.
     pub output: Vec<String>,
 }
 
-/// Why a program did not do its work.
+/// The cause of a program's error.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// It cannot be started.
     #[error("cannot start")]
     Start(io::Error),
-    /// What it writes cannot be read.
-    #[error("cannot listen to")]
-    Listen(io::Error),
+    /// Its output cannot be read.
+    #[error("cannot read the output of")]
+    Read(io::Error),
     /// It ran until the deadline.
-    #[error("gave up waiting for")]
+    #[error("timed out:")]
     TimedOut,
     /// The user's interrupt ended it.
     #[error("stopped")]
     Interrupted,
-    /// It ended with something else than zero.
+    /// Its exit code is not zero.
     #[error("failed:")]
     Exit {
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
         /// The last line of its standard error.
         last_line: Option<String>,
@@ -78,8 +79,8 @@ impl Error {
     pub fn failure(self, reason: Reason) -> Failure {
         let failure = Failure::new(reason, self.to_string());
         let failure = match &self.cause {
-            Cause::Start(error) | Cause::Listen(error) => failure.because_of(error),
-            Cause::TimedOut => failure.because("it did not end in time"),
+            Cause::Start(error) | Cause::Read(error) => failure.because_of(error),
+            Cause::TimedOut => failure.because("timed out"),
             Cause::Interrupted => return Interrupted.into(),
             Cause::Exit { status, last_line } => {
                 last_line.iter().fold(failure.because(status), |failure, line| failure.because(line))
@@ -89,7 +90,7 @@ impl Error {
     }
 }
 
-/// What a program that succeeded wrote: the newest lines, where it wrote many.
+/// The output of a successful program: the newest lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     /// Standard output.
@@ -110,17 +111,17 @@ impl Drop for Group {
 }
 
 impl Tool {
-    /// A program and the variables it sees.
+    /// A program with this environment.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, env: BTreeMap<String, String>) -> Self {
-        Self { program: program.into(), env, discreet: false }
+        Self { program: program.into(), env, redacted: false }
     }
 
-    /// The same, of which nobody is to know what it writes: its caller alone gets to see it, and a failure has no more
-    /// than the last line of its standard error.
+    /// The same, whose output is a secret: only its caller gets it, and a failure has only the last line of its standard
+    /// error.
     #[must_use]
-    pub fn discreet(self) -> Self {
-        Self { discreet: true, ..self }
+    pub fn redacted(self) -> Self {
+        Self { redacted: true, ..self }
     }
 
     /// The program's path.
@@ -129,16 +130,16 @@ impl Tool {
         &self.program
     }
 
-    /// Runs it to its end, telling `line` what it writes and keeping that in the run's memory. Dropping the future kills
-    /// it and its children.
+    /// Runs the program to its end. Its output goes to `line` and to the run's output log. Dropping the future kills it and
+    /// its children.
     ///
     /// # Errors
-    /// When it cannot be started, exits with anything but zero, or does not end before the run's deadline or
-    /// cancellation; with the tail of what it wrote.
+    /// It cannot be started, its exit code is not zero, or it does not end before the run's deadline or cancellation; with
+    /// the last lines of its output.
     pub async fn run(&self, args: &[String], run: &Run, mut line: impl FnMut(&str)) -> Result<Written, Error> {
         let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let command = format!("{name} {}", args.join(" "));
-        run.report.hear(format!("$ {command}"));
+        run.report.record_output(format!("$ {command}"));
         let failure = |cause, output| Error { command, cause, output };
         tracing::debug!(program = %self.program.display(), ?args, "start");
         let child = Command::new(&self.program)
@@ -158,29 +159,29 @@ impl Tool {
         let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
         let mut written = Written::default();
         let ended = {
-            let mut told = 0;
-            let listened = read_output(&mut child, &mut written, |said| {
-                if self.discreet {
+            let mut forwarded = 0;
+            let reading = read_output(&mut child, &mut written, |text| {
+                if self.redacted {
                     return;
                 }
-                tracing::debug!("{said}");
-                run.report.hear(plain(said));
-                told += 1;
-                if told <= TOLD {
-                    line(said);
+                tracing::debug!("{text}");
+                run.report.record_output(plain(text));
+                forwarded += 1;
+                if forwarded <= FORWARDED {
+                    line(text);
                 }
             });
             tokio::select! {
                 biased;
                 () = run.cancel.cancelled() => return Err(failure(Cause::Interrupted, Vec::new())),
                 () = run.deadline.passed() => None,
-                ended = listened => Some(ended),
+                ended = reading => Some(ended),
             }
         };
-        let tail = |written: &Written| if self.discreet { Vec::new() } else { tail(written) };
+        let tail = |written: &Written| if self.redacted { Vec::new() } else { tail(written) };
         match ended {
             None => Err(failure(Cause::TimedOut, tail(&written))),
-            Some(Err(error)) => Err(failure(Cause::Listen(error), Vec::new())),
+            Some(Err(error)) => Err(failure(Cause::Read(error), Vec::new())),
             Some(Ok(Ended { status, is_held_open })) => {
                 group.0 = None;
                 if is_held_open {
@@ -190,33 +191,33 @@ impl Tool {
                 if status.success() {
                     return Ok(written);
                 }
-                let said = written.stderr.iter().rev().find(|line| !line.trim().is_empty());
-                let last_line = said.map(|line| plain(line));
+                let text = written.stderr.iter().rev().find(|line| !line.trim().is_empty());
+                let last_line = text.map(|line| plain(line));
                 Err(failure(Cause::Exit { status, last_line }, tail(&written)))
             }
         }
     }
 }
 
-/// How a child ended.
+/// The end of a child process.
 struct Ended {
     status: ExitStatus,
-    /// Whether a process that it left behind still holds its output.
+    /// True if a process that it left behind still holds its output open.
     is_held_open: bool,
 }
 
-/// Reads what a child writes until it has ended and its output has, too. A process that it left behind may hold the output
-/// open for ever; after the child's end that is waited for but a moment.
+/// Reads the output of a child until both have ended. A process that it left behind may hold the output open for ever, so
+/// after the child's end the wait is short.
 async fn read_output(child: &mut Child, written: &mut Written, mut line: impl FnMut(&str)) -> io::Result<Ended> {
     let mut stdout = child.stdout.take().map(Lines::of);
     let mut stderr = child.stderr.take().map(Lines::of);
     let mut status = None;
     let mut last = Deadline::fixed(CHILD_OUTPUT);
     while stdout.is_some() || stderr.is_some() {
-        let (said, kept) = tokio::select! {
+        let (text, kept) = tokio::select! {
             biased;
-            said = next(&mut stdout) => (said?, &mut written.stdout),
-            said = next(&mut stderr) => (said?, &mut written.stderr),
+            text = next(&mut stdout) => (text?, &mut written.stdout),
+            text = next(&mut stderr) => (text?, &mut written.stderr),
             ended = child.wait(), if status.is_none() => {
                 status = Some(ended?);
                 last = Deadline::fixed(CHILD_OUTPUT);
@@ -224,12 +225,12 @@ async fn read_output(child: &mut Child, written: &mut Written, mut line: impl Fn
             }
             () = last.passed(), if status.is_some() => break,
         };
-        if let Some(said) = said {
-            line(&said);
+        if let Some(text) = text {
+            line(&text);
             if kept.len() == KEPT {
                 kept.remove(0);
             }
-            kept.push(said);
+            kept.push(text);
         }
     }
     let is_held_open = stdout.is_some() || stderr.is_some();
@@ -274,11 +275,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 /// The stream's next line; at its end the stream is taken away, and one that was taken away never answers.
 async fn next<R: AsyncRead + Unpin>(stream: &mut Option<Lines<R>>) -> std::io::Result<Option<String>> {
     let Some(open) = stream else { return std::future::pending().await };
-    let said = open.next().await?;
-    if said.is_none() {
+    let text = open.next().await?;
+    if text.is_none() {
         *stream = None;
     }
-    Ok(said)
+    Ok(text)
 }
 
 fn tail(written: &Written) -> Vec<String> {
@@ -290,7 +291,7 @@ fn tail(written: &Written) -> Vec<String> {
 #[derive(Debug)]
 pub struct Detached(std::process::Child);
 
-/// Starts a program that is to outlive this one, with no variables, in the root folder; what it writes goes to a new
+/// Starts a program that outlives this one, with an empty environment, in the root folder; its output goes to a new
 /// file `log`, which its owner alone may read. It has to call [`leave_session`] itself.
 ///
 /// # Errors
@@ -303,7 +304,7 @@ pub fn detach(program: &Path, args: &[&OsStr], log: &Path) -> io::Result<Detache
 }
 
 impl Detached {
-    /// How it ended, such as `exit status: 1`; none while it runs.
+    /// The exit status, such as `exit status: 1`; none while it runs.
     ///
     /// # Errors
     /// The system's own.
@@ -311,13 +312,13 @@ impl Detached {
         Ok(self.0.try_wait()?.map(|status| status.to_string()))
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub fn kill(&mut self) {
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }
 
-/// Leaves the terminal that this process was started from, so that its end and its Ctrl-C are not ours.
+/// Starts a new session, so that the terminal's end and its Ctrl-C do not reach this process.
 pub fn leave_session() {
     let _ = setsid();
 }
@@ -332,7 +333,7 @@ pub fn kill(pid: u32) {
     signal(pid, Signal::KILL);
 }
 
-/// Whether there is a process with this id, of whatever user.
+/// True if there is a process with this id, of any user.
 #[must_use]
 pub fn exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -343,48 +344,6 @@ fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
-}
-
-/// A line without what it tells a terminal: colours (`ESC [ … letter`), titles and links (`ESC ] … BEL` or `ESC \`),
-/// and whatever else begins with an escape.
-#[must_use]
-pub fn plain(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once('\u{1b}') {
-        text.push_str(before);
-        rest = if let Some(colour) = after.strip_prefix('[') {
-            colour.find(|c: char| c.is_ascii_alphabetic()).map_or("", |end| &colour[end + 1..])
-        } else if let Some(title) = after.strip_prefix(']') {
-            title.find(['\u{7}', '\u{1b}']).map_or("", |end| title[end..].trim_start_matches('\u{7}'))
-        } else {
-            after.strip_prefix('\\').unwrap_or(after)
-        };
-    }
-    text.push_str(rest);
-    text.trim_end().to_owned()
-}
-
-/// A text as one word of a POSIX shell's command line.
-#[must_use]
-pub fn shell_word(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@".contains(c));
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
-/// The message of a line as k3d and k3s log it: `… level=info msg="…"`, or `INFO[0000] …` on a terminal and before
-/// k3d 5.3.
-#[must_use]
-pub fn log_message(line: &str) -> Option<String> {
-    let line = plain(line);
-    if let Some((_, message)) = line.split_once(" msg=") {
-        let message = message.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(message);
-        return Some(message.replace("\\\"", "\""));
-    }
-    let (level, message) = line.split_once("] ")?;
-    let is_level =
-        level.split_once('[').is_some_and(|(word, _)| word.len() == 4 && word.chars().all(|c| c.is_ascii_uppercase()));
-    is_level.then(|| message.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -410,31 +369,16 @@ mod tests {
         vec!["-c".to_owned(), text.to_owned()]
     }
 
-    #[test]
-    fn what_a_line_tells_a_terminal_is_no_part_of_it() {
-        for (line, shown) in [
-            ("\u{1b}[36mINFO\u{1b}[0m[0000] Prep", "INFO[0000] Prep"),
-            ("\u{1b}]0;title\u{7}text", "text"),
-            ("\u{1b}]8;;https://a\u{1b}\\a link\u{1b}]8;;\u{1b}\\.", "a link."),
-            ("\u{1b}\u{1b}]0;t\u{7}a\u{1b}", "a"),
-            ("a\u{1b}[31", "a"),
-            ("a\u{1b}]0;no end", "a"),
-            ("\u{1b}\u{e4}", "\u{e4}"),
-        ] {
-            assert_eq!(plain(line), shown, "{line:?}");
-        }
-    }
-
     #[tokio::test]
     async fn both_streams_are_heard_and_only_the_given_variables_are_seen() {
-        let mut heard = Vec::new();
+        let mut lines = Vec::new();
         let args = script("echo out $GIVEN $CARGO_PKG_NAME; echo err >&2");
         let tool = shell(&[("GIVEN", "1")]);
-        let written = tool.run(&args, &run(Duration::from_secs(20)), |line| heard.push(line.to_owned())).await;
+        let written = tool.run(&args, &run(Duration::from_secs(20)), |line| lines.push(line.to_owned())).await;
         let written = written.expect("success");
         assert_eq!((written.stdout, written.stderr), (vec!["out 1".to_owned()], vec!["err".to_owned()]));
-        heard.sort();
-        assert_eq!(heard, ["err", "out 1"]);
+        lines.sort();
+        assert_eq!(lines, ["err", "out 1"]);
     }
 
     #[tokio::test]
@@ -447,13 +391,13 @@ mod tests {
     #[tokio::test]
     async fn a_flood_is_heard_to_its_end_and_its_newest_lines_are_kept() {
         let run = run(Duration::from_secs(60));
-        let mut told = 0;
+        let mut forwarded = 0;
         let args = script("i=0; while [ $i -lt 6000 ]; do echo $i; i=$((i+1)); done");
-        let written = shell(&[]).run(&args, &run, |_| told += 1).await.expect("success");
-        assert_eq!((written.stdout.len(), told), (KEPT, TOLD));
+        let written = shell(&[]).run(&args, &run, |_| forwarded += 1).await.expect("success");
+        assert_eq!((written.stdout.len(), forwarded), (KEPT, FORWARDED));
         assert_eq!(written.stdout.last().map(String::as_str), Some("5999"));
-        let heard = run.report.heard();
-        assert!(heard.len() < 6000 && heard.last().is_some_and(|(_, line)| line == "5999"), "{}", heard.len());
+        let lines = run.report.output_log();
+        assert!(lines.len() < 6000 && lines.last().is_some_and(|(_, line)| line == "5999"), "{}", lines.len());
     }
 
     #[tokio::test]
@@ -491,32 +435,7 @@ mod tests {
         let left = std::fs::read_to_string(file.path()).expect("pid").trim().parse().expect("a number");
         kill(left);
         assert_eq!(written.stdout, ["done"]);
-        let Ok(Event::Warning { message }) = events.try_recv() else { panic!("it is not told") };
+        let Ok(Event::Warning { message }) = events.try_recv() else { panic!("no warning") };
         assert_eq!(message, "`sh` ended, and left a process behind that holds its output open");
-    }
-
-    #[test]
-    fn a_text_with_spaces_quotes_or_variables_survives_a_shell() {
-        for (text, word) in [
-            ("/home/a/b.yaml", "/home/a/b.yaml"),
-            ("/home/a b/it's", r"'/home/a b/it'\''s'"),
-            ("a$b`c`", "'a$b`c`'"),
-            ("", "''"),
-        ] {
-            assert_eq!(shell_word(text), word);
-        }
-    }
-
-    #[test]
-    fn log_lines_of_both_formats_have_a_message() {
-        for (line, message) in [
-            (r#"time="2026" level=info msg="Creating node 'k3d-x-server-0'""#, Some("Creating node 'k3d-x-server-0'")),
-            (r#"time="t" level=fatal msg="bind: \"in use\"""#, Some(r#"bind: "in use""#)),
-            ("\u{1b}[36mINFO\u{1b}[0m[0003] Starting servers...", Some("Starting servers...")),
-            ("kubectl cluster-info", None),
-            ("a[0] b", None),
-        ] {
-            assert_eq!(log_message(line).as_deref(), message);
-        }
     }
 }

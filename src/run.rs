@@ -90,7 +90,7 @@ impl Run {
         let last = deadline.extended_by(STAGE_GRACE);
         let done = last.limit(self.unless_cancelled(work)).await;
         let done = done.unwrap_or_else(|| {
-            Err(Failure::new(Reason::TimedOut, format!("stage {} did not end in time", stage.title()))
+            Err(Failure::new(Reason::TimedOut, format!("stage {} timed out", stage.title()))
                 .because(deadline.expired_message()))
         });
         match done {
@@ -124,7 +124,7 @@ mod tests {
         let failure = silent.await.expect_err("no answer");
         assert_eq!(
             (failure.reason, failure.what.as_str(), failure.causes),
-            (Reason::TimedOut, "stage smoke did not end in time", vec!["timed out after 1m (`--timeout`)".to_owned()])
+            (Reason::TimedOut, "stage smoke timed out", vec!["timed out after 1m (`--timeout`)".to_owned()])
         );
     }
 

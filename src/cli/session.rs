@@ -208,7 +208,7 @@ impl Session {
             biased;
             () = self.cancel.cancelled() => Err(Failure::new(Reason::Interrupted, "stopped on request")),
             done = self.deadline.limit(Box::pin(work)) => done.unwrap_or_else(|| {
-                let what = format!("`sandbox {command}` did not end in time");
+                let what = format!("`sandbox {command}` timed out");
                 Err(Failure::new(Reason::TimedOut, what).because(self.deadline.expired_message()))
             }),
         }

@@ -11,6 +11,7 @@ use crate::kubernetes::{self, ApiError, KubeconfigError};
 use crate::process;
 use crate::reason::Speaker;
 use crate::run::Interrupted;
+use crate::text;
 use crate::yaml::YamlError;
 
 /// A cluster that is not there, not ready or not removed.
@@ -259,7 +260,7 @@ impl From<K3dError> for Failure {
             }
             K3dError::Create { cluster, error, expired } => {
                 let first = error.output.iter().filter(|line| line.contains("level=error") || line.contains("ERRO"));
-                let first: Vec<String> = first.filter_map(|line| process::log_message(line)).collect();
+                let first: Vec<String> = first.filter_map(|line| text::log_message(line)).collect();
                 let said = error.failure(Reason::K3d);
                 let causes = if first.is_empty() { said.causes.clone() } else { first };
                 let failure = Self { what, causes, ..said }.on(format!("cluster {cluster}"));

@@ -8,9 +8,10 @@ use super::dialect::Dialect;
 use super::error::{Error, K3dError};
 use crate::limits;
 use crate::plan::ClusterPlan;
-use crate::process::{self, Tool, log_message as message};
+use crate::process::{self, Tool};
 use crate::report::Stage;
 use crate::run::{Interrupted, Run};
+use crate::text::log_message as message;
 
 /// A k3d version. A development build is taken for the newest of its major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,8 @@
 //! How a node went down, and the cause in its log.
 
 use crate::failure::{Failure, Reason};
-use crate::process::{log_message, plain};
 use crate::reason::Speaker;
+use crate::text::{log_message, plain};
 
 const EVIDENCE: usize = 15;
 

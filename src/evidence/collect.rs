@@ -73,13 +73,13 @@ pub async fn collect(request: &EvidenceRequest<'_>, root: &StateRoot, run: &Run)
     };
     let deadline = run.deadline.min(limits::EVIDENCE);
     // What has been said until here: what follows is about the evidence itself.
-    let (history, heard) = (run.report.history(), run.report.heard());
+    let (history, output) = (run.report.history(), run.report.output_log());
     let mut secrets = request.secrets.clone();
     let planned = request.plan.ok().into_iter().flat_map(|plan| plan.spec.secrets());
     secrets.extend(planned.map(|secret| secret.expose().to_owned()));
     let folder = Folder::create(root, request.name, now).map_err(|error| unwritable(&error))?;
     let sink = Sink::new(folder, Mask::new(secrets));
-    sink.take(of_the_run(request, &history, &heard).and(run_log::plan(request.plan)));
+    sink.take(of_the_run(request, &history, &output).and(run_log::plan(request.plan)));
     let said = all(request, &sink, deadline).await;
     let versions = versions(request, &said);
     let shown: Map<_, _> = versions.iter().map(|(of, version)| ((*of).to_owned(), version.as_str().into())).collect();
@@ -102,10 +102,10 @@ pub async fn collect(request: &EvidenceRequest<'_>, root: &StateRoot, run: &Run)
 }
 
 /// What this program knows of a run that failed.
-fn of_the_run(request: &EvidenceRequest<'_>, history: &[(Duration, Event)], heard: &[(Duration, String)]) -> Found {
+fn of_the_run(request: &EvidenceRequest<'_>, history: &[(Duration, Event)], output: &[(Duration, String)]) -> Found {
     match request.why {
         Ok(_) => Found::default(),
-        Err(failure) => run_log::failure(failure).and(run_log::run(history)).and(run_log::program_output(heard)),
+        Err(failure) => run_log::failure(failure).and(run_log::run(history)).and(run_log::program_output(output)),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn ask(
             let words: Vec<_> = words.iter().map(filled).collect();
             let (program, arguments) =
                 words.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
-            let tool = Tool::new(program, variables.clone()).discreet();
+            let tool = Tool::new(program, variables.clone()).redacted();
             let written = tool.run(arguments, run, |_| {}).await;
             Ok(written.map_err(|error| error.failure(Reason::CredentialSource))?.stdout.join("\n"))
         }

@@ -1,4 +1,4 @@
-//! What a run says while it works. The only interface between doing and showing.
+//! The events of a run: the only interface between the stages and the views.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,10 +6,10 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::stage::Stage;
 
-/// Raised on any change that could break a reader of the NDJSON stream.
+/// The version of the NDJSON stream, raised on any change that could break a reader.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// How a stage, a probe or a run ended.
+/// The outcome of a stage, a probe or a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -19,27 +19,27 @@ pub enum Outcome {
     Failed,
     /// Nothing had to be done.
     Unchanged,
-    /// Not done, or not wholly, and so nothing is said about it; the words say why.
+    /// Skipped, wholly or in part; the summary says why.
     Skipped,
     /// Ended before its result was known, because the run was cancelled or another stage failed.
     Stopped,
 }
 
-/// What applying did to an object.
+/// The change of an applied object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// It was not there before.
+    /// It did not exist.
     Created,
-    /// It was there and is different now.
+    /// It existed and is different now.
     Changed,
-    /// It was there as it should be.
+    /// It existed as it should be.
     Unchanged,
-    /// It was there, is rendered no longer, and was removed.
+    /// It existed, is not rendered any more, and was deleted.
     Pruned,
 }
 
-/// Something that preflight or doctor looked at.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
@@ -47,7 +47,7 @@ pub enum Severity {
     Fine,
     /// Will work, but the user should know.
     Warning,
-    /// Nothing can start before this is mended.
+    /// Nothing can start before this is fixed.
     Blocker,
 }
 
@@ -60,14 +60,14 @@ pub struct Waiting {
     pub reason: String,
 }
 
-/// Where a ready sandbox can be reached.
+/// An endpoint of a ready sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Endpoint {
     /// Such as `console`.
     pub name: String,
     /// Such as `http://localhost:30081/console`.
     pub url: String,
-    /// How to get what to log in with, if anything is needed; never a secret itself.
+    /// How to get the credentials for a login, if needed; never a secret itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
 }
@@ -87,7 +87,7 @@ pub enum Event {
         /// This program's version.
         version: String,
     },
-    /// What follows is played, and nothing of Flyte runs. Every later line says so, too.
+    /// The run is a rehearsal: nothing of Flyte runs. Every later line is marked as well.
     Rehearsal {
         /// The same in words.
         message: String,
@@ -97,7 +97,7 @@ pub enum Event {
         /// Which.
         stage: Stage,
     },
-    /// What a stage is doing or waiting for now; replaces the stage's previous note on a live display.
+    /// The note of a running stage; replaces its previous note on a live display.
     Progress {
         /// Which.
         stage: Stage,
@@ -110,19 +110,19 @@ pub enum Event {
         check: String,
         /// How bad.
         severity: Severity,
-        /// What was seen.
+        /// The result.
         message: String,
-        /// The ways out.
+        /// Next steps.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         hints: Vec<String>,
     },
-    /// How long a wait may take; `sandbox doctor -v` has one for each.
+    /// The limit of a wait; `sandbox doctor -v` has one for each.
     Limit {
         /// Such as `stage-grace`.
         name: String,
         /// The limit, in milliseconds.
         millis: u64,
-        /// What is waited for.
+        /// The wait.
         wait: String,
     },
     /// Bytes of an image (or of a set of them) on their way.
@@ -141,10 +141,10 @@ pub enum Event {
     Applied {
         /// Such as `deployment 103020-flytepoc-dev/flyteadmin`.
         object: String,
-        /// What that did.
+        /// The change.
         change: Change,
     },
-    /// How far the workloads are.
+    /// The progress of the rollout.
     RolloutProgress {
         /// Ready ones.
         ready: usize,
@@ -161,7 +161,7 @@ pub enum Event {
         title: String,
         /// Passed or failed.
         outcome: Outcome,
-        /// What was seen.
+        /// The result.
         detail: String,
         /// How long it took, in milliseconds.
         millis: u64,
@@ -182,7 +182,7 @@ pub enum Event {
         /// How long it took, in milliseconds.
         millis: u64,
     },
-    /// Where to go; near the end of a successful `up` or `status`.
+    /// The endpoints; near the end of a successful `up` or `status`.
     Ready {
         /// URLs, and how to get what to log in with.
         endpoints: Vec<Endpoint>,
@@ -195,9 +195,9 @@ pub enum Event {
         outcome: Outcome,
         /// One line for the user.
         summary: String,
-        /// What the process exits with.
+        /// The exit code of the process.
         exit_code: u8,
-        /// Why it failed, if it did.
+        /// The failure, if it failed.
         #[serde(skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
         /// How long it took, in milliseconds.

@@ -1,4 +1,4 @@
-//! The last lines: where to go, or what failed, why, and what to do next.
+//! The last lines of a run: its endpoints, or the error, its causes and the next steps.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::event::{Endpoint, Outcome};
 use super::words::{Mark, Paint, one_line, seconds};
 use crate::stage::Stage;
 
-/// How a run ended, with all that its last lines need.
+/// The end of a run, with all that its last lines need.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finale {
     pub(super) outcome: Outcome,

@@ -1,4 +1,4 @@
-//! For a person: moving lines on a terminal, plain lines anywhere else.
+//! The view for a person: moving lines on a terminal, plain lines anywhere else.
 
 use console::{Term, is_dumb};
 use indicatif::ProgressDrawTarget;

@@ -1,4 +1,4 @@
-//! For a program: NDJSON, and its JSON Schema.
+//! The view for a program: NDJSON, and its JSON Schema.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::view::View;
 struct Line<'a> {
     /// Milliseconds since the start of the run.
     at_ms: u64,
-    /// Whether it is played, and nothing of Flyte runs.
+    /// True for a rehearsal, in which nothing of Flyte runs.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     rehearsal: bool,
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! For a CI server: stages and probes as test cases.
+//! The view for a CI server: stages and probes as JUnit test cases.
 
 use std::fs::{self, File};
 use std::io;

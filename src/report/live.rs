@@ -1,4 +1,4 @@
-//! For a terminal: finished stages stay as lines, each active one is a moving line below them.
+//! The view on a terminal: finished stages stay as lines, each active one is a moving line below them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +9,12 @@ use console::truncate_str;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::event::Event;
-use super::story::{Story, Told, Verbosity};
+use super::story::{Line, Story, Verbosity};
 use super::view::View;
 use super::words::{Mark, Paint, seconds};
 use crate::stage::Stage;
 
-/// Of the spinner.
+/// The interval of the spinner.
 const FRAME: Duration = Duration::from_millis(100);
 /// Columns before a note: sign, stage, time and the gaps between them.
 const NOTE_COLUMN: usize = 22;
@@ -80,27 +80,27 @@ impl<W: Write + Send> Live<W> {
         format!("{} {stage:<9}  {took:>7}  {text}", self.paint.mark(mark))
     }
 
-    fn tell(&mut self, told: Told) -> io::Result<()> {
-        match told {
-            Told::Opening(text) => self.lines(&[self.paint.dim(&text)]),
-            Told::Started(stage) => self.bar(stage).map(|_| ()),
-            Told::Note(stage, note) => {
+    fn draw(&mut self, line: Line) -> io::Result<()> {
+        match line {
+            Line::Opening(text) => self.lines(&[self.paint.dim(&text)]),
+            Line::Started(stage) => self.bar(stage).map(|_| ()),
+            Line::Note(stage, note) => {
                 let room = (self.width)().saturating_sub(NOTE_COLUMN);
                 let note = truncate_str(&note, room, "…").into_owned();
                 self.bar(stage)?.set_message(note);
                 Ok(())
             }
-            Told::Said { stage, mark, text, hints } => {
+            Line::Item { stage, mark, text, hints } => {
                 let hints = hints.iter().map(|hint| format!("{}{}", " ".repeat(NOTE_COLUMN), self.paint.hint(hint)));
                 let lines: Vec<String> = [self.marked(mark, stage, "", &text)].into_iter().chain(hints).collect();
                 self.lines(&lines)
             }
-            Told::Finished { stage, mark, took, summary } => {
+            Line::Finished { stage, mark, took, summary } => {
                 self.drop_bar(stage);
                 let line = self.marked(mark, Some(stage), &seconds(took), &summary);
                 self.lines(&[line])
             }
-            Told::Ended(finale) => self.lines(&finale.lines(self.paint)),
+            Line::End(finale) => self.lines(&finale.lines(self.paint)),
         }
     }
 
@@ -117,7 +117,7 @@ impl<W: Write + Send> View for Live<W> {
         if matches!(event, Event::RunFinished { .. }) {
             self.end()?;
         }
-        self.story.tell(at, event).into_iter().try_for_each(|told| self.tell(told))
+        self.story.lines(at, event).into_iter().try_for_each(|line| self.draw(line))
     }
 
     fn end(&mut self) -> io::Result<()> {
@@ -137,7 +137,7 @@ mod tests {
     use super::super::samples::{failure, show, success};
     use super::{Event, Live, Stage, Verbosity, View};
 
-    fn shown(events: &[(u64, Event)], colour: bool) -> String {
+    fn rendered(events: &[(u64, Event)], colour: bool) -> String {
         let mut out = Vec::new();
         show(&mut Live::new(&mut out, ProgressDrawTarget::hidden(), || 60, colour, Verbosity::Normal), events);
         String::from_utf8(out).expect("text")
@@ -145,16 +145,16 @@ mod tests {
 
     #[test]
     fn what_stays_on_screen() {
-        insta::assert_snapshot!("success", shown(&success(), false));
-        insta::assert_snapshot!("failure", shown(&failure(), false));
+        insta::assert_snapshot!("success", rendered(&success(), false));
+        insta::assert_snapshot!("failure", rendered(&failure(), false));
     }
 
     #[test]
     fn colour_adds_nothing_but_colour() {
         for events in [success(), failure()] {
-            let coloured = shown(&events, true);
-            assert_ne!(coloured, shown(&events, false));
-            assert_eq!(console::strip_ansi_codes(&coloured), shown(&events, false));
+            let coloured = rendered(&events, true);
+            assert_ne!(coloured, rendered(&events, false));
+            assert_eq!(console::strip_ansi_codes(&coloured), rendered(&events, false));
         }
     }
 

@@ -2,19 +2,19 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `event.rs` | the events |
-//! | `reporter.rs` | the handle that stages speak through |
-//! | `stall.rs` | warnings for a stage that reports nothing new for a while |
-//! | `view.rs` | what a view is, and the loop that shows every event to all of them |
-//! | `story.rs` | events as things to tell a person, by verbosity: the fold both human views share |
-//! | `finale.rs` | the last lines: where to go, or what failed, why, and what to do next |
+//! | `event.rs` | the events of a run: the only interface between the stages and the views |
+//! | `reporter.rs` | the handle through which stages emit events, and the history that explains a failure |
+//! | `stall.rs` | warnings of stalled stages: those that have reported nothing new for a while |
+//! | `view.rs` | views, and the loop that passes every event to all of them |
+//! | `story.rs` | the lines of a run for a person, by verbosity: the fold that both human views share |
+//! | `finale.rs` | the last lines of a run: its endpoints, or the error, its causes and the next steps |
 //! | `words.rs` | durations, sizes, one-line texts, marks and their colours |
-//! | `human.rs` | which of the two a person is shown |
-//! | `live.rs` | for a terminal: a moving line per active stage |
-//! | `plain.rs` | for a log: one line per thing that happened |
-//! | `json.rs` | for a program: NDJSON, and its JSON Schema |
-//! | `junit.rs` | for a CI server: stages and probes as test cases |
-//! | `samples.rs` | two runs that the views' tests show |
+//! | `human.rs` | the view for a person: moving lines on a terminal, plain lines anywhere else |
+//! | `live.rs` | the view on a terminal: finished stages stay as lines, each active one is a moving line below them |
+//! | `plain.rs` | the view in a log: one line per event, with the time since the start |
+//! | `json.rs` | the view for a program: NDJSON, and its JSON Schema |
+//! | `junit.rs` | the view for a CI server: stages and probes as JUnit test cases |
+//! | `samples.rs` | two sample runs, and the loop that plays them with fixed times |
 
 mod event;
 mod finale;

@@ -1,18 +1,18 @@
-//! For a log: one line per thing that happened, with the time since the start.
+//! The view in a log: one line per event, with the time since the start.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use super::event::Event;
-use super::story::{Story, Told, Verbosity};
+use super::story::{Line, Story, Verbosity};
 use super::view::View;
 use super::words::{Mark, Paint, seconds};
 use crate::stage::Stage;
 
-/// A stage's notes come at most this often.
+/// The shortest time between two notes of a stage.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
-/// A stage that has said nothing for so long repeats its note: CI servers end jobs that are silent.
+/// The silence after which a stage repeats its note: CI servers cancel silent jobs.
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
 
 /// Lines for a log.
@@ -26,12 +26,12 @@ pub struct Plain<W> {
 /// The notes of a stage under way.
 #[derive(Default)]
 struct Notes {
-    /// When it last said one.
-    said: Option<Duration>,
-    /// When it last said anything.
-    heard: Duration,
-    told: String,
-    /// What it would have said since.
+    /// The time of the last note.
+    noted_at: Option<Duration>,
+    /// The time of the last line.
+    written_at: Duration,
+    last_note: String,
+    /// A note that waits to be written.
     pending: Option<String>,
 }
 
@@ -53,19 +53,19 @@ impl<W: Write + Send> Plain<W> {
         format!("{} {text}", self.paint.mark(mark))
     }
 
-    fn tell(&mut self, at: Duration, told: Told) -> io::Result<()> {
-        match told {
-            Told::Opening(text) => self.line(at, None, &text),
-            Told::Started(stage) => {
-                self.notes.insert(stage, Notes { heard: at, ..Notes::default() });
+    fn write(&mut self, at: Duration, line: Line) -> io::Result<()> {
+        match line {
+            Line::Opening(text) => self.line(at, None, &text),
+            Line::Started(stage) => {
+                self.notes.insert(stage, Notes { written_at: at, ..Notes::default() });
                 self.line(at, Some(stage), "started")
             }
-            Told::Note(stage, note) => {
+            Line::Note(stage, note) => {
                 let notes = self.notes.entry(stage).or_default();
-                notes.pending = (notes.told != note).then_some(note);
+                notes.pending = (notes.last_note != note).then_some(note);
                 self.catch_up(at)
             }
-            Told::Said { stage, mark, text, hints } => {
+            Line::Item { stage, mark, text, hints } => {
                 let text = self.marked(mark, &text);
                 self.line(at, stage, &text)?;
                 for hint in hints {
@@ -74,12 +74,12 @@ impl<W: Write + Send> Plain<W> {
                 }
                 Ok(())
             }
-            Told::Finished { stage, mark, took, summary } => {
+            Line::Finished { stage, mark, took, summary } => {
                 self.notes.remove(&stage);
                 let text = self.marked(mark, &format!("{}  {summary}", seconds(took)));
                 self.line(at, Some(stage), &text)
             }
-            Told::Ended(finale) => {
+            Line::End(finale) => {
                 for line in finale.lines(self.paint) {
                     writeln!(self.to, "{line}")?;
                 }
@@ -88,24 +88,24 @@ impl<W: Write + Send> Plain<W> {
         }
     }
 
-    /// Says what is due: pending notes, and the repeated note of a stage that has long been silent.
+    /// Writes due lines: pending notes, and the repeated note of a silent stage.
     fn catch_up(&mut self, at: Duration) -> io::Result<()> {
         let mut due = Vec::new();
         for (stage, notes) in &mut self.notes {
-            let rested = notes.said.is_none_or(|said| at.saturating_sub(said) >= NOTE_EVERY);
+            let rested = notes.noted_at.is_none_or(|then| at.saturating_sub(then) >= NOTE_EVERY);
             let note = match notes.pending.take_if(|_| rested) {
                 Some(note) => {
-                    notes.told.clone_from(&note);
-                    notes.said = Some(at);
+                    notes.last_note.clone_from(&note);
+                    notes.noted_at = Some(at);
                     note
                 }
-                None if at.saturating_sub(notes.heard) >= REPEAT_AFTER && notes.told.is_empty() => {
+                None if at.saturating_sub(notes.written_at) >= REPEAT_AFTER && notes.last_note.is_empty() => {
                     "still running".to_owned()
                 }
-                None if at.saturating_sub(notes.heard) >= REPEAT_AFTER => format!("still: {}", notes.told),
+                None if at.saturating_sub(notes.written_at) >= REPEAT_AFTER => format!("still: {}", notes.last_note),
                 None => continue,
             };
-            notes.heard = at;
+            notes.written_at = at;
             due.push((*stage, note));
         }
         due.into_iter().try_for_each(|(stage, note)| self.line(at, Some(stage), &note))
@@ -114,8 +114,8 @@ impl<W: Write + Send> Plain<W> {
 
 impl<W: Write + Send> View for Plain<W> {
     fn on(&mut self, at: Duration, event: &Event) -> io::Result<()> {
-        for told in self.story.tell(at, event) {
-            self.tell(at, told)?;
+        for line in self.story.lines(at, event) {
+            self.write(at, line)?;
         }
         self.to.flush()
     }
@@ -133,7 +133,7 @@ mod tests {
     use super::super::samples::{failure, show, success};
     use super::{Event, Plain, Stage, Verbosity, View};
 
-    fn shown(events: &[(u64, Event)], verbosity: Verbosity) -> String {
+    fn rendered(events: &[(u64, Event)], verbosity: Verbosity) -> String {
         let mut out = Vec::new();
         show(&mut Plain::new(&mut out, false, verbosity), events);
         String::from_utf8(out).expect("text")
@@ -141,21 +141,21 @@ mod tests {
 
     #[test]
     fn a_success() {
-        insta::assert_snapshot!("success", shown(&success(), Verbosity::Normal));
-        insta::assert_snapshot!("success_verbose", shown(&success(), Verbosity::Verbose));
+        insta::assert_snapshot!("success", rendered(&success(), Verbosity::Normal));
+        insta::assert_snapshot!("success_verbose", rendered(&success(), Verbosity::Verbose));
     }
 
     #[test]
     fn a_failure_begins_with_the_error_and_ends_in_what_to_do_next() {
-        let text = shown(&failure(), Verbosity::Normal);
+        let text = rendered(&failure(), Verbosity::Normal);
         assert_eq!(text.lines().last(), Some("hint: `sandbox smoke` runs the checks again"));
         insta::assert_snapshot!("failure", text);
     }
 
     #[test]
     fn quiet_is_failures_and_the_end() {
-        insta::assert_snapshot!("success_quiet", shown(&success(), Verbosity::Quiet));
-        insta::assert_snapshot!("failure_quiet", shown(&failure(), Verbosity::Quiet));
+        insta::assert_snapshot!("success_quiet", rendered(&success(), Verbosity::Quiet));
+        insta::assert_snapshot!("failure_quiet", rendered(&failure(), Verbosity::Quiet));
     }
 
     #[test]

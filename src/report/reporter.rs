@@ -1,4 +1,4 @@
-//! The handle that stages speak through, and what it remembers of them: a failure is explained by what came before it.
+//! The handle through which stages emit events, and the history that explains a failure.
 
 use std::collections::VecDeque;
 use std::mem::discriminant;
@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use super::event::{Event, Outcome};
 use crate::stage::Stage;
 
-/// Events that are remembered, the newest.
+/// The number of events to keep, the newest.
 const EVENTS: usize = 4000;
-/// Lines of other programs that are remembered, the newest.
+/// The number of lines of other programs to keep, the newest.
 const LINES: usize = 4000;
 
-/// Cheap to clone; every clone speaks into the same stream and has the same memory.
+/// The handle through which stages emit events. Clones are cheap and share one stream and one history.
 #[derive(Debug, Clone)]
 pub struct Reporter {
     events: mpsc::UnboundedSender<Event>,
@@ -23,11 +23,11 @@ pub struct Reporter {
     began: (Instant, SystemTime),
 }
 
-/// What was said and heard, with the time since the reporter was made.
+/// Events and output of other programs, with the time since the start of the run.
 #[derive(Debug, Default)]
 struct Memory {
-    said: VecDeque<(Duration, Event)>,
-    heard: VecDeque<(Duration, String)>,
+    events: VecDeque<(Duration, Event)>,
+    output: VecDeque<(Duration, String)>,
 }
 
 impl Reporter {
@@ -38,9 +38,9 @@ impl Reporter {
         (Self { events, memory: Arc::default(), began: (Instant::now(), SystemTime::now()) }, receiver)
     }
 
-    /// Says something. Nobody listening is not an error: the work goes on.
+    /// Emits an event. Without a receiver it is lost, and the work goes on.
     pub fn emit(&self, event: Event) {
-        self.memory().say(self.began.0.elapsed(), &event);
+        self.memory().remember(self.began.0.elapsed(), &event);
         let _ = self.events.send(event);
     }
 
@@ -49,37 +49,37 @@ impl Reporter {
         self.emit(Event::Progress { stage, note: note.into() });
     }
 
-    /// Tells the user something that stops nothing.
+    /// Emits a warning.
     pub fn warn(&self, message: impl Into<String>) {
         self.emit(Event::Warning { message: message.into() });
     }
 
-    /// Remembers a line that another program wrote.
-    pub fn hear(&self, line: impl Into<String>) {
+    /// Keeps a line of another program's output.
+    pub fn record_output(&self, line: impl Into<String>) {
         let at = self.began.0.elapsed();
-        push(&mut self.memory().heard, LINES, (at, line.into()));
+        push(&mut self.memory().output, LINES, (at, line.into()));
     }
 
-    /// What was said, oldest first: of what is said again and again about the same thing only changes, and of bytes on
-    /// their way only the newest count. Where very much was said, its end.
+    /// The events so far, oldest first. Repeated notes are kept once, and of a transfer only the newest count; of very many
+    /// events the newest.
     #[must_use]
     pub fn history(&self) -> Vec<(Duration, Event)> {
-        self.memory().said.iter().cloned().collect()
+        self.memory().events.iter().cloned().collect()
     }
 
-    /// What other programs wrote, oldest first. Where one wrote very much, its end.
+    /// The output of other programs, oldest first; of very many lines the newest.
     #[must_use]
-    pub fn heard(&self) -> Vec<(Duration, String)> {
-        self.memory().heard.iter().cloned().collect()
+    pub fn output_log(&self) -> Vec<(Duration, String)> {
+        self.memory().output.iter().cloned().collect()
     }
 
-    /// When the reporter was made, which is when the run began.
+    /// The start of the run.
     #[must_use]
     pub fn began(&self) -> SystemTime {
         self.began.1
     }
 
-    /// Says that a stage began; the timer says that it ended.
+    /// Emits the start of a stage; the timer emits its end.
     #[must_use]
     pub fn stage(&self, stage: Stage) -> StageTimer {
         self.emit(Event::StageStarted { stage });
@@ -92,21 +92,24 @@ impl Reporter {
 }
 
 impl Memory {
-    fn say(&mut self, at: Duration, event: &Event) {
+    fn remember(&mut self, at: Duration, event: &Event) {
         let comes_again = same_subject(event, event);
-        let before = if comes_again { self.said.iter().rposition(|(_, said)| same_subject(said, event)) } else { None };
+        let before =
+            if comes_again { self.events.iter().rposition(|(_, earlier)| same_subject(earlier, event)) } else { None };
         match (event, before) {
-            (Event::ImageProgress { .. }, Some(before)) => drop(self.said.remove(before)),
-            (Event::Progress { .. } | Event::RolloutProgress { .. }, Some(before)) if self.said[before].1 == *event => {
+            (Event::ImageProgress { .. }, Some(before)) => drop(self.events.remove(before)),
+            (Event::Progress { .. } | Event::RolloutProgress { .. }, Some(before))
+                if self.events[before].1 == *event =>
+            {
                 return;
             }
             _ => {}
         }
-        push(&mut self.said, EVENTS, (at, event.clone()));
+        push(&mut self.events, EVENTS, (at, event.clone()));
     }
 }
 
-/// Whether the later of two events takes the place of the earlier.
+/// True if the later of two events replaces the earlier.
 fn same_subject(one: &Event, other: &Event) -> bool {
     match (one, other) {
         (Event::Progress { stage: one, .. }, Event::Progress { stage: other, .. }) => one == other,
@@ -126,7 +129,7 @@ fn push<T>(ring: &mut VecDeque<T>, limit: usize, new: T) {
     ring.push_back(new);
 }
 
-/// A stage under way.
+/// A running stage.
 /// One that is dropped reports that the stage was stopped.
 #[derive(Debug)]
 pub struct StageTimer {
@@ -137,7 +140,7 @@ pub struct StageTimer {
 }
 
 impl StageTimer {
-    /// Reports how the stage ended.
+    /// Emits the end of the stage.
     pub fn finish(mut self, outcome: Outcome, summary: impl Into<String>) {
         self.report_end(outcome, summary.into());
     }
@@ -179,9 +182,9 @@ mod tests {
         report.warn("a");
         let note = |stage, note: &str| Event::Progress { stage, note: note.to_owned() };
         let warning = Event::Warning { message: "a".to_owned() };
-        let said: Vec<_> = report.history().into_iter().map(|(_, event)| event).collect();
+        let events: Vec<_> = report.history().into_iter().map(|(_, event)| event).collect();
         assert_eq!(
-            said,
+            events,
             [
                 warning.clone(),
                 note(Stage::Cluster, "one"),
@@ -212,11 +215,11 @@ mod tests {
         let (report, _events) = Reporter::channel();
         for number in 0..EVENTS + 3 {
             report.warn(number.to_string());
-            report.hear(number.to_string());
+            report.record_output(number.to_string());
         }
-        let (said, heard) = (report.history(), report.heard());
-        assert_eq!((said.len(), heard.len()), (EVENTS, LINES));
-        assert_eq!(said[0].1, Event::Warning { message: "3".to_owned() });
-        assert_eq!(heard[0].1, "3");
+        let (events, output) = (report.history(), report.output_log());
+        assert_eq!((events.len(), output.len()), (EVENTS, LINES));
+        assert_eq!(events[0].1, Event::Warning { message: "3".to_owned() });
+        assert_eq!(output[0].1, "3");
     }
 }

@@ -1,4 +1,4 @@
-//! Two runs to show, and the loop that shows them with times of their own.
+//! Two sample runs, and the loop that plays them with fixed times.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A stage that says nothing new for a while is told of: a wait must not be silent, and one that repeats itself is.
+//! Warnings of stalled stages: those that have reported nothing new for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::event::Event;
 use crate::stage::Stage;
 
-/// How long a stage may say nothing new until that is told; again after twice as long, and so on.
+/// The time without news after which a stage is stalled; the next warning comes after twice as long, and so on.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// A stage under way.
+/// A running stage.
 struct Open {
     /// Every note so far: one that comes back is no change.
     notes: BTreeSet<String>,
-    /// The newest note: what it waits for.
+    /// The newest note.
     last: Option<String>,
     changed: Duration,
     patience: Duration,
@@ -38,7 +38,7 @@ impl Open {
 pub(super) struct Stalls(BTreeMap<Stage, Open>);
 
 impl Stalls {
-    pub(super) fn hear(&mut self, event: &Event, at: Duration) {
+    pub(super) fn observe(&mut self, event: &Event, at: Duration) {
         match event {
             Event::StageStarted { stage } => {
                 self.0.insert(*stage, Open::new(at));
@@ -66,13 +66,13 @@ impl Stalls {
     /// A warning for each stage that has reported nothing new for 30 s, and again for 60 s, 120 s and so on.
     pub(super) fn warnings(&mut self, at: Duration) -> Vec<Event> {
         let due = self.0.iter_mut().filter(|(_, open)| open.due() <= at);
-        let told = due.map(|(stage, open)| {
+        let warnings = due.map(|(stage, open)| {
             open.patience *= 2;
             let quiet = humantime::format_duration(Duration::from_secs((at - open.changed).as_secs()));
             let waits = open.last.as_ref().map(|note| format!(", at: {note}")).unwrap_or_default();
             Event::Warning { message: format!("{}: nothing new for {quiet}{waits}", stage.title()) }
         });
-        told.collect()
+        warnings.collect()
     }
 }
 
@@ -93,19 +93,19 @@ mod tests {
     use super::*;
     use crate::report::Outcome;
 
-    /// What is warned of until second `end`, where these events happen at these seconds.
+    /// The warnings until second `end`, for events at these seconds.
     fn warnings(end: u64, events: &[(u64, Event)]) -> Vec<(u64, String)> {
         let mut stalls = Stalls::default();
-        let mut told = Vec::new();
+        let mut warnings = Vec::new();
         for second in 0..=end {
             let at = Duration::from_secs(second);
-            events.iter().filter(|(when, _)| *when == second).for_each(|(_, event)| stalls.hear(event, at));
-            told.extend(stalls.warnings(at).into_iter().map(|event| match event {
+            events.iter().filter(|(when, _)| *when == second).for_each(|(_, event)| stalls.observe(event, at));
+            warnings.extend(stalls.warnings(at).into_iter().map(|event| match event {
                 Event::Warning { message } => (second, message),
                 other => panic!("{other:?}"),
             }));
         }
-        told
+        warnings
     }
 
     fn started(stage: Stage) -> Event {

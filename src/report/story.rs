@@ -1,4 +1,4 @@
-//! Events as things to tell a person, by verbosity: the fold both human views share.
+//! The lines of a run for a person, by verbosity: the fold that both human views share.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::finale::Finale;
 use super::words::{Mark, bytes, one_line, seconds};
 use crate::stage::Stage;
 
-/// How much to tell.
+/// The verbosity of a human view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verbosity {
     /// Failures and the end.
@@ -20,24 +20,24 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// One thing to tell.
+/// A line for a person.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// What the run is.
+pub(super) enum Line {
+    /// The command and the sandbox.
     Opening(String),
-    /// A stage is under way.
+    /// The start of a stage.
     Started(Stage),
-    /// What a stage does now.
+    /// The note of a running stage.
     Note(Stage, String),
-    /// Something that stays on screen.
-    Said { stage: Option<Stage>, mark: Mark, text: String, hints: Vec<String> },
-    /// A stage is over.
+    /// A result, warning or finding, which stays on screen.
+    Item { stage: Option<Stage>, mark: Mark, text: String, hints: Vec<String> },
+    /// The end of a stage.
     Finished { stage: Stage, mark: Mark, took: Duration, summary: String },
-    /// The run is over.
-    Ended(Box<Finale>),
+    /// The end of the run.
+    End(Box<Finale>),
 }
 
-/// What has been heard so far.
+/// The state of a run, from its events so far.
 #[derive(Debug)]
 pub(super) struct Story {
     verbosity: Verbosity,
@@ -67,43 +67,43 @@ impl Story {
         }
     }
 
-    /// What there is to tell about an event, in order.
-    pub(super) fn tell(&mut self, at: Duration, event: &Event) -> Vec<Told> {
-        let mut told = self.hear(at, event);
+    /// The lines for an event, in order.
+    pub(super) fn lines(&mut self, at: Duration, event: &Event) -> Vec<Line> {
+        let mut lines = self.fold(at, event);
         if self.verbosity == Verbosity::Quiet {
-            told.retain(|told| matches!(told, Told::Ended(_) | Told::Said { mark: Mark::Bad, .. }));
+            lines.retain(|line| matches!(line, Line::End(_) | Line::Item { mark: Mark::Bad, .. }));
         }
-        told
+        lines
     }
 
-    fn hear(&mut self, at: Duration, event: &Event) -> Vec<Told> {
+    fn fold(&mut self, at: Duration, event: &Event) -> Vec<Line> {
         match event {
             Event::RunStarted { command, sandbox, version, .. } => {
-                vec![Told::Opening(format!("sandbox {command}: {sandbox} (version {version})"))]
+                vec![Line::Opening(format!("sandbox {command}: {sandbox} (version {version})"))]
             }
             Event::Rehearsal { message } => {
-                vec![Told::Said { stage: None, mark: Mark::Look, text: one_line(message), hints: Vec::new() }]
+                vec![Line::Item { stage: None, mark: Mark::Look, text: one_line(message), hints: Vec::new() }]
             }
             Event::StageStarted { stage } => {
                 self.active.insert(*stage, at);
-                vec![Told::Started(*stage)]
+                vec![Line::Started(*stage)]
             }
-            Event::Progress { stage, note } => vec![Told::Note(*stage, one_line(note))],
+            Event::Progress { stage, note } => vec![Line::Note(*stage, one_line(note))],
             Event::ImageProgress { image, step, bytes, total } => {
                 let transfer = Transfer { step: step.clone(), bytes: *bytes, total: *total };
                 self.transfers.insert(image.clone(), transfer);
-                vec![Told::Note(Stage::Images, self.transfer_note(step))]
+                vec![Line::Note(Stage::Images, self.transfer_note(step))]
             }
             Event::RolloutProgress { ready, total, waiting } => {
-                vec![Told::Note(Stage::Rollout, rollout_note(*ready, *total, waiting))]
+                vec![Line::Note(Stage::Rollout, rollout_note(*ready, *total, waiting))]
             }
             Event::Finding { check, severity, message, hints } => {
-                self.said(Stage::Preflight, severity_mark(*severity), format!("{check}: {message}"), hints)
+                self.item(Stage::Preflight, severity_mark(*severity), format!("{check}: {message}"), hints)
             }
             Event::Limit { name, millis, wait } => {
                 let time = humantime::format_duration(Duration::from_millis(*millis));
                 let text = format!("limit {name}: {time}: {wait}");
-                vec![Told::Said { stage: None, mark: Mark::Same, text, hints: Vec::new() }]
+                vec![Line::Item { stage: None, mark: Mark::Same, text, hints: Vec::new() }]
             }
             Event::Applied { object, change } => {
                 let (mark, word) = match change {
@@ -112,20 +112,20 @@ impl Story {
                     Change::Unchanged => (Mark::Same, "unchanged"),
                     Change::Pruned => (Mark::Good, "pruned"),
                 };
-                self.said(Stage::Apply, mark, format!("{object} {word}"), &[])
+                self.item(Stage::Apply, mark, format!("{object} {word}"), &[])
             }
             Event::Probe { id, title, outcome, detail, millis } => {
                 let took = seconds(Duration::from_millis(*millis));
-                self.said(Stage::Smoke, outcome_mark(*outcome), format!("{id} {title}: {detail} ({took})"), &[])
+                self.item(Stage::Smoke, outcome_mark(*outcome), format!("{id} {title}: {detail} ({took})"), &[])
             }
             Event::Warning { message } => {
-                vec![Told::Said { stage: None, mark: Mark::Look, text: one_line(message), hints: Vec::new() }]
+                vec![Line::Item { stage: None, mark: Mark::Look, text: one_line(message), hints: Vec::new() }]
             }
             Event::StageFinished { stage, outcome, summary, millis } => {
                 self.active.remove(stage);
                 let took = Duration::from_millis(*millis);
                 self.times.push((*stage, took));
-                vec![Told::Finished { stage: *stage, mark: outcome_mark(*outcome), took, summary: one_line(summary) }]
+                vec![Line::Finished { stage: *stage, mark: outcome_mark(*outcome), took, summary: one_line(summary) }]
             }
             Event::Ready { endpoints, kubectl } => {
                 self.endpoints.clone_from(endpoints);
@@ -133,8 +133,8 @@ impl Story {
                 Vec::new()
             }
             Event::RunFinished { outcome, summary, exit_code, failure, millis } => {
-                let mut told = self.stopped(at);
-                told.push(Told::Ended(Box::new(Finale {
+                let mut lines = self.stopped(at);
+                lines.push(Line::End(Box::new(Finale {
                     outcome: *outcome,
                     summary: one_line(summary),
                     exit_code: *exit_code,
@@ -145,23 +145,23 @@ impl Story {
                     kubectl: self.kubectl.take(),
                     brief: self.verbosity == Verbosity::Quiet,
                 })));
-                told
+                lines
             }
         }
     }
 
-    /// Something that stays on screen: what went well only when asked for.
-    fn said(&self, stage: Stage, mark: Mark, text: String, hints: &[String]) -> Vec<Told> {
+    /// A line that stays on screen; a success only if verbose.
+    fn item(&self, stage: Stage, mark: Mark, text: String, hints: &[String]) -> Vec<Line> {
         if matches!(mark, Mark::Good | Mark::Same) && self.verbosity < Verbosity::Verbose {
             return Vec::new();
         }
         let hints = hints.iter().map(|hint| one_line(hint)).collect();
-        vec![Told::Said { stage: Some(stage), mark, text: one_line(&text), hints }]
+        vec![Line::Item { stage: Some(stage), mark, text: one_line(&text), hints }]
     }
 
-    /// The stages that never said how they ended.
-    fn stopped(&mut self, at: Duration) -> Vec<Told> {
-        let stop = |(stage, since): (Stage, Duration)| Told::Finished {
+    /// The end lines of stages that did not finish.
+    fn stopped(&mut self, at: Duration) -> Vec<Line> {
+        let stop = |(stage, since): (Stage, Duration)| Line::Finished {
             stage,
             mark: Mark::Stopped,
             took: at.saturating_sub(since),
@@ -217,7 +217,7 @@ const fn outcome_mark(outcome: Outcome) -> Mark {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Event, Stage, Story, Told, Verbosity, Waiting, rollout_note};
+    use super::{Duration, Event, Line, Stage, Story, Verbosity, Waiting, rollout_note};
 
     fn image(image: &str, bytes: u64, total: Option<u64>) -> Event {
         Event::ImageProgress { image: image.to_owned(), step: "pull".to_owned(), bytes, total }
@@ -233,7 +233,7 @@ mod tests {
             (image("minio", 40_000_000, Some(40_000_000)), "pull 2 images, 60 MB of 60 MB"),
         ];
         for (event, expected) in table {
-            assert_eq!(story.tell(Duration::ZERO, &event), [Told::Note(Stage::Images, expected.to_owned())]);
+            assert_eq!(story.lines(Duration::ZERO, &event), [Line::Note(Stage::Images, expected.to_owned())]);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a view is, and the loop that shows every event to all of them.
+//! Views, and the loop that passes every event to all of them.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::event::Event;
 use super::stall::Stalls;
 
-/// How often views may speak without an event.
+/// The interval at which views may write without an event.
 const TICK: Duration = Duration::from_secs(1);
 
 /// A fold of the stream. Times are since the start of the run.
@@ -63,7 +63,7 @@ pub async fn drive(mut events: UnboundedReceiver<Event>, mut views: Vec<Box<dyn 
             biased;
             event = events.recv() => match event {
                 Some(event) => {
-                    stalls.hear(&event, started.elapsed());
+                    stalls.observe(&event, started.elapsed());
                     show(&mut views, &mut |view| view.on(started.elapsed(), &event));
                 }
                 None => break,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use console::{Style, strip_ansi_codes};
 
-/// What stands before a line. Each is a sign of its own, so that nothing is said by colour alone.
+/// The mark before a line. Each is a different sign, so that colour is not needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
     Good,

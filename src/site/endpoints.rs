@@ -1,10 +1,10 @@
 //! The URLs of a sandbox, and the `kubectl` line that reaches it.
 
 use crate::flyte::names::{self, PublishedService};
-use crate::process::shell_word;
 use crate::report::{Endpoint, Event};
 use crate::spec::Spec;
 use crate::state::StateDir;
+use crate::text::shell_word;
 
 /// The event that says where a sandbox is reached.
 #[must_use]

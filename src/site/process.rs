@@ -14,6 +14,7 @@ use crate::process;
 use crate::rehearsal::{ApiServer, COMMAND, Faults, LiveProcess, RehearsalConfig, config_file, is_recorded, log_file};
 use crate::run::{Deadline, Run};
 use crate::state::StateDir;
+use crate::text::plain;
 
 const POLL: Duration = Duration::from_millis(10);
 /// Lines of the log that a failure shows.
@@ -143,7 +144,7 @@ impl RehearsalProcess {
 
 fn tail(log: &Path) -> Vec<String> {
     let text = fs::read(log).unwrap_or_default();
-    let lines: Vec<_> = String::from_utf8_lossy(&text).lines().map(process::plain).collect();
+    let lines: Vec<_> = String::from_utf8_lossy(&text).lines().map(plain).collect();
     lines[lines.len().saturating_sub(TAIL)..].to_vec()
 }
 

@@ -111,7 +111,7 @@ fn subject<'a>(docker: Result<&'a Docker, &'a Failure>, plan: &'a Plan, failure:
 fn told() -> Run {
     let run = run();
     run.report.progress(Stage::Cluster, format!("k3d: with {SECRET}"));
-    run.report.hear(format!("level=info msg=\"with {SECRET}\""));
+    run.report.record_output(format!("level=info msg=\"with {SECRET}\""));
     run
 }
 

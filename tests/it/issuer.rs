@@ -132,7 +132,7 @@ async fn a_program_is_not_waited_for_without_an_end_and_nobody_hears_what_it_say
     let variables = std::env::vars().filter(|(name, _)| name == "PATH").collect();
     let failure = issue(&spec, MINUTE, &variables, &run).await.expect_err("it does not end");
     assert_eq!(failure.reason, Reason::CredentialSource);
-    assert!(failure.what.starts_with("gave up waiting for"), "{failure:?}");
-    let heard = format!("{failure:?} {:?} {:?}", run.report.history(), run.report.heard());
+    assert!(failure.what.starts_with("timed out:"), "{failure:?}");
+    let heard = format!("{failure:?} {:?} {:?}", run.report.history(), run.report.output_log());
     assert!(!heard.contains("hush-42"), "{heard}");
 }

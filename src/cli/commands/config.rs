@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
-use crate::process::shell_word;
 use crate::site;
 use crate::spec::Spec;
+use crate::text::shell_word;
 use crate::yaml;
 
 /// What both clients call Minio's only region.

@@ -12,10 +12,10 @@ use crate::failure::{Failure, Reason};
 use crate::files::write_whole;
 use crate::limits::KUBECTL_LOCK;
 use crate::lock::{KubectlLock, LockError};
-use crate::process::shell_word;
 use crate::run::on_thread;
 use crate::site;
 use crate::spec::Spec;
+use crate::text::shell_word;
 use crate::yaml;
 
 #[derive(Debug, Args)]

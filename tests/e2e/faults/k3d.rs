@@ -54,7 +54,7 @@ fn cannot_be_used(name: &str, version: &str, cause: &str) {
 
 fn version_hangs() {
     let sandbox = Sandbox::failing("k-vhang", Failing::VersionHangs);
-    fails(Reason::K3dUnusable, "did not end in time").told_by(&sandbox.up(&["--timeout", "3s"]));
+    fails(Reason::K3dUnusable, "timed out").told_by(&sandbox.up(&["--timeout", "3s"]));
     assert_eq!(processes(&sandbox.path("bin/k3d")), Vec::<u32>::new(), "k3d outlived the run");
     sandbox.assert_gone();
 }

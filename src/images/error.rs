@@ -207,7 +207,7 @@ fn not_pulled(what: String, missing: &[ImageRef], failed: Vec<Failure>, asked: &
         reason => failure.hint(reason.entry().remedy),
     };
     failure
-        .hint(format!("with a network: `docker pull {asked}` shows what is in the way"))
+        .hint(format!("with a network: `docker pull {asked}` shows the problem"))
         .hint("without one: `sandbox images bundle FILE` on a machine that has them, `sandbox up --bundle FILE` here")
 }
 

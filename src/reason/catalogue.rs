@@ -85,278 +85,278 @@ catalogue! {
         "wait for it to end";
     ContextUnusable "context-unusable" None, 2, no,
         "The kubeconfig context of an attached cluster does not exist, or cannot be used.",
-        "`kubectl config get-contexts` lists what there is; `--context` and `--kubeconfig` name another";
+        "`kubectl config get-contexts` lists contexts; `--context` and `--kubeconfig` name another";
     NotFound "not-found" None, 13, no,
-        "There is no such sandbox, or none that runs.",
-        "`sandbox up` makes it";
+        "The sandbox does not exist, or does not run.",
+        "`sandbox up` creates it";
     Interrupted "interrupted" None, 130, retry,
-        "The run was stopped on request.",
-        "run it again when you like; what it had made was undone";
+        "The run was cancelled by the user.",
+        "run it again; the changes of this run were undone";
 
     TimedOut "timed-out" None, 124, retry,
-        "A stage did not end before the deadline.",
-        "a machine that is busy with other things may need longer: `--timeout` gives it more";
+        "A stage timed out.",
+        "a busy machine may need longer: raise `--timeout`";
 
     Manifests "manifests" Some(Stage::Plan), 7, no,
-        "The manifests are not a Flyte, or a transform cannot place something in them.",
-        "`sandbox render --explain` shows what was made of them";
+        "The manifests are not Flyte's, or a transform cannot handle a part of them.",
+        "`sandbox render --explain` shows the changes of each transform";
 
     Preflight "preflight" PREFLIGHT, 3, no,
-        "Several things are in the way.",
-        "each has its own way out above";
+        "Preflight found several problems.",
+        "the hints above have a next step for each";
     PortTaken "port-taken" PREFLIGHT, 3, no,
-        "A port of this machine that the sandbox publishes is taken.",
-        "`sandbox doctor` names who holds the port, and a free one";
+        "A port that the sandbox publishes is in use.",
+        "`sandbox doctor` names the process that uses the port, and a free port";
     NameTaken "name-taken" PREFLIGHT, 3, no,
-        "A cluster of this name is there that no sandbox made; it is left alone.",
+        "A cluster of this name exists that no sandbox made; it is left alone.",
         "`--name` chooses another name";
     SandboxDiffers "sandbox-differs" PREFLIGHT, 3, no,
-        "The sandbox that is there has ports, a node image or a cluster that cannot be changed in place.",
-        "`sandbox down` and then `sandbox up` makes it anew; `--name` makes another beside it";
+        "The existing sandbox has ports, a node image or a cluster that cannot be changed in place.",
+        "`sandbox down` and then `sandbox up` creates it again; `--name` creates another beside it";
     SandboxBroken "sandbox-broken" PREFLIGHT, 3, no,
-        "The sandbox that is there does not stay up.",
+        "The node of the existing sandbox crashes again and again.",
         "`sandbox down` removes it";
     RightsMissing "rights-missing" PREFLIGHT, 3, no,
-        "The user of the kubeconfig context lacks rights in the namespaces.",
-        "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
+        "The user of the kubeconfig context lacks permissions in the namespaces.",
+        "`sandbox render --for-cluster SUBJECT` writes the manifests for a cluster admin";
     NamespaceMissing "namespace-missing" PREFLIGHT, 3, no,
         "A namespace of an attached cluster does not exist.",
-        "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
+        "`sandbox render --for-cluster SUBJECT` writes the manifests for a cluster admin";
     CrdMissing "crd-missing" PREFLIGHT, 3, no,
-        "The cluster does not have the kind FlyteWorkflow.",
-        "`sandbox render --for-cluster SUBJECT` writes what a cluster admin applies";
+        "The CustomResourceDefinition of FlyteWorkflow does not exist in the cluster.",
+        "`sandbox render --for-cluster SUBJECT` writes the manifests for a cluster admin";
     ObjectForeign "object-foreign" PREFLIGHT, 3, no,
         "A namespace of an attached cluster has an object of another owner, under a name that the sandbox needs.",
         "other namespaces: `--appid`, `--system-project` or `--env`; or remove the objects";
     K3dAbsent "k3d-absent" PREFLIGHT, 3, no,
-        "k3d was asked for, and is not installed.",
-        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs none";
+        "The engine is k3d, and k3d is not installed.",
+        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs no k3d";
     K3dUnusable "k3d-unusable" PREFLIGHT, 3, no,
-        "The k3d that is here cannot be used: too old, withdrawn, unknown, or not one that answers.",
-        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs none";
+        "The installed k3d cannot be used: it is too old, withdrawn or unknown, or does not answer.",
+        "k3d 5.9.0 is at https://github.com/k3d-io/k3d/releases; `--engine docker` needs no k3d";
     DockerTooOld "docker-too-old" PREFLIGHT, 3, no,
         "Docker is older than 20.10.",
         "Docker 20.10 or later is needed";
     DockerRemote "docker-remote" PREFLIGHT, 3, no,
-        "Docker runs on another machine, so the sandbox's ports would not be here.",
+        "Docker runs on another machine, so the sandbox's ports would not be published here.",
         "run this program there, or unset DOCKER_HOST";
     MemoryLow "memory-low" PREFLIGHT, 3, no,
         "Docker has too little memory for a sandbox.",
-        "give Docker more memory, or stop what uses it";
+        "give Docker more memory, or stop other containers";
     DiskLow "disk-low" PREFLIGHT, 3, no,
-        "The disk that Docker keeps images on has too little room.",
-        "`docker system prune` makes room";
+        "Docker's disk has too little free space.",
+        "`docker system prune` frees space";
 
     CredentialSource "credential-source" PREFLIGHT, 3, retry,
-        "The source of a project's keys does not answer, or not with keys.",
+        "The source of a project's keys does not answer, or its answer has no keys.",
         "`storage.credentials` in the spec names the source; docs/storage.md says what it must answer";
     CredentialsEnded "credentials-ended" PREFLIGHT, 3, retry,
-        "The source of a project's keys gives some that have ended, or end within a minute.",
-        "look at the source, and at this machine's clock";
+        "The source of a project's keys returned keys that have expired, or expire within a minute.",
+        "check the source, and this machine's clock";
 
     Docker "docker" None, 4, retry,
-        "Docker refused a request, or failed at it.",
-        "`docker info` and the daemon's log say more";
+        "Docker refused a request, or a request failed.",
+        "see `docker info` and the daemon's log";
     DockerAbsent "docker-absent" None, 4, no,
         "There is no Docker socket.",
         "install Docker Engine, or start it: `sudo systemctl start docker`, or open Docker Desktop, Colima or OrbStack";
     DockerRefused "docker-refused" None, 4, no,
-        "Nothing listens where Docker should be.",
+        "Docker is not running: nothing listens on its socket.",
         "start it: `sudo systemctl start docker`, or open Docker Desktop, Colima or OrbStack";
     DockerForbidden "docker-forbidden" None, 4, no,
-        "You may not use the Docker socket.",
-        "join the group that may use it: `sudo usermod -aG docker $USER`, then log in again";
+        "You lack the permission to use the Docker socket.",
+        "join the group docker: `sudo usermod -aG docker $USER`, then log in again";
     DockerSilent "docker-silent" None, 4, retry,
         "Docker accepts connections and does not answer.",
         "`docker version` should answer at once; restart Docker if it does not";
     DockerLost "docker-lost" None, 4, retry,
         "The connection to Docker ended in the middle of a request.",
-        "Docker was stopped or restarted; `sandbox up` goes on from what is there, `sandbox down` removes it";
+        "Docker was stopped or restarted; `sandbox up` continues, `sandbox down` removes the sandbox";
     DiskFull "disk-full" None, 4, no,
-        "There is no room left on Docker's disk.",
-        "`docker system prune` makes room; `sandbox images prune` drops stores that no sandbox uses";
+        "Docker's disk is full.",
+        "`docker system prune` frees space; `sandbox images prune` removes image stores that no sandbox uses";
 
     K3d "k3d" CLUSTER, 5, retry,
-        "k3d could not make the cluster.",
-        "its own words are above, and all of them in the evidence folder";
+        "k3d could not create the cluster.",
+        "its error is above, and its whole output in the evidence folder";
     K3dNoNode "k3d-no-node" CLUSTER, 5, retry,
-        "k3d said that it made the cluster, and there is no node.",
-        "`k3d cluster create` by hand shows what it does";
+        "k3d reported success, but there is no node.",
+        "run `k3d cluster create` by hand to see what it does";
     K3dTimeout "k3d-timeout" CLUSTER, 5, retry,
-        "k3d did not end in time.",
-        "a machine that is busy with other things may need longer: `--timeout` gives it more";
+        "k3d timed out.",
+        "a busy machine may need longer: raise `--timeout`";
     SubnetsExhausted "subnets-exhausted" CLUSTER, 5, no,
         "Docker has no subnet left for another network.",
-        "`docker network prune` removes networks that nobody uses";
+        "`docker network prune` removes unused networks";
     NodeCrash "node-crash" CLUSTER, 5, no,
-        "k3s ends in the node as soon as it starts.",
-        "its own last words are the cause; the node's whole log is in the evidence folder";
+        "k3s crashes in the node as soon as it starts.",
+        "the end of its log is above; the node's whole log is in the evidence folder";
     NodeCgroup "node-cgroup" CLUSTER, 5, no,
         "k3s cannot use this machine's cgroups.",
-        "use a newer k3d and Kubernetes (`--profile current`), or a machine with the cgroup version that this k3s knows";
+        "use a newer k3d and Kubernetes (`--profile current`), or a machine with the cgroup version that this k3s supports";
     NodeMemory "node-memory" CLUSTER, 5, no,
         "The kernel killed the node for lack of memory.",
-        "give Docker more memory, or stop what uses it";
+        "give Docker more memory, or stop other containers";
     NodeInotify "node-inotify" CLUSTER, 5, no,
         "The machine has no inotify instances or open files left.",
-        "`sudo sysctl -w fs.inotify.max_user_instances=512` lets more sandboxes run side by side";
+        "`sudo sysctl -w fs.inotify.max_user_instances=512` allows more sandboxes side by side";
     NodeRemoved "node-removed" CLUSTER, 5, retry,
-        "Somebody removed or stopped the node while it was being used.",
-        "`sandbox up` makes it anew";
+        "The node was removed or stopped during the run.",
+        "`sandbox up` creates it again";
     ClusterNotReady "cluster-not-ready" CLUSTER, 5, retry,
         "The cluster did not become ready in time, or does not answer.",
-        "a machine that is busy with other things may need longer: `--timeout` gives it more";
+        "a busy machine may need longer: raise `--timeout`";
     ApiCertificate "api-certificate" CLUSTER, 5, no,
         "The Kubernetes API's certificate is not valid: expired, not valid yet, or not this cluster's.",
-        "look at this machine's clock; `sandbox down` and `sandbox up` make new certificates";
+        "check this machine's clock; `sandbox down` and `sandbox up` create new certificates";
     ApiUnauthorized "api-unauthorized" CLUSTER, 5, no,
-        "The Kubernetes API does not know this sandbox's credentials.",
-        "`sandbox down` and `sandbox up` make new ones";
+        "The Kubernetes API rejected this sandbox's credentials.",
+        "`sandbox down` and `sandbox up` create new ones";
 
     ImagesMissing "images-missing" IMAGES, 6, retry,
         "Images were not found locally and could not be pulled.",
-        "with a network: `docker pull` shows what is in the way; without one: `sandbox images bundle FILE` elsewhere, `sandbox up --bundle FILE` here";
+        "with a network: `docker pull` shows the problem; without one: `sandbox images bundle FILE` elsewhere, `sandbox up --bundle FILE` here";
     ImageUnknown "image-unknown" IMAGES, 6, no,
-        "The registry does not know an image.",
-        "look at its name and tag; `--image` names another";
+        "An image does not exist in its registry.",
+        "check its name and tag; `--image` names another";
     ImagePlatform "image-platform" IMAGES, 6, no,
-        "An image is not made for this machine's processor.",
+        "An image is for another processor architecture than this machine's.",
         "`--image` names another";
     RegistryUnreachable "registry-unreachable" IMAGES, 6, retry,
         "A registry cannot be reached.",
-        "look at the network, its proxy and its DNS; without one: `sandbox images bundle FILE` elsewhere, `sandbox up --bundle FILE` here";
+        "check the network, its proxy and its DNS; without one: `sandbox images bundle FILE` elsewhere, `sandbox up --bundle FILE` here";
     RegistryDenied "registry-denied" IMAGES, 6, no,
-        "A registry wants a login, or does not let this user pull.",
+        "A registry needs a login, or refuses this user.",
         "`docker login` with the registry's name";
     RegistryLimited "registry-limited" IMAGES, 6, retry,
-        "A registry allows no more pulls for now.",
-        "`docker login` raises the limit; otherwise wait, or use images that are here";
+        "The rate limit of a registry is exceeded.",
+        "`docker login` raises the limit; otherwise wait, or use local images";
     RegistryCertificate "registry-certificate" IMAGES, 6, no,
         "A registry's certificate is not trusted by Docker.",
         "give Docker your organisation's CA: `/etc/docker/certs.d/REGISTRY/ca.crt` on its machine, which needs no restart";
     PullTimeout "pull-timeout" IMAGES, 6, retry,
-        "A pull did not end in time.",
-        "`--timeout` gives it more; layers that have come are kept";
+        "A pull timed out.",
+        "raise `--timeout`; pulled layers are kept";
     ImageImport "image-import" IMAGES, 6, retry,
-        "Images did not reach the node.",
-        "`sandbox up --no-cache` goes without the machine's image store";
+        "Images could not be imported into the node.",
+        "`sandbox up --no-cache` works without the machine's image store";
     BundleInvalid "bundle-invalid" IMAGES, 6, no,
-        "A bundle of images is cut short, was changed, or is none; nothing of it was loaded.",
-        "copy it again, or make it anew where its images are: `sandbox images bundle FILE`";
+        "An image bundle is truncated, changed or not a bundle; nothing was loaded from it.",
+        "copy it again, or create it again where its images are: `sandbox images bundle FILE`";
     BundleUnwritable "bundle-unwritable" IMAGES, 6, no,
-        "A bundle of images cannot be written.",
-        "it needs a folder that you can write, with room for all its images unpacked, some 0.7 GB";
+        "An image bundle cannot be written.",
+        "it needs a writable folder with about 0.7 GB of free space";
 
     Apply "apply" APPLY, 8, no,
         "The Kubernetes API refused an object.",
         "`sandbox render --explain` shows where the object's fields come from";
     ApplyForbidden "apply-forbidden" APPLY, 8, no,
-        "This user may not make an object.",
+        "This user lacks the permission to apply an object.",
         "`sandbox kubeconfig` shows which user is used";
     ApplyWebhook "apply-webhook" APPLY, 8, no,
         "An admission webhook refused an object, or does not answer.",
-        "the webhook's own words are the cause; it is not one of this sandbox's";
+        "the webhook's error is above; the webhook is not this sandbox's";
     ApplyImmutable "apply-immutable" APPLY, 8, no,
-        "An object would change in a field that cannot change.",
-        "delete the object, or start anew with `sandbox down` and `sandbox up`";
+        "An object has a change in an immutable field.",
+        "delete the object, or run `sandbox down` and `sandbox up`";
     ApplyConflict "apply-conflict" APPLY, 8, retry,
-        "Somebody else keeps changing an object.",
-        "find out who: the object's `managedFields` name them";
+        "Another client keeps changing an object.",
+        "the object's `managedFields` name the client";
     KindUnknown "kind-unknown" APPLY, 8, no,
-        "The cluster does not serve an object's kind, or its namespace is not there.",
+        "The cluster does not serve an object's kind, or its namespace does not exist.",
         "its namespace, or the CustomResourceDefinition of its kind, must be part of the manifests";
     NamespaceTerminating "namespace-terminating" APPLY, 8, retry,
-        "A namespace is being removed and does not go away.",
-        "`sandbox kubeconfig` lets kubectl in: the namespace's conditions say what holds it";
+        "A namespace is terminating, and is not deleted.",
+        "with `sandbox kubeconfig`, `kubectl get namespace -o yaml` shows in its conditions what holds it";
     ApiUnavailable "api-unavailable" APPLY, 8, retry,
-        "The Kubernetes API answered too late, too little, or with an error of its own until the deadline.",
-        "`sandbox status` tells whether the node is up; a longer `--timeout` may help";
+        "The Kubernetes API did not answer until the deadline, or answered with server errors.",
+        "`sandbox status` shows if the node is up; a longer `--timeout` may help";
 
     WorkloadStuck "workload-stuck" ROLLOUT, 9, no,
         "A workload cannot start.",
-        "`sandbox logs` shows what a component says";
+        "`sandbox logs` shows a component's log";
     PodImage "pod-image" ROLLOUT, 9, no,
         "A pod's image is not in the node, and cannot be pulled from there.",
-        "`sandbox images list` shows which images are here; `--image` names another";
+        "`sandbox images list` shows local images; `--image` names another";
     PodImageName "pod-image-name" ROLLOUT, 9, no,
         "A pod's image has an invalid name.",
         "`--image` names another";
     PodConfig "pod-config" ROLLOUT, 9, no,
-        "A container needs a ConfigMap, a Secret or a key that is not there.",
-        "`sandbox render` shows which objects there are";
+        "A container needs a ConfigMap, a Secret or a key that does not exist.",
+        "`sandbox render` shows all objects";
     PodCreate "pod-create" ROLLOUT, 9, no,
-        "The node cannot make a container: its command, its mounts or its security settings.",
+        "The node cannot create a container: its command, its mounts or its security settings.",
         "`sandbox render --explain` shows where the container's fields come from";
     PodCrash "pod-crash" ROLLOUT, 9, no,
-        "A container ends in error again and again.",
-        "its last words are the cause; `sandbox logs` shows the whole log";
+        "A container crashes again and again.",
+        "the end of its log is above; `sandbox logs` shows the whole log";
     PodInit "pod-init" ROLLOUT, 9, no,
-        "An init container ends in error again and again.",
-        "its last words are the cause; `sandbox logs` shows the whole log";
+        "An init container fails again and again.",
+        "the end of its log is above; `sandbox logs` shows the whole log";
     PodMemory "pod-memory" ROLLOUT, 9, no,
         "A container was killed for lack of memory.",
         "give the container a higher limit, or Docker more memory";
     PodProbe "pod-probe" ROLLOUT, 9, no,
-        "A container runs, and never says that it is ready.",
-        "`sandbox logs` shows what it does";
+        "A container runs, but its readiness probe fails.",
+        "`sandbox logs` shows its log";
     PodUnschedulable "pod-unschedulable" ROLLOUT, 9, no,
-        "No node has room for a pod.",
-        "the node is too small: stop something else on it, or give Docker more memory and processors";
+        "A pod cannot be scheduled: no node has room for it.",
+        "the node is too small: stop other pods, or give Docker more memory and processors";
     PodEvicted "pod-evicted" ROLLOUT, 9, no,
-        "The node threw a pod out for lack of disk or memory.",
-        "`docker system prune` makes room on the disk; Docker may need more memory";
+        "The node evicted a pod for lack of disk space or memory.",
+        "`docker system prune` frees disk space; Docker may need more memory";
     PodMount "pod-mount" ROLLOUT, 9, no,
         "A volume of a pod cannot be mounted.",
-        "`sandbox render` shows which ConfigMaps and Secrets there are";
+        "`sandbox render` shows all ConfigMaps and Secrets";
     DatabaseRefused "database-refused" ROLLOUT, 9, no,
         "A component cannot use the database.",
-        "`sandbox logs postgres` shows what the database says";
+        "`sandbox logs postgres` shows the database's log";
     StorageRefused "storage-refused" ROLLOUT, 9, no,
         "A component cannot use the object store: its keys or its bucket are wrong.",
-        "`sandbox logs minio` shows what the store says; `storage` in the spec has the keys";
+        "`sandbox logs minio` shows its log; `storage` in the spec has the keys";
     RolloutTimeout "rollout-timeout" ROLLOUT, 9, retry,
         "Workloads did not become ready in time, with no clear cause.",
-        "a machine that is busy with other things may need longer: `--timeout` gives it more";
+        "a busy machine may need longer: raise `--timeout`";
 
     Registration "registration" ROLLOUT, 9, retry,
-        "Admin does not register a project, or archive one.",
-        "`sandbox logs flyteadmin` shows what it says; the same command goes on from what is there";
+        "Admin did not register or archive a project.",
+        "`sandbox logs flyteadmin` shows its log; the same command continues";
 
     ProjectStorage "project-storage" ROLLOUT, 9, retry,
-        "The object store does not take a project's bucket, keys or policy, or does not let go of them.",
-        "`sandbox logs minio` shows what it says; the same command goes on from what is there";
+        "Minio did not create or delete a project's bucket, keys or policy.",
+        "`sandbox logs minio` shows its log; the same command continues";
 
     AdminFailing "admin-failing" SMOKE, 10, no,
-        "flyteadmin does not answer through the gateway, or not as it should.",
-        "`sandbox logs flyteadmin` and `sandbox logs gateway` show what they say";
+        "flyteadmin does not answer through the gateway, or answers with an error.",
+        "see `sandbox logs flyteadmin` and `sandbox logs gateway`";
     ConsoleFailing "console-failing" SMOKE, 10, no,
         "The console does not load, or does not reach admin.",
-        "`sandbox logs flyteconsole` shows what it says";
+        "`sandbox logs flyteconsole` shows its log";
     StorageFailing "storage-failing" SMOKE, 10, no,
-        "The object store does not answer, or does not keep an object with the sandbox's keys.",
-        "`sandbox logs minio` shows what it says";
+        "Minio does not answer, or does not keep an object with the sandbox's keys.",
+        "`sandbox logs minio` shows its log";
     DashboardFailing "dashboard-failing" SMOKE, 10, no,
-        "The dashboard does not load, or may not see workflow pods: task logs could not be opened.",
-        "`sandbox logs kubernetes-dashboard` shows what it says";
+        "The dashboard does not load, or cannot read workflow pods: task logs could not be opened.",
+        "`sandbox logs kubernetes-dashboard` shows its log";
     DatacatalogFailing "datacatalog-failing" SMOKE, 10, no,
         "datacatalog does not answer.",
-        "`sandbox logs datacatalog` shows what it says";
+        "`sandbox logs datacatalog` shows its log";
     PropellerFailing "propeller-failing" SMOKE, 10, no,
         "A propeller has no workers, does not lead, or cannot reach admin.",
-        "`sandbox logs flytepropeller-PROJECT-DOMAIN` shows what it says";
+        "`sandbox logs flytepropeller-PROJECT-DOMAIN` shows its log";
     PermissionMissing "permission-missing" SMOKE, 10, no,
-        "A ServiceAccount may not do what its component must.",
-        "`sandbox up` brings the Roles back to what they should be";
+        "A ServiceAccount lacks a permission of its component.",
+        "`sandbox up` applies the Roles again";
     PermissionExcess "permission-excess" SMOKE, 10, no,
-        "A ServiceAccount may do more than it must, or something is granted cluster-wide.",
-        "take away the Role or ClusterRole that grants it: the check names it";
+        "A ServiceAccount has more permissions than it needs, or a cluster-wide one.",
+        "remove the Role or ClusterRole that grants it: the check names it";
     WorkflowFailed "workflow-failed" SMOKE, 10, no,
-        "A workflow could not be registered, or did not run to its end.",
-        "`sandbox logs flyteadmin` and the propeller's log say more";
+        "A workflow could not be registered, or did not succeed.",
+        "see `sandbox logs flyteadmin` and the propeller's log";
 
     Leftovers "leftovers" Some(Stage::Down), 12, retry,
-        "Something of the sandbox could not be removed.",
-        "run `sandbox down` again; `docker inspect` on what is left shows what holds it";
+        "A part of the sandbox could not be removed.",
+        "run `sandbox down` again; `docker inspect` on the rest shows what holds it";
 }
 
 impl Reason {

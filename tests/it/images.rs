@@ -84,9 +84,7 @@ async fn a_mirror_that_fails_is_named_and_the_registry_itself_is_not_asked() {
             Failure::from(obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect_err("no mirror"));
         assert_eq!((failure.reason, failure.object.as_deref()), (reason, Some("cr.flyte.org/flyteorg/a:1")));
         assert!(failure.causes[0].starts_with("ghcr.io/flyteorg/a:1: "), "{failure}");
-        for hint in
-            [reason.entry().remedy, "with a network: `docker pull ghcr.io/flyteorg/a:1` shows what is in the way"]
-        {
+        for hint in [reason.entry().remedy, "with a network: `docker pull ghcr.io/flyteorg/a:1` shows the problem"] {
             assert!(failure.hints.iter().any(|told| told == hint), "{failure:?}");
         }
     }

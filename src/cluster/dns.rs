@@ -23,26 +23,26 @@ const NAMESPACE: &str = "kube-system";
 /// [`Error::DnsNotReady`] at the deadline.
 pub async fn wait_for_dns(client: &Client, run: &Run) -> Result<(), Error> {
     let deadline = run.deadline.min(CLUSTER_DNS);
-    let mut told = String::new();
-    loop {
-        let missing = match look(client).await {
-            Ok(None) => return Ok(()),
-            Ok(Some(missing)) => missing,
-            Err(error) => error.to_string(),
-        };
-        if missing != told {
-            run.report.progress(Stage::Rollout, format!("DNS: {missing}"));
-            told.clone_from(&missing);
+    let mut missing = "the API does not answer".to_owned();
+    let ready = async {
+        loop {
+            let seen = match look(client).await {
+                Ok(None) => return,
+                Ok(Some(seen)) => seen,
+                Err(error) => error.to_string(),
+            };
+            if seen != missing {
+                run.report.progress(Stage::Rollout, format!("DNS: {seen}"));
+                missing = seen;
+            }
+            tokio::time::sleep(POLL).await;
         }
-        if deadline.has_passed() {
-            return Err(Error::DnsNotReady {
-                deployment: format!("deployment {NAMESPACE}/coredns"),
-                limit: deadline.expired_message(),
-                missing,
-            });
-        }
-        tokio::time::sleep(POLL).await;
-    }
+    };
+    deadline.limit(ready).await.ok_or_else(|| Error::DnsNotReady {
+        deployment: format!("deployment {NAMESPACE}/coredns"),
+        limit: deadline.expired_message(),
+        missing,
+    })
 }
 
 /// What CoreDNS waits for, if it is not ready.

@@ -92,44 +92,47 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
     let (mut seen, mut told) = (Observation::default(), String::new());
     let mut access: Option<(String, Client)> = None;
     let mut refused_since = None;
-    loop {
-        if access.is_none() {
-            match kubeconfig::read(docker, cluster, api_port).await {
-                Ok(Some(text)) => access = Some((text.clone(), kubernetes::client(&text)?)),
-                Ok(None) => {}
-                // A Docker that stays away is told by the watch of the node.
-                Err(Error::Docker(_)) => {}
-                Err(error) => return Err(error),
+    let ready = async {
+        loop {
+            if access.is_none() {
+                match kubeconfig::read(docker, cluster, api_port).await {
+                    Ok(Some(text)) => access = Some((text.clone(), kubernetes::client(&text)?)),
+                    Ok(None) => {}
+                    // A Docker that stays away is told by the watch of the node.
+                    Err(Error::Docker(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
-        }
-        if let Some((text, client)) = &access {
-            look(&mut seen, docker, cluster, client).await;
-            if seen.missing().is_none() {
-                return Ok(text.clone());
+            if let Some((text, client)) = &access {
+                look(&mut seen, docker, cluster, client).await;
+                if seen.missing().is_none() {
+                    return Ok(text.clone());
+                }
             }
-        }
-        let missing = seen.missing().unwrap_or_default();
-        if missing != told {
-            run.report.progress(Stage::Cluster, &missing);
-            told.clone_from(&missing);
-        }
-        match &seen.refused {
-            None => refused_since = None,
-            Some(why) if refused_since.get_or_insert_with(Instant::now).elapsed() >= limits::CLUSTER_REJECTION => {
-                return Err(Error::Rejected { cluster: cluster.to_owned(), why: why.clone() });
+            let missing = seen.missing().unwrap_or_default();
+            if missing != told {
+                run.report.progress(Stage::Cluster, &missing);
+                told.clone_from(&missing);
             }
-            Some(_) => {}
-        }
-        if deadline.has_passed() {
-            let (cluster, limit) = (cluster.to_owned(), deadline.expired_message());
-            if let Ok(None) = docker.container(&node_name(&cluster)).await {
-                return Err(K3dError::NoNodeInTime { cluster, limit }.into());
+            match &seen.refused {
+                None => refused_since = None,
+                Some(why) if refused_since.get_or_insert_with(Instant::now).elapsed() >= limits::CLUSTER_REJECTION => {
+                    return Err(Error::Rejected { cluster: cluster.to_owned(), why: why.clone() });
+                }
+                Some(_) => {}
             }
-            let log = docker.logs(&node_name(&cluster), LOG).await.unwrap_or_default();
-            return Err(Error::NotReady { cluster, limit, missing: told, log });
+            tokio::time::sleep(POLL).await;
         }
-        tokio::time::sleep(POLL.min(deadline.remaining())).await;
+    };
+    if let Some(ended) = deadline.limit(ready).await {
+        return ended;
     }
+    let (cluster, limit) = (cluster.to_owned(), deadline.expired_message());
+    if let Ok(None) = docker.container(&node_name(&cluster)).await {
+        return Err(K3dError::NoNodeInTime { cluster, limit }.into());
+    }
+    let log = docker.logs(&node_name(&cluster), LOG).await.unwrap_or_default();
+    Err(Error::NotReady { cluster, limit, missing: told, log })
 }
 
 /// Looks at what has not been seen yet; what has been seen stays so.

@@ -123,30 +123,33 @@ async fn inventory(docker: &Docker, node: &str, images: &[Image], run: &Run) -> 
 async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Error> {
     // Why there is no node is known to whoever makes it, and is told first.
     let deadline: Deadline = run.deadline.min(limits::IMAGES_CONTAINERD).extended_by(limits::IMAGES_GRACE);
-    let mut told = false;
-    loop {
-        let why = match docker.exec(node, &["crictl", "images", "-o", "json"]).await {
-            Ok(output) if output.success() => match parse(&output.stdout) {
-                Some(images) => return Ok(images),
-                None => "its list of images cannot be read".to_owned(),
-            },
-            Ok(output) => output.complaint().to_owned(),
-            // Until k3d has made and started the container there is nothing to run a command in; that Docker is gone is
-            // another matter.
-            Err(error) => {
-                docker.container(node).await?;
-                Failure::from(error).to_string()
+    let mut why = "`crictl images` does not end".to_owned();
+    let answers = async {
+        let mut told = false;
+        loop {
+            why = match docker.exec(node, &["crictl", "images", "-o", "json"]).await {
+                Ok(output) if output.success() => match parse(&output.stdout) {
+                    Some(images) => return Ok(images),
+                    None => "its list of images cannot be read".to_owned(),
+                },
+                Ok(output) => output.complaint().to_owned(),
+                // Until k3d has made and started the container there is nothing to run a command in; that Docker is gone is
+                // another matter.
+                Err(error) => {
+                    docker.container(node).await?;
+                    Failure::from(error).to_string()
+                }
+            };
+            if !told {
+                run.report.progress(Stage::Images, "waiting for the node's containerd");
+                told = true;
             }
-        };
-        if !told {
-            run.report.progress(Stage::Images, "waiting for the node's containerd");
-            told = true;
+            tokio::time::sleep(POLL).await;
         }
-        if deadline.has_passed() {
-            return Err(Error::ContainerdSilent { node: node.to_owned(), limit: deadline.expired_message(), why });
-        }
-        tokio::time::sleep(POLL).await;
-    }
+    };
+    deadline.limit(answers).await.unwrap_or_else(|| {
+        Err(Error::ContainerdSilent { node: node.to_owned(), limit: deadline.expired_message(), why })
+    })
 }
 
 /// Image ids by canonical name, from `crictl images -o json`.

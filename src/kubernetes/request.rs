@@ -173,22 +173,23 @@ pub(crate) async fn established(client: &Client, reference: &ObjectRef, run: &Ru
     let collection = reference.collection();
     let resource = retry(run, reference, KIND_SERVED, || resolve(client, &collection)).map_err(failed).await?;
     let api = resource.endpoint(client, None);
-    loop {
-        let definition = retry(run, reference, KIND_SERVED, || api.get(&reference.name)).map_err(failed).await?;
-        let conditions = definition.data.pointer("/status/conditions").and_then(Value::as_array);
-        let conditions = conditions.map(Vec::as_slice).unwrap_or_default();
-        if conditions.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True") {
-            return Ok(());
+    let mut said = "the API does not answer".to_owned();
+    let served = async {
+        loop {
+            let definition = retry(run, reference, KIND_SERVED, || api.get(&reference.name)).map_err(failed).await?;
+            let conditions = definition.data.pointer("/status/conditions").and_then(Value::as_array);
+            let conditions = conditions.map(Vec::as_slice).unwrap_or_default();
+            if conditions.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True") {
+                return Ok(());
+            }
+            let refused = conditions.iter().find(|condition| condition["status"] == "False");
+            said =
+                refused.and_then(|condition| condition["message"].as_str()).unwrap_or("not established yet").to_owned();
+            run.report.progress(Stage::Apply, format!("{reference}: {said}"));
+            sleep(POLL).await;
         }
-        let refused = conditions.iter().find(|condition| condition["status"] == "False");
-        let said = refused.and_then(|condition| condition["message"].as_str()).unwrap_or("not established yet");
-        if deadline.has_passed() {
-            return Err(Failure::new(Reason::KindUnknown, what)
-                .on(reference)
-                .because(deadline.expired_message())
-                .because(said));
-        }
-        run.report.progress(Stage::Apply, format!("{reference}: {said}"));
-        sleep(POLL).await;
-    }
+    };
+    deadline.limit(served).await.unwrap_or_else(|| {
+        Err(Failure::new(Reason::KindUnknown, what).on(reference).because(deadline.expired_message()).because(said))
+    })
 }

@@ -41,34 +41,37 @@ pub(crate) fn leaving(before: &Inventory, now: &BTreeSet<ObjectRef>, spec: &Spec
 /// Ends the workflows of the namespaces, all at once: their propellers abort them, and admin learns of it. What no
 /// propeller ends in time is let go without one. Told as progress of `stage`.
 pub(crate) async fn drain(client: &Client, namespaces: &[String], stage: Stage, run: &Run) -> Result<(), Failure> {
+    let mut left = Vec::new();
     let ended = async {
-        let deadline = run.deadline.min(WORKFLOWS_ABORTED);
         loop {
-            let mut left = Vec::new();
+            let mut seen = Vec::new();
             for namespace in namespaces {
                 let running = workflows(client, namespace, run).await?;
                 for workflow in running.iter().filter(|workflow| workflow.metadata.deletion_timestamp.is_none()) {
                     delete(client, namespace, workflow, run).await?;
                 }
                 if !running.is_empty() {
-                    left.push((namespace, running));
+                    seen.push((namespace, running));
                 }
             }
+            left = seen;
             let Some((first, running)) = left.first() else { return Ok(()) };
-            if deadline.has_passed() {
-                for (namespace, running) in &left {
-                    let names: Vec<_> = running.iter().map(ResourceExt::name_any).collect();
-                    run.report
-                        .warn(format!("no propeller ends {} of {namespace}; let go without it", names.join(", ")));
-                }
-                return Ok(());
-            }
             let others = if left.len() > 1 { format!(" (+{} namespaces)", left.len() - 1) } else { String::new() };
             run.report.progress(stage, format!("namespace {first}: {} workflows end{others}", running.len()));
             sleep(POLL).await;
         }
     };
-    run.unless_cancelled(ended).await
+    let deadline = run.deadline.min(WORKFLOWS_ABORTED);
+    match deadline.limit(run.unless_cancelled(ended)).await {
+        Some(ended) => ended,
+        None => {
+            for (namespace, running) in &left {
+                let names: Vec<_> = running.iter().map(ResourceExt::name_any).collect();
+                run.report.warn(format!("no propeller ends {} of {namespace}; let go without it", names.join(", ")));
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Lets go what is left of the workflows of namespaces that stay, when their propellers are gone.
@@ -87,31 +90,37 @@ pub(crate) async fn let_go_all(client: &Client, namespaces: &[String], run: &Run
 /// Waits until the namespaces, which are being deleted, are gone.
 pub(crate) async fn gone(client: &Client, namespaces: &[String], run: &Run) -> Result<(), Failure> {
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &kubernetes::api_resource("v1", "Namespace"));
+    let failed = |namespace: &String| {
+        Failure::new(Reason::Apply, "the namespace does not go").on(format!("namespace {namespace}"))
+    };
+    let mut held = None;
     let gone = async {
-        let deadline = run.deadline.min(NAMESPACES_GONE);
         for namespace in namespaces {
             let shown = format!("namespace {namespace}");
-            let failed = || Failure::new(Reason::Apply, "the namespace does not go").on(&shown);
             loop {
                 let found = retry(run, &shown, Duration::ZERO, || all.get_opt(namespace)).await;
-                let Some(found) = found.map_err(|error| failed().because(error))? else { break };
+                let found = found.map_err(|error| failed(namespace).because(error))?;
                 // One that is not being deleted is not ours to delete: pruning has said so.
-                if found.metadata.deletion_timestamp.is_none() {
-                    break;
-                }
+                let Some(found) = found.filter(|found| found.metadata.deletion_timestamp.is_some()) else { break };
                 for workflow in workflows(client, namespace, run).await? {
                     let_go(client, namespace, &workflow, run).await?;
                 }
-                if deadline.has_passed() {
-                    return Err(failed().because("something in it holds it").evidence(conditions(&found)));
-                }
+                held = Some((namespace, conditions(&found)));
                 run.report.progress(Stage::Rollout, format!("{shown}: is being deleted"));
                 sleep(POLL).await;
             }
+            held = None;
         }
         Ok(())
     };
-    run.unless_cancelled(gone).await
+    let deadline = run.deadline.min(NAMESPACES_GONE);
+    deadline.limit(run.unless_cancelled(gone)).await.unwrap_or_else(|| {
+        Err(match held {
+            Some((namespace, conditions)) => failed(namespace).because("something in it holds it").evidence(conditions),
+            None => Failure::new(Reason::ApiUnavailable, "cannot see whether the namespaces are gone")
+                .because(deadline.expired_message()),
+        })
+    })
 }
 
 /// What Kubernetes says about a namespace that it cannot delete yet.

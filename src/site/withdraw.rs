@@ -72,26 +72,28 @@ async fn gone(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), F
     collections.insert((pods(spec.system_namespace()), &ours));
     collections
         .extend(spec.workflow_namespaces().into_iter().map(|workflow| (pods(workflow.name), labels::EXECUTION_ID)));
+    let mut left = Vec::new();
     let until_gone = async {
-        let deadline = run.deadline.min(OBJECTS_GONE);
         loop {
-            let mut left = Vec::new();
+            let mut seen = Vec::new();
             for (collection, label) in &collections {
-                left.extend(listed(client, collection, label, run).await?);
+                seen.extend(listed(client, collection, label, run).await?);
             }
+            left = seen;
             let Some(first) = left.first() else { return Ok(()) };
-            if deadline.has_passed() {
-                let failure = Failure::new(Reason::Leftovers, "something of the sandbox does not go").on(first);
-                let mut failure = failure.because(deadline.expired_message());
-                failure.leftovers = left;
-                return Err(failure);
-            }
             let others = if left.len() > 1 { format!(" (+{})", left.len() - 1) } else { String::new() };
             run.report.progress(Stage::Down, format!("{first}{others}: is being deleted"));
             sleep(POLL).await;
         }
     };
-    run.unless_cancelled(until_gone).await
+    let deadline = run.deadline.min(OBJECTS_GONE);
+    deadline.limit(run.unless_cancelled(until_gone)).await.unwrap_or_else(|| {
+        let failure = match left.first() {
+            Some(first) => Failure::new(Reason::Leftovers, "something of the sandbox does not go").on(first),
+            None => Failure::new(Reason::ApiUnavailable, "cannot see whether the sandbox is gone"),
+        };
+        Err(Failure { leftovers: left, ..failure.because(deadline.expired_message()) })
+    })
 }
 
 async fn listed(client: &Client, collection: &Collection, label: &str, run: &Run) -> Result<Vec<String>, Failure> {

@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use flyte_sandbox::cluster::{Engine, K3d, NodeState, delete, owned, reconcile, state, watch_node};
+use flyte_sandbox::cluster::{Engine, K3d, NodeState, delete, owned, reconcile, state, wait_for_dns, watch_node};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::ClusterPlan;
+use flyte_sandbox::rehearsal::{Answer, ApiServer};
 use flyte_sandbox::run::{Deadline, Run};
 use serde_json::json;
 
@@ -246,4 +247,15 @@ async fn an_interrupt_ends_k3d_at_once() {
     });
     let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run).await.expect_err("interrupted"));
     assert_eq!(failure.reason, Reason::Interrupted);
+}
+
+/// The deadline ends a look that is under way, and not only the pause after it.
+#[tokio::test]
+async fn a_wait_for_dns_ends_at_its_deadline_in_the_middle_of_a_silent_request() {
+    let api = ApiServer::start(21).await.expect("a free port");
+    api.fail("/deployments/coredns", 1, Answer::Silence);
+    let client = flyte_sandbox::kubernetes::client(&api.kubeconfig()).expect("a client");
+    let run = Run { deadline: Deadline::after(Duration::from_millis(500)), ..run() };
+    let failure = Failure::from(wait_for_dns(&client, &run).await.expect_err("no answer"));
+    assert_eq!(failure.causes, ["timed out after 500ms (`--timeout`)", "the API does not answer"]);
 }

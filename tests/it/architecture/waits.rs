@@ -88,3 +88,11 @@ fn one_module_ends_what_takes_too_long() {
     let calling = code.iter().filter(|(_, code)| timeouts(code) > 0);
     assert_eq!(calling.map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["deadline.rs"]);
 }
+
+/// A message that names `--timeout` is about what the user gave.
+#[test]
+fn only_the_command_line_makes_a_deadline_of_a_flag() {
+    let code = code();
+    let making = code.iter().filter(|(_, code)| code.contains("Deadline::after("));
+    assert_eq!(making.map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["cli/args.rs"]);
+}

@@ -46,6 +46,10 @@ limits! {
     UP = minutes(15);
     /// `sandbox down` as a whole, without `--timeout`.
     DOWN = minutes(1);
+    /// `sandbox stop` as a whole, without `--timeout`.
+    STOP = minutes(1);
+    /// `sandbox start` as a whole, without `--timeout`.
+    START = minutes(5);
     /// `sandbox smoke` as a whole, without `--timeout`.
     SMOKE = minutes(5);
     /// A change of a running sandbox as a whole, without `--timeout`: `project add`, `project remove`, `credentials renew`.

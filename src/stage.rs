@@ -23,6 +23,8 @@ pub enum Stage {
     Smoke,
     /// What a failure leaves to read, saved before it is undone.
     Evidence,
+    /// A node halted.
+    Stop,
     /// Removal.
     Down,
 }
@@ -40,6 +42,7 @@ impl Stage {
             Self::Rollout => "rollout",
             Self::Smoke => "smoke",
             Self::Evidence => "evidence",
+            Self::Stop => "stop",
             Self::Down => "down",
         }
     }

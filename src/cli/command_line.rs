@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::args::{Global, query_deadline};
 use super::commands::{
     completions, config, credentials, diagnose, doctor, down, gc, images, kubeconfig, logs, man, plan, project,
-    rehearse, render, schema, smoke, status, up,
+    rehearse, render, schema, smoke, start, status, stop, up,
 };
 use crate::deadline::Deadline;
 use crate::limits;
@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Up(Box<up::UpArgs>),
     /// Take the sandbox away
     Down(Box<down::DownArgs>),
+    /// Stop the sandbox: memory and processors are free, its data stays
+    Stop(stop::StopArgs),
+    /// Start a sandbox that was stopped or frozen, and prove it again
+    Start(start::StartArgs),
     /// Take away every sandbox of this machine whose `up --ttl` is over
     Gc(gc::GcArgs),
     /// Say what there is
@@ -75,6 +79,8 @@ impl Command {
         match self {
             Self::Up(args) => args.timeout.deadline(),
             Self::Down(args) => args.timeout.deadline(),
+            Self::Stop(args) => args.timeout.deadline(),
+            Self::Start(args) => args.timeout.deadline(),
             Self::Smoke(args) => args.timeout.deadline(),
             Self::Images(images) => images.deadline(),
             Self::Project(project) => project.deadline(),

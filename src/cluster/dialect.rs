@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::k3s_args::k3s_args;
 use super::labels::OWNER_LABEL;
-use crate::plan::{ClusterPlan, STORE_PATH};
+use crate::plan::ClusterPlan;
 
 /// The two command lines of k3d that are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl Dialect {
         for port in &plan.ports {
             flag("--port", format!("127.0.0.1:{}:{}@{}", port.host, port.node, self.direct_port()));
         }
-        if let Some(store) = &plan.store {
-            flag("--volume", format!("{store}:{STORE_PATH}@{}", self.node()));
+        for (volume, path) in plan.mounts() {
+            flag("--volume", format!("{volume}:{path}@{}", self.node()));
         }
         flag(self.label_flag(), format!("{OWNER_LABEL}={}@{}", plan.name, self.node()));
         for arg in k3s_args(plan) {

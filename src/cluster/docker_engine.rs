@@ -9,7 +9,7 @@ use super::error::Error;
 use super::k3s_args::{KUBECONFIG_PATH, k3s_args};
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
 use crate::docker::{self, Docker, NodeContainer, Protocol, PublishedPort};
-use crate::plan::{API_PORT, ClusterPlan, STORE_PATH, network_name};
+use crate::plan::{API_PORT, ClusterPlan, network_name};
 use crate::report::Stage;
 use crate::run::Run;
 
@@ -58,7 +58,7 @@ fn node_container(plan: &ClusterPlan, api_port: u16, gateway: &str) -> NodeConta
         |host, container| PublishedPort { address: LOOPBACK.to_owned(), protocol: Protocol::Tcp, host, container };
     let ports = plan.ports.iter().map(|port| published(port.host, port.node));
     let mut mounts = text(&[("/k3d/images", &images)]);
-    mounts.extend(plan.store.clone().map(|store| (STORE_PATH.to_owned(), store)));
+    mounts.extend(plan.mounts().map(|(volume, path)| (path.to_owned(), volume)));
     NodeContainer {
         image: plan.node_image.clone(),
         entrypoint: ["/bin/sh", "-c", &entrypoint(), "node"].map(str::to_owned).into(),

@@ -107,6 +107,9 @@ pub enum Error {
     /// A cluster of this name is there that no sandbox made.
     #[error("a k3d cluster of this name is there, and it is not ours")]
     NameTaken(String),
+    /// A volume of a data volume's name is there that no sandbox made.
+    #[error("a volume of this name is there that no sandbox made")]
+    VolumeTaken(String),
     /// The cluster that is to be removed was not made by a sandbox.
     #[error("this cluster was not made by a sandbox, so it is left alone")]
     Foreign(String),
@@ -224,6 +227,10 @@ impl From<Error> for Failure {
             Error::NameTaken(cluster) => on_cluster(Reason::NameTaken, &cluster)
                 .hint("`--name` chooses another name")
                 .hint(format!("`k3d cluster delete {cluster}` removes it")),
+            Error::VolumeTaken(volume) => Self::new(Reason::NameTaken, what)
+                .on(format!("volume {volume}"))
+                .hint("`--name` chooses another name")
+                .hint(format!("`docker volume rm {volume}` removes it, with what is in it")),
             Error::Foreign(cluster) => {
                 on_cluster(Reason::NotFound, &cluster).hint(format!("`k3d cluster delete {cluster}` removes it"))
             }

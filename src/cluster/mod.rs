@@ -10,6 +10,7 @@
 //! | `k3s_args.rs` | arguments of `k3s server` |
 //! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
+//! | `data.rs` | the data volume |
 //! | `expiry.rs` | the expiry time of a sandbox |
 //! | `crash.rs` | detection of a node that crashes |
 //! | `node_log.rs` | how a node went down, and the cause in its log |
@@ -20,6 +21,7 @@
 //! | `error.rs` | errors of a cluster, and the failure that each becomes |
 
 mod crash;
+mod data;
 mod dialect;
 mod dns;
 mod docker_engine;
@@ -36,6 +38,7 @@ mod ready;
 mod reconcile;
 
 pub use crash::{node_gone, watch_node};
+pub use data::{KeptData, kept_data, make_data_volume};
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use engine::Engine;
@@ -46,6 +49,6 @@ pub use kubeconfig::{kubeconfig, merge_kubeconfig};
 pub use labels::OWNER_LABEL;
 pub(crate) use labels::{CLUSTER_LABEL, claim_prefix, cluster_labels};
 pub(crate) use node::{Belongings, belongings};
-pub use node::{NodeState, Removed, delete, owned, state};
+pub use node::{Data, NodeState, Removed, delete, freeze, owned, state, stop};
 pub use node_log::{NodeDown, NodeEnd};
-pub use reconcile::{Cluster, reconcile};
+pub use reconcile::{Cluster, reconcile, resume};

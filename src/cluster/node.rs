@@ -11,7 +11,7 @@ use super::expiry::is_mark;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, claim_prefix};
 use crate::docker::{self, ContainerState, Docker, Network};
 use crate::limits;
-use crate::plan::{network_name, node_name};
+use crate::plan::{data_volume, network_name, node_name};
 use crate::run::Deadline;
 
 const POLL: Duration = Duration::from_millis(100);
@@ -25,6 +25,8 @@ pub enum NodeState {
     Unstarted,
     /// Stopped.
     Stopped,
+    /// Frozen: its processes keep their memory and do not run.
+    Frozen,
     /// Running.
     Running,
     /// Crash-looping.
@@ -112,6 +114,7 @@ pub async fn state(docker: &Docker, cluster: &str) -> Result<NodeState, docker::
         ContainerState::Running => NodeState::Running,
         ContainerState::Created => NodeState::Unstarted,
         ContainerState::Restarting => NodeState::Restarting { restarts: node.restarts, exit_code: node.exit_code },
+        ContainerState::Paused => NodeState::Frozen,
         ContainerState::Exited | ContainerState::Other => NodeState::Stopped,
     })
 }
@@ -129,23 +132,67 @@ pub async fn owned(docker: &Docker) -> Result<Vec<String>, docker::Error> {
     Ok(names)
 }
 
+/// What becomes of a sandbox's data volume when the rest is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// It is removed, too.
+    Removed,
+    /// It stays, for the next sandbox of the name.
+    Kept,
+}
+
 /// Removes all that belongs to this sandbox's cluster, and looks again whether it is gone. The store of images, which
 /// sandboxes share, stays. That there is nothing is a success.
 ///
 /// # Errors
 /// [`Error::Foreign`], with nothing touched; [`Error::Leftovers`]; [`Error::Docker`].
-pub async fn delete(docker: &Docker, cluster: &str) -> Result<Removed, Error> {
-    remove(docker, cluster, |_| true).await
+pub async fn delete(docker: &Docker, cluster: &str, data: Data) -> Result<Removed, Error> {
+    remove(docker, cluster, |volume| data == Data::Removed || volume != data_volume(cluster)).await
 }
 
-/// Removes all Docker objects of a cluster except its expiry time and the claims of image stores made for it.
+/// Removes all Docker objects of a cluster except its data, its expiry time and the claims of image stores made for it.
 ///
 /// # Errors
 /// As [`delete`].
 pub(super) async fn clear(docker: &Docker, cluster: &str) -> Result<(), Error> {
-    remove(docker, cluster, |volume| !is_mark(cluster, volume) && !volume.starts_with(&claim_prefix(cluster)))
-        .await
-        .map(|_| ())
+    let stays = |volume: &str| {
+        volume == data_volume(cluster) || is_mark(cluster, volume) || volume.starts_with(&claim_prefix(cluster))
+    };
+    remove(docker, cluster, |volume| !stays(volume)).await.map(|_| ())
+}
+
+/// Stops the node at once, with nothing drained: databases recover from that as from a power cut, and nothing waits for
+/// pods. k3d's own node would drain itself at the polite signal, and delete the pods' volumes. Whether it ran.
+///
+/// # Errors
+/// [`Error::Docker`].
+pub async fn stop(docker: &Docker, cluster: &str) -> Result<bool, Error> {
+    let node = node_name(cluster);
+    let before = state(docker, cluster).await?;
+    match before {
+        NodeState::Frozen => docker.unpause_container(&node).await?,
+        NodeState::Running | NodeState::Restarting { .. } => {}
+        NodeState::Absent | NodeState::Unstarted | NodeState::Stopped | NodeState::Foreign => return Ok(false),
+    }
+    if let Err(error) = docker.kill_container(&node).await {
+        // It may have ended by itself.
+        if state(docker, cluster).await? != NodeState::Stopped {
+            return Err(error.into());
+        }
+    }
+    Ok(true)
+}
+
+/// Freezes the node: memory stays, nothing runs. Whether it ran.
+///
+/// # Errors
+/// [`Error::Docker`].
+pub async fn freeze(docker: &Docker, cluster: &str) -> Result<bool, Error> {
+    if state(docker, cluster).await? != NodeState::Running {
+        return Ok(false);
+    }
+    docker.pause_container(&node_name(cluster)).await?;
+    Ok(true)
 }
 
 async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) -> Result<Removed, Error> {
@@ -242,6 +289,7 @@ mod tests {
             (NodeState::Absent, true),
             (NodeState::Unstarted, true),
             (NodeState::Stopped, false),
+            (NodeState::Frozen, false),
             (NodeState::Running, false),
             (NodeState::Restarting { restarts: 1, exit_code: 1 }, false),
             (NodeState::Foreign, false),

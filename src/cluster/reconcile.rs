@@ -5,10 +5,11 @@ use super::error::Error;
 use super::k3s_args::NO_NETWORK_POLICIES;
 use super::node::{NodeState, clear, state};
 use super::{crash, ready};
-use crate::docker::{Docker, Inspected};
-use crate::plan::{API_PORT, ClusterPlan};
+use crate::docker::{ContainerState, Docker, Inspected};
+use crate::plan::{API_PORT, ClusterPlan, data_volume, node_name};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
+use crate::spec::DATA_FOLDER;
 
 /// A cluster in which pods can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +36,19 @@ pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run
                 run.report.progress(Stage::Cluster, "start the node");
                 let api_port = unchanged(docker, plan).await?;
                 docker.start_container(&plan.node()).await?;
-                let kubeconfig = settle(docker, plan, api_port, run).await?;
+                let kubeconfig = settle(docker, &plan.name, api_port, run).await?;
+                Ok(cluster(plan, kubeconfig, Outcome::Passed))
+            }
+            NodeState::Frozen => {
+                run.report.progress(Stage::Cluster, "thaw the node");
+                let api_port = unchanged(docker, plan).await?;
+                docker.unpause_container(&plan.node()).await?;
+                let kubeconfig = settle(docker, &plan.name, api_port, run).await?;
                 Ok(cluster(plan, kubeconfig, Outcome::Passed))
             }
             NodeState::Running => {
                 let api_port = unchanged(docker, plan).await?;
-                let kubeconfig = settle(docker, plan, api_port, run).await?;
+                let kubeconfig = settle(docker, &plan.name, api_port, run).await?;
                 Ok(cluster(plan, kubeconfig, Outcome::Unchanged))
             }
             NodeState::Restarting { .. } => {
@@ -50,6 +58,29 @@ pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run
             }
             NodeState::Foreign => Err(Error::NameTaken(plan.name.clone())),
         }
+    };
+    run.unless_cancelled(work).await
+}
+
+/// Starts or thaws the node of a cluster that was made before, and waits until pods can run in it. The result is the
+/// kubeconfig.
+///
+/// # Errors
+/// [`Error::NodeRemoved`] when there is no node; the node's and the cluster's; [`Error::Interrupted`].
+pub async fn resume(docker: &Docker, name: &str, run: &Run) -> Result<String, Error> {
+    let node = node_name(name);
+    let work = async {
+        let container = docker.container(&node).await?.ok_or_else(|| Error::NodeRemoved(node.clone()))?;
+        let port = container.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
+        let port = port.ok_or_else(|| Error::ApiUnpublished { cluster: name.to_owned() })?;
+        if container.state == ContainerState::Paused {
+            run.report.progress(Stage::Cluster, "thaw the node");
+            docker.unpause_container(&node).await?;
+        } else {
+            run.report.progress(Stage::Cluster, "start the node");
+            docker.start_container(&node).await?;
+        }
+        settle(docker, name, port, run).await
     };
     run.unless_cancelled(work).await
 }
@@ -81,10 +112,10 @@ async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run)
     Ok(cluster(plan, kubeconfig, Outcome::Passed))
 }
 
-async fn settle(docker: &Docker, plan: &ClusterPlan, api_port: u16, run: &Run) -> Result<String, Error> {
-    let node = plan.node();
+async fn settle(docker: &Docker, name: &str, api_port: u16, run: &Run) -> Result<String, Error> {
+    let node = node_name(name);
     tokio::select! {
-        kubeconfig = ready::wait(docker, &plan.name, api_port, run) => kubeconfig,
+        kubeconfig = ready::wait(docker, name, api_port, run) => kubeconfig,
         error = crash::watch(docker, &node) => Err(error),
     }
 }
@@ -123,6 +154,9 @@ fn differences(plan: &ClusterPlan, node: &Inspected, image_id: Option<&str>) -> 
         (None, _) => found.push("the Kubernetes API is not published".to_owned()),
         _ => {}
     }
+    if node.mounts.get(DATA_FOLDER).is_none_or(|volume| *volume != data_volume(&plan.name)) {
+        found.push("its node keeps no data on a volume: an earlier version of this program made it".to_owned());
+    }
     if plan.network_policies && node.arguments.iter().any(|argument| argument == NO_NETWORK_POLICIES) {
         found.push("its node does not enforce NetworkPolicies".to_owned());
     }
@@ -141,7 +175,7 @@ fn free_port() -> Result<u16, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::{ContainerState, Protocol, PublishedPort};
+    use crate::docker::{Protocol, PublishedPort};
     use crate::plan::PortMapping;
 
     fn plan(api_port: Option<u16>) -> ClusterPlan {
@@ -166,6 +200,7 @@ mod tests {
             state: ContainerState::Running,
             ports: ports.iter().map(port).collect(),
             image_id: "sha256:1".into(),
+            mounts: [(DATA_FOLDER.to_owned(), "k3d-flyte-data".to_owned())].into(),
             ..Inspected::default()
         }
     }

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary, PortSummaryTypeEnum};
 use bollard::query_parameters::{
-    DownloadFromContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions,
+    DownloadFromContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 
 use super::client::Docker;
@@ -31,7 +31,9 @@ pub enum ContainerState {
     Restarting,
     /// Exited.
     Exited,
-    /// Paused, being removed, or dead.
+    /// Frozen by the cgroup freezer.
+    Paused,
+    /// Being removed, or dead.
     #[default]
     Other,
 }
@@ -184,6 +186,34 @@ impl Docker {
         }
     }
 
+    /// Kills the processes of a running container. Its restart policy leaves it stopped.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn kill_container(&self, name: &str) -> Result<(), Error> {
+        let options = KillContainerOptionsBuilder::default().signal("KILL").build();
+        let request = Request::Kill(name.to_owned());
+        self.ask(request, limits::DOCKER_REQUEST, |client| client.kill_container(name, Some(options))).await
+    }
+
+    /// Freezes all processes of a running container; they keep their memory.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn pause_container(&self, name: &str) -> Result<(), Error> {
+        let request = Request::Pause(name.to_owned());
+        self.ask(request, limits::DOCKER_REQUEST, |client| client.pause_container(name)).await
+    }
+
+    /// Lets a frozen container run on.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn unpause_container(&self, name: &str) -> Result<(), Error> {
+        let request = Request::Unpause(name.to_owned());
+        self.ask(request, limits::DOCKER_REQUEST, |client| client.unpause_container(name)).await
+    }
+
     /// Kills and removes a container with its anonymous volumes, unless it is gone or being removed.
     ///
     /// # Errors
@@ -214,6 +244,7 @@ fn state(word: &str) -> ContainerState {
         "running" => ContainerState::Running,
         "restarting" => ContainerState::Restarting,
         "exited" => ContainerState::Exited,
+        "paused" => ContainerState::Paused,
         _ => ContainerState::Other,
     }
 }

@@ -39,6 +39,12 @@ pub enum Request {
     Remove(Kind, String),
     /// The start of a container.
     Start(String),
+    /// The end of a container's processes.
+    Kill(String),
+    /// A container frozen.
+    Pause(String),
+    /// A frozen container running on.
+    Unpause(String),
     /// A container's output.
     Log(String),
     /// A file inside a container.
@@ -130,6 +136,9 @@ impl fmt::Display for Request {
             Self::Create(kind, _) => write!(f, "cannot create {} {kind}", article(kind)),
             Self::Remove(kind, _) => write!(f, "cannot remove {} {kind}", article(kind)),
             Self::Start(_) => f.write_str("cannot start a container"),
+            Self::Kill(_) => f.write_str("cannot kill a container"),
+            Self::Pause(_) => f.write_str("cannot freeze a container"),
+            Self::Unpause(_) => f.write_str("cannot thaw a container"),
             Self::Log(_) => f.write_str("cannot read a container's log"),
             Self::File { .. } => f.write_str("cannot read a file in a container"),
             Self::Exec { container, command } => write!(f, "cannot run `{command}` in {container}"),
@@ -148,7 +157,9 @@ impl Request {
             Self::Inspect(kind, name) | Self::Create(kind, name) | Self::Remove(kind, name) => {
                 Some(format!("{kind} {name}"))
             }
-            Self::Start(name) | Self::Log(name) => Some(format!("container {name}")),
+            Self::Start(name) | Self::Kill(name) | Self::Pause(name) | Self::Unpause(name) | Self::Log(name) => {
+                Some(format!("container {name}"))
+            }
             Self::File { container, path } => Some(format!("{container}:{path}")),
             Self::Tag(image) | Self::Pull(image) => Some(format!("image {image}")),
             Self::Info | Self::Events | Self::List(_) | Self::Exec { .. } | Self::Save | Self::Load => None,

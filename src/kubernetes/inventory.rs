@@ -35,6 +35,14 @@ pub struct Inventory {
     pub objects: BTreeMap<ObjectRef, Option<String>>,
 }
 
+impl Inventory {
+    /// What was applied that makes pods.
+    pub fn workloads(&self) -> impl Iterator<Item = &ObjectRef> {
+        let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
+        self.objects.keys().filter(move |object| kinds.contains(&object.kind.as_str()))
+    }
+}
+
 fn place(namespace: &str) -> ObjectRef {
     ObjectRef {
         api_version: "v1".to_owned(),

@@ -12,10 +12,12 @@
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
 //! | `port_forward.rs` | ports of this machine that lead to pods, while they are needed |
 //! | `logs.rs` | the logs of a workload's pods |
+//! | `delete.rs` | ConfigMaps that somebody made at run time, deleted |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
 mod apply;
 mod client;
+mod delete;
 mod error;
 mod inventory;
 mod kinds;
@@ -30,6 +32,7 @@ pub use apply::apply;
 pub(crate) use apply::existing;
 pub(crate) use client::connected;
 pub use client::{KubeconfigError, client};
+pub(crate) use delete::delete_config_maps;
 pub(crate) use error::with_clock;
 pub use error::{ApiError, Outlook};
 pub(crate) use inventory::NAME as INVENTORY;

@@ -138,6 +138,19 @@ async fn prune(client: &Client, plan: &Plan, before: &Inventory, run: &Run) -> R
     Ok(pruned.iter().map(|_| Change::Pruned).collect())
 }
 
+/// Waits until the workloads that a sandbox was brought up with are ready again.
+///
+/// # Errors
+/// One does not become ready.
+pub(super) async fn wait_for_workloads(client: &Client, inventory: &Inventory, run: &Run) -> Result<(), Failure> {
+    let workloads: Vec<_> = inventory.workloads().cloned().collect();
+    run.stage(Stage::Rollout, async {
+        rollout::wait(client, &workloads, run, limits::WAVE).await?;
+        Ok(((), Outcome::Passed, format!("{} workloads ready", workloads.len())))
+    })
+    .await
+}
+
 /// Applies one wave and waits until it is ready.
 async fn apply_wave(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<Change>, Failure> {
     let changes = kubernetes::apply(client, &wave.objects, run).await?;

@@ -2,17 +2,18 @@
 
 use super::outcome::Done;
 use super::rollback;
+use crate::cluster::Data;
 use crate::failure::Failure;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 use crate::site::{Host, Location, Site};
 
-/// Removes the sandbox of this name: containers, network, volumes and state; on an attached cluster, its objects and
+/// Removes the sandbox of this name: containers, network, volumes, its data where that is not kept, and state; on an attached cluster, its objects and
 /// state. That there is none is a success. `wanted` is where the spec has it, for one that this machine does not record.
 ///
 /// # Errors
 /// Docker does not answer, another run is busy with the sandbox, or something could not be removed.
-pub async fn down(name: &str, wanted: Option<Location>, host: &Host, run: &Run) -> Result<Done, Failure> {
+pub async fn down(name: &str, wanted: Option<Location>, data: Data, host: &Host, run: &Run) -> Result<Done, Failure> {
     let state = host.state.sandbox(name);
     let lock = state.lock("down")?;
     let is_recorded = state.path().is_dir();
@@ -20,13 +21,14 @@ pub async fn down(name: &str, wanted: Option<Location>, host: &Host, run: &Run) 
         let site = Site::resolve(name, wanted, host)?;
         site.announce(run);
         let removed = run.stage(Stage::Down, async {
-            let removed = site.remove(is_recorded, run).await?;
+            let removed = site.remove(is_recorded, data, run).await?;
             let outcome = if removed.is_some() { Outcome::Passed } else { Outcome::Unchanged };
             let summary = removed.clone().unwrap_or_else(|| "nothing to remove".to_owned());
             Ok((removed.is_some(), outcome, summary))
         });
+        let kept = if data == Data::Kept { "; its data is kept for the next `up`" } else { "" };
         let done = match removed.await? {
-            true => Done::passed(site.marked(format!("sandbox {name} is gone"))),
+            true => Done::passed(site.marked(format!("sandbox {name} is gone{kept}"))),
             false => Done::unchanged(site.marked(format!("there is no sandbox {name}"))),
         };
         Ok(done)

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::cluster;
+use crate::cluster::{self, Data};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::site::{Host, Location};
@@ -98,7 +98,7 @@ async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) ->
     let again = cluster::expiries(docker).await?.get(sandbox).copied();
     let left = match due(sandbox, again, now) {
         Err(why) => Some(why),
-        Ok(_) => match cluster::delete(docker, sandbox).await {
+        Ok(_) => match cluster::delete(docker, sandbox, Data::Removed).await {
             Ok(_) => None,
             Err(foreign @ cluster::Error::Foreign(_)) => Some(foreign.to_string()),
             Err(error) => return Err(error.into()),

@@ -18,6 +18,7 @@
 //! | `status.rs` | the state of a sandbox, as data |
 //! | `diagnose.rs` | the evidence of a sandbox in any state |
 //! | `down.rs` | removal |
+//! | `halt.rs` | a sandbox halted, and brought back |
 //! | `gc.rs` | removal of all whose time limit has passed |
 //! | `images.rs` | a sandbox's images, without the sandbox |
 
@@ -28,6 +29,7 @@ mod diagnose;
 mod doctor;
 mod down;
 mod gc;
+mod halt;
 mod images;
 mod outcome;
 mod prepare;
@@ -46,6 +48,7 @@ pub use diagnose::{Diagnosis, diagnose};
 pub use doctor::doctor;
 pub use down::down;
 pub use gc::{Fate, Sweep, Swept, gc};
+pub use halt::{start, stop};
 pub use images::{bundle, load, pull};
 pub use outcome::{Done, Options};
 pub use prepare::{Request, use_known_keys};

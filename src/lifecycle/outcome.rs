@@ -12,6 +12,8 @@ use crate::smoke::Executions;
 pub struct Options<'a> {
     /// Leave a sandbox that failed as it is.
     pub keep: bool,
+    /// Remove the sandbox and its data first.
+    pub fresh: bool,
     /// The file to take images from that Docker has not.
     pub bundle: Option<&'a Path>,
     /// Use the machine's image store.

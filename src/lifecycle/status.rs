@@ -16,8 +16,10 @@ use crate::site::{self, Host, Location, Running, Site};
 pub enum Phase {
     /// There is none.
     Absent,
-    /// Its node is stopped; `up` starts it.
+    /// Its node is stopped; `start` or `up` starts it.
     Stopped,
+    /// Its node is frozen; `start` or `up` thaws it.
+    Frozen,
     /// Its node does not stay up, or an `up` was killed half way.
     Broken,
     /// Its node runs and some workloads are not ready.
@@ -57,6 +59,9 @@ pub struct Status {
     /// When its time is over and `sandbox gc` removes it, RFC 3339; absent where it has no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// Since when there is data of an earlier sandbox of the name that the next one takes up, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_data: Option<String>,
     /// Workloads that are not ready.
     pub waiting: Vec<Waiting>,
     /// Where to go.
@@ -68,8 +73,7 @@ pub struct Status {
 impl Status {
     async fn see(&mut self, running: Running, plan: &Plan) -> Result<(), Failure> {
         let inventory = running.inventory;
-        let workloads: Vec<_> =
-            inventory.objects.keys().filter(|object| object.kind == "Deployment").cloned().collect();
+        let workloads: Vec<_> = inventory.workloads().cloned().collect();
         self.waiting = rollout::ready_now(&running.client, &workloads).await?;
         let ready = self.waiting.is_empty() && inventory.digest.is_some();
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };
@@ -97,6 +101,7 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
         spec: SpecState::Unknown,
         system_namespace: None,
         expires: overview.expires.map(|at| format_rfc3339_seconds(at).to_string()),
+        kept_data: overview.kept_data,
         waiting: Vec::new(),
         endpoints: Vec::new(),
         sandboxes: overview.sandboxes,
@@ -104,6 +109,7 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
     match overview.phase {
         site::Phase::Absent => status.phase = Phase::Absent,
         site::Phase::Stopped => status.phase = Phase::Stopped,
+        site::Phase::Frozen => status.phase = Phase::Frozen,
         site::Phase::Broken => status.phase = Phase::Broken,
         site::Phase::Running(running) => match *running {
             Ok(running) => status.see(running, plan).await?,

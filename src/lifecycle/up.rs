@@ -5,6 +5,7 @@ use super::outcome::{Done, Options};
 use super::prepare::{Request, plan_with_keys};
 use super::verify::verify;
 use super::{converge, rollback};
+use crate::cluster::Data;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::Inventory;
 use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
@@ -72,12 +73,26 @@ async fn prepare<'a>(
     options: &Options<'_>,
     run: &Run,
 ) -> Result<(Plan, Ground<'a>), Failure> {
+    if options.fresh {
+        start_anew(&request.spec, host, run).await?;
+    }
     let site = Site::of(&request.spec, host)?;
     site.announce(run);
     let scratch = host.state.sandbox(&request.spec.name).path().join("k3d");
     let plan = plan_with_keys(request, host, run).await?;
     let ground = run.stage(Stage::Preflight, site.preflight(&plan, &options.faults, &scratch, run)).await?;
     Ok((plan, ground))
+}
+
+/// Removes the sandbox that is there, and its data or what is kept of an earlier one's.
+async fn start_anew(spec: &Spec, host: &Host, run: &Run) -> Result<(), Failure> {
+    let site = Site::of(spec, host)?;
+    run.stage(Stage::Down, async {
+        let removed = site.remove(host.state.sandbox(&spec.name).path().is_dir(), Data::Removed, run).await?;
+        let outcome = if removed.is_some() { Outcome::Passed } else { Outcome::Unchanged };
+        Ok(((), outcome, removed.unwrap_or_else(|| "nothing to remove".to_owned())))
+    })
+    .await
 }
 
 async fn bring(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, run: &Run) -> Result<Outcome, Failure> {

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::flyte::names::{self, PublishedService};
 use crate::manifest::ImageRef;
-use crate::spec::Spec;
+use crate::spec::{DATA_FOLDER, Spec};
 
 /// Where containerd keeps images inside a k3s node.
-pub(crate) const STORE_PATH: &str = "/var/lib/rancher/k3s/agent/containerd";
+const STORE_PATH: &str = "/var/lib/rancher/k3s/agent/containerd";
 
 /// The port of the Kubernetes API inside the node.
 pub(crate) const API_PORT: u16 = 6443;
@@ -59,6 +59,12 @@ impl ClusterPlan {
         }
     }
 
+    /// The volumes mounted in the node, with where they are mounted.
+    pub(crate) fn mounts(&self) -> impl Iterator<Item = (String, &'static str)> {
+        let store = self.store.clone().map(|store| (store, STORE_PATH));
+        store.into_iter().chain([(data_volume(&self.name), DATA_FOLDER)])
+    }
+
     /// The node's container.
     #[must_use]
     pub fn node(&self) -> String {
@@ -69,6 +75,11 @@ impl ClusterPlan {
 /// The container of a cluster's node, as k3d names it.
 pub(crate) fn node_name(cluster: &str) -> String {
     format!("k3d-{cluster}-server-0")
+}
+
+/// The volume of a cluster's data: database and buckets.
+pub(crate) fn data_volume(cluster: &str) -> String {
+    format!("{}-data", network_name(cluster))
 }
 
 /// A cluster's network, as k3d names it; its kubeconfig context has the same name.

@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub(crate) use cluster::{API_PORT, STORE_PATH, network_name, node_name};
+pub(crate) use cluster::{API_PORT, data_volume, network_name, node_name};
 pub use cluster::{ClusterPlan, PortMapping};
 pub use difference::Difference;
 pub use waves::{Wave, is_cluster_scoped};
 
 use crate::digest::{Sha256, hex, sha256};
 use crate::manifest::{ImageRef, Object, ObjectRef};
-use crate::render::{Lock, RenderError, Rendered};
+use crate::render::{Lock, RenderError, Rendered, component_of};
 use crate::spec::Spec;
 
 /// What `up` would do.
@@ -78,6 +78,18 @@ impl Plan {
     /// Every image that the sandbox runs, the node's own aside.
     pub fn all_images(&self) -> impl Iterator<Item = &ImageRef> {
         self.images.iter().chain(&self.node_images)
+    }
+
+    /// The image of each component that writes to the data volume, by component.
+    #[must_use]
+    pub fn data_images(&self) -> BTreeMap<String, String> {
+        let objects = self.waves.iter().flat_map(|wave| &wave.objects);
+        let image = |object: &Object| {
+            let component = component_of(object).filter(|component| component.keeps_data())?;
+            let server = object.containers().find(|container| container["name"] == component.id())?;
+            Some((component.id().to_owned(), server["image"].as_str()?.to_owned()))
+        };
+        objects.filter_map(image).collect()
     }
 
     /// Every workload's identity.

@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `data.rs` | findings about kept data of an earlier sandbox |
 //! | `finding.rs` | findings of preflight, and the failure for blockers |
 //! | `run.rs` | the preflight checks of a node and of a rehearsal |
 //! | `ports.rs` | findings about host ports: free, or the process or container that uses them |
@@ -9,6 +10,7 @@
 //! | `images.rs` | findings about images: their processor architecture, and a proxy for pulls |
 //! | `host.rs` | findings about Docker, k3d, memory, disk and inotify |
 
+mod data;
 mod finding;
 mod holder;
 mod host;
@@ -16,6 +18,7 @@ mod images;
 mod ports;
 mod run;
 
+pub use data::kept_data;
 pub use finding::{Finding, blockers, summary};
 pub use images::{RequiredImage, images};
 pub use run::{rehearsal, run};

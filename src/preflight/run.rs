@@ -87,6 +87,7 @@ fn name(name: &str, node: &NodeState) -> Finding {
     match node {
         NodeState::Absent | NodeState::Unstarted => Finding::fine("name", format!("the name `{name}` is free")),
         NodeState::Running => Finding::fine("name", format!("the sandbox `{name}` exists and runs")),
+        NodeState::Frozen => Finding::fine("name", format!("the sandbox `{name}` exists, frozen")),
         NodeState::Stopped => Finding::fine("name", format!("the sandbox `{name}` exists, stopped")),
         NodeState::Restarting { restarts, exit_code } => Finding::blocker(
             Reason::SandboxBroken,

@@ -62,6 +62,12 @@ impl Component {
         Self::ALL.into_iter().find(|component| component.id() == id)
     }
 
+    /// Whether what it writes stays on the data volume: files of its own, or rows in the database.
+    #[must_use]
+    pub const fn keeps_data(self) -> bool {
+        matches!(self, Self::Postgres | Self::Minio | Self::Flyteadmin | Self::Datacatalog)
+    }
+
     /// Whether its pods talk to the Kubernetes API.
     #[must_use]
     pub const fn uses_kubernetes(self) -> bool {

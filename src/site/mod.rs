@@ -42,9 +42,10 @@ pub use host::Host;
 pub use location::Location;
 pub use node_images::loaded;
 pub use running::Running;
-pub use state::{Overview, Phase, Standing};
+pub use state::{Halt, Overview, Phase, Standing};
 
-use crate::failure::Failure;
+use crate::cluster::Data;
+use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
 use crate::rehearsal::{BANNER, Faults};
 use crate::report::{Event, Outcome, Stage};
@@ -172,14 +173,42 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Removes all of the sandbox but its state folder, and says what that was; absent where there was nothing.
+    /// Halts the sandbox's node; whether it ran.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`](crate::failure::Reason::NotFound): there is none; [`Reason::Usage`]: it has no node of its
+    /// own.
+    pub async fn stop(&self, how: Halt) -> Result<bool, Failure> {
+        match self {
+            Self::Node(site) => site.stop(how).await,
+            Self::Attached(_) | Self::Rehearsal(_) => {
+                Err(Failure::new(Reason::Usage, "only a sandbox in Docker can be stopped")
+                    .hint("`sandbox down` ends a rehearsal, and one on an existing cluster"))
+            }
+        }
+    }
+
+    /// Lets a halted sandbox run again, until its API answers and pods can run; with how it had been halted, absent where
+    /// it had not.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`](crate::failure::Reason::NotFound): there is none; the node does not come up.
+    pub async fn resume(&self, run: &Run) -> Result<(Running, Option<Halt>), Failure> {
+        match self {
+            Self::Node(site) => site.resume(run).await,
+            Self::Attached(_) | Self::Rehearsal(_) => Ok((self.running().await?, None)),
+        }
+    }
+
+    /// Removes all of the sandbox but its state folder and data that is to be kept, and says what that was; absent where
+    /// there was nothing.
     /// `is_recorded` is whether the state folder knows of it.
     ///
     /// # Errors
     /// What could not be removed, or that it cannot be told whether there is anything.
-    pub async fn remove(&self, is_recorded: bool, run: &Run) -> Result<Option<String>, Failure> {
+    pub async fn remove(&self, is_recorded: bool, data: Data, run: &Run) -> Result<Option<String>, Failure> {
         match self {
-            Self::Node(site) => site.remove(is_recorded, run).await,
+            Self::Node(site) => site.remove(is_recorded, data, run).await,
             Self::Attached(site) => site.remove(run).await,
             Self::Rehearsal(site) => site.remove().await,
         }

@@ -7,11 +7,12 @@ use super::evidence::{self, EvidenceSources, within_a_moment};
 use super::host::Host;
 use super::node_images::{load_bundle, load_into_node, obtain_node_image};
 use super::running::{Running, absent};
-use super::state::{Overview, Phase, Standing};
-use crate::cluster::{self, Engine, NodeState};
+use super::state::{Halt, Overview, Phase, Standing};
+use crate::cluster::{self, Data, Engine, KeptData, NodeState};
 use crate::docker::{self, Docker, Origin};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
+use crate::flyte::names;
 use crate::images::{self, Claim};
 use crate::kubernetes;
 use crate::limits::{DOCKER_QUIET, EVIDENCE_ANSWER, NODE_GONE};
@@ -38,6 +39,8 @@ pub struct NodeGround<'a> {
     docker: Docker,
     engine: Engine,
     state: NodeState,
+    /// Data that an earlier sandbox of the name left, for a node that is yet to be made.
+    kept: Option<KeptData>,
 }
 
 impl<'a> NodeSite<'a> {
@@ -56,6 +59,11 @@ impl<'a> NodeSite<'a> {
         if let Ok(docker) = &docker {
             findings.extend(preflight::images(docker, &wanted(plan)?, &host.variables).await);
         }
+        let kept = match &docker {
+            Ok(docker) => kept(docker, &name).await?,
+            Err(_) => None,
+        };
+        findings.extend(kept.as_ref().map(|kept| preflight::kept_data(kept, &plan.data_images())));
         for finding in &findings {
             run.report.emit(finding.event());
         }
@@ -63,7 +71,11 @@ impl<'a> NodeSite<'a> {
         let docker = docker?;
         preflight::blockers(&findings)?;
         let state = cluster::state(&docker, &name).await?;
-        Ok((NodeGround { name, host, docker, engine: engine?, state }, Outcome::Passed, preflight::summary(&findings)))
+        Ok((
+            NodeGround { name, host, docker, engine: engine?, state, kept },
+            Outcome::Passed,
+            preflight::summary(&findings),
+        ))
     }
 
     pub(super) async fn running(&self) -> Result<Running, Failure> {
@@ -71,6 +83,10 @@ impl<'a> NodeSite<'a> {
         let kubeconfig = match cluster::state(&docker, &self.name).await? {
             NodeState::Running => cluster::kubeconfig(&docker, &self.name).await?,
             NodeState::Absent | NodeState::Foreign => return Err(absent(&self.name, "there is no such sandbox")),
+            NodeState::Frozen => {
+                let hint = format!("`sandbox start --name {}` thaws it", self.name);
+                return Err(absent(&self.name, "the sandbox is frozen").hint(hint));
+            }
             NodeState::Stopped | NodeState::Unstarted => return Err(absent(&self.name, "the sandbox does not run")),
             NodeState::Restarting { .. } => return Err(absent(&self.name, "the sandbox's node does not stay up")),
         };
@@ -84,14 +100,55 @@ impl<'a> NodeSite<'a> {
         let phase = match node {
             NodeState::Absent | NodeState::Foreign => Phase::Absent,
             NodeState::Stopped => Phase::Stopped,
+            NodeState::Frozen => Phase::Frozen,
             NodeState::Unstarted | NodeState::Restarting { .. } => Phase::Broken,
             NodeState::Running => Phase::Running(Box::new(self.running().await)),
         };
-        Ok(Overview { phase, expires: expiries.get(&self.name).copied(), sandboxes })
+        let kept = match phase {
+            Phase::Absent => kept(&docker, &self.name).await?.map(|kept| kept.since),
+            _ => None,
+        };
+        Ok(Overview { phase, expires: expiries.get(&self.name).copied(), sandboxes, kept_data: kept })
+    }
+
+    /// Stops the node, or freezes it. Whether it ran.
+    pub(super) async fn stop(&self, how: Halt) -> Result<bool, Failure> {
+        let docker = self.host.docker().await?;
+        match cluster::state(&docker, &self.name).await? {
+            NodeState::Absent | NodeState::Foreign | NodeState::Unstarted => {
+                return Err(absent(&self.name, "there is no such sandbox"));
+            }
+            _ => {}
+        }
+        match how {
+            Halt::Stop => Ok(cluster::stop(&docker, &self.name).await?),
+            Halt::Freeze => Ok(cluster::freeze(&docker, &self.name).await?),
+        }
+    }
+
+    /// Lets a halted node run again; with how it had been halted.
+    pub(super) async fn resume(&self, run: &Run) -> Result<(Running, Option<Halt>), Failure> {
+        let docker = self.host.docker().await?;
+        let was = match cluster::state(&docker, &self.name).await? {
+            NodeState::Stopped => Some(Halt::Stop),
+            NodeState::Frozen => Some(Halt::Freeze),
+            _ => None,
+        };
+        if was.is_none() {
+            return Ok((self.running().await?, None));
+        }
+        let kubeconfig = cluster::resume(&docker, &self.name, run).await?;
+        let state = self.host.state.sandbox(&self.name);
+        state.write(&state.kubeconfig(), &kubeconfig)?;
+        let running = Running::on_own_cluster(&self.name, kubeconfig, false).await?;
+        if was == Some(Halt::Stop) {
+            release_locks(&running).await?;
+        }
+        Ok((running, was))
     }
 
     /// Removes containers, network and volumes; absent where there was nothing to remove.
-    pub(super) async fn remove(&self, is_recorded: bool, run: &Run) -> Result<Option<String>, Failure> {
+    pub(super) async fn remove(&self, is_recorded: bool, data: Data, run: &Run) -> Result<Option<String>, Failure> {
         let docker = match self.host.docker().await {
             Err(failure) if !is_recorded && failure.reason == Reason::DockerAbsent && self.is_default_socket() => {
                 run.report.warn(format!("Docker is not on this machine, and no sandbox of it is on record: {failure}"));
@@ -99,7 +156,7 @@ impl<'a> NodeSite<'a> {
             }
             docker => docker?,
         };
-        let removed = cluster::delete(&docker, &self.name).await?;
+        let removed = cluster::delete(&docker, &self.name, data).await?;
         Ok((!removed.is_empty()).then(|| removed.to_string()))
     }
 
@@ -169,6 +226,9 @@ impl NodeGround<'_> {
         let mut shape = plan.cluster.clone();
         let claim = if self.is_new() && use_store { self.claim_store(plan, run).await? } else { None };
         shape.store = claim.as_ref().map(|claim| claim.volume.clone());
+        if self.is_new() {
+            cluster::make_data_volume(&self.docker, &self.name, &plan.data_images()).await?;
+        }
         let cluster = cluster::reconcile(&self.docker, &self.engine, &shape, run).await;
         if let Some(claim) = claim {
             claim.release(&self.docker).await;
@@ -233,11 +293,12 @@ impl NodeGround<'_> {
     /// Removes all there is, until nothing new has come for a while: the last request of a k3d that was stopped may
     /// still be with the daemon, and what it makes appears after k3d is gone.
     pub(super) async fn take_back(&self) -> Result<String, Failure> {
-        let mut removed = cluster::delete(&self.docker, &self.name).await?;
+        let data = if self.kept.is_some() { Data::Kept } else { Data::Removed };
+        let mut removed = cluster::delete(&self.docker, &self.name, data).await?;
         let mut quiet = Deadline::fixed(DOCKER_QUIET);
         while !quiet.has_passed() {
             tokio::time::sleep(PAUSE).await;
-            let late = cluster::delete(&self.docker, &self.name).await?;
+            let late = cluster::delete(&self.docker, &self.name, data).await?;
             if !late.is_empty() {
                 removed = removed.and(late);
                 quiet = Deadline::fixed(DOCKER_QUIET);
@@ -264,6 +325,22 @@ async fn find_engine(
     Ok(Engine::find(wanted, &host.variables, address, scratch, run).await?)
 }
 
+/// Takes the propellers' locks from their former selves, who were stopped before they could let go of them: the new ones
+/// would wait a quarter of a minute.
+async fn release_locks(running: &Running) -> Result<(), Failure> {
+    let spec = &running.inventory.spec;
+    let locks = spec.workflow_namespaces().into_iter().map(|namespace| names::propeller_lock(&namespace));
+    kubernetes::delete_config_maps(&running.client, &spec.system_namespace(), locks).await
+}
+
+/// The data that an earlier sandbox of this name left, where that has no node.
+async fn kept(docker: &Docker, name: &str) -> Result<Option<KeptData>, Failure> {
+    if !cluster::state(docker, name).await?.is_ours_to_make() {
+        return Ok(None);
+    }
+    Ok(cluster::kept_data(docker).await?.into_iter().find(|kept| kept.sandbox == name))
+}
+
 /// The images that Docker should have or get.
 fn wanted(plan: &Plan) -> Result<Vec<RequiredImage>, Failure> {
     let lock = Lock::embedded()
@@ -284,6 +361,7 @@ async fn describe(docker: &Docker, name: &str) -> Option<String> {
         }
         Ok(NodeState::Unstarted) => Some("the sandbox is half made: its node never ran".to_owned()),
         Ok(NodeState::Stopped) => Some("the sandbox is stopped".to_owned()),
+        Ok(NodeState::Frozen) => Some("the sandbox is frozen".to_owned()),
         Ok(NodeState::Running) => Some("the sandbox runs".to_owned()),
         Ok(NodeState::Restarting { restarts, exit_code }) => {
             Some(format!("the node does not stay up: {restarts} restarts, exit code {exit_code}"))

@@ -14,6 +14,8 @@ pub struct Overview {
     pub phase: Phase,
     /// When `sandbox gc` removes it; absent where it has no time limit.
     pub expires: Option<SystemTime>,
+    /// Since when there is data of an earlier sandbox of the name, RFC 3339; absent where there is none, or a node.
+    pub kept_data: Option<String>,
     /// All sandboxes of this kind that are known, this one among them if it is there.
     pub sandboxes: Vec<String>,
 }
@@ -24,10 +26,21 @@ pub enum Phase {
     Absent,
     /// It was stopped.
     Stopped,
+    /// It is frozen.
+    Frozen,
     /// It does not stay up, or was never made whole.
     Broken,
     /// It runs; with why the sandbox cannot be asked, where it cannot.
     Running(Box<Result<Running, Failure>>),
+}
+
+/// How a node is halted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// Its processes end; memory and processors are free.
+    Stop,
+    /// Its processes stand still; processors are free.
+    Freeze,
 }
 
 /// A cluster whose API answers.

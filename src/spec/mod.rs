@@ -30,7 +30,7 @@ pub use layer::{Layer, Origin, Provenance, Sourced};
 pub use mirrors::Mirrors;
 pub use model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
 pub use resolve::{Resolved, engine, is_name, name, resolve};
-pub use scope::{NodeEngine, Scope, SiteKind};
+pub use scope::{DATA_FOLDER, NodeEngine, Scope, SiteKind};
 
 use std::fmt;
 

@@ -2,6 +2,9 @@
 
 use super::model::{EngineKind, Spec};
 
+/// Where a node's data volume is mounted in it.
+pub const DATA_FOLDER: &str = "/var/lib/sandbox";
+
 /// The kind of cluster that a sandbox is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SiteKind {
@@ -31,6 +34,8 @@ pub struct Scope {
     pub owns_cluster: bool,
     /// Whether NodePorts are published on 127.0.0.1. Where they are not, pods are reached by port-forward.
     pub publishes_ports: bool,
+    /// The folder of the node that the sandbox's data volume is mounted at; absent where the node is not ours.
+    pub data_folder: Option<&'static str>,
 }
 
 impl EngineKind {
@@ -66,6 +71,6 @@ impl Spec {
     #[must_use]
     pub fn scope(&self) -> Scope {
         let own = self.site_kind() != SiteKind::Attached;
-        Scope { owns_cluster: own, publishes_ports: own }
+        Scope { owns_cluster: own, publishes_ports: own, data_folder: own.then_some(DATA_FOLDER) }
     }
 }

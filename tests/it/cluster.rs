@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use flyte_sandbox::cluster::{Engine, K3d, NodeState, delete, owned, reconcile, state, wait_for_dns, watch_node};
+use flyte_sandbox::cluster::{Data, Engine, K3d, NodeState, delete, owned, reconcile, state, wait_for_dns, watch_node};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::ClusterPlan;
 use flyte_sandbox::rehearsal::{Answer, ApiServer};
@@ -70,7 +70,7 @@ fn own_cluster() -> World {
 async fn removing_takes_all_that_is_ours_and_nothing_else() {
     let fake = FakeDocker::start(own_cluster()).await;
     let docker = fake.connect().await;
-    let removed = delete(&docker, "flyte").await.expect("removed");
+    let removed = delete(&docker, "flyte", Data::Removed).await.expect("removed");
     assert_eq!(removed.containers, ["k3d-flyte-server-0", "k3d-flyte-tools"]);
     assert_eq!(
         (removed.networks, removed.volumes),
@@ -87,7 +87,7 @@ async fn removing_takes_all_that_is_ours_and_nothing_else() {
 async fn two_networks_of_the_clusters_name_are_both_removed() {
     let network = |id: &str| json!({ "Name": "k3d-flyte", "Id": id, "Labels": { "app": "k3d" } });
     let fake = FakeDocker::start(World { networks: vec![network("n1"), network("n2")], ..World::default() }).await;
-    let removed = delete(&fake.connect().await, "flyte").await.expect("removed");
+    let removed = delete(&fake.connect().await, "flyte", Data::Removed).await.expect("removed");
     assert_eq!(removed.networks, ["k3d-flyte", "k3d-flyte"]);
     assert!(fake.world().networks.is_empty());
 }
@@ -115,13 +115,13 @@ async fn a_daemon_that_goes_on_refusing_ends_the_watch_of_a_node() {
 #[tokio::test]
 async fn removing_nothing_is_a_success() {
     let fake = FakeDocker::start(World::default()).await;
-    assert!(delete(&fake.connect().await, "flyte").await.expect("success").is_empty());
+    assert!(delete(&fake.connect().await, "flyte", Data::Removed).await.expect("success").is_empty());
 }
 
 #[tokio::test]
 async fn what_cannot_be_removed_is_named_with_the_reason() {
     let fake = FakeDocker::start(World { stuck: ["k3d-flyte".to_owned()].into(), ..own_cluster() }).await;
-    let failure = Failure::from(delete(&fake.connect().await, "flyte").await.expect_err("a leftover"));
+    let failure = Failure::from(delete(&fake.connect().await, "flyte", Data::Removed).await.expect_err("a leftover"));
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::Leftovers, Some("network k3d-flyte")));
     assert!(failure.causes[0].contains("it is in use"), "{failure}");
 }
@@ -131,7 +131,10 @@ async fn somebody_elses_cluster_of_the_name_is_left_alone() {
     let fake = FakeDocker::start(World { containers: vec![node("flyte", None, "running")], ..World::default() }).await;
     let docker = fake.connect().await;
     assert_eq!(state(&docker, "flyte").await.expect("state"), NodeState::Foreign);
-    assert_eq!(Failure::from(delete(&docker, "flyte").await.expect_err("refused")).reason, Reason::NotFound);
+    assert_eq!(
+        Failure::from(delete(&docker, "flyte", Data::Removed).await.expect_err("refused")).reason,
+        Reason::NotFound
+    );
     assert_eq!(fake.world().containers.len(), 1);
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use flyte_sandbox::cluster::Data;
 use flyte_sandbox::context::{ClusterAccess, ClusterLocation, check};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState};
@@ -23,6 +24,7 @@ const WORKFLOWS: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepo
 fn options() -> Options<'static> {
     Options {
         keep: false,
+        fresh: false,
         bundle: None,
         store: true,
         executions: Executions::None,
@@ -40,7 +42,7 @@ async fn up(cluster: &AttachedCluster) -> (Result<Outcome, Failure>, UnboundedRe
 async fn down(cluster: &AttachedCluster) -> Result<Outcome, Failure> {
     let wanted = Location::wanted(&cluster.spec);
     let (run, mut events) = run();
-    let done = lifecycle::down("flyte", Some(wanted), &cluster.host, &run).await;
+    let done = lifecycle::down("flyte", Some(wanted), Data::Removed, &cluster.host, &run).await;
     // A stage that never ends would be told for ever to go on.
     let mut told = std::iter::from_fn(|| events.try_recv().ok());
     assert!(!told.any(|event| matches!(event, Event::Progress { stage: Stage::Rollout, .. })));

@@ -28,6 +28,8 @@ fn the_command_reference_is_what_help_says() {
     let commands = [
         &["up"][..],
         &["down"],
+        &["stop"],
+        &["start"],
         &["gc"],
         &["status"],
         &["smoke"],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use flyte_sandbox::cluster::{Engine, delete, reconcile};
+use flyte_sandbox::cluster::{Data, Engine, delete, reconcile};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::spec::NodeEngine;
@@ -38,7 +38,7 @@ async fn made_on(fake: &FakeDocker) -> Failure {
         world.containers.len() + world.networks.len() + world.volumes.len()
     };
     let before = left();
-    let removed = delete(&docker, "flyte").await.expect("removed");
+    let removed = delete(&docker, "flyte", Data::Removed).await.expect("removed");
     assert_eq!(removed.containers.len() + removed.networks.len() + removed.volumes.len(), before);
     assert_eq!(left(), 0, "{failure}");
     failure
@@ -56,7 +56,7 @@ async fn the_node_is_found_by_its_labels_and_watched_from_its_start() {
     let docker = fake.connect().await;
     let failure = Failure::from(reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("a crash loop"));
     assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (Reason::NodeCrash, Some("no cgroup")));
-    let removed = delete(&docker, "flyte").await.expect("removed");
+    let removed = delete(&docker, "flyte", Data::Removed).await.expect("removed");
     assert_eq!(removed.containers, [NODE]);
     assert_eq!((removed.networks, removed.volumes), (vec!["k3d-flyte".into()], vec!["k3d-flyte-images".into()]));
 }

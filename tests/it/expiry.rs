@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use flyte_sandbox::cluster::{Engine, delete, expire, expiries, forget_expiry, reconcile};
+use flyte_sandbox::cluster::{Data, Engine, delete, expire, expiries, forget_expiry, reconcile};
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::lifecycle::{Fate, Swept, gc};
 use flyte_sandbox::plan::ClusterPlan;
@@ -46,7 +46,7 @@ async fn a_renewal_takes_the_place_of_what_was_said_before_for_this_sandbox_alon
     assert_eq!(volumes(&fake).len(), 2);
     forget_expiry(&docker, "a").await.expect("forgotten");
     assert_eq!(expiries(&docker).await.expect("read").into_keys().collect::<Vec<_>>(), ["b"]);
-    delete(&docker, "b").await.expect("removed");
+    delete(&docker, "b", Data::Removed).await.expect("removed");
     assert_eq!(volumes(&fake), Vec::<String>::new());
 }
 

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::cli::args::TimeoutArg;
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::cli::spec_flags::SpecFlags;
+use crate::cluster::Data;
 use crate::lifecycle;
 use crate::limits;
 use crate::site::Location;
@@ -13,6 +14,9 @@ use crate::site::Location;
 pub(crate) struct DownArgs {
     #[command(flatten)]
     spec: SpecFlags,
+    /// Keep database and buckets for the next `up` of this name
+    #[arg(long)]
+    keep_data: bool,
     #[command(flatten)]
     pub(in crate::cli) timeout: TimeoutArg<{ limits::DOWN.as_secs() }>,
 }
@@ -25,7 +29,10 @@ pub(in crate::cli) async fn run(session: &Session, args: &DownArgs) -> Result<()
         Some(recorded) => Some(recorded),
         None => session.location(&args.spec).await?,
     };
+    let data = if args.keep_data { Data::Kept } else { Data::Removed };
     session
-        .run_reported(RunSettings::new("down", &name), async |run| lifecycle::down(&name, wanted, &host, run).await)
+        .run_reported(RunSettings::new("down", &name), async |run| {
+            lifecycle::down(&name, wanted, data, &host, run).await
+        })
         .await
 }

@@ -17,5 +17,7 @@ pub(super) mod rehearse;
 pub(super) mod render;
 pub(super) mod schema;
 pub(super) mod smoke;
+pub(super) mod start;
 pub(super) mod status;
+pub(super) mod stop;
 pub(super) mod up;

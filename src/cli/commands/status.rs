@@ -28,7 +28,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &StatusArgs) -> Result<
     match status.phase {
         Phase::Ready => Ok(()),
         Phase::Absent => Err(CommandError::Reported(Reason::NotFound.exit_code())),
-        Phase::Stopped | Phase::Broken | Phase::NotReady => {
+        Phase::Stopped | Phase::Frozen | Phase::Broken | Phase::NotReady => {
             Err(CommandError::Reported(Reason::ClusterNotReady.exit_code()))
         }
     }
@@ -39,12 +39,18 @@ fn shown(status: &Status, now: SystemTime) -> String {
     let banner = if status.rehearsal { format!("{BANNER}\n") } else { String::new() };
     let text = match status.phase {
         Phase::Absent => format!("sandbox {name} is not there; `sandbox up` makes it\n"),
-        Phase::Stopped => format!("sandbox {name} is stopped; `sandbox up` starts it\n"),
+        Phase::Stopped => format!("sandbox {name} is stopped; `sandbox start` starts it\n"),
+        Phase::Frozen => format!("sandbox {name} is frozen; `sandbox start` thaws it\n"),
         Phase::Broken => format!("sandbox {name} is broken; `sandbox up` mends it, `sandbox down` removes it\n"),
         Phase::NotReady => format!("sandbox {name} runs, but is not ready\n"),
         Phase::Ready => format!("sandbox {name} is ready\n"),
     };
     let mut text = banner + &text;
+    text.extend(
+        status.kept_data.as_deref().map(|since| {
+            format!("data of {since} is kept; `sandbox up` takes it up, `sandbox up --fresh` removes it\n")
+        }),
+    );
     for waiting in &status.waiting {
         let _ = writeln!(text, "  {}: {}", waiting.object, waiting.reason);
     }

@@ -32,6 +32,9 @@ pub(crate) struct UpArgs {
     /// Go without the machine's image store
     #[arg(long)]
     no_cache: bool,
+    /// Remove the sandbox and its data first, where there is any
+    #[arg(long)]
+    fresh: bool,
     /// In the end run a workflow in every project and domain, not only in the first
     #[arg(long)]
     full: bool,
@@ -53,7 +56,15 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
         let unusable = |why| Failure::new(Reason::Usage, "cannot rehearse that").on("--rehearse-fault").because(why);
         faults.parse_fault(wish).map_err(unusable)?;
     }
-    let options = Options { keep: args.keep, bundle, store: !args.no_cache, executions, ttl: args.ttl, faults };
+    let options = Options {
+        keep: args.keep,
+        fresh: args.fresh,
+        bundle,
+        store: !args.no_cache,
+        executions,
+        ttl: args.ttl,
+        faults,
+    };
     let host = session.host();
     session.run_reported(settings, async |run| lifecycle::up(request, &host, options, run).await).await
 }

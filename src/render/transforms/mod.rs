@@ -15,6 +15,8 @@
 //! | `pace.rs` | propellers that look at their workflows often |
 //! | `one_config_file.rs` | propellers that use up few of the machine's watches |
 //! | `images.rs` | pinned images |
+//! | `data_volume.rs` | Postgres' and Minio's data on the node's data volume |
+//! | `postgres_start.sh` | what Postgres does there before its own entrypoint |
 //! | `ports.rs` | the three ports for the host, and none else |
 //! | `resources.rs` | limits that do not slow the start |
 //! | `probes.rs` | a readiness probe for every component |
@@ -31,6 +33,7 @@ mod api_versions;
 mod attached_cluster;
 mod config_checksum;
 mod dashboard;
+mod data_volume;
 mod database;
 mod edit;
 mod gateway;
@@ -120,6 +123,11 @@ pub static TRANSFORMS: &[Transform] = &[
         run: one_config_file::run,
     },
     Transform { name: "images", why: "versions are pinned in one lock file", run: images::run },
+    Transform {
+        name: "data-volume",
+        why: "data in a pod's own volume is lost with the pod, and with every stop of a k3d node",
+        run: data_volume::run,
+    },
     Transform { name: "ports", why: "the host reaches exactly three ports of the node", run: ports::run },
     Transform {
         name: "resources",

@@ -74,7 +74,7 @@ fn serve_bucket(workload: &mut Object, storage: &Storage, other_image: bool) {
 }
 
 /// What follows `server`; Minio's data directory.
-fn data_directory(server: &Value) -> String {
+pub(super) fn data_directory(server: &Value) -> String {
     let mut words = words(server).skip_while(|word| *word != "server").skip(1);
     words.find(|word| word.starts_with('/')).map_or("/data", |path| path.trim_end_matches('/')).to_owned()
 }

@@ -1,0 +1,58 @@
+//! The data volume: what users put into a sandbox, which outlives pods, stops of the node and, where asked for, the node.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::error::Error;
+use super::labels::{CLUSTER_LABEL, OWNER_LABEL, cluster_labels};
+use crate::docker::{Docker, Volume};
+use crate::plan::data_volume;
+
+/// The label of a data volume; its value is the images that its data was begun with, by component, as JSON.
+const DATA_LABEL: &str = "sandbox.flyte/data";
+
+/// The data of a sandbox whose node is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptData {
+    /// The name of the sandbox.
+    pub sandbox: String,
+    /// When it was begun, RFC 3339; empty where the daemon does not say.
+    pub since: String,
+    /// The image of each component that wrote it, by component.
+    pub images: BTreeMap<String, String>,
+}
+
+impl KeptData {
+    fn read(volume: &Volume) -> Option<Self> {
+        Some(Self {
+            sandbox: volume.labels.get(OWNER_LABEL)?.clone(),
+            since: volume.created.clone(),
+            images: serde_json::from_str(volume.labels.get(DATA_LABEL)?).unwrap_or_default(),
+        })
+    }
+}
+
+/// All data volumes of the daemon, of sandboxes that have a node too.
+///
+/// # Errors
+/// [`Error::Docker`].
+pub async fn kept_data(docker: &Docker) -> Result<Vec<KeptData>, Error> {
+    Ok(docker.volumes(DATA_LABEL).await?.iter().filter_map(KeptData::read).collect())
+}
+
+/// Makes the data volume of a cluster, unless it is there. `images` are those of the components that write to it.
+///
+/// # Errors
+/// [`Error::Docker`]; [`Error::VolumeTaken`].
+pub async fn make_data_volume(docker: &Docker, cluster: &str, images: &BTreeMap<String, String>) -> Result<(), Error> {
+    let (name, images) = (data_volume(cluster), json!(images).to_string());
+    let labels: Vec<_> = cluster_labels(cluster).into_iter().chain([(DATA_LABEL, images.as_str())]).collect();
+    docker.create_volume(&name, &labels).await?;
+    // Docker takes a volume that is there for the one that is asked for, whatever its labels.
+    let ours = docker.volumes(&format!("{CLUSTER_LABEL}={cluster}")).await?;
+    if ours.iter().any(|volume| volume.name == name && volume.labels.contains_key(DATA_LABEL)) {
+        return Ok(());
+    }
+    Err(Error::VolumeTaken(name))
+}

@@ -1,0 +1,32 @@
+//! ConfigMaps that somebody made at run time, deleted by name.
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::DeleteParams;
+use kube::{Api, Client};
+
+use super::ask;
+use super::error::Outlook;
+use crate::failure::{Failure, Reason};
+use crate::limits::API_ANSWER;
+
+/// Deletes these ConfigMaps of a namespace, where they exist.
+///
+/// # Errors
+/// The API refuses, or does not answer.
+pub(crate) async fn delete_config_maps(
+    client: &Client,
+    namespace: &str,
+    names: impl Iterator<Item = String>,
+) -> Result<(), Failure> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let delete = async |name: String| match ask(API_ANSWER, maps.delete(&name, &DeleteParams::default())).await {
+        Err(error) if error.outlook() != Outlook::Missing => {
+            Err(Failure::new(Reason::ApiUnavailable, "cannot delete an object")
+                .on(format!("configmap {namespace}/{name}"))
+                .caused_by(error))
+        }
+        _ => Ok(()),
+    };
+    try_join_all(names.map(delete)).await.map(|_| ())
+}

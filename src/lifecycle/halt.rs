@@ -1,0 +1,89 @@
+//! A sandbox halted, and brought back as it was.
+
+use super::converge::wait_for_workloads;
+use super::outcome::Done;
+use super::rollback;
+use super::verify::verify;
+use crate::failure::Failure;
+use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
+use crate::report::{Outcome, Stage};
+use crate::run::Run;
+use crate::site::{self, Halt, Host, Running, Site};
+use crate::smoke::Executions;
+
+/// Halts the sandbox: its data stays, and its projects, executions and settings with it. That it does not run is a
+/// success.
+///
+/// # Errors
+/// There is no such sandbox, it has no node of its own, another run is busy with it, or Docker does not answer.
+pub async fn stop(name: &str, how: Halt, host: &Host, run: &Run) -> Result<Done, Failure> {
+    let work = halt(name, how, host, run);
+    locked(name, "stop", host, work).await
+}
+
+async fn halt(name: &str, how: Halt, host: &Host, run: &Run) -> Result<Done, Failure> {
+    let (done, state) = match how {
+        Halt::Stop => ("stopped: memory and processors are free, data stays", "stopped"),
+        Halt::Freeze => ("frozen: processors are free, memory and data stay", "frozen"),
+    };
+    let stopped = run.stage(Stage::Stop, async {
+        let ran = Site::resolve(name, None, host)?.stop(how).await?;
+        let (outcome, summary) = if ran { (Outcome::Passed, done) } else { (Outcome::Unchanged, "it does not run") };
+        Ok((ran, outcome, summary.to_owned()))
+    });
+    Ok(match stopped.await? {
+        true => Done::passed(format!("sandbox {name} is {state}; `sandbox start` brings it back")),
+        false => Done::unchanged(format!("sandbox {name} does not run")),
+    })
+}
+
+/// Brings a sandbox that was stopped or frozen back, and verifies it: a workflow runs in it. One that runs is verified,
+/// too.
+///
+/// # Errors
+/// There is no such sandbox, or the first stage's that fails. It is left as it is then.
+pub async fn start(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
+    locked(name, "start", host, bring_back(name, host, run)).await
+}
+
+async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
+    let site = Site::resolve(name, None, host)?;
+    let (Running { client, inventory, .. }, was) = run
+        .stage(Stage::Cluster, async {
+            let (running, was) = site.resume(run).await?;
+            let summary = match was {
+                None => "it runs already",
+                Some(Halt::Stop) => "node Ready again",
+                Some(Halt::Freeze) => "node thawed",
+            };
+            let outcome = if was.is_some() { Outcome::Passed } else { Outcome::Unchanged };
+            Ok(((running, was), outcome, summary.to_owned()))
+        })
+        .await?;
+    wait_for_workloads(&client, &inventory, run).await?;
+    let (executions, budget) = match was {
+        Some(_) => (Executions::First, CHECKS_AFTER_UP),
+        None => (Executions::None, CHECKS_WHEN_READY),
+    };
+    verify(&inventory.spec, client, budget, executions, run).await?;
+    run.report.emit(site::ready(&inventory.spec, &host.state.sandbox(name)));
+    Ok(match was {
+        Some(_) => Done::passed(format!("sandbox {name} is back")),
+        None => Done::unchanged(format!("sandbox {name} runs")),
+    })
+}
+
+/// Does the work while the sandbox's lock is held. A lock without a sandbox is a leftover itself.
+async fn locked(
+    name: &str,
+    command: &'static str,
+    host: &Host,
+    work: impl Future<Output = Result<Done, Failure>>,
+) -> Result<Done, Failure> {
+    let state = host.state.sandbox(name);
+    let lock = state.lock(command)?;
+    match work.await {
+        Err(failure) if !state.path().is_dir() => Err(rollback::forget(failure, &state, &lock)),
+        done => done,
+    }
+}

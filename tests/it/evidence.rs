@@ -21,6 +21,7 @@ use flyte_sandbox::state::StateRoot;
 use serde_json::{Value, json};
 
 use crate::support::docker::{FakeDocker, World, node, run, volume};
+use crate::support::ports::reserve;
 use crate::support::wait::until;
 use flyte_sandbox::rehearsal::{Answer, ApiServer, Faults};
 
@@ -370,7 +371,10 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
         world.stuck.insert("k3d-flyte".to_owned());
         std::fs::write(go, "").expect("a file");
     };
-    let up = Box::pin(lifecycle::up(request(), &host, options, &run));
+    // A sandbox of this machine may be on the default ports.
+    let mut request = request();
+    [request.spec.ports.console, request.spec.ports.dashboard, request.spec.ports.minio] = reserve();
+    let up = Box::pin(lifecycle::up(request, &host, options, &run));
     let early = async {
         interfere.await;
         std::future::pending::<()>().await;

@@ -30,9 +30,9 @@ pub(super) fn run(history: &[(Duration, Event)]) -> Found {
 }
 
 /// What other programs wrote, with the time since the run began.
-pub(super) fn program_output(heard: &[(Duration, String)]) -> Found {
+pub(super) fn program_output(output: &[(Duration, String)]) -> Found {
     let mut text = String::new();
-    for (at, line) in heard {
+    for (at, line) in output {
         let _ = writeln!(text, "{:>8.3}  {line}", at.as_secs_f64());
     }
     Found::file("k3d.log", "what k3d was asked, and all that it wrote", text)

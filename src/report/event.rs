@@ -67,7 +67,7 @@ pub struct Endpoint {
     pub name: String,
     /// Such as `http://localhost:30081/console`.
     pub url: String,
-    /// How to get the credentials for a login, if needed; never a secret itself.
+    /// The way to get the credentials for a login, if needed; never a secret itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
 }
@@ -94,12 +94,12 @@ pub enum Event {
     },
     /// A stage began. Stages may overlap.
     StageStarted {
-        /// Which.
+        /// The stage.
         stage: Stage,
     },
     /// The note of a running stage; replaces its previous note on a live display.
     Progress {
-        /// Which.
+        /// The stage.
         stage: Stage,
         /// Such as `node Ready: waiting for the network plugin`.
         note: String,
@@ -108,7 +108,7 @@ pub enum Event {
     Finding {
         /// Identifier of the check, such as `port-minio`.
         check: String,
-        /// How bad.
+        /// The severity.
         severity: Severity,
         /// The result.
         message: String,
@@ -163,23 +163,23 @@ pub enum Event {
         outcome: Outcome,
         /// The result.
         detail: String,
-        /// How long it took, in milliseconds.
+        /// The duration, in milliseconds.
         millis: u64,
     },
     /// Something the user should know that stops nothing.
     Warning {
-        /// What.
+        /// The message.
         message: String,
     },
     /// A stage ended.
     StageFinished {
-        /// Which.
+        /// The stage.
         stage: Stage,
-        /// How.
+        /// The outcome.
         outcome: Outcome,
         /// One line about the result, such as `6 images, all in the store`.
         summary: String,
-        /// How long it took, in milliseconds.
+        /// The duration, in milliseconds.
         millis: u64,
     },
     /// The endpoints; near the end of a successful `up` or `status`.
@@ -191,7 +191,7 @@ pub enum Event {
     },
     /// The last event of every run.
     RunFinished {
-        /// How.
+        /// The outcome.
         outcome: Outcome,
         /// One line for the user.
         summary: String,
@@ -200,7 +200,7 @@ pub enum Event {
         /// The failure, if it failed.
         #[serde(skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
-        /// How long it took, in milliseconds.
+        /// The duration, in milliseconds.
         millis: u64,
     },
 }

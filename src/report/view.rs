@@ -16,7 +16,7 @@ pub trait View: Send {
     /// Something happened.
     ///
     /// # Errors
-    /// Where the view writes to refused; the view is shown nothing more.
+    /// An error of the view's output; the view gets no more events.
     fn on(&mut self, at: Duration, event: &Event) -> io::Result<()>;
 
     /// Time passed; about once a second.

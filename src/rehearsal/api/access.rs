@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Whether a review's `spec` is granted by any of these objects.
+/// True if any of these objects grants a review's `spec`.
 pub(super) fn allowed(objects: &[&Value], review: &Value) -> bool {
     let asked = &review["resourceAttributes"];
     let user = review["user"].as_str().unwrap_or_default();

@@ -41,7 +41,7 @@ impl Store {
     }
 }
 
-/// Whether a list's selectors choose the object: `key`, `key=value`, and the field `metadata.name`.
+/// True if a list's selectors match the object: `key`, `key=value`, and the field `metadata.name`.
 fn selected(object: &Value, parameters: &Parameters) -> bool {
     let part = |key: &str| parameters.get(key).map(String::as_str).unwrap_or_default();
     let labels = part("labelSelector").split(',').filter(|wanted| !wanted.is_empty());

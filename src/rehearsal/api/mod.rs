@@ -260,7 +260,7 @@ fn log(logs: &BTreeMap<String, String>, path: &Path, pod: &Value, parameters: &P
     text.map_or_else(|| refusal(400, "previous terminated container not found"), IntoResponse::into_response)
 }
 
-/// Who asks of himself is the administrator, and may do all.
+/// The answer to a SelfSubjectAccessReview: the caller is the administrator.
 fn review(store: &Store, mut review: Value) -> Response {
     let allowed = review["kind"] == "SelfSubjectAccessReview" || {
         let objects: Vec<_> = store.objects.values().collect();

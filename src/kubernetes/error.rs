@@ -3,9 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use kube::core::Status;
+use kube::core::response::reason;
 use kube::error::DiscoveryError;
 use thiserror::Error;
 
+use super::wording::{self, Told};
 use crate::failure::{Failure, Reason, innermost};
 use crate::limits::API_RETRY_AFTER;
 
@@ -86,12 +88,12 @@ impl ApiError {
         let said = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
         let message = if said.is_empty() { format!("the API answered {}", status.code) } else { said };
         let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-        let outlook = outlook(status.code, &message);
+        let (outlook, reason) = meaning(status);
         Self::Status {
             code: status.code,
-            reason: reason(status.code, &message, outlook),
-            outlook,
             message,
+            outlook,
+            reason,
             retry_after: Duration::from_secs(retry_after.into()).min(API_RETRY_AFTER),
         }
     }
@@ -164,35 +166,29 @@ pub(crate) fn with_clock(failure: Failure) -> Failure {
     failure.hint(format!("this machine's clock says {now}: if that is wrong, set it")).hint(remedy)
 }
 
-/// The API has no typed answer for what admission, quotas and validation refuse: there its words are all there is.
-fn reason(code: u16, message: &str, outlook: Outlook) -> Reason {
-    let words = message.to_lowercase();
-    let says = |text: &str| words.contains(text);
-    match (outlook, code) {
-        (_, 401) => Reason::ApiUnauthorized,
-        _ if says("webhook") => Reason::ApplyWebhook,
-        (_, 403 | 409) if says("terminated") || says("being deleted") => Reason::NamespaceTerminating,
-        (_, 403) if !says("quota") => Reason::ApplyForbidden,
-        (_, 409) => Reason::ApplyConflict,
-        (Outlook::Immutable, _) => Reason::ApplyImmutable,
-        (Outlook::Missing, _) => Reason::KindUnknown,
-        (Outlook::Transient, _) => Reason::ApiUnavailable,
-        (Outlook::Refused, _) => Reason::Apply,
-    }
-}
+/// The cause by which the API tells that a namespace is going away.
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 
-fn outlook(code: u16, message: &str) -> Outlook {
-    let says = |text: &str| message.contains(text);
-    match code {
-        429 | 502 | 503 | 504 => Outlook::Transient,
-        500 if ["webhook", "etcdserver", "timeout", "context deadline", "connection refused"].into_iter().any(says) => {
-            Outlook::Transient
-        }
-        403 if says("is being terminated") => Outlook::Transient,
-        409 => Outlook::Transient,
-        404 => Outlook::Missing,
-        422 if says("immutable") || says("cannot change roleRef") || says("are forbidden") => Outlook::Immutable,
-        _ => Outlook::Refused,
+/// What an answer means for a retry, and why: from its code, reason and causes, and only then from its message.
+fn meaning(status: &Status) -> (Outlook, Reason) {
+    use Outlook::{Immutable, Missing, Refused, Transient};
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let is_terminating = causes.clone().any(|cause| cause.reason == NAMESPACE_TERMINATING);
+    match (status.code, wording::told(status)) {
+        (401, _) => (Refused, Reason::ApiUnauthorized),
+        (429 | 502..=504, _) => (Transient, Reason::ApiUnavailable),
+        (500, _) if status.reason == reason::SERVER_TIMEOUT => (Transient, Reason::ApiUnavailable),
+        _ if is_terminating => (Transient, Reason::NamespaceTerminating),
+        (_, Some(Told::WebhookFailed)) => (Transient, Reason::ApplyWebhook),
+        (_, Some(Told::WebhookDenied)) => (Refused, Reason::ApplyWebhook),
+        (_, Some(Told::StorageAway)) => (Transient, Reason::ApiUnavailable),
+        (_, Some(Told::BeingDeleted)) => (Transient, Reason::NamespaceTerminating),
+        (_, Some(Told::ImmutableField)) => (Immutable, Reason::ApplyImmutable),
+        (_, Some(Told::QuotaExceeded)) => (Refused, Reason::Apply),
+        (403, None) => (Refused, Reason::ApplyForbidden),
+        (404, None) => (Missing, Reason::KindUnknown),
+        (409, None) => (Transient, Reason::ApplyConflict),
+        (_, None) => (Refused, Reason::Apply),
     }
 }
 
@@ -236,12 +232,6 @@ mod tests {
             (403, "admission webhook \"x\" denied the request: no", Refused, Reason::ApplyWebhook),
             (500, "etcdserver: leader changed", Transient, Reason::ApiUnavailable),
             (500, "failed to create typed patch object: .spec.ports: key missing", Refused, Reason::Apply),
-            (
-                403,
-                "unable to create new content in namespace a because it is being terminated",
-                Transient,
-                Reason::NamespaceTerminating,
-            ),
             (403, "user may not", Refused, Reason::ApplyForbidden),
             (403, "pods \"a\" is forbidden: exceeded quota: q", Refused, Reason::Apply),
             (404, "the server could not find the requested resource", Missing, Reason::KindUnknown),
@@ -252,11 +242,28 @@ mod tests {
             (422, "roleRef: Invalid value: {}: cannot change roleRef", Immutable, Reason::ApplyImmutable),
             (422, "spec.replicas: Invalid value: -1", Refused, Reason::Apply),
             (401, "Unauthorized", Refused, Reason::ApiUnauthorized),
+            // An object may be called as what is spoken of.
+            (404, "services \"flyte-pod-webhook\" not found", Missing, Reason::KindUnknown),
+            (500, "failed to create typed patch object (n/flyte-pod-webhook; v1): .spec", Refused, Reason::Apply),
+            (403, "resourcequotas is forbidden: User \"u\" cannot list", Refused, Reason::ApplyForbidden),
+            (422, "ConfigMap \"a\" is invalid: data[immutable]: Invalid value", Refused, Reason::Apply),
         ] {
             let error = answered(code, message);
             assert_eq!((error.outlook(), error.reason()), (outlook, reason), "{code} {message}");
             let failure = error.failure("no", "configmap a");
             assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (reason, Some(message)));
+        }
+    }
+
+    #[test]
+    fn reasons_and_causes_tell_what_no_code_does() {
+        let leaving = json!({"code": 403, "reason": "Forbidden", "message": "forbidden: because it is being terminated",
+            "details": {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]}});
+        let busy = json!({"code": 500, "reason": "ServerTimeout", "message": "the server cannot complete it now"});
+        for (status, reason) in [(leaving, Reason::NamespaceTerminating), (busy, Reason::ApiUnavailable)] {
+            let status: Status = serde_json::from_value(status).expect("a status");
+            let error = ApiError::from(kube::Error::Api(status.boxed()));
+            assert_eq!((error.outlook(), error.reason()), (Outlook::Transient, reason));
         }
     }
 

@@ -5,6 +5,7 @@
 //! | `client.rs` | a client from a kubeconfig, never from the user's own surroundings |
 //! | `kinds.rs` | where a kind lives in the API, and whether it is namespaced |
 //! | `error.rs` | errors of the API by kind, and what each means: try again, or never |
+//! | `wording.rs` | errors that the API tells by its message alone |
 //! | `retry.rs` | one request with a limit, and requests that are repeated until they are taken |
 //! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
 //! | `apply.rs` | objects to the API, and what that changed |
@@ -27,6 +28,7 @@ mod port_forward;
 mod presence;
 mod request;
 mod retry;
+mod wording;
 
 pub use apply::apply;
 pub(crate) use apply::existing;

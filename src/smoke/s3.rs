@@ -4,18 +4,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{StreamExt, stream};
 use reqwest::header::USER_AGENT;
-use reqwest::{Method, StatusCode, Url};
-use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
+use reqwest::{Method, StatusCode};
 
 use crate::failure::Reason;
-use crate::spec::Spec;
+use crate::spec::{Keys, Spec};
+use crate::store::presigned;
 
 use super::check_failure::{CheckFailure, CheckResult, all};
 use super::http::Reply;
 use super::target::CheckContext;
 
-/// Minio's region where none is configured.
-const REGION: &str = "us-east-1";
 /// Projects that are checked at once.
 const AT_ONCE: usize = 8;
 /// The validity of a signature; clocks may differ by seconds.
@@ -41,8 +39,7 @@ pub(super) async fn browser_loads(context: &CheckContext<'_>) -> CheckResult {
 /// M3: the bucket exists, and an object can be written, read back and deleted.
 pub(super) async fn keeps_an_object(context: &CheckContext<'_>) -> CheckResult {
     let storage = &context.spec.storage;
-    let keys = Credentials::new(storage.access_key.clone(), storage.secret_key.expose());
-    round_trip(context, &bucket(context, &storage.bucket)?, &keys).await
+    round_trip(context, &storage.bucket, &storage.root()).await
 }
 
 /// M4: the same in every project's bucket with that project's keys, which open no other bucket.
@@ -51,23 +48,16 @@ pub(super) async fn keeps_projects_apart(context: &CheckContext<'_>) -> CheckRes
     let results = projects.iter().enumerate().map(async |(at, project)| {
         let unissued = || CheckFailure::new(format!("project {project}"), "nobody has issued keys for it");
         let keys = storage.keys_of(project).ok_or_else(unissued)?;
-        let keys = Credentials::new(keys.access_key, keys.secret_key.expose());
-        round_trip(context, &bucket(context, &storage.bucket_of(project))?, &keys).await?;
+        round_trip(context, &storage.bucket_of(project), &keys).await?;
         // Each is tried on the one after it: what opens more than its own opens that as well.
         let next = &projects[(at + 1) % projects.len()];
         let others = [(next != project).then(|| storage.bucket_of(next)), Some(storage.bucket.clone())];
         for other in others.into_iter().flatten() {
-            is_refused(context, &bucket(context, &other)?, &keys).await?;
+            is_refused(context, &other, &keys).await?;
         }
         Ok(String::new())
     });
     all(stream::iter(results).buffered(AT_ONCE).collect::<Vec<_>>().await, "projects")
-}
-
-fn bucket(context: &CheckContext<'_>, name: &str) -> Result<Bucket, CheckFailure> {
-    let failure = |error: &dyn std::fmt::Display| CheckFailure::new(format!("bucket {name}"), error.to_string());
-    let url = Url::parse(&context.minio("/")).map_err(|error| failure(&error))?;
-    Bucket::new(url, UrlStyle::Path, name.to_owned(), REGION).map_err(|error| failure(&error))
 }
 
 /// A unique object name.
@@ -76,16 +66,25 @@ fn object() -> String {
     format!("sandbox-smoke/{}-{unique}", std::process::id())
 }
 
-async fn ask(context: &CheckContext<'_>, method: Method, url: Url, body: &[u8]) -> Result<Reply, CheckFailure> {
-    context.http.send(method, url.as_str(), &[], body.to_vec()).await
+async fn ask(
+    context: &CheckContext<'_>,
+    method: Method,
+    path: &str,
+    keys: &Keys,
+    body: &[u8],
+) -> Result<Reply, CheckFailure> {
+    let host = format!("127.0.0.1:{}", context.ports.minio);
+    let url = presigned(method.as_str(), &host, path, keys, SIGNED_FOR, SystemTime::now());
+    context.http.send(method, &url, &[], body.to_vec()).await
 }
 
-async fn round_trip(context: &CheckContext<'_>, bucket: &Bucket, keys: &Credentials) -> CheckResult {
+async fn round_trip(context: &CheckContext<'_>, bucket: &str, keys: &Keys) -> CheckResult {
     let object = object();
-    let head = ask(context, Method::HEAD, bucket.head_bucket(Some(keys)).sign(SIGNED_FOR), b"").await?;
+    let path = format!("/{bucket}/{object}");
+    let head = ask(context, Method::HEAD, &format!("/{bucket}"), keys, b"").await?;
     if head.status == StatusCode::NOT_FOUND {
         let hint = "`sandbox up` makes the bucket again; what Flyte wrote to it is gone";
-        let failure = head.failure(format!("bucket {} does not exist", bucket.name()));
+        let failure = head.failure(format!("bucket {bucket} does not exist"));
         return Err(failure.reason(Reason::StorageRefused).hint(hint));
     }
     // A refused HEAD has no body to say why, so let the PUT be refused as well.
@@ -93,27 +92,26 @@ async fn round_trip(context: &CheckContext<'_>, bucket: &Bucket, keys: &Credenti
         head.expect(StatusCode::OK)?;
     }
     let marker = object.as_bytes();
-    let put = ask(context, Method::PUT, bucket.put_object(Some(keys), &object).sign(SIGNED_FOR), marker).await?;
+    let put = ask(context, Method::PUT, &path, keys, marker).await?;
     granted(put, StatusCode::OK)?;
-    let get = ask(context, Method::GET, bucket.get_object(Some(keys), &object).sign(SIGNED_FOR), b"").await?;
+    let get = ask(context, Method::GET, &path, keys, b"").await?;
     let get = granted(get, StatusCode::OK)?;
     if get.body != marker {
         return Err(get.failure("not what was written"));
     }
-    let delete = ask(context, Method::DELETE, bucket.delete_object(Some(keys), &object).sign(SIGNED_FOR), b"").await?;
+    let delete = ask(context, Method::DELETE, &path, keys, b"").await?;
     granted(delete, StatusCode::NO_CONTENT)?;
-    Ok(format!("wrote, read and deleted an object in {}", bucket.name()))
+    Ok(format!("wrote, read and deleted an object in {bucket}"))
 }
 
 /// A check that keys can neither list nor write a bucket.
-async fn is_refused(context: &CheckContext<'_>, bucket: &Bucket, keys: &Credentials) -> Result<(), CheckFailure> {
-    let object = object();
-    let head = (Method::HEAD, bucket.head_bucket(Some(keys)).sign(SIGNED_FOR));
-    let put = (Method::PUT, bucket.put_object(Some(keys), &object).sign(SIGNED_FOR));
-    for (method, url) in [head, put] {
-        let reply = ask(context, method, url, b"").await?;
+async fn is_refused(context: &CheckContext<'_>, bucket: &str, keys: &Keys) -> Result<(), CheckFailure> {
+    let head = (Method::HEAD, format!("/{bucket}"));
+    let put = (Method::PUT, format!("/{bucket}/{}", object()));
+    for (method, path) in [head, put] {
+        let reply = ask(context, method, &path, keys, b"").await?;
         if reply.status.is_success() {
-            let failure = reply.failure(format!("{} may use bucket {}, must be refused", keys.key(), bucket.name()));
+            let failure = reply.failure(format!("{} may use bucket {bucket}, must be refused", keys.access_key));
             return Err(failure.reason(Reason::PermissionExcess).final_answer());
         }
         reply.expect(StatusCode::FORBIDDEN)?;

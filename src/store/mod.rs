@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `client.rs` | signed requests to Minio, with retries until it answers |
-//! | `sign.rs` | AWS Signature Version 4 in headers: the admin API takes no presigned URLs |
+//! | `sign.rs` | AWS Signature Version 4, in headers and in URLs |
 //! | `seal.rs` | encryption of request bodies with the root secret key, as Minio's admin API requires it for secrets |
 //! | `tenant.rs` | the storage of a project in Minio: its bucket, user, group and policy |
 
@@ -17,4 +17,5 @@ mod sign;
 mod tenant;
 
 pub use client::BucketAdmin;
+pub use sign::presigned;
 pub use tenant::Tenant;

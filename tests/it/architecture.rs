@@ -16,7 +16,6 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["ring::"], &["digest.rs", "store/"]),
     (&["argon2"], &["store/seal.rs"]),
     (&["axum"], &["rehearsal/"]),
-    (&["rusty_s3"], &["smoke/s3.rs"]),
     (&["quick_junit"], &["report/junit.rs"]),
     (&["indicatif"], &["report/live.rs", "report/human.rs"]),
     (&["use console::"], &["report/", "cli/session.rs"]),

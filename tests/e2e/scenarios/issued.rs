@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
+use flyte_sandbox::spec::{Keys, Secret};
+use flyte_sandbox::store::presigned;
 use serde_json::{Value, json};
 
 use super::Scenario;
@@ -52,10 +53,9 @@ fn secret(access: &str) -> String {
 
 /// What the store answers to whoever lists project x's bucket with these keys.
 fn opens(sandbox: &Sandbox, access: &str) -> u16 {
-    let store = format!("http://127.0.0.1:{}", sandbox.ports[2]).parse().expect("a URL");
-    let bucket = Bucket::new(store, UrlStyle::Path, "my-s3-bucket-x", "us-east-1").expect("a bucket");
-    let keys = Credentials::new(access, secret(access));
-    let url = bucket.list_objects_v2(Some(&keys)).sign(Duration::from_secs(60));
+    let host = format!("127.0.0.1:{}", sandbox.ports[2]);
+    let keys = Keys { access_key: access.to_owned(), secret_key: Secret::new(secret(access)), expires_at: None };
+    let url = presigned("GET", &host, "/my-s3-bucket-x", &keys, Duration::from_secs(60), SystemTime::now());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async { reqwest::get(url).await.expect("an answer").status().as_u16() })
 }

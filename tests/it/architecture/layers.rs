@@ -72,7 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "spec",
         ],
     ),
-    ("smoke", &["failure", "flyte", "kubernetes", "limits", "report", "rollout", "run", "spec"]),
+    ("smoke", &["failure", "flyte", "kubernetes", "limits", "report", "rollout", "run", "spec", "store"]),
     ("rehearsal", &["flyte", "kubernetes", "limits", "lock", "manifest", "plan", "spec"]),
     (
         "evidence",

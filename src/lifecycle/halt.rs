@@ -1,6 +1,6 @@
 //! A sandbox halted, and brought back as it was.
 
-use super::converge::wait_for_workloads;
+use super::converge::{self, wait_for_workloads};
 use super::outcome::Done;
 use super::rollback;
 use super::verify::verify;
@@ -61,6 +61,7 @@ async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure>
         })
         .await?;
     wait_for_workloads(&client, &inventory, run).await?;
+    converge::reconcile_settings(&client, &inventory.spec, &inventory, run).await?;
     let (executions, budget) = match was {
         Some(_) => (Executions::First, CHECKS_AFTER_UP),
         None => (Executions::None, CHECKS_WHEN_READY),

@@ -1,6 +1,7 @@
 //! Tests of the whole pipeline.
 
 mod attached;
+mod data;
 mod defects;
 mod equivalence;
 mod errors;

@@ -69,12 +69,6 @@ fn whole() {
     assert_eq!(applied(&less, "created"), Vec::<&str>::new());
     assert_eq!(sandbox.node_id(), node);
 
-    docker(&["stop", &sandbox.node()]);
-    sandbox.run(&["status"]).exits(5).says("is stopped");
-    sandbox.up(&[]).exits(0).events();
-    assert_eq!(sandbox.node_id(), node);
-    sandbox.run(&["status"]).exits(0).says("is ready");
-
     sandbox.run(&["down"]).exits(0).says("is gone");
     sandbox.assert_gone();
     sandbox.run(&["down"]).exits(0).says(&format!("there is no sandbox {}", sandbox.name));

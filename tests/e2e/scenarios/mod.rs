@@ -13,11 +13,13 @@
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `manifests.rs` | manifests of others |
 //! | `attached.rs` | an attached cluster |
+//! | `data.rs` | what users put into a sandbox, and what happens to sandboxes |
 //! | `issued.rs` | keys that somebody else issues |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
 
 mod attached;
 mod bundle;
+mod data;
 mod elsewhere;
 mod expiry;
 mod failing;
@@ -48,6 +50,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         isolated::SCENARIOS,
         issued::SCENARIOS,
         bundle::SCENARIOS,
+        data::SCENARIOS,
     ]
     .concat()
 }

@@ -1,0 +1,122 @@
+//! Where Postgres' and Minio's data is.
+
+use serde_json::json;
+
+use super::*;
+use crate::spec::EngineKind;
+
+/// The built-in manifests with one server's Deployment edited.
+fn with(name: &str, edit: impl FnOnce(&mut Object)) -> Bundle {
+    let mut bundle = ours();
+    edit(bundle.objects.iter_mut().find(|object| object.is("Deployment", name)).expect("it is there"));
+    bundle
+}
+
+fn volume<'a>(rendered: &'a Rendered, kind: &str, name: &str) -> &'a Value {
+    let volumes = find(rendered, kind, name).pod_spec().expect("a pod")["volumes"].as_array().expect("volumes");
+    let on_node: Vec<_> = volumes.iter().filter(|volume| volume.get("hostPath").is_some()).collect();
+    assert_eq!(on_node.len(), 1, "{volumes:?}");
+    on_node[0]
+}
+
+fn server<'a>(rendered: &'a Rendered, kind: &str, name: &str) -> &'a Value {
+    find(rendered, kind, name).containers().find(|one| one["name"] == name).expect("a server")
+}
+
+fn path(name: &str) -> Value {
+    json!({"path": format!("/var/lib/sandbox/{name}"), "type": "DirectoryOrCreate"})
+}
+
+#[test]
+fn whatever_volume_the_data_had_it_is_a_folder_of_the_node() {
+    let claim = json!({"name": "mine", "persistentVolumeClaim": {"claimName": "database"}});
+    let cases: [(&str, Value, Value); 4] = [
+        ("a claim", json!([{"name": "mine", "mountPath": "/var/lib/postgresql/data"}]), json!([claim])),
+        ("a folder above", json!([{"name": "mine", "mountPath": "/var/lib/postgresql/"}]), json!([claim])),
+        ("none", Value::Null, Value::Null),
+        (
+            "another one beside",
+            json!([{"name": "conf", "mountPath": "/etc/postgres"}]),
+            json!([{"name": "conf", "emptyDir": {}}]),
+        ),
+    ];
+    for (case, mounts, volumes) in cases {
+        let bundle = with("postgres", |object| {
+            object.set(&["spec", "template", "spec", "volumes"], volumes);
+            for one in object.containers_mut("containers") {
+                one["volumeMounts"] = mounts.clone();
+            }
+        });
+        let rendered = rendered(&Spec::default(), bundle);
+        let volume = volume(&rendered, "Deployment", "postgres");
+        assert_eq!(volume["hostPath"], path("postgres"), "{case}");
+        let server = server(&rendered, "Deployment", "postgres");
+        let mounts = server["volumeMounts"].as_array().expect("mounts");
+        let mount = mounts.iter().find(|mount| mount["name"] == volume["name"]).expect("mounted");
+        let data = server["env"].as_array().expect("variables").iter().find(|one| one["name"] == "PGDATA");
+        let data = data.map_or("/var/lib/postgresql/data", |one| one["value"].as_str().expect("text"));
+        let mount = mount["mountPath"].as_str().expect("a path").trim_end_matches('/');
+        assert!(data.strip_prefix(mount).is_some_and(|rest| rest.starts_with('/')), "{case}: {data} in {mount}");
+    }
+}
+
+#[test]
+fn a_claim_that_nobody_uses_any_more_is_left_out() {
+    let mut bundle = with("minio", |object| {
+        let claim = json!([{"name": "minio-storage", "persistentVolumeClaim": {"claimName": "buckets"}}]);
+        object.set(&["spec", "template", "spec", "volumes"], claim);
+    });
+    for name in ["buckets", "other"] {
+        let mut claim = Object::named("v1", "PersistentVolumeClaim", name);
+        claim.set(&["metadata", "namespace"], "flyte");
+        bundle.objects.push(claim);
+    }
+    let rendered = rendered(&Spec::default(), bundle);
+    let claims: Vec<_> = all(&rendered, "PersistentVolumeClaim").map(Object::name).collect();
+    assert_eq!(claims, ["other"]);
+}
+
+#[test]
+fn a_server_with_a_user_of_its_own_is_given_its_folder() {
+    let bundle = with("minio", |object| {
+        object.set(&["spec", "template", "spec", "securityContext"], json!({"runAsUser": 1000, "fsGroup": 2000}));
+    });
+    let rendered = rendered(&Spec::default(), bundle);
+    let pod = find(&rendered, "Deployment", "minio").pod_spec().expect("a pod");
+    let first = &pod["initContainers"][0];
+    assert_eq!(first["command"], json!(["chown", "1000:2000", "/data"]));
+    assert_eq!(first["securityContext"]["runAsUser"], 0);
+    assert_eq!(pod["initContainers"][1]["name"], "create-bucket");
+}
+
+#[test]
+fn two_servers_never_write_to_one_folder() {
+    let rendered = rendered(&Spec::default(), ours());
+    for name in ["postgres", "minio"] {
+        let strategy = find(&rendered, "Deployment", name).get("/spec/strategy/type");
+        assert_eq!(strategy, Some(&json!("Recreate")), "{name}");
+    }
+    let script = server(&rendered, "Deployment", "postgres")["command"][2].as_str().expect("a script");
+    assert!(script.starts_with("exec 9>/var/lib/postgresql/data/lock\nflock 9"), "{script}");
+}
+
+#[test]
+fn a_start_of_its_own_and_another_image_are_left_as_they_are() {
+    let own = with("postgres", |object| {
+        for one in object.containers_mut("containers") {
+            one["command"] = json!(["my-start"]);
+        }
+    });
+    assert_eq!(server(&rendered(&Spec::default(), own), "Deployment", "postgres")["command"], json!(["my-start"]));
+    let image = "docker.io/bitnami/postgresql:10".parse().expect("an image");
+    let spec = Spec { images: [("postgres".to_owned(), image)].into(), ..Spec::default() };
+    assert!(server(&rendered(&spec, ours()), "Deployment", "postgres").get("command").is_none());
+}
+
+#[test]
+fn on_an_attached_cluster_no_folder_of_its_nodes_is_used() {
+    let spec = Spec { engine: Some(EngineKind::Context), context: Some("team".to_owned()), ..Spec::default() };
+    for object in rendered(&spec, ours()).objects {
+        assert!(!object.value().to_string().contains("hostPath"), "{}", object.reference());
+    }
+}

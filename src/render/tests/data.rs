@@ -1,4 +1,4 @@
-//! Where Postgres' and Minio's data is.
+//! What lets a node that starts again be as it was: where data is, and how long a lost DNS query is waited for.
 
 use serde_json::json;
 
@@ -119,4 +119,11 @@ fn on_an_attached_cluster_no_folder_of_its_nodes_is_used() {
     for object in rendered(&spec, ours()).objects {
         assert!(!object.value().to_string().contains("hostPath"), "{}", object.reference());
     }
+}
+
+#[test]
+fn lost_lookups_are_repeated_soon() {
+    let rendered = rendered(&Spec::default(), ours());
+    let pod = find(&rendered, "Deployment", "flyteadmin").pod_spec().expect("a pod");
+    assert_eq!(pod.pointer("/dnsConfig/options/0"), Some(&json!({"name": "timeout", "value": "1"})));
 }

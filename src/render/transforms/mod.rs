@@ -11,6 +11,7 @@
 //! | `unused_settings.rs` | no settings that nothing reads |
 //! | `storage.rs` | a bucket that is there, on a volume that is used |
 //! | `database.rs` | a database that is there, and those who wait for it |
+//! | `name_lookups.rs` | DNS queries that are repeated after a second |
 //! | `log_links.rs` | links from tasks to their logs |
 //! | `pace.rs` | propellers that look at their workflows often |
 //! | `one_config_file.rs` | propellers that use up few of the machine's watches |
@@ -43,6 +44,7 @@ mod left_out;
 mod limit_namespace;
 mod log_links;
 mod minimal_permissions;
+mod name_lookups;
 mod namespace;
 mod network_policies;
 mod one_config_file;
@@ -106,6 +108,12 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "database",
         why: "admin does not create its database, and datacatalog panics while there is none",
         run: database::run,
+    },
+    Transform {
+        name: "name-lookups",
+        why: "all pods of a node that starts again look each other up before CoreDNS is there, and wait five seconds for \
+              each lost query",
+        run: name_lookups::run,
     },
     Transform {
         name: "log-links",

@@ -161,6 +161,10 @@ limits! {
     PROJECT_STORAGE = seconds(60);
     /// The source of a project's keys.
     CREDENTIAL_SOURCE = seconds(10);
+    /// flyteadmin's executions of a project that leaves the spec, before the plan is made; it takes milliseconds.
+    PLAN_ADMIN = seconds(5);
+    /// All requests to Minio for the size of buckets whose projects leave the spec.
+    LEAVING_PROJECTS = seconds(5);
     /// The smoke checks after an `up`: a propeller that has just been restarted waits out its predecessor's lease of 15 s.
     CHECKS_AFTER_UP = seconds(45);
     /// The smoke checks of a sandbox that should be ready already.

@@ -22,7 +22,7 @@ use super::load::{self, Inputs};
 use super::signals::Watch;
 use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
-use crate::lifecycle::{self, Done, Request};
+use crate::lifecycle::{self, Done, Leaving, Removal, Request};
 use crate::limits::RUNTIME_END;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
@@ -73,6 +73,15 @@ pub(super) enum CommandError {
     Unreportable(Failure),
     /// The views have shown it; the exit code that is left.
     Reported(u8),
+}
+
+/// What `up` would bring about.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    /// Where the spec's values come from.
+    pub(super) provenance: Provenance,
+    /// Projects that the running sandbox has and the spec lacks; those that stay are in the plan.
+    pub(super) leaving: Vec<Leaving>,
 }
 
 impl From<Failure> for CommandError {
@@ -185,20 +194,16 @@ impl Session {
         self.query(async { on_thread(move || load::bundle(&path)).await? }).await
     }
 
-    /// The plan, and where the spec's values come from. Warnings of the transforms go to standard error.
-    pub(super) async fn plan(&self, flags: &SpecFlags) -> Result<(Plan, Provenance), Failure> {
+    /// What `up` would bring about. Warnings of the transforms go to standard error.
+    pub(super) async fn plan(&self, flags: &SpecFlags) -> Result<Planned, Failure> {
         let Resolved { mut spec, provenance } = self.spec(flags).await?;
         let bundle = self.bundle(flags.manifests.as_ref()).await?;
-        // A plan asks nobody for new keys.
-        let host = self.host();
-        self.query(async {
-            lifecycle::use_known_keys(&mut spec, &host).await;
-            Ok(())
-        })
-        .await?;
+        let (host, run) = (self.host(), self.silent_run());
+        let followed = lifecycle::follow_running(&mut spec, Removal::Empty, &host, &run);
+        let leaving = self.query(async { Ok(followed.await) }).await?;
         let (plan, warnings) = planned(spec, bundle)?;
         self.warn(warnings);
-        Ok((plan, provenance))
+        Ok(Planned { plan, provenance, leaving })
     }
 
     /// Does work that shows no events and needs no undoing, until the deadline or Ctrl-C.

@@ -18,6 +18,12 @@ pub const HEALTH: &str = "/healthcheck";
 /// The Service port of the HTTP API, by its name.
 pub const PORT: &str = "http";
 
+/// The workflow that the smoke checks execute.
+pub const SMOKE_WORKFLOW: &str = "sandbox.smoke.wf";
+
+/// The most executions that are counted, and so listed at once.
+pub const EXECUTIONS_COUNTED: u64 = 100;
+
 /// Label of the projects that this program registered; admin takes no key with a slash or a dot.
 const MANAGED_BY: (&str, &str) = ("managed-by", "sandbox");
 
@@ -52,6 +58,13 @@ impl Request {
     #[must_use]
     pub fn all_projects() -> Self {
         Self::get(format!("{PROJECTS}?filters=ne(state,2)"))
+    }
+
+    /// The executions of a project in a domain, those of the smoke workflow aside; at most [`EXECUTIONS_COUNTED`].
+    #[must_use]
+    pub fn executions(project: &str, domain: &str) -> Self {
+        let filter = format!("filters=ne(workflow.name,{SMOKE_WORKFLOW})");
+        Self::get(format!("/api/v1/executions/{project}/{domain}?limit={EXECUTIONS_COUNTED}&{filter}"))
     }
 
     /// Registers a project as one of this program's.
@@ -139,6 +152,14 @@ impl Project {
     pub fn domains(&self) -> BTreeSet<&str> {
         self.domains.iter().map(|domain| domain.id.as_str()).collect()
     }
+}
+
+/// The answer to a list of executions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ExecutionList {
+    /// The executions.
+    #[serde(default)]
+    pub executions: Vec<Execution>,
 }
 
 /// An execution.

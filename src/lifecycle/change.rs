@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::compare::is_as_planned;
+use super::retention::Removal;
 use super::verify::verify;
 use super::{converge, rollback};
 use crate::failure::{Failure, Reason};
@@ -30,6 +31,8 @@ pub(super) struct SpecChange<'a> {
     pub(super) command: &'static str,
     /// The manifests that the sandbox was brought up with.
     pub(super) bundle: Bundle,
+    /// Which of the projects that the spec then lacks are removed.
+    pub(super) removal: Removal<'a>,
     /// Where a workflow is run in the end.
     pub(super) executions: Executions,
 }
@@ -57,12 +60,12 @@ impl SpecChange<'_> {
         });
         let Some(plan) = planned.await? else { return Ok(Outcome::Unchanged) };
         if is_as_planned(&client, Some(&before), &plan).await? {
-            let changed = converge::reconcile_settings(&client, &plan.spec, &before, run).await?;
+            let changed = converge::reconcile_settings(&client, &plan.spec, &before, self.removal, run).await?;
             return Ok(if changed { Outcome::Passed } else { Outcome::Unchanged });
         }
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
-        converge::roll_out(&client, &plan, before, async { Ok(()) }, run).await?;
+        converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, run).await?;
         verify(&plan.spec, client, CHECKS_AFTER_UP, self.executions, run).await?;
         Ok(Outcome::Passed)
     }

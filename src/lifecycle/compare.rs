@@ -1,18 +1,37 @@
 //! What `up` would do to a sandbox that runs.
 
 use kube::Client;
+use serde::Serialize;
 
+use super::retention::{self, Leaving};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Inventory};
 use crate::plan::{Difference, Plan};
 use crate::rollout;
+use crate::run::Run;
 use crate::site::{Host, Location, Running, Site};
 
-/// The plan against the sandbox of its name; absent where none runs.
+/// What `up` would do to a sandbox that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// The plan against what was applied.
+    #[serde(flatten)]
+    pub difference: Difference,
+    /// Projects that the spec lacks, those that stay among them, with what they have.
+    pub leaving: Vec<Leaving>,
+}
+
+/// The plan against the sandbox of its name; absent where none runs. `leaving` are the projects that the spec lacks.
 ///
 /// # Errors
 /// Docker or the sandbox's API does not answer.
-pub async fn compare(plan: &Plan, host: &Host) -> Result<Option<Difference>, Failure> {
+pub async fn compare(
+    plan: &Plan,
+    mut leaving: Vec<Leaving>,
+    host: &Host,
+    run: &Run,
+) -> Result<Option<Comparison>, Failure> {
     let site = Site::resolve(&plan.spec.name, Some(Location::wanted(&plan.spec)), host)?;
     match site.running().await {
         Ok(Running { client, inventory, .. }) => {
@@ -20,7 +39,9 @@ pub async fn compare(plan: &Plan, host: &Host) -> Result<Option<Difference>, Fai
             for gone in kubernetes::missing(&client, applied.keys().cloned()).await? {
                 applied.remove(&gone);
             }
-            Ok(Some(Difference::between(&inventory.spec, &applied, plan)))
+            retention::measure(&mut leaving, &client, &inventory.spec, run).await;
+            let difference = Difference::between(&inventory.spec, &applied, plan);
+            Ok(Some(Comparison { difference, leaving }))
         }
         Err(failure) if failure.reason == Reason::NotFound => Ok(None),
         Err(failure) => Err(failure),

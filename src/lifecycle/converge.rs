@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::Client;
 
+use super::retention::{self, Removal};
 use super::{registration, storage};
 use crate::failure::Failure;
 use crate::kubernetes::{self, Inventory};
@@ -66,7 +67,7 @@ fn applied(plan: &Plan) -> BTreeMap<ObjectRef, Option<String>> {
 }
 
 /// Applies the workloads, a wave when the one before it is ready, tells admin of the projects, and removes what is
-/// rendered no longer. Those of the first wave look nobody up: they start while names do not resolve yet.
+/// rendered no longer; `removal` says what of the projects that admin alone still knows. Those of the first wave look nobody up: they start while names do not resolve yet.
 ///
 /// # Errors
 /// A workload does not become ready, admin does not take a project, or something cannot be removed.
@@ -74,6 +75,7 @@ pub async fn roll_out(
     client: &Client,
     plan: &Plan,
     before: Option<Inventory>,
+    removal: Removal<'_>,
     names_resolve: impl Future<Output = Result<(), Failure>>,
     run: &Run,
 ) -> Result<(), Failure> {
@@ -95,14 +97,17 @@ pub async fn roll_out(
         // The stores are ready by now, and nothing runs yet that needs its keys.
         let (rest, admitted) = tokio::try_join!(rest, storage::admit(client, &plan.spec, before.as_ref(), run))?;
         changes.extend(rest);
-        let registered = registration::reconcile(client, &plan.spec, run).await?;
+        // What the sandbox had and the plan lacks was settled when the plan was made.
+        let had = before.as_ref().map(|before| before.spec.projects.clone()).unwrap_or_default();
+        let registered = registration::reconcile(client, &plan.spec, &had, removal, run).await?;
+        retention::warn_of_data_alone(&registered.leaving, run);
         if let Some(before) = before {
             changes.extend(prune(client, plan, &before, run).await?);
-            storage::dismiss(client, &plan.spec, run).await?;
         }
+        storage::dismiss(client, &plan.spec, &registered.archived, run).await?;
         save(client, plan, Some(plan.digest.clone()), applied(plan), run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
-        Ok(((), if registered || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
+        Ok(((), if registered.changed || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
     })
     .await
 }
@@ -116,12 +121,19 @@ pub(super) async fn reconcile_settings(
     client: &Client,
     spec: &Spec,
     before: &Inventory,
+    removal: Removal<'_>,
     run: &Run,
 ) -> Result<bool, Failure> {
-    let registered = registration::reconcile(client, spec, run).await?;
+    let registered = registration::reconcile(client, spec, &[], removal, run).await?;
+    retention::warn_of_data_alone(&registered.leaving, run);
     let admitted = storage::admit(client, spec, Some(before), run).await?;
-    let dismissed = storage::dismiss(client, spec, run).await?;
-    Ok(registered || admitted || dismissed)
+    let dismissed = storage::dismiss(client, spec, &registered.archived, run).await?;
+    Ok(registered.changed || admitted || dismissed)
+}
+
+/// Writes down the spec of a sandbox whose objects are as planned.
+pub(super) async fn save_spec(client: &Client, plan: &Plan, run: &Run) -> Result<(), Failure> {
+    save(client, plan, Some(plan.digest.clone()), applied(plan), run).await
 }
 
 /// Removes what is rendered no longer, and sees that namespaces are gone.

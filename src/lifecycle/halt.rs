@@ -2,6 +2,7 @@
 
 use super::converge::{self, wait_for_workloads};
 use super::outcome::Done;
+use super::retention::Removal;
 use super::rollback;
 use super::verify::verify;
 use crate::failure::Failure;
@@ -61,7 +62,7 @@ async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure>
         })
         .await?;
     wait_for_workloads(&client, &inventory, run).await?;
-    converge::reconcile_settings(&client, &inventory.spec, &inventory, run).await?;
+    converge::reconcile_settings(&client, &inventory.spec, &inventory, Removal::Empty, run).await?;
     let (executions, budget) = match was {
         Some(_) => (Executions::First, CHECKS_AFTER_UP),
         None => (Executions::None, CHECKS_WHEN_READY),

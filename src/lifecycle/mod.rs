@@ -6,12 +6,14 @@
 //! | `prepare.rs` | from a spec and manifests to a plan with keys |
 //! | `up.rs` | from a sandbox in any state to a proven one |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
+//! | `admin.rs` | requests to flyteadmin through the Kubernetes API's proxy |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
 //! | `storage.rs` | what each project has in the object store, brought to what the spec says |
 //! | `verify.rs` | the checks that a sandbox is what it should be |
 //! | `rollback.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `change.rs` | a change to the spec of a sandbox that runs |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
+//! | `retention.rs` | projects that a sandbox has and the spec lacks: kept, or removed |
 //! | `renewal.rs` | keys that somebody else issues |
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `doctor.rs` | the checks before an `up`, alone |
@@ -22,6 +24,7 @@
 //! | `gc.rs` | removal of all whose time limit has passed |
 //! | `images.rs` | a sandbox's images, without the sandbox |
 
+mod admin;
 mod change;
 mod compare;
 mod converge;
@@ -36,13 +39,14 @@ mod prepare;
 mod projects;
 mod registration;
 mod renewal;
+mod retention;
 mod rollback;
 mod status;
 mod storage;
 mod up;
 mod verify;
 
-pub use compare::compare;
+pub use compare::{Comparison, compare};
 pub use converge::{apply_prerequisites, roll_out};
 pub use diagnose::{Diagnosis, diagnose};
 pub use doctor::doctor;
@@ -51,9 +55,10 @@ pub use gc::{Fate, Sweep, Swept, gc};
 pub use halt::{start, stop};
 pub use images::{bundle, load, pull};
 pub use outcome::{Done, Options};
-pub use prepare::{Request, use_known_keys};
+pub use prepare::Request;
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use renewal::renew_keys;
+pub use retention::{Leaving, Removal, follow_running};
 pub use status::{Phase, SpecState, Status, status};
 pub use up::up;
 pub use verify::smoke;

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use kube::Client;
+
+use super::retention::{Removal, follow, follow_running, warn_of_kept};
 use crate::failure::Failure;
 use crate::issuer;
+use crate::kubernetes;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::render::render;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
-use crate::site::{Host, Site};
+use crate::site::Host;
 use crate::spec::Spec;
 
 /// Keys that end sooner than this are not brought into a sandbox, and replaced in one.
@@ -43,27 +47,46 @@ impl Request {
 }
 
 /// The plan for a sandbox whose lock is held: each project has a key, the one that its sandbox has or, where there is
-/// none or it ends soon, a new one.
-pub(super) async fn plan_with_keys(mut request: Request, host: &Host, run: &Run) -> Result<Plan, Failure> {
+/// none or it ends soon, a new one. Projects that stay are in it, and told.
+pub(super) async fn plan_with_keys(
+    mut request: Request,
+    removal: Removal<'_>,
+    host: &Host,
+    run: &Run,
+) -> Result<Plan, Failure> {
     run.stage(Stage::Plan, async {
         let spec = &mut request.spec;
-        use_known_keys(spec, host).await;
-        let issued = issuer::issue(spec, SOON, &host.variables, run).await?;
-        spec.storage.issued.extend(issued);
-        let Spec { projects, storage, .. } = spec;
-        storage.issued.retain(|project, _| projects.contains(project));
+        warn_of_kept(&follow_running(spec, removal, host, run).await, run);
+        issue_keys(spec, host, run).await?;
         request.render(run)
     })
     .await
 }
 
-/// Gives the spec the keys that its sandbox has, where that runs, and asks nobody for others.
-pub async fn use_known_keys(spec: &mut Spec, host: &Host) {
-    if spec.storage.credentials.is_none() {
-        return;
+/// The plan for a sandbox that did not run when the first one was made, with the projects that stay; absent where that
+/// changes nothing.
+pub(super) async fn plan_again(
+    mut request: Request,
+    removal: Removal<'_>,
+    client: &Client,
+    host: &Host,
+    run: &Run,
+) -> Result<Option<Plan>, Failure> {
+    let Some(inventory) = kubernetes::find(client).await? else { return Ok(None) };
+    let asked_for = request.spec.clone();
+    let spec = &mut request.spec;
+    warn_of_kept(&follow(spec, &inventory, removal, client, run).await, run);
+    if *spec == asked_for {
+        return Ok(None);
     }
-    let Ok(site) = Site::of(spec, host) else { return };
-    if let Ok(running) = site.running().await {
-        spec.storage.issued = running.inventory.spec.storage.issued;
-    }
+    issue_keys(spec, host, run).await?;
+    request.render(run).map(|(plan, ..)| Some(plan))
+}
+
+async fn issue_keys(spec: &mut Spec, host: &Host, run: &Run) -> Result<(), Failure> {
+    let issued = issuer::issue(spec, SOON, &host.variables, run).await?;
+    spec.storage.issued.extend(issued);
+    let Spec { projects, storage, .. } = spec;
+    storage.issued.retain(|project, _| projects.contains(project));
+    Ok(())
 }

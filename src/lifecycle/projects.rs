@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::admin;
 use super::change::SpecChange;
 use super::outcome::Done;
-use super::registration;
+use super::retention::Removal;
 use crate::failure::{Failure, Reason};
 use crate::flyte::names;
 use crate::manifest::Bundle;
@@ -27,6 +28,8 @@ pub struct ProjectState {
     pub namespaces: Vec<WorkflowNamespace>,
     /// Whether admin has it, and not in its archive.
     pub registered: bool,
+    /// Whether `project add` added it: `up` keeps it.
+    pub added: bool,
     /// Its propellers that are not ready.
     pub waiting: Vec<Waiting>,
 }
@@ -40,7 +43,7 @@ pub struct ProjectState {
 pub async fn add_project(name: &str, project: &str, bundle: Bundle, host: &Host, run: &Run) -> Result<Done, Failure> {
     let command = "project add";
     let origin = Origin::Flag(command.to_owned());
-    let change = SpecChange { name, command, bundle, executions: Executions::LastProject };
+    let change = SpecChange { name, command, bundle, removal: Removal::Empty, executions: Executions::LastProject };
     let edit = change.apply(host, run, async |spec| {
         spec.with_project(project, &origin).map(Some).map_err(|problems| refused(command, project, problems))
     });
@@ -69,7 +72,7 @@ pub async fn remove_project(
 ) -> Result<Done, Failure> {
     let command = "project remove";
     let origin = Origin::Flag(command.to_owned());
-    let change = SpecChange { name, command, bundle, executions: Executions::None };
+    let change = SpecChange { name, command, bundle, removal: Removal::Named(project), executions: Executions::None };
     let edit = change.apply(host, run, async |spec| {
         spec.without_project(project, &origin).map(Some).map_err(|problems| refused(command, project, problems))
     });
@@ -86,7 +89,7 @@ pub async fn remove_project(
 pub async fn projects(name: &str, host: &Host) -> Result<Vec<ProjectState>, Failure> {
     let Running { client, inventory, .. } = site::running(name, host).await?;
     let spec = &inventory.spec;
-    let listed = registration::listed(&client, spec).await?;
+    let listed = admin::listed(&client, spec).await?;
     let active: BTreeSet<&str> = listed.iter().filter(|one| one.is_active()).map(|one| one.id.as_str()).collect();
     let mut all = Vec::new();
     for project in &spec.projects {
@@ -99,6 +102,7 @@ pub async fn projects(name: &str, host: &Host) -> Result<Vec<ProjectState>, Fail
             project: project.clone(),
             namespaces,
             registered: active.contains(project.as_str()),
+            added: spec.added_projects.contains(project),
             waiting: rollout::ready_now(&client, &propellers).await?,
         });
     }
@@ -107,6 +111,7 @@ pub async fn projects(name: &str, host: &Host) -> Result<Vec<ProjectState>, Fail
         project: id.to_owned(),
         namespaces: Vec::new(),
         registered: true,
+        added: false,
         waiting: Vec::new(),
     }));
     Ok(all)

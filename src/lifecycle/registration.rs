@@ -1,26 +1,19 @@
 //! Admin's list of projects, brought to what the spec says.
 //!
-//! It is asked through the Kubernetes API's proxy, so this needs nothing but admin itself. Admin cannot forget a project:
-//! one that goes is archived, which takes it off every list and refuses new executions, and comes back as it was.
+//! Admin cannot forget a project: one that goes is archived, which takes it off every list and refuses new executions,
+//! and comes back as it was.
 
-use std::time::Duration;
-
-use http::header::CONTENT_TYPE;
 use kube::Client;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::failure::{Failure, Reason};
-use crate::flyte::admin::{self, Project, ProjectList, ProjectState, Request};
-use crate::flyte::names;
-use crate::kubernetes::{ApiError, ask, retry};
-use crate::limits::{API_ANSWER, REGISTRATION};
+use super::admin;
+use super::retention::{Leaving, Removal, judge};
+use crate::failure::Failure;
+use crate::flyte::admin::{Project, ProjectList, ProjectState, Request};
+use crate::limits::REGISTRATION;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
-
-/// Admin's own refusals carry a code of gRPC's, and this is the last of them.
-const LAST_CODE: u16 = 16;
 
 /// A request that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,58 +26,78 @@ enum Step<'a> {
     Archive(&'a str),
 }
 
-fn steps<'a>(spec: &'a Spec, listed: &'a [Project]) -> Vec<Step<'a>> {
+impl Step<'_> {
+    fn request(self) -> Request {
+        match self {
+            Step::Register(id) => Request::register_project(id),
+            Step::TakeOver(id) => Request::set_project_state(id, ProjectState::Active),
+            Step::Archive(id) => Request::set_project_state(id, ProjectState::Archived),
+        }
+    }
+}
+
+/// Where `kept` are projects that the spec lacks and that stay.
+fn steps<'a>(spec: &'a Spec, listed: &'a [Project], kept: &[Leaving]) -> Vec<Step<'a>> {
     let wanted = spec.projects.iter().filter_map(|id| match listed.iter().find(|project| project.id == *id) {
         None => Some(Step::Register(id)),
         Some(project) if project.is_active() && project.is_ours() => None,
         Some(_) => Some(Step::TakeOver(id)),
     });
-    let stale = |project: &&Project| project.is_active() && project.is_ours() && !spec.projects.contains(&project.id);
-    wanted.chain(listed.iter().filter(stale).map(|project| Step::Archive(&project.id))).collect()
+    let stays = |project: &Project| kept.iter().any(|one| one.kept && one.project == project.id);
+    let stale = leaving(spec, listed).filter(|project| !stays(project));
+    wanted.chain(stale.map(|project| Step::Archive(&project.id))).collect()
 }
 
-/// Registers what is missing and archives what is ours and wanted no longer. Whether anything had to be done.
+/// Active projects of ours that the spec lacks.
+fn leaving<'a>(spec: &'a Spec, listed: &'a [Project]) -> impl Iterator<Item = &'a Project> {
+    let ours = listed.iter().filter(|project| project.is_active() && project.is_ours());
+    ours.filter(|project| !spec.projects.contains(&project.id))
+}
+
+/// Admin's projects, brought to what the spec says.
+pub(super) struct Registered {
+    /// Whether anything had to be done.
+    pub(super) changed: bool,
+    /// Projects of ours that the spec lacks and admin has archived: nothing of theirs is needed.
+    pub(super) archived: Vec<String>,
+    /// Active projects of ours that the spec lacks, with whether they stay.
+    pub(super) leaving: Vec<Leaving>,
+}
+
+/// Registers what is missing and archives what is ours and wanted no longer: what is `settled` to leave, and what
+/// `removal` says of others.
 ///
 /// # Errors
-/// [`Reason::Registration`] with admin's words.
-pub(super) async fn reconcile(client: &Client, spec: &Spec, run: &Run) -> Result<bool, Failure> {
+/// [`Reason::Registration`](crate::failure::Reason::Registration) with admin's words.
+pub(super) async fn reconcile(
+    client: &Client,
+    spec: &Spec,
+    settled: &[String],
+    removal: Removal<'_>,
+    run: &Run,
+) -> Result<Registered, Failure> {
     let run = &Run { deadline: run.deadline.min(REGISTRATION), ..run.clone() };
     let work = async {
-        retry(run, &"flyteadmin", Duration::ZERO, || async {
-            let listed = list(client, spec).await.map_err(unless_admins)?;
-            let steps = steps(spec, &listed);
-            for step in &steps {
-                take(client, spec, *step).await.map_err(unless_admins)?;
-                run.report.progress(Stage::Rollout, told(*step));
-            }
-            Ok::<_, kube::Error>(!steps.is_empty())
+        let listed = admin::repeated::<ProjectList>(client, spec, &Request::all_projects(), run).await;
+        let listed = listed.map_err(admin::failure)?.projects;
+        let mut judged = Vec::new();
+        for project in leaving(spec, &listed).filter(|project| !settled.contains(&project.id)) {
+            judged.push(judge(client, spec, &project.id, removal, run).await);
+        }
+        let steps = steps(spec, &listed, &judged);
+        for step in &steps {
+            admin::repeated::<Value>(client, spec, &step.request(), run).await.map_err(admin::failure)?;
+            run.report.progress(Stage::Rollout, told(*step));
+        }
+        let archived = listed.iter().filter(|project| project.is_ours() && !spec.projects.contains(&project.id));
+        let archived = archived.filter(|project| !judged.iter().any(|one| one.kept && one.project == project.id));
+        Ok(Registered {
+            changed: !steps.is_empty(),
+            archived: archived.map(|project| project.id.clone()).collect(),
+            leaving: judged,
         })
-        .await
-        .map_err(failure)
     };
     run.unless_cancelled(work).await
-}
-
-/// Every project that admin has, archived ones too.
-///
-/// # Errors
-/// [`Reason::Registration`] with admin's words.
-pub(super) async fn listed(client: &Client, spec: &Spec) -> Result<Vec<Project>, Failure> {
-    ask(API_ANSWER, list(client, spec)).await.map_err(failure)
-}
-
-/// An error as one of the way to admin, unless it is admin's own: just after a node's start the way to a Service may lead
-/// elsewhere, and whoever answers there knows nothing of projects.
-fn unless_admins(error: kube::Error) -> kube::Error {
-    match error {
-        kube::Error::Api(status) if status.code > LAST_CODE => kube::Error::Service(status.message.clone().into()),
-        kube::Error::SerdeError(error) => kube::Error::Service(error.into()),
-        error => error,
-    }
-}
-
-fn failure(error: ApiError) -> Failure {
-    Failure::new(Reason::Registration, "admin does not take the projects").on("deployment flyteadmin").because(error)
 }
 
 fn told(step: Step<'_>) -> String {
@@ -92,28 +105,6 @@ fn told(step: Step<'_>) -> String {
         Step::Register(id) | Step::TakeOver(id) => format!("project {id}: registered"),
         Step::Archive(id) => format!("project {id}: archived"),
     }
-}
-
-async fn list(client: &Client, spec: &Spec) -> kube::Result<Vec<Project>> {
-    Ok(send::<ProjectList>(client, spec, Request::all_projects()).await?.projects)
-}
-
-async fn take(client: &Client, spec: &Spec, step: Step<'_>) -> kube::Result<()> {
-    let request = match step {
-        Step::Register(id) => Request::register_project(id),
-        Step::TakeOver(id) => Request::set_project_state(id, ProjectState::Active),
-        Step::Archive(id) => Request::set_project_state(id, ProjectState::Archived),
-    };
-    send::<Value>(client, spec, request).await.map(|_| ())
-}
-
-/// One request to admin's HTTP API, by way of Kubernetes'.
-async fn send<T: DeserializeOwned>(client: &Client, spec: &Spec, request: Request) -> kube::Result<T> {
-    let (namespace, admin, port) = (spec.system_namespace(), names::ADMIN, admin::PORT);
-    let uri = format!("/api/v1/namespaces/{namespace}/services/{admin}:{port}/proxy{}", request.path);
-    let body = request.body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-    let request = http::Request::builder().method(request.method).uri(uri).header(CONTENT_TYPE, "application/json");
-    client.request(request.body(body).map_err(|error| kube::Error::Service(error.into()))?).await
 }
 
 #[cfg(test)]
@@ -127,14 +118,20 @@ mod tests {
     }
 
     #[test]
-    fn only_admins_own_refusals_are_final() {
-        let answered = |code, words: &str| {
-            let status = kube::core::Status::failure(words, "").with_code(code).boxed();
-            matches!(unless_admins(kube::Error::Api(status)), kube::Error::Api(_))
+    fn what_stays_is_not_archived() {
+        let ours = json!({"values": {"managed-by": "sandbox"}});
+        let given = ["x", "y", "z", "empty"].map(|id| json!({"id": id, "labels": ours}));
+        let stays = |project: &str, kept| Leaving {
+            project: project.to_owned(),
+            kept,
+            executions: Some(u64::from(kept)),
+            objects: None,
+            bytes: None,
+            unknown: None,
         };
-        assert!(answered(3, "invalid value for field id"));
-        assert!(!answered(403, "a proxy's words"));
-        assert!(!answered(503, "no endpoints available"));
+        let listed = listed(&json!(given));
+        let judged = [stays("z", true), stays("empty", false)];
+        assert_eq!(steps(&Spec::default(), &listed, &judged), [Step::Archive("empty")]);
     }
 
     #[test]
@@ -159,7 +156,7 @@ mod tests {
             ),
         ];
         for (given, wanted) in table {
-            assert_eq!(steps(&spec, &listed(&given)), wanted, "{given}");
+            assert_eq!(steps(&spec, &listed(&given), &[]), wanted, "{given}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::change::SpecChange;
 use super::outcome::Done;
+use super::retention::Removal;
 use crate::failure::{Failure, Reason};
 use crate::issuer;
 use crate::manifest::Bundle;
@@ -21,7 +22,13 @@ use crate::spec::Spec;
 /// There is no such sandbox, its keys are not issued by anybody, or as [`issuer::issue`] and as `up`.
 pub async fn renew_keys(name: &str, within: Duration, bundle: Bundle, host: &Host, run: &Run) -> Result<Done, Failure> {
     let (mut renewed, mut first) = (Vec::new(), String::new());
-    let change = SpecChange { name, command: "credentials renew", bundle, executions: Executions::None };
+    let change = SpecChange {
+        name,
+        command: "credentials renew",
+        bundle,
+        removal: Removal::Empty,
+        executions: Executions::None,
+    };
     let edit = change.apply(host, run, async |spec| {
         if spec.storage.credentials.is_none() {
             return Err(Failure::new(Reason::Usage, "nobody issues this sandbox's keys, so they never end")

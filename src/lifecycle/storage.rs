@@ -10,7 +10,7 @@ use crate::limits::PROJECT_STORAGE;
 use crate::report::Stage;
 use crate::run::Run;
 use crate::spec::Spec;
-use crate::store::{BucketAdmin, Tenant};
+use crate::store::{BucketAdmin, Tenant, Usage};
 
 /// Gives every project its bucket and its keys. Whether anything had to be done.
 ///
@@ -33,16 +33,30 @@ pub(super) async fn admit(
     run.unless_cancelled(work).await
 }
 
-/// Takes bucket and keys from projects that the spec has no longer. Whether anything had to be done.
+/// Takes bucket and keys from these projects, which are archived. Whether anything had to be done.
 ///
 /// # Errors
 /// As [`admit`].
-pub(super) async fn dismiss(client: &Client, spec: &Spec, run: &Run) -> Result<bool, Failure> {
+pub(super) async fn dismiss(client: &Client, spec: &Spec, projects: &[String], run: &Run) -> Result<bool, Failure> {
+    if projects.is_empty() {
+        return Ok(false);
+    }
     let work = async {
-        let prefix = spec.storage.bucket_of("");
         let (store, _way) = store(client, spec, run).await?;
-        let kept: Vec<_> = spec.projects.iter().map(|project| spec.storage.bucket_of(project)).collect();
-        Ok(store.deprovision(&prefix, &kept).await? > 0)
+        let buckets: Vec<_> = projects.iter().map(|project| spec.storage.bucket_of(project)).collect();
+        Ok(store.deprovision(&buckets).await? > 0)
+    };
+    run.unless_cancelled(work).await
+}
+
+/// What is in a project's bucket.
+///
+/// # Errors
+/// As [`admit`].
+pub(super) async fn usage(client: &Client, spec: &Spec, project: &str, run: &Run) -> Result<Usage, Failure> {
+    let work = async {
+        let (store, _way) = store(client, spec, run).await?;
+        store.usage(&spec.storage.bucket_of(project)).await
     };
     run.unless_cancelled(work).await
 }

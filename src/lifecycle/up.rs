@@ -2,7 +2,7 @@
 
 use super::compare::is_as_planned;
 use super::outcome::{Done, Options};
-use super::prepare::{Request, plan_with_keys};
+use super::prepare::{Request, plan_again, plan_with_keys};
 use super::verify::verify;
 use super::{converge, rollback};
 use crate::cluster::Data;
@@ -26,14 +26,14 @@ pub async fn up(request: Request, host: &Host, options: Options<'_>, run: &Run) 
     let state = host.state.sandbox(&name);
     let lock = state.lock("up")?;
     let is_recorded = state.path().is_dir();
-    let prepared = Box::pin(prepare(request, host, &options, run)).await;
+    let prepared = Box::pin(prepare(request.clone(), host, &options, run)).await;
     let (plan, ground) = match prepared {
         Ok(prepared) => prepared,
         Err(failure) if is_recorded => return Err(failure),
         // The lock, and a folder for k3d's files, are all that was made.
         Err(failure) => return Err(rollback::forget(failure, &state, &lock)),
     };
-    match Box::pin(bring(&plan, &ground, &options, run)).await {
+    match Box::pin(bring(&plan, request, &ground, host, &options, run)).await {
         Ok(outcome) => {
             run.report.emit(site::ready(&plan.spec, &state));
             let is = if outcome == Outcome::Unchanged { "is as it should be" } else { "is ready" };
@@ -79,7 +79,7 @@ async fn prepare<'a>(
     let site = Site::of(&request.spec, host)?;
     site.announce(run);
     let scratch = host.state.sandbox(&request.spec.name).path().join("k3d");
-    let plan = plan_with_keys(request, host, run).await?;
+    let plan = plan_with_keys(request, options.removal(), host, run).await?;
     let ground = run.stage(Stage::Preflight, site.preflight(&plan, &options.faults, &scratch, run)).await?;
     Ok((plan, ground))
 }
@@ -95,20 +95,31 @@ async fn start_anew(spec: &Spec, host: &Host, run: &Run) -> Result<(), Failure> 
     .await
 }
 
-async fn bring(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, run: &Run) -> Result<Outcome, Failure> {
+async fn bring(
+    plan: &Plan,
+    request: Request,
+    ground: &Ground<'_>,
+    host: &Host,
+    options: &Options<'_>,
+    run: &Run,
+) -> Result<Outcome, Failure> {
     ground.limit(options.ttl).await?;
     if is_unchanged(plan, ground, options, run).await? {
         return Ok(Outcome::Unchanged);
     }
     ground.obtain(plan, options.bundle, run).await?;
-    let made =
-        tokio::try_join!(stand(plan, ground, options, run), ground.load_images(plan, options.bundle.is_some(), run));
-    let (client, before) = match made {
-        Ok((standing, ())) => standing,
+    let made = tokio::try_join!(
+        stand(plan, request, ground, host, options, run),
+        ground.load_images(plan, options.bundle.is_some(), run)
+    );
+    let Stood { client, before, plan: again } = match made {
+        Ok((stood, ())) => stood,
         Err(failure) => return Err(ground.first_cause(failure).await),
     };
+    let plan = again.as_ref().unwrap_or(plan);
     let proven = async {
-        converge::roll_out(&client, plan, before, ground.wait_for_dns(&client, run), run).await?;
+        let names_resolve = ground.wait_for_dns(&client, run);
+        converge::roll_out(&client, plan, before, options.removal(), names_resolve, run).await?;
         verify(&plan.spec, client.clone(), CHECKS_AFTER_UP, options.executions, run).await
     };
     ground.while_up(proven).await?;
@@ -126,7 +137,11 @@ async fn is_unchanged(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, r
         Ok(((), outcome, summary))
     })
     .await?;
-    converge::reconcile_settings(&running.client, &plan.spec, &running.inventory, run).await?;
+    converge::reconcile_settings(&running.client, &plan.spec, &running.inventory, options.removal(), run).await?;
+    // The spec has a project now that was only added: it leaves with the spec, too.
+    if running.inventory.spec.added_projects != plan.spec.added_projects {
+        converge::save_spec(&running.client, plan, run).await?;
+    }
     // What has run a workflow before and has not changed need not do so again.
     let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
     verify(&plan.spec, running.client, CHECKS_WHEN_READY, again, run).await?;
@@ -134,16 +149,33 @@ async fn is_unchanged(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, r
 }
 
 /// A cluster whose node is Ready, with everything in it but workloads.
+struct Stood {
+    client: kube::Client,
+    /// What was applied before.
+    before: Option<Inventory>,
+    /// The plan with projects that stay, where that could not be told before the node ran.
+    plan: Option<Plan>,
+}
+
 async fn stand(
     plan: &Plan,
+    request: Request,
     ground: &Ground<'_>,
+    host: &Host,
     options: &Options<'_>,
     run: &Run,
-) -> Result<(kube::Client, Option<Inventory>), Failure> {
+) -> Result<Stood, Failure> {
+    let was_halted = !ground.is_new() && ground.running().await.is_none();
     run.stage(Stage::Cluster, async {
         let Standing { client, outcome, summary } = ground.stand(plan, options.store, run).await?;
-        let before = ground.while_up(converge::apply_prerequisites(&client, plan, run)).await?;
-        Ok(((client, before), outcome, summary))
+        let ready = async {
+            let again =
+                if was_halted { plan_again(request, options.removal(), &client, host, run).await? } else { None };
+            let before = converge::apply_prerequisites(&client, again.as_ref().unwrap_or(plan), run).await?;
+            Ok((before, again))
+        };
+        let (before, plan) = ground.while_up(ready).await?;
+        Ok((Stood { client, before, plan }, outcome, summary))
     })
     .await
 }

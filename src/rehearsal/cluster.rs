@@ -89,7 +89,7 @@ impl Cluster {
                 let (parts, body) = request.into_parts();
                 let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_else(|_| Bytes::new());
                 let within = format!("/{within}");
-                let answer = self.flyte.projects(&spec, &parts.method, &within, parts.uri.query(), &body);
+                let answer = self.flyte.admin(&spec, &parts, &within, &body);
                 answer.unwrap_or_else(unserved)
             }
             Some((target, within)) => {

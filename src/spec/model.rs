@@ -157,6 +157,9 @@ pub struct Spec {
     pub env: String,
     /// Flyte projects.
     pub projects: Vec<String>,
+    /// Those of them that `project add` added: no layer has them, and `up` keeps them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added_projects: Vec<String>,
     /// Flyte domains, the same for every project.
     pub domains: Vec<Domain>,
     /// Ports on the host.

@@ -68,6 +68,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         system_project,
         env,
         projects,
+        added_projects: Vec::new(),
         domains,
         ports,
         kubernetes,
@@ -140,8 +141,10 @@ impl Spec {
         if self.projects.iter().any(|known| known == project) {
             return Ok(self.clone());
         }
+        let mut spec = self.clone();
+        spec.added_projects.push(project.to_owned());
         let projects = self.projects.iter().cloned().chain([project.to_owned()]).collect();
-        with_projects(self.clone(), projects, origin)
+        with_projects(spec, projects, origin)
     }
 
     /// This spec without a project; as it is where it has none of this name.
@@ -149,8 +152,10 @@ impl Spec {
     /// # Errors
     /// It is the only one.
     pub fn without_project(&self, project: &str, origin: &Origin) -> Result<Self, Vec<Problem>> {
+        let mut spec = self.clone();
+        spec.added_projects.retain(|known| known != project);
         let projects = self.projects.iter().filter(|known| *known != project).cloned().collect();
-        with_projects(self.clone(), projects, origin)
+        with_projects(spec, projects, origin)
     }
 }
 

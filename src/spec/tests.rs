@@ -314,3 +314,20 @@ fn a_projects_bucket_is_not_too_long_either() {
         resolve([parse(&text, "sandbox.yaml").expect("readable")], &MachineKey::default()).expect_err("too long");
     assert!(problems[0].message.ends_with("is 2 characters too long"), "{problems:?}");
 }
+
+#[test]
+fn a_spec_in_an_inventory_says_which_projects_were_added_and_may_be_older_than_that() {
+    let spec = Spec::default();
+    let written = serde_json::to_value(&spec).expect("JSON");
+    assert!(written.get("addedProjects").is_none(), "{written}");
+    let read: Spec = serde_json::from_value(written).expect("readable");
+    assert_eq!(read.added_projects, Vec::<String>::new());
+    let origin = Origin::Flag("project add".to_owned());
+    let added = spec.with_project("z", &origin).expect("valid");
+    assert_eq!((added.projects.len(), &added.added_projects), (3, &vec!["z".to_owned()]));
+    let written = serde_json::to_value(&added).expect("JSON");
+    let read: Spec = serde_json::from_value(written).expect("readable");
+    assert_eq!(read.added_projects, ["z"]);
+    let removed = added.without_project("z", &origin).expect("valid");
+    assert_eq!((removed.projects, removed.added_projects), (spec.projects, vec![]));
+}

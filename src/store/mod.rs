@@ -10,12 +10,15 @@
 //! | `sign.rs` | AWS Signature Version 4, in headers and in URLs |
 //! | `seal.rs` | encryption of request bodies with the root secret key, as Minio's admin API requires it for secrets |
 //! | `tenant.rs` | the storage of a project in Minio: its bucket, user, group and policy |
+//! | `usage.rs` | the size of a bucket: the number of its objects, and their bytes |
 
 mod client;
 mod seal;
 mod sign;
 mod tenant;
+mod usage;
 
 pub use client::BucketAdmin;
 pub use sign::presigned;
 pub use tenant::Tenant;
+pub use usage::Usage;

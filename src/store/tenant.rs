@@ -84,16 +84,15 @@ impl BucketAdmin {
         if head.status.is_success() { Ok(()) } else { Err(head.failure()) }
     }
 
-    /// Deletes the storage of each project that is none of `kept`: its keys, and its bucket with all objects.
-    /// Buckets without a group of their name stay. Returns the number of deleted ones.
+    /// Deletes the storage of these buckets' projects: keys, and bucket with all objects. A bucket without a group of its
+    /// name stays. Returns the number of deleted ones.
     ///
     /// # Errors
     /// As [`BucketAdmin::ensure_tenants`].
-    pub async fn deprovision(&self, prefix: &str, kept: &[String]) -> Result<usize, Failure> {
+    pub async fn deprovision(&self, buckets: &[String]) -> Result<usize, Failure> {
         let groups = self.require(&Request::new(Method::GET, format!("{ADMIN}/groups"), &[])).await?;
         let all: Option<Vec<String>> = serde_json::from_str(&groups.body).map_err(|_| groups.failure())?;
-        let leaving = all.into_iter().flatten().filter(|group| group.starts_with(prefix) && !kept.contains(group));
-        let leaving: Vec<_> = leaving.collect();
+        let leaving: Vec<_> = all.into_iter().flatten().filter(|group| buckets.contains(group)).collect();
         for bucket in &leaving {
             self.deprovision_one(bucket).await.map_err(|failure| failure.on(format!("bucket {bucket}")))?;
         }

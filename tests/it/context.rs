@@ -25,6 +25,7 @@ fn options() -> Options<'static> {
     Options {
         keep: false,
         fresh: false,
+        prune_projects: false,
         bundle: None,
         store: true,
         executions: Executions::None,
@@ -81,7 +82,8 @@ async fn a_whole_life_asks_for_nothing_beyond_the_namespaces_and_leaves_nothing_
     assert_eq!((status.phase, status.spec), (Phase::Ready, SpecState::Unchanged));
     assert!(status.endpoints[0].url.contains("port-forward service/gateway"), "{:?}", status.endpoints);
     lifecycle::smoke("flyte", &cluster.host, Executions::None, &run().0).await.expect("proven");
-    let difference = lifecycle::compare(&plan, &cluster.host).await.expect("seen").expect("there");
+    let difference = lifecycle::compare(&plan, Vec::new(), &cluster.host, &run().0).await;
+    let difference = difference.expect("seen").expect("there").difference;
     assert!(difference.is_empty(), "{difference:?}");
     let diagnosis = lifecycle::diagnose("flyte", Ok(&plan), &cluster.host, &run().0).await.expect("saved");
     assert!(diagnosis.folder.join("kubernetes/version.json").exists());

@@ -23,6 +23,7 @@ mod projects;
 mod proxy;
 mod rehearsal;
 mod releases;
+mod retention;
 mod rollout;
 mod smoke;
 mod state;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;
+use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::kubernetes::{client, find};
-use flyte_sandbox::lifecycle::{apply_prerequisites, roll_out};
+use flyte_sandbox::lifecycle::{Removal, apply_prerequisites, roll_out};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{Difference, Plan};
 use flyte_sandbox::render::render;
@@ -24,8 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::minio::FakeMinio;
 use crate::support::wait::until;
-use flyte_sandbox::rehearsal::Projects;
-use flyte_sandbox::rehearsal::{Answer, ApiServer};
+use flyte_sandbox::rehearsal::{Answer, ApiServer, Executions, Projects};
 
 const ADMIN: &str = "/services/flyteadmin:http/proxy";
 const NAMESPACE: &str = "103020-flytepoc-z-d-dev";
@@ -38,6 +38,7 @@ fn is_deleted(object: Value) -> bool {
 struct World {
     api: ApiServer,
     admin: Arc<Mutex<Projects>>,
+    executions: Arc<Mutex<Executions>>,
     minio: FakeMinio,
     client: Client,
 }
@@ -47,10 +48,11 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let api = ApiServer::at(&listener.local_addr().expect("bound").to_string(), 21);
         let admin = Arc::new(Mutex::new(Projects::default()));
+        let executions = Arc::new(Mutex::new(Executions::default()));
         let app = {
-            let (api, admin) = (api.clone(), Arc::clone(&admin));
+            let (api, admin, executions) = (api.clone(), Arc::clone(&admin), Arc::clone(&executions));
             Router::new().fallback(move |request: Request| {
-                let (api, admin) = (api.clone(), Arc::clone(&admin));
+                let (api, admin, executions) = (api.clone(), Arc::clone(&admin), Arc::clone(&executions));
                 async move {
                     let at = request.uri().path().to_owned();
                     let Some((_, path)) = at.split_once(ADMIN) else {
@@ -64,14 +66,18 @@ impl World {
                     let (parts, body) = request.into_parts();
                     let body = to_bytes(body, 1 << 20).await.expect("a body");
                     let answer = admin.lock().expect("whole").answer(&parts.method, &path, &query, &body, &[]);
-                    let (status, json) = answer.expect("about projects");
+                    let answer = answer.or_else(|| {
+                        let mut executions = executions.lock().expect("whole");
+                        executions.admin(&Spec::default(), &parts.method, &path, &query, &body)
+                    });
+                    let (status, json) = answer.expect("about projects or executions");
                     (status, axum::Json(json)).into_response()
                 }
             })
         };
         tokio::spawn(async move { axum::serve(listener, app).await });
         let client = client(&api.kubeconfig()).expect("a client");
-        Self { api, admin, minio: FakeMinio::start().await, client }
+        Self { api, admin, executions, minio: FakeMinio::start().await, client }
     }
 
     fn admin(&self) -> MutexGuard<'_, Projects> {
@@ -84,16 +90,38 @@ impl World {
     }
 
     async fn bring_about(&self, plan: Plan) -> (Result<(), Failure>, Vec<Event>) {
+        self.bring_with(plan, Removal::Empty).await
+    }
+
+    async fn bring_with(&self, plan: Plan, removal: Removal<'_>) -> (Result<(), Failure>, Vec<Event>) {
         let (report, mut events) = Reporter::channel();
         let deadline = Deadline::after(Duration::from_secs(60));
         let run = Run { report, deadline, cancel: CancellationToken::new() };
         let done = async {
             let before = apply_prerequisites(&self.client, &plan, &run).await?;
-            roll_out(&self.client, &plan, before, async { Ok(()) }, &run).await
+            roll_out(&self.client, &plan, before, removal, async { Ok(()) }, &run).await
         };
         let done = done.await;
         let said = std::iter::from_fn(|| events.try_recv().ok()).collect();
         (done, said)
+    }
+
+    /// An execution that a user launched.
+    fn execute(&self, project: &str) {
+        let spec = self.spec(&["x", "z"]);
+        let body = json!({"project": project, "domain": "d-dev", "name": "mine",
+            "spec": {"launch_plan": {"name": "of.the.user"}}});
+        let mut executions = self.executions.lock().expect("whole");
+        let answer = executions.admin(&spec, &Method::POST, "/api/v1/executions", "", body.to_string().as_bytes());
+        assert_eq!(answer.expect("of executions").0, StatusCode::OK);
+    }
+
+    fn warnings(events: &[Event]) -> Vec<String> {
+        let warned = events.iter().filter_map(|event| match event {
+            Event::Warning { message } => Some(message.clone()),
+            _ => None,
+        });
+        warned.collect()
     }
 
     fn plan(&self, projects: &[&str]) -> Plan {
@@ -292,4 +320,44 @@ async fn workflows_of_all_namespaces_that_leave_end_side_by_side() {
     let warned = said(&events);
     assert!(warned.contains("no propeller ends stays of 103020-flytepoc-z-d-dev"), "{warnings:?}");
     assert!(!warned.contains("no propeller ends ends"), "{warnings:?}");
+}
+
+/// A new cluster on the data of an earlier one, as after `down --keep-data`: admin and the object store know what no
+/// inventory does.
+#[tokio::test]
+async fn a_project_of_kept_data_that_the_spec_lacks_keeps_its_data_and_is_told() {
+    let world = World::start().await;
+    world.bring(&["x", "empty", "z"]).await.0.expect("brought up");
+    world.execute("z");
+    world.api.remove("/api/v1/namespaces/103020-flytepoc-dev/secrets/sandbox-inventory");
+    let bucket = |project: &str| format!("my-s3-bucket-{project}");
+
+    let (done, events) = world.bring(&["x"]).await;
+    done.expect("brought up");
+    assert_eq!(world.admin().ids(true), ["x", "z"]);
+    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [&bucket("x"), &bucket("z")]);
+    let told = World::warnings(&events);
+    assert_eq!(told.len(), 1, "{told:?}");
+    for words in ["project z", "1 execution", "--prune-projects", "project remove z", "project add z"] {
+        assert!(told[0].contains(words), "{told:?} without {words}");
+    }
+
+    let plan = world.plan(&["x"]);
+    world.bring_with(plan.clone(), Removal::Named("other")).await.0.expect("as it is");
+    assert_eq!(world.admin().ids(true), ["x", "z"]);
+    let (done, events) = world.bring_with(plan, Removal::All).await;
+    done.expect("pruned");
+    assert_eq!((world.admin().ids(true), World::warnings(&events)), (vec!["x".to_owned()], vec![]));
+    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [&bucket("x")]);
+}
+
+#[tokio::test]
+async fn a_bucket_of_a_project_that_admin_never_had_stays() {
+    let world = World::start().await;
+    world.bring(&["x"]).await.0.expect("brought up");
+    let stray = "my-s3-bucket-stray".to_owned();
+    world.minio.kept().buckets.insert(stray.clone());
+    world.minio.kept().groups.entry(stray.clone()).or_default();
+    world.bring(&["x"]).await.0.expect("as it is");
+    assert!(world.minio.kept().buckets.contains(&stray));
 }

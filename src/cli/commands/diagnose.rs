@@ -35,7 +35,7 @@ pub(crate) struct DiagnoseArgs {
 pub(in crate::cli) async fn run(session: &Session, args: &DiagnoseArgs) -> Result<(), CommandError> {
     let name = session.spec(&args.spec).await?.spec.name;
     // Manifests that cannot be used are no reason not to look at what runs.
-    let plan = session.plan(&args.spec).await.map(|(plan, _)| plan);
+    let plan = session.plan(&args.spec).await.map(|planned| planned.plan);
     let run = session.silent_run();
     let diagnosis = session.query(lifecycle::diagnose(&name, plan.as_ref(), &session.host(), &run)).await?;
     if !diagnosis.fresh {

@@ -91,7 +91,7 @@ struct Needed {
 }
 
 async fn list(session: &Session, args: &ImagesListArgs) -> Result<(), CommandError> {
-    let (plan, _) = session.plan(&args.spec).await?;
+    let plan = session.plan(&args.spec).await?.plan;
     let node = std::slice::from_ref(&plan.cluster.node_image);
     let purposes = [("node", node), ("workloads", &plan.images[..]), ("k3s", &plan.node_images[..])];
     let needed = session

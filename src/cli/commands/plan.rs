@@ -7,10 +7,10 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::cli::args::Output;
-use crate::cli::session::{CommandError, Session};
+use crate::cli::session::{CommandError, Planned, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::evidence::mask::Mask;
-use crate::lifecycle;
+use crate::lifecycle::{self, Comparison, Leaving};
 use crate::plan::{Difference, Plan};
 use crate::spec::{Origin, Provenance, Secret};
 
@@ -21,8 +21,8 @@ pub(crate) struct PlanArgs {
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &PlanArgs) -> Result<(), CommandError> {
-    let (plan, provenance) = session.plan(&args.spec).await?;
-    let running = compared(session, &plan).await;
+    let Planned { plan, provenance, leaving } = session.plan(&args.spec).await?;
+    let running = compared(session, &plan, leaving).await;
     match session.output() {
         Output::Json => {
             let mut json = serde_json::json!({ "plan": plan, "provenance": provenance, "running": running });
@@ -34,7 +34,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &PlanArgs) -> Result<()
             session.print_json(&json).await?
         }
         Output::Human => {
-            let difference = running.as_ref().map(difference).unwrap_or_default();
+            let difference = running.as_ref().map(against).unwrap_or_default();
             session.print(&format!("{}{difference}", shown(&plan, &provenance))).await?
         }
     }
@@ -42,25 +42,27 @@ pub(in crate::cli) async fn run(session: &Session, args: &PlanArgs) -> Result<()
 }
 
 /// The plan against the sandbox that runs. A plan is of use where Docker is not, too.
-async fn compared(session: &Session, plan: &Plan) -> Option<Difference> {
-    let compared = session.query(lifecycle::compare(plan, &session.host())).await;
+async fn compared(session: &Session, plan: &Plan, leaving: Vec<Leaving>) -> Option<Comparison> {
+    let (host, run) = (session.host(), session.silent_run());
+    let compared = session.query(lifecycle::compare(plan, leaving, &host, &run)).await;
     compared.unwrap_or_else(|failure| {
         session.warn([format!("whether the sandbox runs, and how it differs, is not known: {failure}")]);
         None
     })
 }
 
-fn difference(difference: &Difference) -> String {
+fn against(Comparison { difference, leaving }: &Comparison) -> String {
+    let mut text = "\nagainst the sandbox that runs".to_owned();
     if difference.is_empty() {
-        return "\nagainst the sandbox that runs: nothing would change\n".to_owned();
+        text.push_str(": nothing would change");
     }
-    let Difference { projects_added, projects_removed, created, changed, pruned } = difference;
-    let mut text = "\nagainst the sandbox that runs\n".to_owned();
+    text.push('\n');
+    let Difference { projects_added, created, changed, pruned, .. } = difference;
     for project in projects_added {
         let _ = writeln!(text, "  project {project} would be added");
     }
-    for project in projects_removed {
-        let _ = writeln!(text, "  project {project} would be removed, with all that runs in it");
+    for project in leaving {
+        let _ = writeln!(text, "  {}", left(project));
     }
     for (objects, would) in [(created, "create"), (changed, "change"), (pruned, "remove")] {
         if !objects.is_empty() {
@@ -69,6 +71,23 @@ fn difference(difference: &Difference) -> String {
         }
     }
     text
+}
+
+/// What becomes of a project that the spec lacks, and what it has.
+fn left(leaving: &Leaving) -> String {
+    let Leaving { project, kept, objects, bytes, unknown, .. } = leaving;
+    let bucket = match (objects, bytes) {
+        (Some(objects), Some(bytes)) => format!("{objects} objects, {bytes} bytes in its bucket"),
+        _ => "its bucket could not be asked".to_owned(),
+    };
+    let why = unknown.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let has = format!("{}; {bucket}{why}", leaving.counted());
+    match kept {
+        true => {
+            format!("project {project} is not in the spec and stays: {has}; `sandbox up --prune-projects` removes it")
+        }
+        false => format!("project {project} would be removed, with all that runs in it: {has}"),
+    }
 }
 
 /// A plan is for a log too; `sandbox render` is what has the manifests as they are.

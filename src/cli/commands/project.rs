@@ -74,8 +74,8 @@ async fn change(
         .run_reported(RunSettings::new(command, &name), async |run| {
             let done = work(&name, project, bundle, &session.host(), run).await?;
             // A spec that cannot be read is for `up` to refuse.
-            let spec = session.spec(&SpecFlags::default()).await.ok();
-            if let Some(warning) = spec.and_then(|spec| apart(&spec, project, wanted)) {
+            let spec = if wanted { None } else { session.spec(&SpecFlags::default()).await.ok() };
+            if let Some(warning) = spec.and_then(|spec| still_there(&spec, project)) {
                 run.report.warn(warning);
             }
             Ok(done)
@@ -83,24 +83,18 @@ async fn change(
         .await
 }
 
-/// What to do about a spec that says something else than was just done: the next `up` goes by the spec.
-fn apart(Resolved { spec, provenance }: &Resolved, project: &str, wanted: bool) -> Option<String> {
-    if spec.projects.iter().any(|known| known == project) == wanted {
+/// What to do about a spec that still has the project that was removed: the next `up` goes by the spec.
+fn still_there(Resolved { spec, provenance }: &Resolved, project: &str) -> Option<String> {
+    if !spec.projects.iter().any(|known| known == project) {
         return None;
     }
-    let mut projects = spec.projects.clone();
-    if wanted {
-        projects.push(project.to_owned());
-    } else {
-        projects.retain(|known| known != project);
-    }
+    let projects: Vec<_> = spec.projects.iter().filter(|known| *known != project).map(String::as_str).collect();
     let projects = projects.join(", ");
     let place = match provenance.get("projects") {
         Some(Origin::Default) | None => "no sandbox.yaml lists projects".to_owned(),
-        Some(origin) => format!("{origin} has {}", if wanted { "others only" } else { "it still" }),
+        Some(origin) => format!("{origin} has it still"),
     };
-    let would = if wanted { "remove it" } else { "bring it back" };
-    Some(format!("{place}, so `sandbox up` would {would}: write `projects: [{projects}]` there to keep this"))
+    Some(format!("{place}, so `sandbox up` would bring it back: write `projects: [{projects}]` there to keep this"))
 }
 
 /// A row of the list.
@@ -131,11 +125,12 @@ fn shown(rows: &[Row], absent: &[String]) -> String {
     let mut text = String::new();
     for Row { in_spec, state } in rows {
         let by_hand = state.namespaces.is_empty();
-        let note = match (by_hand, state.registered, in_spec) {
+        let note = match (by_hand, state.registered, in_spec, state.added) {
             (true, ..) => "only admin knows it: it has no namespaces, and nothing can run in it",
-            (_, false, _) => "admin does not have it: `sandbox up` registers it",
-            (_, true, false) => "the spec does not have it: `sandbox up` would remove it",
-            (_, true, true) => "",
+            (_, false, ..) => "admin does not have it: `sandbox up` registers it",
+            (_, true, false, true) => "`sandbox project add` added it, and `sandbox up` keeps it",
+            (_, true, false, false) => "the spec does not have it: `sandbox up` removes it unless it has executions",
+            (_, true, true, _) => "",
         };
         let _ = writeln!(text, "{}", format!("{:12}  {note}", state.project).trim_end());
         for namespace in &state.namespaces {
@@ -153,27 +148,23 @@ fn shown(rows: &[Row], absent: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::apart;
+    use super::still_there;
     use crate::spec::{MachineKey, parse, resolve};
 
     #[test]
-    fn a_spec_that_says_something_else_is_told_with_what_to_write() {
+    fn a_spec_that_still_has_what_was_removed_is_told_with_what_to_write() {
         let key = MachineKey::default();
         let default = resolve([], &key).expect("valid");
         let file = resolve([parse("projects: [x, z]", "sandbox.yaml").expect("readable")], &key).expect("valid");
-        let told = |spec, project, wanted| apart(spec, project, wanted).unwrap_or_default();
+        let told = |spec, project| still_there(spec, project).unwrap_or_default();
         assert_eq!(
-            told(&default, "z", true),
-            "no sandbox.yaml lists projects, so `sandbox up` would remove it: write `projects: [x, y, z]` there to keep this"
+            told(&default, "y"),
+            "no sandbox.yaml lists projects, so `sandbox up` would bring it back: write `projects: [x]` there to keep this"
         );
         assert_eq!(
-            told(&file, "y", true),
-            "sandbox.yaml:1:12 has others only, so `sandbox up` would remove it: write `projects: [x, z, y]` there to keep this"
-        );
-        assert_eq!(
-            told(&file, "z", false),
+            told(&file, "z"),
             "sandbox.yaml:1:12 has it still, so `sandbox up` would bring it back: write `projects: [x]` there to keep this"
         );
-        assert_eq!((told(&file, "z", true), told(&file, "y", false)), (String::new(), String::new()));
+        assert_eq!(told(&file, "y"), "");
     }
 }

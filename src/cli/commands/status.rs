@@ -19,7 +19,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &StatusArgs) -> Result<(), CommandError> {
-    let (plan, _) = session.plan(&args.spec).await?;
+    let plan = session.plan(&args.spec).await?.plan;
     let status = session.query(lifecycle::status(&plan, &session.host())).await?;
     match session.output() {
         Output::Json => session.print_json(&status).await?,

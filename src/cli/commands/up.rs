@@ -35,6 +35,9 @@ pub(crate) struct UpArgs {
     /// Remove the sandbox and its data first, where there is any
     #[arg(long)]
     fresh: bool,
+    /// Remove projects that the spec lacks, whatever was executed in them; those that `project add` added stay
+    #[arg(long)]
+    prune_projects: bool,
     /// In the end run a workflow in every project and domain, not only in the first
     #[arg(long)]
     full: bool,
@@ -59,6 +62,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
     let options = Options {
         keep: args.keep,
         fresh: args.fresh,
+        prune_projects: args.prune_projects,
         bundle,
         store: !args.no_cache,
         executions,

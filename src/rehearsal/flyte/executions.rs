@@ -22,6 +22,8 @@ pub struct Executions {
     workflows: BTreeSet<String>,
     /// The number of reads so far, by `project/domain/name`.
     running: BTreeMap<String, usize>,
+    /// The launch plan of each, by `project/domain/name`.
+    launched: BTreeMap<String, String>,
     /// The objects in Kubernetes, as `namespace/name`.
     execution_objects: BTreeSet<String>,
     removed: Vec<String>,
@@ -45,7 +47,7 @@ impl Executions {
     }
 
     /// Admin's response, if the path is of an execution.
-    pub fn admin(&mut self, spec: &Spec, method: &Method, path: &str, body: &[u8]) -> Option<Answer> {
+    pub fn admin(&mut self, spec: &Spec, method: &Method, path: &str, query: &str, body: &[u8]) -> Option<Answer> {
         let kind = path.strip_prefix("/api/v1/")?;
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         if *method == Method::POST {
@@ -74,9 +76,12 @@ impl Executions {
                     _ => namespace_of(spec, &project, &domain)?,
                 };
                 self.execution_objects.insert(format!("{namespace}/{name}"));
+                let plan = body.pointer("/spec/launch_plan/name").and_then(Value::as_str).unwrap_or_default();
+                self.launched.insert(format!("{project}/{domain}/{name}"), plan.to_owned());
                 self.running.insert(format!("{project}/{domain}/{name}"), 0);
                 Some((StatusCode::OK, json!({"id": {"name": name}})))
             }
+            ("GET", ["executions", project, domain]) => Some(self.list(&format!("{project}/{domain}/"), query)),
             ("GET", ["executions", id @ ..]) => Some(self.look(&id.join("/"))),
             ("GET", ["task_executions", project, domain, name, "n0"]) => {
                 let namespace = namespace_of(spec, project, domain)?;
@@ -106,6 +111,23 @@ impl Executions {
             _ => json!({"phase": "SUCCEEDED"}),
         };
         (StatusCode::OK, json!({"closure": closure}))
+    }
+
+    /// The executions below `at`. As the real one, it refuses a list without a limit, and knows a filter by workflow.
+    fn list(&self, at: &str, query: &str) -> Answer {
+        let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let Some(limit) = of("limit").and_then(|limit| limit.parse::<usize>().ok()) else {
+            return refusal(StatusCode::BAD_REQUEST, "invalid value for limit");
+        };
+        let except = of("filters").map(|filter| filter.strip_prefix("ne(workflow.name,")?.strip_suffix(')'));
+        let except = match except {
+            Some(None) => return refusal(StatusCode::BAD_REQUEST, "invalid value for filters"),
+            Some(except) => except,
+            None => None,
+        };
+        let listed = self.launched.iter().filter(|(id, plan)| id.starts_with(at) && except != Some(plan.as_str()));
+        let listed: Vec<_> = listed.take(limit).map(|(id, _)| json!({"id": {"name": &id[at.len()..]}})).collect();
+        (StatusCode::OK, json!({"executions": listed}))
     }
 
     /// The dashboard's response to a request for a log.

@@ -99,8 +99,11 @@ impl Minio {
             ("HEAD" | "PUT", true) => StatusCode::OK.into_response(),
             ("GET", true) => {
                 let prefix = format!("/{named}/");
-                let keys = self.objects.keys().filter_map(|path| path.strip_prefix(&prefix));
-                let listed: String = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+                let listed = self.objects.iter().filter_map(|(path, body)| {
+                    let (key, size) = (path.strip_prefix(&prefix)?, body.len());
+                    Some(format!("<Contents><Key>{key}</Key><Size>{size}</Size></Contents>"))
+                });
+                let listed: String = listed.collect();
                 format!("<ListBucketResult><Name>{named}</Name>{listed}</ListBucketResult>").into_response()
             }
             ("PUT", false) => {

@@ -119,7 +119,10 @@ impl Flyte {
             let mut executions = self.executions();
             executions.trouble = trouble;
             match port {
-                Port::Console => executions.admin(spec, &parts.method, parts.uri.path(), &body),
+                Port::Console => {
+                    let query = parts.uri.query().unwrap_or_default();
+                    executions.admin(spec, &parts.method, parts.uri.path(), query, &body)
+                }
                 Port::Dashboard => executions.log(parts.uri.path()),
                 Port::Minio => None,
             }
@@ -138,15 +141,17 @@ impl Flyte {
         }
     }
 
+    /// Admin's response through the API's proxy.
+    pub(super) fn admin(&self, spec: &Spec, parts: &Parts, path: &str, body: &[u8]) -> Option<Response> {
+        let query = parts.uri.query();
+        self.projects(spec, &parts.method, path, query, body).or_else(|| {
+            let answer = self.executions().admin(spec, &parts.method, path, query.unwrap_or_default(), body);
+            answer.map(|(status, json)| (status, Json(json)).into_response())
+        })
+    }
+
     /// Admin's response about projects, through the gateway or the API's proxy, if the request is about them.
-    pub(super) fn projects(
-        &self,
-        spec: &Spec,
-        method: &Method,
-        path: &str,
-        query: Option<&str>,
-        body: &[u8],
-    ) -> Option<Response> {
+    fn projects(&self, spec: &Spec, method: &Method, path: &str, query: Option<&str>, body: &[u8]) -> Option<Response> {
         let domains: Vec<_> = spec.domains.iter().map(|domain| domain.id.clone()).collect();
         let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
         let (status, json) = projects.answer(method, path, query.unwrap_or_default(), body, &domains)?;

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::flyte::admin::Request;
+use crate::flyte::admin::{Request, SMOKE_WORKFLOW};
 use crate::spec::WorkflowNamespace;
 
 /// The line that the task writes to its log.
@@ -17,7 +17,6 @@ pub(super) const MARKER: &str = "sandbox-smoke-ok";
 pub(super) const NODE: &str = "n0";
 
 const TASK: &str = "sandbox.smoke";
-const WORKFLOW: &str = "sandbox.smoke.wf";
 
 /// A workflow of one task, and its one execution, in one (project, domain).
 #[derive(Debug, Clone)]
@@ -60,7 +59,7 @@ impl SmokeWorkflow {
     pub(super) fn create_workflow(&self) -> Request {
         Request::post(
             "/api/v1/workflows",
-            json!({"id": self.id("WORKFLOW", WORKFLOW), "spec": {"template": {
+            json!({"id": self.id("WORKFLOW", SMOKE_WORKFLOW), "spec": {"template": {
                 "interface": {"inputs": {}, "outputs": {}},
                 "metadata": {},
                 "nodes": [{
@@ -76,8 +75,8 @@ impl SmokeWorkflow {
     pub(super) fn create_launch_plan(&self) -> Request {
         Request::post(
             "/api/v1/launch_plans",
-            json!({"id": self.id("LAUNCH_PLAN", WORKFLOW), "spec": {
-                "workflow_id": self.id("WORKFLOW", WORKFLOW),
+            json!({"id": self.id("LAUNCH_PLAN", SMOKE_WORKFLOW), "spec": {
+                "workflow_id": self.id("WORKFLOW", SMOKE_WORKFLOW),
                 "entity_metadata": {},
                 "default_inputs": {},
                 "fixed_inputs": {},
@@ -92,7 +91,7 @@ impl SmokeWorkflow {
         Request::post(
             "/api/v1/executions",
             json!({"project": self.at.project, "domain": self.at.domain, "name": self.name, "inputs": {}, "spec": {
-                "launch_plan": self.id("LAUNCH_PLAN", WORKFLOW),
+                "launch_plan": self.id("LAUNCH_PLAN", SMOKE_WORKFLOW),
                 "metadata": {"mode": "MANUAL"},
                 "disable_all": true,
             }}),
@@ -101,7 +100,7 @@ impl SmokeWorkflow {
 
     /// Reads the registered workflow back.
     pub(super) fn read_workflow(&self) -> Request {
-        Request::get(format!("/api/v1/workflows/{}/{}/{WORKFLOW}/{}", self.at.project, self.at.domain, self.name))
+        Request::get(format!("/api/v1/workflows/{}/{}/{SMOKE_WORKFLOW}/{}", self.at.project, self.at.domain, self.name))
     }
 
     /// Reads the execution.

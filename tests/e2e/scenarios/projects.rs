@@ -36,8 +36,8 @@ fn comes_and_goes() {
     keys("z").exits(0).says("my-s3-bucket-z");
     assert_ne!(keys("x").out, keys("y").out);
 
-    sandbox.run(&["plan"]).exits(0).says("project z would be removed");
-    sandbox.run(&["status"]).exits(0).says("the spec says something else");
+    sandbox.run(&["plan"]).exits(0).says("nothing would change");
+    sandbox.run(&["status"]).exits(0).says("the spec says the same");
     let again = sandbox.run(&["project", "add", "z", "--output", "json"]).exits(0).events();
     assert_eq!(again.last().expect("events")["outcome"], "unchanged");
     assert_eq!(outcome(&again, "apply"), "absent", "there is nothing to apply");
@@ -55,7 +55,8 @@ fn comes_and_goes() {
 
     sandbox.run(&["project", "add", "z"]).exits(0).says("has project z");
     sandbox.up(&[]).exits(0);
-    assert_eq!(listed(&sandbox.run(&["project", "list", "--output", "json"])), ["x: true", "y: true"]);
+    assert_eq!(listed(&sandbox.run(&["project", "list", "--output", "json"])), ["x: true", "y: true", "z: false"]);
+    sandbox.run(&["project", "remove", "z"]).exits(0).says("has no project z any more");
 
     sandbox.run(&["project", "remove", "y"]).exits(0).says("would bring it back");
     sandbox.run(&["project", "remove", "x"]).exits(2).says("`projects` is empty");

@@ -122,7 +122,7 @@ impl World {
         }
         let mut executions = self.executions.lock().expect("not poisoned");
         let executed = match port {
-            "console" => executions.admin(self.spec(), method, uri.path(), &body),
+            "console" => executions.admin(self.spec(), method, uri.path(), uri.query().unwrap_or_default(), &body),
             "dashboard" => executions.log(uri.path()),
             "api" => executions.kubernetes(self.spec(), method, uri.path(), uri.query().unwrap_or_default()),
             _ => None,

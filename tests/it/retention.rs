@@ -1,0 +1,113 @@
+//! Projects that the spec lacks: kept with what users ran in them, or removed. The real binary, on a rehearsal.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::machine::Machine;
+
+impl Machine {
+    /// Each project that runs, and whether the spec has it.
+    fn listed(&self) -> BTreeMap<String, bool> {
+        let list: Value =
+            serde_json::from_str(&self.run(&["project", "list", "-o", "json"]).exits(0).out()).expect("JSON");
+        let rows = list["projects"].as_array().expect("rows").iter();
+        rows.map(|row| (row["project"].as_str().expect("a name").to_owned(), row["inSpec"] == true)).collect()
+    }
+
+    fn projects(&self, projects: &str) {
+        fs::write(self.folder.path().join("sandbox.yaml"), format!("projects: {projects}\n")).expect("written");
+    }
+
+    /// A user's execution, as the console launches it.
+    fn execute(&self, project: &str, name: &str) {
+        let console = self.ports[0].split_once('=').expect("a port").1.to_owned();
+        let url = format!("http://127.0.0.1:{console}/api/v1/executions");
+        let body = json!({"project": project, "domain": "d-dev", "name": name,
+            "spec": {"launch_plan": {"name": "of.the.user"}}})
+        .to_string();
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let status = runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            client.post(url).body(body).send().await.expect("an answer").status().as_u16()
+        });
+        assert_eq!(status, 200);
+    }
+
+    fn asked(&self, command: &str) -> Value {
+        let ports: Vec<_> = self.ports.iter().map(String::as_str).collect();
+        let args = [&[command, "--engine", "rehearsal", "-o", "json"], ports.as_slice()].concat();
+        serde_json::from_str(&self.run(&args).out()).expect("JSON")
+    }
+}
+
+fn warnings(events: &[Value]) -> Vec<&str> {
+    let warned = events.iter().filter(|event| event["event"] == "warning");
+    warned.map(|event| event["message"].as_str().expect("text")).collect()
+}
+
+fn outcome(events: &[Value]) -> &str {
+    events.last().expect("the end")["outcome"].as_str().expect("text")
+}
+
+#[test]
+fn a_project_that_was_added_stays_through_up() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    machine.run(&["project", "add", "z"]).exits(0);
+    assert_eq!(machine.asked("status")["spec"], "unchanged");
+    let events = machine.up(&[]).exits(0).events();
+    assert_eq!((outcome(&events), warnings(&events)), ("unchanged", vec![]));
+    let kept = [("x".to_owned(), true), ("y".to_owned(), true), ("z".to_owned(), false)];
+    assert_eq!(machine.listed(), kept.into());
+
+    // Once the spec has had it, it leaves as every other.
+    machine.projects("[x, y, z]");
+    machine.up(&[]).exits(0);
+    machine.projects("[x, y]");
+    machine.up(&[]).exits(0);
+    assert_eq!(machine.listed().len(), 2);
+}
+
+#[test]
+fn a_project_that_leaves_the_spec_stays_while_it_has_executions() {
+    let machine = Machine::new();
+    machine.projects("[x, y, z]");
+    // The smoke workflow's executions are nobody's.
+    machine.up(&["--full"]).exits(0);
+    machine.execute("z", "mine");
+    machine.projects("[x]");
+    let plan = machine.asked("plan");
+    let leaving = plan["running"]["leaving"].as_array().expect("a list").clone();
+    let told = leaving.iter().map(|one| (one["project"].clone(), one["kept"].clone(), one["executions"].clone()));
+    assert_eq!(
+        Vec::from_iter(told),
+        [(json!("y"), json!(false), json!(0)), (json!("z"), json!(true), json!(1))],
+        "{leaving:?}"
+    );
+    assert!(leaving.iter().all(|one| one["objects"].is_u64() && one["bytes"].is_u64()), "{leaving:?}");
+    assert_eq!(plan["running"]["projectsRemoved"], json!(["y"]));
+
+    let events = machine.up(&[]).exits(0).events();
+    let told = warnings(&events);
+    assert_eq!(told.len(), 1, "{told:?}");
+    for words in ["project z", "1 execution", "--prune-projects", "sandbox project remove z"] {
+        assert!(told[0].contains(words), "{told:?} without {words}");
+    }
+    assert_eq!(Vec::from_iter(machine.listed().into_keys()), ["x", "z"]);
+    assert_eq!(machine.asked("status")["spec"], "unchanged");
+
+    machine.up(&["--prune-projects"]).exits(0);
+    assert_eq!(Vec::from_iter(machine.listed().into_keys()), ["x"]);
+}
+
+#[test]
+fn a_project_is_removed_by_its_name_whatever_it_has() {
+    let machine = Machine::new();
+    machine.projects("[x, z]");
+    machine.up(&[]).exits(0);
+    machine.execute("z", "mine");
+    machine.run(&["project", "remove", "z"]).exits(0);
+    assert_eq!(Vec::from_iter(machine.listed().into_keys()), ["x"]);
+}

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::error::Error;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, cluster_labels};
-use crate::docker::{Docker, Volume};
+use crate::docker::{self, Docker, Volume};
 use crate::plan::data_volume;
 
 /// The label of a data volume; its value is the images that its data was begun with, by component, as JSON.
@@ -36,8 +36,8 @@ impl KeptData {
 /// All data volumes of the daemon, of sandboxes that have a node too.
 ///
 /// # Errors
-/// [`Error::Docker`].
-pub async fn kept_data(docker: &Docker) -> Result<Vec<KeptData>, Error> {
+/// [`Reason::Docker`](crate::failure::Reason::Docker).
+pub async fn kept_data(docker: &Docker) -> Result<Vec<KeptData>, docker::Error> {
     Ok(docker.volumes(DATA_LABEL).await?.iter().filter_map(KeptData::read).collect())
 }
 

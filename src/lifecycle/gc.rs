@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::cluster::{self, Data};
+use crate::cluster::{self, Data, KeptData};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::site::{Host, Location};
@@ -52,7 +52,10 @@ pub struct Sweep {
 /// Docker does not answer. What could not be removed is told in the [`Sweep`].
 pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failure> {
     let docker = host.docker().await?;
-    let (owned, expiries) = tokio::try_join!(cluster::owned(&docker), cluster::expiries(&docker))?;
+    let (owned, expiries, data) =
+        tokio::try_join!(cluster::owned(&docker), cluster::expiries(&docker), cluster::kept_data(&docker))?;
+    let has_node = |name: &String| owned.contains(name) || expiries.contains_key(name);
+    let kept: Vec<_> = data.into_iter().filter(|kept| !has_node(&kept.sandbox)).collect();
     let names: BTreeSet<String> = owned.into_iter().chain(expiries.keys().cloned()).collect();
     let mut sweep = Sweep { sandboxes: Vec::new(), failure: None };
     for sandbox in names {
@@ -71,6 +74,11 @@ pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failur
         };
         sweep.sandboxes.push(Swept { sandbox, fate, why });
     }
+    sweep.sandboxes.extend(kept.into_iter().map(|KeptData { sandbox, since, .. }| Swept {
+        why: format!("its data of {since} is kept: `up` takes it up, `down` removes it"),
+        sandbox,
+        fate: Fate::Left,
+    }));
     Ok(sweep)
 }
 

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use flyte_sandbox::cluster::{Data, Engine, delete, expire, expiries, forget_expiry, reconcile};
-use flyte_sandbox::failure::Reason;
+use flyte_sandbox::cluster::{
+    Data, Engine, delete, expire, expiries, forget_expiry, kept_data, make_data_volume, reconcile,
+};
+use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{Fate, Swept, gc};
 use flyte_sandbox::plan::ClusterPlan;
 use flyte_sandbox::site::Host;
@@ -149,4 +151,39 @@ async fn what_is_over_is_removed_and_everything_else_is_left_and_named() {
         ["../precious", "busy", "theirs", "young"]
     );
     assert!(!host.state.path().join("theirs.lock").exists(), "a lock without a sandbox");
+}
+
+#[tokio::test]
+async fn data_that_is_kept_is_named_and_left_and_goes_with_its_sandbox() {
+    let fake =
+        FakeDocker::start(World { containers: vec![node("lives", Some("lives"), "running")], ..World::default() })
+            .await;
+    let docker = fake.connect().await;
+    let images = [("postgres".to_owned(), "postgres:10".to_owned())].into();
+    for sandbox in ["kept", "lives"] {
+        make_data_volume(&docker, sandbox, &images).await.expect("made");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let sweep = gc(&host(folder.path(), &fake.host), now(), false).await.expect("a sweep");
+    let told: Vec<_> = sweep.sandboxes.iter().map(|one| (one.sandbox.as_str(), one.fate, one.why.as_str())).collect();
+    assert_eq!(told[0], ("lives", Fate::Left, "it has no time limit (`up --ttl`)"));
+    assert_eq!((told[1].0, told[1].1, told.len()), ("kept", Fate::Left, 2));
+    assert!(told[1].2.ends_with("is kept: `up` takes it up, `down` removes it"), "{told:?}");
+    let kept = kept_data(&docker).await.expect("a list");
+    assert_eq!(kept.iter().find(|one| one.sandbox == "kept").expect("it is there").images, images);
+
+    let removed = delete(&docker, "lives", Data::Kept).await.expect("removed");
+    assert_eq!((removed.containers.len(), removed.volumes.len()), (1, 0));
+    assert_eq!(volumes(&fake), ["k3d-kept-data", "k3d-lives-data"]);
+    assert_eq!(delete(&docker, "kept", Data::Removed).await.expect("removed").volumes, ["k3d-kept-data"]);
+}
+
+#[tokio::test]
+async fn a_volume_of_somebody_elses_is_not_taken_for_a_sandboxs_data() {
+    let theirs = volume("k3d-flyte-data", json!({}), "2026-01-01T00:00:00Z");
+    let fake = FakeDocker::start(World { volumes: vec![theirs], ..World::default() }).await;
+    let refused = make_data_volume(&fake.connect().await, "flyte", &BTreeMap::new()).await.expect_err("it is theirs");
+    let failure = Failure::from(refused);
+    assert_eq!((failure.reason, failure.object.as_deref()), (Reason::NameTaken, Some("volume k3d-flyte-data")));
+    assert_eq!(volumes(&fake), ["k3d-flyte-data"]);
 }

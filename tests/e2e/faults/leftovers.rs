@@ -159,9 +159,9 @@ fn volume_stays() {
     let (sandbox, daemon) = before("l-volstays");
     sandbox.fail(Failing::After("no such luck".to_owned()));
     daemon.always("DELETE /volumes/", Mishap::Refused(409, BUSY));
-    let left = ["images", "more"].map(|kind| format!("volume k3d-{}-{kind}", sandbox.name));
+    let left = ["data", "images", "more"].map(|kind| format!("volume k3d-{}-{kind}", sandbox.name));
     let ran = sandbox.up(&[]);
-    fails(Reason::K3d, "no such luck").leaving(&left[0]).leaving(&left[1]).told_by(&ran);
+    fails(Reason::K3d, "no such luck").leaving(&left[0]).leaving(&left[1]).leaving(&left[2]).told_by(&ran);
     assert_eq!(belongings(&sandbox.name), left);
     daemon.recovers();
     sandbox.fail(Failing::No);

@@ -97,6 +97,7 @@ fn halted() {
 
     sandbox.run(&["stop"]).exits(0).says("is stopped");
     assert_eq!(state(), "exited");
+    sandbox.run(&["status"]).exits(5).says("is stopped");
     sandbox.run(&["stop"]).exits(0).says("does not run");
     sandbox.run(&["start"]).exits(0).says("is back");
     assert_eq!(state(), "running");

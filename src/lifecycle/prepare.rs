@@ -8,6 +8,7 @@ use super::retention::{Removal, follow, follow_running, warn_of_kept};
 use crate::failure::Failure;
 use crate::issuer;
 use crate::kubernetes;
+use crate::limits::REGISTRATION;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::render::render;
@@ -75,7 +76,9 @@ pub(super) async fn plan_again(
     let Some(inventory) = kubernetes::find(client).await? else { return Ok(None) };
     let asked_for = request.spec.clone();
     let spec = &mut request.spec;
-    warn_of_kept(&follow(spec, &inventory, removal, client, run).await, run);
+    // Admin starts with its node.
+    let patient = Run { deadline: run.deadline.min(REGISTRATION), ..run.clone() };
+    warn_of_kept(&follow(spec, &inventory, removal, client, &patient).await, run);
     if *spec == asked_for {
         return Ok(None);
     }

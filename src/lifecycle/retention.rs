@@ -75,6 +75,7 @@ impl Leaving {
 pub async fn follow_running(spec: &mut Spec, removal: Removal<'_>, host: &Host, run: &Run) -> Vec<Leaving> {
     let Ok(site) = Site::of(spec, host) else { return Vec::new() };
     let Ok(running) = site.running().await else { return Vec::new() };
+    let run = &Run { deadline: run.deadline.min(PLAN_ADMIN), ..run.clone() };
     follow(spec, &running.inventory, removal, &running.client, run).await
 }
 
@@ -90,7 +91,6 @@ pub(super) async fn follow(
     if spec.storage.credentials.is_some() {
         spec.storage.issued.clone_from(&before.storage.issued);
     }
-    let run = &Run { deadline: run.deadline.min(PLAN_ADMIN), ..run.clone() };
     let lacking: Vec<_> = before.projects.iter().filter(|project| !spec.projects.contains(project)).cloned().collect();
     let mut leaving = Vec::new();
     for project in lacking {

@@ -326,6 +326,9 @@ catalogue! {
         "Minio did not create or delete a project's bucket, keys or policy.",
         "`sandbox logs minio` shows its log; the same command continues";
 
+    ComponentRestarted "component-restarted" SMOKE, 10, retry,
+        "A component of Flyte died while it was checked, and was started again.",
+        "the end of its log is above; `sandbox smoke` runs the checks again";
     AdminFailing "admin-failing" SMOKE, 10, no,
         "flyteadmin does not answer through the gateway, or answers with an error.",
         "see `sandbox logs flyteadmin` and `sandbox logs gateway`";

@@ -8,6 +8,7 @@
 //! | `events.rs` | Kubernetes events about an object, and reading JSON |
 //! | `cache.rs` | what the watches have seen so far, and what follows from it |
 //! | `wait.rs` | watches until all are ready, one is stuck, or time is up |
+//! | `restarts.rs` | restarts of containers: how often, and what the last one died of |
 //! | `explain.rs` | the failure of a wait: first cause, log tail, events |
 
 mod cache;
@@ -15,10 +16,12 @@ mod events;
 mod explain;
 mod model;
 mod pods;
+mod restarts;
 mod status;
 mod wait;
 
 pub use model::{Blocker, ContainerRef, LastExit, Neighbours, Status};
 pub(crate) use pods::status as pod_status;
+pub use restarts::{ContainerLife, LastEnd, container_lives, died_since, lives_within};
 pub use status::status;
 pub use wait::{ready_now, wait};

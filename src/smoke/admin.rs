@@ -17,6 +17,7 @@ pub(super) async fn healthy(context: &CheckContext<'_>) -> CheckResult {
 
 /// A2: its database has the configured projects, with exactly the configured domains.
 pub(super) async fn lists_projects(context: &CheckContext<'_>) -> CheckResult {
+    let _alone = context.projects.lock().await;
     let reply = context.http.get(&context.console(PROJECTS)).await?.expect(StatusCode::OK)?;
     judge(&reply.text(), context.spec)
         .map_err(|seen| reply.failure(seen).hint("`sandbox up` registers what is missing"))

@@ -68,6 +68,22 @@ impl ApiServer {
         Ok(self.ask(&asked, pods.list(&ListParams::default().labels(label))).await?.items)
     }
 
+    /// The last lines of a container that died; of the one before where it runs again. Empty if they cannot be read.
+    pub(super) async fn last_words(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        runs_again: bool,
+        lines: i64,
+    ) -> Vec<String> {
+        let pods: Api<Pod> = Api::namespaced(self.0.clone(), namespace);
+        let container = Some(container.to_owned());
+        let wanted = LogParams { container, previous: runs_again, tail_lines: Some(lines), ..LogParams::default() };
+        let log = self.ask("log", pods.logs(pod, &wanted)).await.unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+
     /// The last lines of a pod's log; empty if it cannot be read.
     pub(super) async fn log_tail(&self, namespace: &str, pod: &str, lines: i64) -> Vec<String> {
         let pods: Api<Pod> = Api::namespaced(self.0.clone(), namespace);

@@ -25,6 +25,7 @@ pub(super) async fn loads(context: &CheckContext<'_>) -> CheckResult {
         // The console answers every unknown path with its page and 200.
         return Err(asset.failure(format!("content type {:?}, not JavaScript", asset.content_type)));
     }
+    let _alone = context.projects.lock().await;
     let url = context.console("/api/v1/projects");
     let projects = context.http.send(Method::GET, &url, &[(ACCEPT, PROTOBUF)], Vec::new()).await?;
     let projects = projects.expect(StatusCode::OK)?;

@@ -10,6 +10,7 @@
 //! | `check_report.rs` | reports of finished checks, and one failure for those that failed |
 //! | `progress.rs` | the progress line of the checks: how many have passed, and what the next one waits for |
 //! | `check_failure.rs` | the result of one attempt at a check, and of several together |
+//! | `answers.rs` | the endpoints, asked once for a status |
 //! | `target.rs` | the sandbox under test, and how checks reach it |
 //! | `http.rs` | HTTP requests to the published ports |
 //! | `apiserver.rs` | requests through the Kubernetes API, pod and service proxies among them |
@@ -17,6 +18,7 @@
 //! | `s3.rs` | checks of Minio: health, browser, a signed round trip |
 //! | `propeller.rs` | checks of the propellers: workers and leadership |
 //! | `propeller_log.rs` | known faults of a propeller, by its log |
+//! | `restarts.rs` | components that restart while they are checked |
 //! | `access.rs` | access rules: which ServiceAccount is allowed what, as a pure table from the spec |
 //! | `roles.rs` | RBAC evaluation of Roles and RoleBindings, where the API server refuses access reviews |
 //! | `review.rs` | R1 and R2: SubjectAccessReviews of the access rules |
@@ -25,6 +27,7 @@
 
 mod access;
 mod admin;
+mod answers;
 mod apiserver;
 mod catalogue;
 mod check_failure;
@@ -38,6 +41,7 @@ mod http;
 mod progress;
 mod propeller;
 mod propeller_log;
+mod restarts;
 mod review;
 mod roles;
 mod run;
@@ -45,6 +49,7 @@ mod s3;
 mod target;
 
 pub use access::{AccessRule, access_rules};
+pub use answers::{Answer, answers};
 pub use catalogue::{CATALOGUE, Check, EXECUTION, Id};
 pub use check_report::CheckReport;
 pub use run::run;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use tokio::sync::Mutex;
 
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::forward;
@@ -17,7 +18,7 @@ use super::check_report::{CheckReport, FailedCheck, combined_failure};
 use super::http::Http;
 use super::progress::CheckProgress;
 use super::target::{CheckContext, Target};
-use super::{admin, cluster_wide, console, dashboard, datacatalog, execution, propeller, review, s3};
+use super::{admin, cluster_wide, console, dashboard, datacatalog, execution, propeller, restarts, review, s3};
 
 /// The pause between two attempts at a check; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -28,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// progress, a probe per check, end.
 ///
 /// # Errors
-/// The first failing check's reason, with the check on the object, its request and what was seen as causes, everything
+/// [`Reason::ComponentRestarted`] where a component restarted meanwhile; else the first failing check's reason, with the check on the object, its request and what was seen as causes, everything
 /// seen by failing checks as evidence; [`Reason::Interrupted`].
 pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<CheckReport>, Failure> {
     let timer = run.report.stage(Stage::Smoke);
@@ -47,13 +48,26 @@ async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<CheckReport>, 
     // An attached cluster publishes no ports; its pods are reached by port-forward while the checks run.
     let forwarded = if spec.scope().publishes_ports { None } else { Some(forward(&client, spec).await?) };
     let ports = forwarded.as_ref().map_or(spec.ports, |forwarded| forwarded.ports);
-    let context = CheckContext { spec, ports, http: http?, api: ApiServer::new(client) };
-    let mut reports = run.unless_cancelled(all_checks(&context, target.budget, run)).await?;
-    let namespaces = target.executions.among(target.spec);
-    if !namespaces.is_empty() {
-        reports.extend(execution::run(&context, namespaces, run).await?);
+    let context = CheckContext { spec, ports, http: http?, api: ApiServer::new(client), projects: Mutex::default() };
+    let before = run.unless_cancelled(async { Ok::<_, Failure>(restarts::look(&context).await) }).await?;
+    // On the heap: within the stages, it is more than some stacks have.
+    let checked = Box::pin(async {
+        let mut reports = run.unless_cancelled(all_checks(&context, target.budget, run)).await?;
+        let namespaces = target.executions.among(target.spec);
+        if !namespaces.is_empty() {
+            reports.extend(execution::run(&context, namespaces, run).await?);
+        }
+        Ok(reports)
+    });
+    let checked: Result<Vec<CheckReport>, Failure> = checked.await;
+    let failed = checked.as_ref().err();
+    if let Some(before) = before.filter(|_| failed.is_none_or(|failure| failure.reason != Reason::Interrupted)) {
+        let died = Box::pin(async { Ok::<_, Failure>(restarts::failure(&context, &before, failed, run).await) });
+        if let Some(failure) = run.unless_cancelled(died).await? {
+            return Err(failure);
+        }
     }
-    Ok(reports)
+    checked
 }
 
 /// A summary such as `17 of 17 checks; 6 workflows ran`.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use crate::spec::{Ports, Spec, WorkflowNamespace};
 
 use super::apiserver::ApiServer;
@@ -54,6 +56,9 @@ pub(super) struct CheckContext<'a> {
     pub(super) ports: Ports,
     pub(super) http: Http,
     pub(super) api: ApiServer,
+    /// Held while admin is asked for its projects: a flyteadmin of v0.6.13 that has just started does not survive two such
+    /// requests at the same moment (`execution/first_calls.rs`).
+    pub(super) projects: Mutex<()>,
 }
 
 impl CheckContext<'_> {

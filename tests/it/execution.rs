@@ -67,12 +67,67 @@ async fn requests_come_in_order_with_the_image_that_runs_and_a_new_name_each_tim
     let flyte = FakeFlyte::start().await;
     passing(&flyte, Executions::First).await;
     let posts = flyte.posted();
-    let paths: Vec<_> = posts.iter().map(|(path, _)| path.as_str()).collect();
+    let paths: Vec<_> = posts.iter().map(|(path, _)| path.as_str()).filter(|path| !path.contains("/events/")).collect();
     assert_eq!(paths, ["/api/v1/tasks", "/api/v1/workflows", "/api/v1/launch_plans", "/api/v1/executions"]);
     let image = posts[0].1.pointer("/spec/template/container/image");
     assert_eq!(image, Some(&"registry.example/postgres:1".into()));
     passing(&flyte, Executions::First).await;
-    assert_ne!(flyte.posted()[3].1["name"], flyte.posted()[7].1["name"]);
+    let names = flyte.posted().into_iter().filter(|(path, _)| path == "/api/v1/executions");
+    let names: Vec<_> = names.map(|(_, body)| body["name"].clone()).collect();
+    assert!(matches!(&names[..], [first, second] if first != second), "{names:?}");
+}
+
+/// The projects and domains that tasks were registered for, and that were executed in, in order.
+fn begun(flyte: &FakeFlyte) -> Vec<String> {
+    let begun = flyte.posted().into_iter().filter_map(|(path, body)| {
+        let at = |from: &serde_json::Value| format!("{}/{}", from["project"], from["domain"]).replace('"', "");
+        match path.as_str() {
+            "/api/v1/tasks" => Some(format!("task {}", at(&body["id"]))),
+            "/api/v1/executions" => Some(format!("execution {}", at(&body))),
+            "/api/v1/events/workflows" => Some("event".to_owned()),
+            _ => None,
+        }
+    });
+    begun.collect()
+}
+
+#[tokio::test]
+async fn the_first_workflow_runs_alone_where_admin_has_just_started() {
+    let flyte = FakeFlyte::start().await;
+    flyte.tell_metrics("flyte:admin:list_projects:codes:OK 2\n");
+    passing(&flyte, Executions::All).await;
+    let begun = begun(&flyte);
+    assert_eq!(begun[..3], ["task x/d-dev", "execution x/d-dev", "event"], "{begun:?}");
+    assert!(begun[3..9].iter().filter(|begun| begun.starts_with("task ")).count() > 1, "{begun:?}");
+}
+
+#[tokio::test]
+async fn workflows_run_side_by_side_where_admin_has_had_all_their_calls() {
+    let flyte = FakeFlyte::start().await;
+    let made = ["create_task", "create_workflow", "get_workflow", "create_launch_plan", "create_execution"];
+    let made = made.iter().chain(&["get_execution", "list_projects", "list_task_execution"]);
+    let events = ["create_execution_event", "create_node_execution_event", "create_task_execution_event"];
+    let known = events.map(|event| format!("flyte:admin:{event}:codes:AlreadyExists 1\n")).concat();
+    let made: String = made.chain(&events).map(|call| format!("flyte:admin:{call}:codes:OK 1\n")).collect();
+    flyte.tell_metrics(&(made + &known));
+    passing(&flyte, Executions::All).await;
+    let begun = begun(&flyte);
+    assert!(begun[..2].iter().all(|begun| begun.starts_with("task ")), "{begun:?}");
+    assert!(!begun.contains(&"event".to_owned()), "{begun:?}");
+}
+
+#[tokio::test]
+async fn a_component_that_restarts_during_the_checks_is_a_failure_of_its_own() {
+    let flyte = FakeFlyte::start().await;
+    flyte.die(serde_json::json!({"exitCode": 1, "reason": "Error"}));
+    let Smoke { done, events } = smoke(&flyte, Executions::All, Duration::from_secs(60)).await;
+    let failure = done.expect_err("admin died");
+    assert_eq!(failure.reason, Reason::ComponentRestarted);
+    assert_eq!(failure.what, "flyteadmin restarted during the checks");
+    assert_eq!(failure.causes, ["exit code 1"]);
+    assert!(failure.evidence.iter().any(|line| line == "panic-ed for request"), "{:?}", failure.evidence);
+    let told = |event: &Event| matches!(event, Event::Probe { id, outcome: Outcome::Failed, .. } if id == "restarts");
+    assert!(events.iter().any(told), "{events:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::report::{Event, Outcome, Stage};
-use flyte_sandbox::smoke::{CATALOGUE, Executions};
+use flyte_sandbox::smoke::{CATALOGUE, Executions, answers};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::flyte::FakeFlyte;
@@ -180,4 +180,16 @@ async fn an_interrupt_ends_the_stage() {
     let smoke = smoke_within(&flyte, Duration::from_secs(30), cancel).await;
     assert_eq!(smoke.done.expect_err("stopped").reason, Reason::Interrupted);
     assert!(matches!(smoke.events.last(), Some(Event::StageFinished { outcome: Outcome::Failed, .. })));
+}
+
+#[tokio::test]
+async fn a_status_says_of_each_endpoint_what_it_answered() {
+    let flyte = FakeFlyte::start().await;
+    let ask = || async {
+        let answers = answers(&flyte.spec, &flyte.client, Duration::from_secs(10)).await;
+        answers.into_iter().map(|answer| (answer.endpoint, answer.is_well)).collect::<Vec<_>>()
+    };
+    assert_eq!(ask().await, ["console", "admin", "dashboard", "minio"].map(|endpoint| (endpoint, true)));
+    flyte.break_path("/healthcheck", EVER, 503, "no healthy upstream");
+    assert_eq!(ask().await[..2], [("console", true), ("admin", false)]);
 }

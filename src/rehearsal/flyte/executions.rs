@@ -64,6 +64,8 @@ impl Executions {
                 self.workflows.insert(["project", "domain", "name", "version"].map(id).join("/"));
                 Some((StatusCode::OK, json!({})))
             }
+            // It has every phase already.
+            ("POST", ["events", _]) => Some(refusal(StatusCode::CONFLICT, "This phase was already recorded")),
             ("GET", ["workflows", id @ ..]) => Some(match self.workflows.contains(&id.join("/")) {
                 true => (StatusCode::OK, json!({"closure": {"compiled_workflow": {"primary": {}}}})),
                 false => refusal(StatusCode::NOT_FOUND, "missing entity"),

@@ -96,7 +96,7 @@ async fn ask(
 }
 
 /// One request. A failure that is not final may pass; it comes with the text of the refusal.
-async fn once(context: &CheckContext<'_>, request: &Request) -> Result<Reply, (CheckFailure, String)> {
+pub(super) async fn once(context: &CheckContext<'_>, request: &Request) -> Result<Reply, (CheckFailure, String)> {
     let Request { method, path, body } = request;
     let headers = [(CONTENT_TYPE, "application/json")];
     let headers = if body.is_some() { &headers[..] } else { &[] };

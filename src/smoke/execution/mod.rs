@@ -10,10 +10,12 @@
 //! | `wait.rs` | the wait for an execution to succeed, with its state on the way |
 //! | `objects.rs` | Kubernetes objects of an execution: FlyteWorkflow, pod, events |
 //! | `log_link.rs` | the task's log in the dashboard, by admin's link |
+//! | `first_calls.rs` | flyteadmin's first calls, of which no two may meet |
 //! | `failed_part.rs` | the part of Flyte that failed |
 
 mod admin;
 mod failed_part;
+mod first_calls;
 mod log_link;
 mod objects;
 mod pair;

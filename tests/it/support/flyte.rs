@@ -16,6 +16,9 @@ use tokio::net::TcpListener;
 
 use flyte_sandbox::rehearsal::{Executions, Minio, Responders, Workflow, as_minio, json_of};
 
+const ADMIN: &str = "flyteadmin-79874d74d-8qzpr";
+const EXECUTIONS: &str = "/api/v1/executions";
+
 /// What stands in the way of a request.
 #[derive(Clone)]
 struct Broken {
@@ -31,6 +34,10 @@ struct World {
     minio: Mutex<Minio>,
     granted: Mutex<Vec<String>>,
     executions: Mutex<Executions>,
+    /// The metrics of admin's process; absent where nobody may read them.
+    metrics: Mutex<Option<String>>,
+    /// What admin dies of when the first execution is created.
+    death: Mutex<Option<Value>>,
 }
 
 /// A Flyte that is up, and can be broken.
@@ -83,6 +90,16 @@ impl FakeFlyte {
     /// Lets every execution go wrong in this way.
     pub(crate) fn trouble(&self, trouble: Workflow) {
         self.world.executions.lock().expect("not poisoned").trouble = Some(trouble);
+    }
+
+    /// Lets admin's metrics be read.
+    pub(crate) fn tell_metrics(&self, metrics: &str) {
+        *self.world.metrics.lock().expect("not poisoned") = Some(metrics.to_owned());
+    }
+
+    /// Lets admin end with this state when the first execution is created, and start again.
+    pub(crate) fn die(&self, terminated: Value) {
+        *self.world.death.lock().expect("not poisoned") = Some(terminated);
     }
 
     /// What was posted to admin: paths and bodies, in order.
@@ -183,7 +200,15 @@ impl World {
                 let name = format!("flytepropeller-{}-{}-0", namespace.project, namespace.domain);
                 json!({"metadata": {"name": name, "labels": labels}, "status": {"phase": "Running"}})
             });
-            return json_of(&list("PodList", &pods.collect::<Vec<_>>()));
+            return json_of(&list("PodList", &pods.chain([self.admin()]).collect::<Vec<_>>()));
+        }
+        if rest == format!("pods/{ADMIN}:10254/proxy/metrics")
+            && let Some(metrics) = &*self.metrics.lock().expect("not poisoned")
+        {
+            return metrics.clone().into_response();
+        }
+        if rest == format!("pods/{ADMIN}/log") {
+            return "starting\npanic-ed for request\n".into_response();
         }
         for namespace in &namespaces {
             let key = format!("{}-{}", namespace.project, namespace.domain);
@@ -199,6 +224,16 @@ impl World {
             }
         }
         absent()
+    }
+
+    /// Admin's pod.
+    fn admin(&self) -> Value {
+        let executed = self.executions.lock().expect("not poisoned").posted.iter().any(|(path, _)| path == EXECUTIONS);
+        let death = self.death.lock().expect("not poisoned").clone().filter(|_| executed);
+        let last = death.as_ref().map_or_else(|| json!({}), |terminated| json!({"terminated": terminated}));
+        let status = json!({"name": "flyteadmin", "image": "", "imageID": "", "ready": true,
+            "restartCount": u8::from(death.is_some()), "state": {"running": {}}, "lastState": last});
+        json!({"metadata": {"name": ADMIN}, "status": {"phase": "Running", "containerStatuses": [status]}})
     }
 
     /// Roles as they should be.

@@ -1,0 +1,68 @@
+//! The endpoints of a sandbox, asked once: what a status claims.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use kube::Client;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use super::apiserver::ApiServer;
+use super::check_failure::CheckFailure;
+use super::http::Http;
+use super::target::CheckContext;
+use super::{admin, console, dashboard, s3};
+use crate::kubernetes::forward;
+use crate::run::Deadline;
+use crate::spec::Spec;
+
+/// Each endpoint's name.
+const ENDPOINTS: [&str; 4] = ["console", "admin", "dashboard", "minio"];
+
+/// Whether an endpoint answers as it should.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// `console`, `admin`, `dashboard` or `minio`.
+    pub endpoint: &'static str,
+    /// Whether it answered as it should.
+    pub is_well: bool,
+    /// The answer in one line, such as `HTTP 200`.
+    pub seen: String,
+}
+
+/// Asks every endpoint once, all at the same moment. On an attached cluster each is reached by port-forward. Takes no
+/// longer than `limit`.
+pub async fn answers(spec: &Spec, client: &Client, limit: Duration) -> Vec<Answer> {
+    let all =
+        |seen: &str| ENDPOINTS.map(|endpoint| Answer { endpoint, is_well: false, seen: seen.to_owned() }).to_vec();
+    let late = format!("no answer within {} s", limit.as_secs_f32());
+    let deadline = Deadline::fixed(limit);
+    let Ok(http) = Http::new() else { return all("no HTTP client") };
+    let forwarded = match spec.scope().publishes_ports {
+        true => None,
+        false => match deadline.limit(forward(client, spec)).await {
+            Some(Ok(forwarded)) => Some(forwarded),
+            Some(Err(failure)) => return all(&failure.to_string()),
+            None => return all(&late),
+        },
+    };
+    let ports = forwarded.as_ref().map_or(spec.ports, |forwarded| forwarded.ports);
+    let api = ApiServer::new(client.clone());
+    let context = &CheckContext { spec, ports, http, api, projects: Mutex::default() };
+    let asked = ENDPOINTS.map(async |endpoint| {
+        let asking = async {
+            match endpoint {
+                "console" => console::healthy(context).await,
+                "admin" => admin::healthy(context).await,
+                "dashboard" => dashboard::loads(context).await,
+                _ => s3::healthy(context).await,
+            }
+        };
+        let seen = deadline.limit(asking).await;
+        let seen = seen.unwrap_or_else(|| Err(CheckFailure::new(endpoint, late.clone())));
+        let is_well = seen.is_ok();
+        Answer { endpoint, is_well, seen: seen.unwrap_or_else(|failure| failure.seen) }
+    });
+    join_all(asked).await
+}

@@ -169,6 +169,8 @@ limits! {
     CHECKS_AFTER_UP = seconds(45);
     /// The smoke checks of a sandbox that should be ready already.
     CHECKS_WHEN_READY = seconds(20);
+    /// All endpoints of a sandbox, asked at once for `sandbox status`.
+    STATUS_ANSWERS = seconds(1);
     /// A wrong answer to a smoke check, until it counts: the API's authoriser reads new Roles late.
     CHECK_SETTLED = seconds(3);
     /// An attempt at a smoke check that is under way at the deadline.

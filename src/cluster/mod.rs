@@ -49,6 +49,6 @@ pub use kubeconfig::{kubeconfig, merge_kubeconfig};
 pub use labels::OWNER_LABEL;
 pub(crate) use labels::{CLUSTER_LABEL, claim_prefix, cluster_labels};
 pub(crate) use node::{Belongings, belongings};
-pub use node::{Data, NodeState, Removed, delete, freeze, owned, state, stop};
+pub use node::{Data, NodeState, Removed, delete, freeze, owned, started, state, stop};
 pub use node_log::{NodeDown, NodeEnd};
 pub use reconcile::{Cluster, reconcile, resume};

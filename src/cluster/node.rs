@@ -2,7 +2,7 @@
 //! to it. k3d is not asked: it calls a removal a success when it was none.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::join_all;
 
@@ -117,6 +117,14 @@ pub async fn state(docker: &Docker, cluster: &str) -> Result<NodeState, docker::
         ContainerState::Paused => NodeState::Frozen,
         ContainerState::Exited | ContainerState::Other => NodeState::Stopped,
     })
+}
+
+/// When the node was last started; absent where there is none.
+///
+/// # Errors
+/// As Docker's.
+pub async fn started(docker: &Docker, cluster: &str) -> Result<Option<SystemTime>, docker::Error> {
+    Ok(docker.container(&node_name(cluster)).await?.and_then(|node| node.started))
 }
 
 /// The names of all sandboxes on this daemon, in order.

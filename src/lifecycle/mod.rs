@@ -18,6 +18,7 @@
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `doctor.rs` | the checks before an `up`, alone |
 //! | `status.rs` | the state of a sandbox, as data |
+//! | `observed.rs` | what pods say, as far as that holds since the node started |
 //! | `diagnose.rs` | the evidence of a sandbox in any state |
 //! | `down.rs` | removal |
 //! | `halt.rs` | a sandbox halted, and brought back |
@@ -34,6 +35,7 @@ mod down;
 mod gc;
 mod halt;
 mod images;
+mod observed;
 mod outcome;
 mod prepare;
 mod projects;
@@ -54,6 +56,7 @@ pub use down::down;
 pub use gc::{Fate, Sweep, Swept, gc};
 pub use halt::{start, stop};
 pub use images::{bundle, load, pull};
+pub use observed::Restart;
 pub use outcome::{Done, Options};
 pub use prepare::Request;
 pub use projects::{ProjectState, add_project, projects, remove_project};

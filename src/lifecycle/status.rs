@@ -1,14 +1,19 @@
 //! The state of a sandbox, as data.
 
+use std::time::SystemTime;
+
 use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 
+use super::observed::{Restart, restarts, stale};
 use crate::failure::Failure;
 use crate::kubernetes;
+use crate::limits::STATUS_ANSWERS;
 use crate::plan::Plan;
 use crate::report::{Endpoint, Waiting};
 use crate::rollout;
 use crate::site::{self, Host, Location, Running, Site};
+use crate::smoke::{self, Answer};
 
 /// What a sandbox is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,7 +29,7 @@ pub enum Phase {
     Broken,
     /// Its node runs and some workloads are not ready.
     NotReady,
-    /// Everything is ready.
+    /// Everything is ready, and every endpoint answered just now.
     Ready,
 }
 
@@ -62,8 +67,12 @@ pub struct Status {
     /// Since when there is data of an earlier sandbox of the name that the next one takes up, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_data: Option<String>,
-    /// Workloads that are not ready.
+    /// Workloads that are not ready, and pods whose status is older than their node's start.
     pub waiting: Vec<Waiting>,
+    /// Containers that died since the node started, and what of.
+    pub restarts: Vec<Restart>,
+    /// What the endpoints answered just now.
+    pub answers: Vec<Answer>,
     /// Where to go.
     pub endpoints: Vec<Endpoint>,
     /// All sandboxes on this daemon, this one among them if it is there.
@@ -71,16 +80,27 @@ pub struct Status {
 }
 
 impl Status {
-    async fn see(&mut self, running: Running, plan: &Plan) -> Result<(), Failure> {
-        let inventory = running.inventory;
+    async fn see(&mut self, running: Running, node_started: Option<SystemTime>, plan: &Plan) -> Result<(), Failure> {
+        let Running { inventory, client, .. } = running;
         let workloads: Vec<_> = inventory.workloads().cloned().collect();
-        self.waiting = rollout::ready_now(&running.client, &workloads).await?;
-        let ready = self.waiting.is_empty() && inventory.digest.is_some();
+        let system = inventory.spec.system_namespace();
+        let (answers, waiting, lives) = tokio::join!(
+            Box::pin(smoke::answers(&inventory.spec, &client, STATUS_ANSWERS)),
+            rollout::ready_now(&client, &workloads),
+            rollout::lives_within(&client, &system),
+        );
+        let lives = lives?;
+        self.answers = answers;
+        self.waiting = waiting?;
+        self.waiting.extend(stale(&lives, node_started));
+        self.restarts = restarts(&lives, node_started);
+        let answered = self.answers.iter().all(|answer| answer.is_well);
+        let ready = self.waiting.is_empty() && answered && inventory.digest.is_some();
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };
-        let gone = kubernetes::missing(&running.client, inventory.objects.keys().cloned()).await?;
+        let gone = kubernetes::missing(&client, inventory.objects.keys().cloned()).await?;
         let same = inventory.digest.as_ref() == Some(&plan.digest) && gone.is_empty();
         self.spec = if same { SpecState::Unchanged } else { SpecState::Changed };
-        self.system_namespace = Some(inventory.spec.system_namespace());
+        self.system_namespace = Some(system);
         self.endpoints = site::endpoints(&inventory.spec);
         Ok(())
     }
@@ -103,6 +123,8 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
         expires: overview.expires.map(|at| format_rfc3339_seconds(at).to_string()),
         kept_data: overview.kept_data,
         waiting: Vec::new(),
+        restarts: Vec::new(),
+        answers: Vec::new(),
         endpoints: Vec::new(),
         sandboxes: overview.sandboxes,
     };
@@ -112,7 +134,7 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
         site::Phase::Frozen => status.phase = Phase::Frozen,
         site::Phase::Broken => status.phase = Phase::Broken,
         site::Phase::Running(running) => match *running {
-            Ok(running) => status.see(running, plan).await?,
+            Ok(running) => Box::pin(status.see(running, overview.node_started, plan)).await?,
             Err(failure) => {
                 status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() });
             }

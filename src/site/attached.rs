@@ -68,7 +68,7 @@ impl<'a> AttachedSite<'a> {
             Err(failure) if failure.reason == Reason::NotFound => Phase::Absent,
             running => Phase::Running(Box::new(Ok(running?))),
         };
-        Ok(Overview { phase, expires: None, kept_data: None, sandboxes: Vec::new() })
+        Ok(Overview { phase, node_started: None, expires: None, kept_data: None, sandboxes: Vec::new() })
     }
 
     /// Removes the sandbox's objects; absent where there were none. The namespaces stay, and so does what others made.

@@ -108,7 +108,8 @@ impl<'a> NodeSite<'a> {
             Phase::Absent => kept(&docker, &self.name).await?.map(|kept| kept.since),
             _ => None,
         };
-        Ok(Overview { phase, expires: expiries.get(&self.name).copied(), sandboxes, kept_data: kept })
+        let node_started = cluster::started(&docker, &self.name).await?;
+        Ok(Overview { phase, node_started, expires: expiries.get(&self.name).copied(), sandboxes, kept_data: kept })
     }
 
     /// Stops the node, or freezes it. Whether it ran.

@@ -76,7 +76,7 @@ impl<'a> RehearsalSite<'a> {
         };
         // Which others there are only Docker knows, and a rehearsal does without it.
         let sandboxes = self.process.iter().map(|_| self.name.clone()).collect();
-        Ok(Overview { phase, expires: None, kept_data: None, sandboxes })
+        Ok(Overview { phase, node_started: None, expires: None, kept_data: None, sandboxes })
     }
 
     /// Ends the process; absent where there is no rehearsal.

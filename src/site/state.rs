@@ -12,6 +12,8 @@ use crate::report::Outcome;
 pub struct Overview {
     /// The state of its cluster.
     pub phase: Phase,
+    /// When its node was started; absent where it has none of its own.
+    pub node_started: Option<SystemTime>,
     /// When `sandbox gc` removes it; absent where it has no time limit.
     pub expires: Option<SystemTime>,
     /// Since when there is data of an earlier sandbox of the name, RFC 3339; absent where there is none, or a node.

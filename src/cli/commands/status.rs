@@ -9,7 +9,7 @@ use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::failure::Reason;
-use crate::lifecycle::{self, Phase, SpecState, Status};
+use crate::lifecycle::{self, Phase, Restart, SpecState, Status};
 use crate::rehearsal::BANNER;
 
 #[derive(Debug, Args)]
@@ -53,6 +53,12 @@ fn shown(status: &Status, now: SystemTime) -> String {
     );
     for waiting in &status.waiting {
         let _ = writeln!(text, "  {}: {}", waiting.object, waiting.reason);
+    }
+    for answer in status.answers.iter().filter(|answer| !answer.is_well) {
+        let _ = writeln!(text, "  {} does not answer: {}", answer.endpoint, answer.seen);
+    }
+    for Restart { container, pod, restarts, died_of } in &status.restarts {
+        let _ = writeln!(text, "  {container} died: {died_of}; {restarts} restarts of its container in pod {pod}");
     }
     text.extend(status.expires.as_deref().map(|at| expiry(at, now)));
     match status.spec {

@@ -25,6 +25,7 @@
 //! | [`report`] | one event stream and its views | fold |
 //! | [`evidence`] | what a failure leaves to read, saved before it is undone | reads, writes its own folder |
 //! | [`site`] | the cluster that a sandbox is on: a node in Docker, namespaces of an existing cluster, or a rehearsal | effect |
+//! | [`backup`] | the format of a backup | reads, writes what it is given |
 //! | [`lifecycle`] | the stages in order: `up`, `down`, `status` | effect |
 //! | [`reason`] | why a run fails: one catalogue, and the words it is recognised by | pure |
 //! | [`rehearsal`] | a simulated sandbox, for trying and for tests | effect |
@@ -32,6 +33,7 @@
 //!
 //! `docs/architecture.md` has the invariants and the tests that hold them.
 
+pub mod backup;
 pub mod cli;
 pub mod cluster;
 pub mod context;

@@ -50,6 +50,8 @@ limits! {
     STOP = minutes(1);
     /// `sandbox start` as a whole, without `--timeout`.
     START = minutes(5);
+    /// `sandbox backup` as a whole, without `--timeout`.
+    BACKUP = minutes(30);
     /// `sandbox smoke` as a whole, without `--timeout`.
     SMOKE = minutes(5);
     /// A change of a running sandbox as a whole, without `--timeout`: `project add`, `project remove`, `credentials renew`.
@@ -157,6 +159,8 @@ limits! {
     FAILURE_LOG = seconds(5);
     /// One request to Minio, which is repeated: a NodePort that is not routed yet may swallow a connection.
     STORE_REQUEST = seconds(5);
+    /// The next part of an object that is read from Minio.
+    STORE_SILENCE = seconds(30);
     /// All requests to Minio for the projects' buckets and keys.
     PROJECT_STORAGE = seconds(60);
     /// The source of a project's keys.

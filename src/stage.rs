@@ -25,6 +25,8 @@ pub enum Stage {
     Evidence,
     /// A node halted.
     Stop,
+    /// Data saved to a file, or a file of saved data checked.
+    Backup,
     /// Removal.
     Down,
 }
@@ -43,6 +45,7 @@ impl Stage {
             Self::Smoke => "smoke",
             Self::Evidence => "evidence",
             Self::Stop => "stop",
+            Self::Backup => "backup",
             Self::Down => "down",
         }
     }

@@ -12,6 +12,7 @@
 //! | `presence.rs` | what is in the cluster, and what is missing of what was applied |
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
 //! | `port_forward.rs` | ports of this machine that lead to pods, while they are needed |
+//! | `exec.rs` | commands in a container |
 //! | `logs.rs` | the logs of a workload's pods |
 //! | `delete.rs` | ConfigMaps that somebody made at run time, deleted |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
@@ -20,6 +21,7 @@ mod apply;
 mod client;
 mod delete;
 mod error;
+mod exec;
 mod inventory;
 mod kinds;
 mod logs;
@@ -37,6 +39,7 @@ pub use client::{KubeconfigError, client};
 pub(crate) use delete::delete_config_maps;
 pub(crate) use error::with_clock;
 pub use error::{ApiError, Outlook};
+pub use exec::{Container, ExecError, containers};
 pub(crate) use inventory::NAME as INVENTORY;
 pub use inventory::{Inventory, find, find_within, prune, save};
 pub(crate) use inventory::{forget, withdraw};

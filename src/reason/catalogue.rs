@@ -154,6 +154,19 @@ catalogue! {
         "The source of a project's keys returned keys that have expired, or expire within a minute.",
         "check the source, and this machine's clock";
 
+    BackupInvalid "backup-invalid" PREFLIGHT, 3, no,
+        "A backup is truncated, changed or not a backup; nothing was loaded from it.",
+        "copy it again, or create it again: `sandbox backup FILE`";
+    BackupMismatch "backup-mismatch" PREFLIGHT, 3, no,
+        "A backup does not fit the spec, the Postgres of the sandbox or the data that is in it.",
+        "`sandbox up --fresh --restore FILE` loads it into a sandbox without data of its own";
+    BackupUnwritable "backup-unwritable" None, 2, no,
+        "A backup cannot be written.",
+        "it needs a writable folder with room for all data of the sandbox, and as much again for its databases";
+    BackupFailed "backup-failed" None, 9, retry,
+        "The database or the object store did not return or take the data of a backup.",
+        "`sandbox logs postgres` and `sandbox logs minio` show their logs";
+
     Docker "docker" None, 4, retry,
         "Docker refused a request, or a request failed.",
         "see `docker info` and the daemon's log";

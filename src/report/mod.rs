@@ -40,5 +40,6 @@ pub use plain::Plain;
 pub use reporter::{Reporter, StageTimer};
 pub use story::Verbosity;
 pub use view::{View, drive};
+pub(crate) use words::bytes;
 
 pub use crate::stage::Stage;

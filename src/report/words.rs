@@ -80,7 +80,7 @@ pub(super) fn seconds(time: Duration) -> String {
 }
 
 /// `310 MB`, `1.6 GB`; decimal, as registries count.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     match count {
         0..1_000_000 => format!("{} kB", count / 1000),
         1_000_000..1_000_000_000 => format!("{} MB", count / 1_000_000),

@@ -14,16 +14,16 @@ use crate::spec::Keys;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The length of an answer's excerpt, in characters.
-const EXCERPT: usize = 200;
+pub(super) const EXCERPT: usize = 200;
 /// A header of every answer of Minio (`addCustomHeaders`). A proxy that answers while Minio is not reachable lacks it.
 const MINIO_HEADER: &str = "x-amz-request-id";
 
 /// The administration of a sandbox's Minio: buckets, users, groups and policies.
 pub struct BucketAdmin {
-    http: Client,
-    host: String,
+    pub(super) http: Client,
+    pub(super) host: String,
     pub(super) root: Keys,
-    deadline: Deadline,
+    pub(super) deadline: Deadline,
 }
 
 /// A request before it is signed.

@@ -8,17 +8,20 @@
 //! |---|---|
 //! | `client.rs` | signed requests to Minio, with retries until it answers |
 //! | `sign.rs` | AWS Signature Version 4, in headers and in URLs |
+//! | `objects.rs` | objects, listed, read and written one by one |
 //! | `seal.rs` | encryption of request bodies with the root secret key, as Minio's admin API requires it for secrets |
 //! | `tenant.rs` | the storage of a project in Minio: its bucket, user, group and policy |
 //! | `usage.rs` | the size of a bucket: the number of its objects, and their bytes |
 
 mod client;
+mod objects;
 mod seal;
 mod sign;
 mod tenant;
 mod usage;
 
 pub use client::BucketAdmin;
+pub use objects::{Download, Page, Upload};
 pub use sign::presigned;
 pub use tenant::Tenant;
 pub use usage::Usage;

@@ -50,7 +50,7 @@ impl Usage {
 }
 
 /// What stands within each element of this name, which has no attributes and none of its own name within it.
-fn texts<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn texts<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let mut rest = xml;
     std::iter::from_fn(move || {

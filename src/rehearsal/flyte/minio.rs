@@ -55,7 +55,11 @@ impl Minio {
         match uri.path().strip_prefix("/minio/admin/v3/") {
             Some(_) if !root => StatusCode::FORBIDDEN.into_response(),
             Some(call) => self.administer(call, uri.query().unwrap_or_default(), &body),
-            None => self.keep(spec, &who, method, uri.path(), body),
+            None if method == Method::PUT && headers.contains_key(header::TRANSFER_ENCODING) => {
+                (StatusCode::LENGTH_REQUIRED, "<Code>MissingContentLength</Code>").into_response()
+            }
+            None if root && method == Method::GET && uri.path() == "/" => self.buckets(spec),
+            None => self.keep(spec, &who, method, uri, body),
         }
     }
 
@@ -80,8 +84,15 @@ impl Minio {
         json_of(&json!({}))
     }
 
-    fn keep(&mut self, spec: &Spec, who: &str, method: &Method, path: &str, body: Bytes) -> Response {
-        let storage = &spec.storage;
+    fn buckets(&self, spec: &Spec) -> Response {
+        let of_projects = spec.projects.iter().map(|project| spec.storage.bucket_of(project));
+        let all = std::iter::once(spec.storage.bucket.clone()).chain(of_projects);
+        let listed: String = all.map(|name| format!("<Bucket><Name>{name}</Name></Bucket>")).collect();
+        format!("<ListAllMyBucketsResult><Buckets>{listed}</Buckets></ListAllMyBucketsResult>").into_response()
+    }
+
+    fn keep(&mut self, spec: &Spec, who: &str, method: &Method, uri: &Uri, body: Bytes) -> Response {
+        let (storage, path) = (&spec.storage, uri.path());
         let named = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         let of_project = spec.projects.iter().find(|project| storage.bucket_of(project) == named);
         let own = of_project.is_some_and(|project| storage.keys_of(project).is_some_and(|keys| keys.access_key == who));

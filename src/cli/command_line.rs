@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::args::{Global, query_deadline};
 use super::commands::{
-    completions, config, credentials, diagnose, doctor, down, gc, images, kubeconfig, logs, man, plan, project,
+    backup, completions, config, credentials, diagnose, doctor, down, gc, images, kubeconfig, logs, man, plan, project,
     rehearse, render, schema, smoke, start, status, stop, up,
 };
 use crate::deadline::Deadline;
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Stop(stop::StopArgs),
     /// Start a sandbox that was stopped or frozen, and prove it again
     Start(start::StartArgs),
+    /// Save the sandbox's databases and buckets to a file; `up --restore` loads it
+    Backup(backup::BackupArgs),
     /// Take away every sandbox of this machine whose `up --ttl` is over
     Gc(gc::GcArgs),
     /// Say what there is
@@ -81,6 +83,7 @@ impl Command {
             Self::Down(args) => args.timeout.deadline(),
             Self::Stop(args) => args.timeout.deadline(),
             Self::Start(args) => args.timeout.deadline(),
+            Self::Backup(args) => args.timeout.deadline(),
             Self::Smoke(args) => args.timeout.deadline(),
             Self::Images(images) => images.deadline(),
             Self::Project(project) => project.deadline(),

@@ -65,7 +65,7 @@ impl SpecChange<'_> {
         }
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
-        converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, run).await?;
+        converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, async { Ok(()) }, run).await?;
         verify(&plan.spec, client, CHECKS_AFTER_UP, self.executions, run).await?;
         Ok(Outcome::Passed)
     }

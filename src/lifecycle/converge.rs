@@ -67,7 +67,8 @@ fn applied(plan: &Plan) -> BTreeMap<ObjectRef, Option<String>> {
 }
 
 /// Applies the workloads, a wave when the one before it is ready, tells admin of the projects, and removes what is
-/// rendered no longer; `removal` says what of the projects that admin alone still knows. Those of the first wave look nobody up: they start while names do not resolve yet.
+/// rendered no longer; `removal` says what of the projects that admin alone still knows. Those of the first wave look nobody
+/// up: they start while names do not resolve yet. They are `filled` with what they are to have before anything else starts.
 ///
 /// # Errors
 /// A workload does not become ready, admin does not take a project, or something cannot be removed.
@@ -77,6 +78,7 @@ pub async fn roll_out(
     before: Option<Inventory>,
     removal: Removal<'_>,
     names_resolve: impl Future<Output = Result<(), Failure>>,
+    filled: impl Future<Output = Result<(), Failure>>,
     run: &Run,
 ) -> Result<(), Failure> {
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_some()).collect();
@@ -87,6 +89,7 @@ pub async fn roll_out(
             let (first, ()) = tokio::try_join!(apply_wave(client, first, run), names_resolve)?;
             changes.extend(first);
         }
+        run.unless_cancelled(filled).await?;
         let rest = async {
             let mut changes = Vec::new();
             for wave in waves {

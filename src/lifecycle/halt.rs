@@ -76,7 +76,7 @@ async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure>
 }
 
 /// Does the work while the sandbox's lock is held. A lock without a sandbox is a leftover itself.
-async fn locked(
+pub(super) async fn locked(
     name: &str,
     command: &'static str,
     host: &Host,

@@ -21,14 +21,19 @@
 //! | `observed.rs` | what pods say, as far as that holds since the node started |
 //! | `diagnose.rs` | the evidence of a sandbox in any state |
 //! | `down.rs` | removal |
+//! | `backup.rs` | a sandbox's data, saved to a file |
+//! | `restore.rs` | saved data, loaded into a sandbox that has none |
+//! | `database.rs` | the content of Postgres, by its own programs |
 //! | `halt.rs` | a sandbox halted, and brought back |
 //! | `gc.rs` | removal of all whose time limit has passed |
 //! | `images.rs` | a sandbox's images, without the sandbox |
 
 mod admin;
+mod backup;
 mod change;
 mod compare;
 mod converge;
+mod database;
 mod diagnose;
 mod doctor;
 mod down;
@@ -41,6 +46,7 @@ mod prepare;
 mod projects;
 mod registration;
 mod renewal;
+mod restore;
 mod retention;
 mod rollback;
 mod status;
@@ -48,6 +54,7 @@ mod storage;
 mod up;
 mod verify;
 
+pub use backup::backup;
 pub use compare::{Comparison, compare};
 pub use converge::{apply_prerequisites, roll_out};
 pub use diagnose::{Diagnosis, diagnose};

@@ -17,6 +17,8 @@ pub struct Options<'a> {
     pub fresh: bool,
     /// Remove projects that the spec lacks, whatever was executed in them.
     pub prune_projects: bool,
+    /// The backup to load; the sandbox must have no data of its own.
+    pub restore: Option<&'a Path>,
     /// The file to take images from that Docker has not.
     pub bundle: Option<&'a Path>,
     /// Use the machine's image store.

@@ -8,7 +8,7 @@ use crate::kubernetes::Inventory;
 use crate::kubernetes::{Forwarded, forward};
 use crate::limits::PROJECT_STORAGE;
 use crate::report::Stage;
-use crate::run::Run;
+use crate::run::{Deadline, Run};
 use crate::spec::Spec;
 use crate::store::{BucketAdmin, Tenant, Usage};
 
@@ -23,7 +23,7 @@ pub(super) async fn admit(
     run: &Run,
 ) -> Result<bool, Failure> {
     let work = async {
-        let (store, _way) = store(client, spec, run).await?;
+        let (store, _way) = store(client, spec, run.deadline.min(PROJECT_STORAGE)).await?;
         let created = store.ensure_tenants(&tenants(spec, before)?).await?;
         if created > 0 {
             run.report.progress(Stage::Rollout, format!("{created} projects: buckets and keys created"));
@@ -42,7 +42,7 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, projects: &[String], r
         return Ok(false);
     }
     let work = async {
-        let (store, _way) = store(client, spec, run).await?;
+        let (store, _way) = store(client, spec, run.deadline.min(PROJECT_STORAGE)).await?;
         let buckets: Vec<_> = projects.iter().map(|project| spec.storage.bucket_of(project)).collect();
         Ok(store.deprovision(&buckets).await? > 0)
     };
@@ -55,17 +55,21 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, projects: &[String], r
 /// As [`admit`].
 pub(super) async fn usage(client: &Client, spec: &Spec, project: &str, run: &Run) -> Result<Usage, Failure> {
     let work = async {
-        let (store, _way) = store(client, spec, run).await?;
+        let (store, _way) = store(client, spec, run.deadline.min(PROJECT_STORAGE)).await?;
         store.usage(&spec.storage.bucket_of(project)).await
     };
     run.unless_cancelled(work).await
 }
 
 /// The object store, with a port-forward to it on an attached cluster; to be kept while requests are sent.
-async fn store(client: &Client, spec: &Spec, run: &Run) -> Result<(BucketAdmin, Option<Forwarded>), Failure> {
+pub(super) async fn store(
+    client: &Client,
+    spec: &Spec,
+    deadline: Deadline,
+) -> Result<(BucketAdmin, Option<Forwarded>), Failure> {
     let way = if spec.scope().publishes_ports { None } else { Some(forward(client, spec).await?) };
     let port = way.as_ref().map_or(spec.ports, |way| way.ports).minio;
-    Ok((BucketAdmin::new(port, spec.storage.root(), run.deadline.min(PROJECT_STORAGE))?, way))
+    Ok((BucketAdmin::new(port, spec.storage.root(), deadline)?, way))
 }
 
 fn tenants(spec: &Spec, before: Option<&Inventory>) -> Result<Vec<Tenant>, Failure> {

@@ -3,8 +3,10 @@
 use super::compare::is_as_planned;
 use super::outcome::{Done, Options};
 use super::prepare::{Request, plan_again, plan_with_keys};
+use super::restore::Backup;
 use super::verify::verify;
 use super::{converge, rollback};
+use crate::backup::mismatch;
 use crate::cluster::Data;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::Inventory;
@@ -27,13 +29,13 @@ pub async fn up(request: Request, host: &Host, options: Options<'_>, run: &Run) 
     let lock = state.lock("up")?;
     let is_recorded = state.path().is_dir();
     let prepared = Box::pin(prepare(request.clone(), host, &options, run)).await;
-    let (plan, ground) = match prepared {
+    let (plan, ground, backup) = match prepared {
         Ok(prepared) => prepared,
         Err(failure) if is_recorded => return Err(failure),
         // The lock, and a folder for k3d's files, are all that was made.
         Err(failure) => return Err(rollback::forget(failure, &state, &lock)),
     };
-    match Box::pin(bring(&plan, request, &ground, host, &options, run)).await {
+    match Box::pin(bring(&plan, request, &ground, backup.as_ref(), host, &options, run)).await {
         Ok(outcome) => {
             run.report.emit(site::ready(&plan.spec, &state));
             let is = if outcome == Outcome::Unchanged { "is as it should be" } else { "is ready" };
@@ -58,6 +60,11 @@ fn refuse_useless(spec: &Spec, options: &Options<'_>) -> Result<(), Failure> {
             .on("--rehearse-fault")
             .hint("`--engine rehearsal` is one"));
     }
+    if options.restore.is_some() && kind == SiteKind::Rehearsal {
+        return Err(Failure::new(Reason::Usage, "a rehearsal has no database to restore")
+            .on("--restore")
+            .hint("another `--engine` makes a sandbox that has"));
+    }
     if options.ttl.is_some() && kind != SiteKind::Node {
         return Err(Failure::new(Reason::Usage, "only a sandbox in Docker can have a time limit")
             .on("--ttl")
@@ -72,7 +79,11 @@ async fn prepare<'a>(
     host: &'a Host,
     options: &Options<'_>,
     run: &Run,
-) -> Result<(Plan, Ground<'a>), Failure> {
+) -> Result<(Plan, Ground<'a>, Option<Backup>), Failure> {
+    let backup = match options.restore {
+        Some(path) => Some(Backup::check(path, &request, run).await?),
+        None => None,
+    };
     if options.fresh {
         start_anew(&request.spec, host, run).await?;
     }
@@ -81,7 +92,12 @@ async fn prepare<'a>(
     let scratch = host.state.sandbox(&request.spec.name).path().join("k3d");
     let plan = plan_with_keys(request, options.removal(), host, run).await?;
     let ground = run.stage(Stage::Preflight, site.preflight(&plan, &options.faults, &scratch, run)).await?;
-    Ok((plan, ground))
+    if backup.is_some() && ground.has_data() {
+        return Err(mismatch("a backup is loaded into a sandbox without data, and this one has its own")
+            .on(format!("sandbox {}", plan.spec.name))
+            .hint("`--fresh` removes that first; `sandbox backup FILE` saves it"));
+    }
+    Ok((plan, ground, backup))
 }
 
 /// Removes the sandbox that is there, and its data or what is kept of an earlier one's.
@@ -99,6 +115,7 @@ async fn bring(
     plan: &Plan,
     request: Request,
     ground: &Ground<'_>,
+    backup: Option<&Backup>,
     host: &Host,
     options: &Options<'_>,
     run: &Run,
@@ -119,7 +136,13 @@ async fn bring(
     let plan = again.as_ref().unwrap_or(plan);
     let proven = async {
         let names_resolve = ground.wait_for_dns(&client, run);
-        converge::roll_out(&client, plan, before, options.removal(), names_resolve, run).await?;
+        let filled = async {
+            match backup {
+                Some(backup) => backup.load(&client, &plan.spec, run).await,
+                None => Ok(()),
+            }
+        };
+        converge::roll_out(&client, plan, before, options.removal(), names_resolve, filled, run).await?;
         verify(&plan.spec, client.clone(), CHECKS_AFTER_UP, options.executions, run).await
     };
     ground.while_up(proven).await?;

@@ -37,6 +37,15 @@ impl Ground<'_> {
         }
     }
 
+    /// Whether users' data is there: a sandbox, or what one left.
+    #[must_use]
+    pub fn has_data(&self) -> bool {
+        match self {
+            Self::Node(ground) => ground.has_data(),
+            Self::Attached(_) | Self::Rehearsal(_) => !self.is_new(),
+        }
+    }
+
     /// A summary as the user reads it: that of a rehearsal is marked.
     #[must_use]
     pub fn marked(&self, summary: String) -> String {

@@ -196,6 +196,10 @@ impl NodeGround<'_> {
         self.state.is_ours_to_make()
     }
 
+    pub(super) fn has_data(&self) -> bool {
+        !self.is_new() || self.kept.is_some()
+    }
+
     pub(super) async fn running(&self) -> Option<Running> {
         if self.state != NodeState::Running {
             return None;

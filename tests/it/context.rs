@@ -27,6 +27,7 @@ fn options() -> Options<'static> {
         fresh: false,
         prune_projects: false,
         bundle: None,
+        restore: None,
         store: true,
         executions: Executions::None,
         ttl: None,

@@ -360,6 +360,7 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
         fresh: false,
         prune_projects: false,
         bundle: None,
+        restore: None,
         store: false,
         executions: Executions::None,
         ttl: None,

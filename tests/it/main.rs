@@ -2,6 +2,7 @@
 
 mod apply;
 mod architecture;
+mod backup;
 mod bundle;
 mod ci;
 mod cluster;

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it does with them.
 
+pub(super) mod backup;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod credentials;

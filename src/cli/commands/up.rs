@@ -38,6 +38,9 @@ pub(crate) struct UpArgs {
     /// Remove projects that the spec lacks, whatever was executed in them; those that `project add` added stay
     #[arg(long)]
     prune_projects: bool,
+    /// Load this backup into a sandbox without data of its own; `sandbox backup` makes it
+    #[arg(long, value_name = "FILE")]
+    restore: Option<PathBuf>,
     /// In the end run a workflow in every project and domain, not only in the first
     #[arg(long)]
     full: bool,
@@ -63,6 +66,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
         keep: args.keep,
         fresh: args.fresh,
         prune_projects: args.prune_projects,
+        restore: args.restore.as_deref(),
         bundle,
         store: !args.no_cache,
         executions,

@@ -54,6 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("issuer", &["failure", "limits", "process", "run", "spec"]),
     ("store", &["digest", "failure", "limits", "run", "spec"]),
+    ("backup", &["failure", "spec"]),
     ("rollout", &["failure", "kubernetes", "limits", "manifest", "reason", "report", "run"]),
     ("preflight", &["cluster", "docker", "failure", "manifest", "plan", "report"]),
     (
@@ -107,10 +108,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "lifecycle",
         &[
+            "backup",
             "cluster",
             "docker",
             "evidence",
             "failure",
+            "files",
             "flyte",
             "images",
             "issuer",

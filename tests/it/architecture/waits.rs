@@ -23,6 +23,7 @@ const OTHER_TIMES: &[(&str, &str, &str)] = &[
     ("report/plain.rs", "REPEAT_AFTER", "how often a line is written"),
     ("report/stall.rs", "QUIET", "when a warning is written"),
     ("smoke/s3.rs", "SIGNED_FOR", "how long a signature is valid"),
+    ("store/objects.rs", "SIGNED_FOR", "how long a signature is valid"),
 ];
 
 /// The constants of type `Duration` in this code.

@@ -14,10 +14,12 @@
 //! | `manifests.rs` | manifests of others |
 //! | `attached.rs` | an attached cluster |
 //! | `data.rs` | what users put into a sandbox, and what happens to sandboxes |
+//! | `backup.rs` | what is saved, and is there after a restore |
 //! | `issued.rs` | keys that somebody else issues |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
 
 mod attached;
+mod backup;
 mod bundle;
 mod data;
 mod elsewhere;
@@ -51,6 +53,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         issued::SCENARIOS,
         bundle::SCENARIOS,
         data::SCENARIOS,
+        backup::SCENARIOS,
     ]
     .concat()
 }

@@ -61,7 +61,8 @@ async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure>
             Ok(((running, was), outcome, summary.to_owned()))
         })
         .await?;
-    wait_for_workloads(&client, &inventory, run).await?;
+    let node_started = site.overview().await?.node_started;
+    wait_for_workloads(&client, &inventory, node_started, run).await?;
     converge::reconcile_settings(&client, &inventory.spec, &inventory, Removal::Empty, run).await?;
     let (executions, budget) = match was {
         Some(_) => (Executions::First, CHECKS_AFTER_UP),

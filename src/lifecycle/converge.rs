@@ -90,7 +90,7 @@ pub async fn roll_out(
         let mut changes = Vec::new();
         let mut waves = waves.into_iter();
         if let Some(first) = waves.next() {
-            let (first, ()) = tokio::try_join!(apply_wave(client, first, run), names_resolve)?;
+            let (first, ()) = tokio::try_join!(Box::pin(apply_wave(client, first, run)), names_resolve)?;
             changes.extend(first);
         }
         run.unless_cancelled(filled).await?;

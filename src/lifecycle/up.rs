@@ -90,7 +90,7 @@ async fn prepare<'a>(
     let site = Site::of(&request.spec, host)?;
     site.announce(run);
     let scratch = host.state.sandbox(&request.spec.name).path().join("k3d");
-    let plan = plan_with_keys(request, options.removal(), host, run).await?;
+    let plan = Box::pin(plan_with_keys(request, options.removal(), host, run)).await?;
     let ground = run.stage(Stage::Preflight, site.preflight(&plan, &options.faults, &scratch, run)).await?;
     if backup.is_some() && ground.has_data() {
         return Err(mismatch("a backup is loaded into a sandbox without data, and this one has its own")
@@ -121,13 +121,14 @@ async fn bring(
     run: &Run,
 ) -> Result<Outcome, Failure> {
     ground.limit(options.ttl).await?;
-    if is_unchanged(plan, ground, options, run).await? {
+    // On the heap, each by itself: within one another they are more than a thread's 2 MiB of stack, unoptimised.
+    if Box::pin(is_unchanged(plan, ground, options, run)).await? {
         return Ok(Outcome::Unchanged);
     }
-    ground.obtain(plan, options.bundle, run).await?;
+    Box::pin(ground.obtain(plan, options.bundle, run)).await?;
     let made = tokio::try_join!(
-        stand(plan, request, ground, host, options, run),
-        ground.load_images(plan, options.bundle.is_some(), run)
+        Box::pin(stand(plan, request, ground, host, options, run)),
+        Box::pin(ground.load_images(plan, options.bundle.is_some(), run))
     );
     let Stood { client, before, plan: again } = match made {
         Ok((stood, ())) => stood,
@@ -142,10 +143,11 @@ async fn bring(
                 None => Ok(()),
             }
         };
-        converge::roll_out(&client, plan, before, options.removal(), names_resolve, filled, run).await?;
-        verify(&plan.spec, client.clone(), CHECKS_AFTER_UP, options.executions, run).await
+        let rolled_out = converge::roll_out(&client, plan, before, options.removal(), names_resolve, filled, run);
+        Box::pin(rolled_out).await?;
+        Box::pin(verify(&plan.spec, client.clone(), CHECKS_AFTER_UP, options.executions, run)).await
     };
-    ground.while_up(proven).await?;
+    ground.while_up(Box::pin(proven)).await?;
     Ok(Outcome::Passed)
 }
 

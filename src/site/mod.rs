@@ -124,11 +124,11 @@ impl<'a> Site<'a> {
     ) -> Result<(Ground<'a>, Outcome, String), Failure> {
         Ok(match self {
             Self::Node(site) => {
-                let (ground, outcome, summary) = site.preflight(plan, scratch, run).await?;
+                let (ground, outcome, summary) = Box::pin(site.preflight(plan, scratch, run)).await?;
                 (Ground::Node(ground), outcome, summary)
             }
             Self::Attached(site) => {
-                let (ground, outcome, summary) = site.preflight(plan, run).await?;
+                let (ground, outcome, summary) = Box::pin(site.preflight(plan, run)).await?;
                 (Ground::Attached(Box::new(ground)), outcome, summary)
             }
             Self::Rehearsal(site) => {

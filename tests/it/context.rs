@@ -37,7 +37,7 @@ fn options() -> Options<'static> {
 
 async fn up(cluster: &AttachedCluster) -> (Result<Outcome, Failure>, UnboundedReceiver<Event>) {
     let (run, events) = run();
-    let done = lifecycle::up(cluster.request(), &cluster.host, options(), &run).await;
+    let done = Box::pin(lifecycle::up(cluster.request(), &cluster.host, options(), &run)).await;
     (done.map(|done| done.outcome), events)
 }
 

@@ -78,7 +78,7 @@ impl<'a> Site<'a> {
     /// The site of the sandbox that a spec describes, to make or change it.
     ///
     /// # Errors
-    /// [`Reason::SandboxDiffers`](crate::failure::Reason::SandboxDiffers): it is somewhere else already.
+    /// [`Reason::SandboxDiffers`]: it is somewhere else already.
     pub fn of(spec: &Spec, host: &'a Host) -> Result<Self, Failure> {
         Ok(Self::at(Location::to_use(spec, host)?, &spec.name, host))
     }
@@ -152,7 +152,7 @@ impl<'a> Site<'a> {
     /// The sandbox that runs there.
     ///
     /// # Errors
-    /// [`Reason::NotFound`](crate::failure::Reason::NotFound): none does.
+    /// [`Reason::NotFound`]: none does.
     pub async fn running(&self) -> Result<Running, Failure> {
         match self {
             Self::Node(site) => site.running().await,
@@ -176,7 +176,7 @@ impl<'a> Site<'a> {
     /// Halts the sandbox's node; whether it ran.
     ///
     /// # Errors
-    /// [`Reason::NotFound`](crate::failure::Reason::NotFound): there is none; [`Reason::Usage`]: it has no node of its
+    /// [`Reason::NotFound`]: there is none; [`Reason::Usage`]: it has no node of its
     /// own.
     pub async fn stop(&self, how: Halt) -> Result<bool, Failure> {
         match self {
@@ -192,7 +192,7 @@ impl<'a> Site<'a> {
     /// it had not.
     ///
     /// # Errors
-    /// [`Reason::NotFound`](crate::failure::Reason::NotFound): there is none; the node does not come up.
+    /// [`Reason::NotFound`]: there is none; the node does not come up.
     pub async fn resume(&self, run: &Run) -> Result<(Running, Option<Halt>), Failure> {
         match self {
             Self::Node(site) => site.resume(run).await,
@@ -230,7 +230,7 @@ impl<'a> Site<'a> {
 /// The sandbox of this name that runs.
 ///
 /// # Errors
-/// [`Reason::NotFound`](crate::failure::Reason::NotFound) when there is none that runs, or when its first `up` never
+/// [`Reason::NotFound`] when there is none that runs, or when its first `up` never
 /// ended.
 pub async fn running(name: &str, host: &Host) -> Result<Running, Failure> {
     Site::resolve(name, None, host)?.running().await

@@ -1,6 +1,6 @@
 //! The Docker CLI, and what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -98,8 +98,21 @@ pub(crate) fn stores() -> Vec<String> {
 }
 
 /// Everything on the daemon that is not of this cluster, with what makes it the same thing. Stores of images, which come
-/// and go by rules of their own, do not count.
+/// and go by rules of their own, do not count, nor do the nameless volumes of another test's containers, which go with
+/// them.
 pub(crate) fn others(cluster: &str) -> BTreeMap<String, String> {
-    let others = things().into_iter().filter(|thing| !thing.is_of(cluster) && !thing.is_store());
+    // Before and after: a container that comes or goes meanwhile is in one of the two.
+    let mut of_tests = volumes_of_tests();
+    let things = things();
+    of_tests.extend(volumes_of_tests());
+    let others = things.into_iter().filter(|thing| !thing.is_of(cluster) && !thing.is_store());
+    let others = others.filter(|thing| thing.kind != "volume" || !of_tests.contains(&thing.name));
     others.map(|thing| (thing.key(), thing.identity)).collect()
+}
+
+/// The volumes that containers of tests mount.
+fn volumes_of_tests() -> BTreeSet<String> {
+    let listed = docker(&["ps", "-a", "--no-trunc", "--format", "{{.Names}}\t{{.Mounts}}"]);
+    let mounts = listed.lines().filter_map(|line| line.split_once('\t')).filter(|(name, _)| name.contains("e2e-"));
+    mounts.flat_map(|(_, mounts)| mounts.split(',')).map(str::to_owned).collect()
 }

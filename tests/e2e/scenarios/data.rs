@@ -1,9 +1,10 @@
 //! What users put into a sandbox, counted before and after what happens to sandboxes.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::Scenario;
-use crate::support::docker::docker;
+use crate::support::docker::{docker, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::sandbox::Sandbox;
 
@@ -12,6 +13,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_sandbox_is_stopped_frozen_and_started", halted),
 ];
 
+const SETTLING: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(300);
 const SYSTEM: &str = "103020-flytepoc-dev";
 const ROWS: &str = "select 'execution '||execution_project||'/'||execution_domain||'/'||execution_name||' '||phase \
     from executions union all select 'launch plan '||name||' '||version from launch_plans \
@@ -21,9 +24,9 @@ const ROWS: &str = "select 'execution '||execution_project||'/'||execution_domai
 fn contents(sandbox: &Sandbox) -> BTreeSet<String> {
     let psql = "psql -U postgres -d flyte_development -At -c";
     let inside = format!("kubectl -n {SYSTEM} exec deploy/postgres -c postgres -- {psql} \"{ROWS}\"");
-    let rows = docker(&["exec", &sandbox.node(), "sh", "-c", &inside]);
+    let rows = in_node(sandbox, &inside);
     let list = "cd /var/lib/sandbox/minio && find my-s3-bucket* -type f -exec ls -l {} +";
-    let files = docker(&["exec", &sandbox.node(), "sh", "-c", list]);
+    let files = in_node(sandbox, list);
     let file = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         format!("object {} of {} bytes", words.last().expect("a path"), words[4])
@@ -33,6 +36,18 @@ fn contents(sandbox: &Sandbox) -> BTreeSet<String> {
         assert!(contents.iter().any(|one| one.starts_with(what)), "no {what}in {contents:?}");
     }
     contents
+}
+
+/// What a command in the node prints. On a busy machine kubectl now and then finds a kind that the API serves unknown.
+fn in_node(sandbox: &Sandbox, command: &str) -> String {
+    let began = Instant::now();
+    loop {
+        match try_docker(&["exec", &sandbox.node(), "sh", "-c", command]) {
+            Ok(printed) => return printed,
+            Err(why) => assert!(began.elapsed() < SETTLING, "{why}"),
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 #[track_caller]
@@ -55,7 +70,7 @@ fn stays() {
     sandbox.run(&["smoke", "--full"]).exits(0).says("a workflow ran");
     let mut held = contents(&sandbox);
 
-    let kubectl = |args: &str| docker(&["exec", &sandbox.node(), "sh", "-c", &format!("kubectl -n {SYSTEM} {args}")]);
+    let kubectl = |args: &str| in_node(&sandbox, &format!("kubectl -n {SYSTEM} {args}"));
     kubectl("delete pod -l app.kubernetes.io/name=postgres --wait=false");
     kubectl("delete pod -l app.kubernetes.io/name=minio --wait=false");
     up("k3d").exits(0);

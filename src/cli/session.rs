@@ -198,6 +198,10 @@ impl Session {
     pub(super) async fn plan(&self, flags: &SpecFlags) -> Result<Planned, Failure> {
         let Resolved { mut spec, provenance } = self.spec(flags).await?;
         let bundle = self.bundle(flags.manifests.as_ref()).await?;
+        // Manifests that cannot be used are told before anybody is asked for anything.
+        if spec.storage.credentials.is_none() {
+            render::render(&spec, bundle.clone())?;
+        }
         let (host, run) = (self.host(), self.silent_run());
         let followed = lifecycle::follow_running(&mut spec, Removal::Empty, &host, &run);
         let leaving = self.query(async { Ok(followed.await) }).await?;

@@ -56,6 +56,10 @@ pub(super) async fn plan_with_keys(
     run: &Run,
 ) -> Result<Plan, Failure> {
     run.stage(Stage::Plan, async {
+        // Manifests that cannot be used are told before anybody is asked for anything; issued keys are part of a render.
+        if request.spec.storage.credentials.is_none() {
+            render(&request.spec, request.bundle.clone())?;
+        }
         let spec = &mut request.spec;
         warn_of_kept(&follow_running(spec, removal, host, run).await, run);
         issue_keys(spec, host, run).await?;

@@ -30,6 +30,69 @@ pub(super) fn merged(live: &Value, body: &Value, manager: &str, now: &str) -> Va
     next
 }
 
+/// The object after a write that is no apply, from `live` to `next`: what it changed or added is the manager's from then on, and
+/// what it changed or removed is nobody else's.
+pub(super) fn updated(live: &Value, mut next: Value, manager: &str, now: &str) -> Value {
+    let mut changed = changed(live, &next);
+    if let Some(top) = changed.as_object_mut() {
+        top.remove("f:status");
+        if let Some(metadata) = top.get_mut("f:metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|key, _| matches!(key.as_str(), "f:labels" | "f:annotations" | "f:finalizers"));
+        }
+        top.retain(|key, inner| key != "f:metadata" || !is_leaf(inner));
+    }
+    let mut all = entries(live).to_vec();
+    for entry in &mut all {
+        let own = entry["manager"] == manager && entry["operation"] == "Update";
+        if own {
+            overlay(&mut entry[FIELDS], &changed);
+        } else {
+            lose_changed(&mut entry[FIELDS], live, &next);
+        }
+    }
+    let is_new = !all.iter().any(|entry| entry["manager"] == manager && entry["operation"] == "Update");
+    if is_new && !is_leaf(&changed) {
+        all.push(json!({"manager": manager, "operation": "Update", "apiVersion": next["apiVersion"],
+            "fieldsType": "FieldsV1", "time": now, FIELDS: changed}));
+    }
+    all.retain(|entry| !is_leaf(&entry[FIELDS]));
+    if !all.is_empty() {
+        next["metadata"]["managedFields"] = all.into();
+    }
+    next
+}
+
+/// The fields that are in `next` and are not the same in `live`.
+fn changed(live: &Value, next: &Value) -> Value {
+    let mut found = Map::new();
+    for (key, value) in next.as_object().into_iter().flatten() {
+        match live.get(key) {
+            Some(before) if before == value => {}
+            Some(before) if before.is_object() && value.is_object() => {
+                let below = changed(before, value);
+                if !is_leaf(&below) {
+                    found.insert(format!("f:{key}"), below);
+                }
+            }
+            _ => drop(found.insert(format!("f:{key}"), fields(value))),
+        }
+    }
+    Value::Object(found)
+}
+
+/// Removes from a share the fields that are not the same any more.
+fn lose_changed(share: &mut Value, live: &Value, next: &Value) {
+    let Some(owned) = share.as_object_mut() else { return };
+    owned.retain(|key, below| {
+        let Some(name) = key.strip_prefix("f:") else { return true };
+        if is_leaf(below) {
+            return live[name] == next[name];
+        }
+        lose_changed(below, &live[name], &next[name]);
+        !is_leaf(below)
+    });
+}
+
 /// Conflicts with other managers' values: manager and field, such as `.spec.replicas`.
 pub(super) fn conflicts(live: &Value, body: &Value, manager: &str) -> Vec<(String, String)> {
     let others = entries(live).iter().filter(|entry| !is_of(entry, manager));
@@ -134,7 +197,7 @@ fn give_up(share: &mut Value, taken: &Value, live: &Value, body: &Value) {
 mod tests {
     use serde_json::json;
 
-    use super::{conflicts, merged};
+    use super::{conflicts, merged, updated};
 
     const NOW: &str = "2021-06-01T00:00:00Z";
 
@@ -159,6 +222,22 @@ mod tests {
         assert_eq!(forced["spec"], json!({"replicas": 2, "paused": true}));
         assert_eq!(conflicts(&forced, &json!({"spec": {"replicas": 3}}), "one")[0].0, "other");
         assert_eq!(conflicts(&forced, &json!({"spec": {"paused": false}}), "other")[0].0, "one");
+    }
+
+    #[test]
+    fn an_update_takes_what_it_changes_and_nobody_owns_what_it_removes() {
+        let body = json!({"metadata": {"labels": {"a": "b"}}, "data": {"a": "1", "b": "1", "c": "1"}});
+        let live = merged(&json!({}), &body, "one", NOW);
+        let mut next = live.clone();
+        next["data"] = json!({"a": "2", "b": "1", "d": "1"});
+        let after = updated(&live, next, "kubectl-edit", NOW);
+        let owned = |index: usize| after["metadata"]["managedFields"][index]["fieldsV1"].clone();
+        assert_eq!(owned(0), json!({"f:metadata": {"f:labels": {"f:a": {}}}, "f:data": {"f:b": {}}}));
+        assert_eq!(owned(1), json!({"f:data": {"f:a": {}, "f:d": {}}}));
+        assert_eq!(merged(&after, &body, "one", NOW)["data"], json!({"a": "1", "b": "1", "c": "1", "d": "1"}));
+        let mut status = live.clone();
+        status["status"] = json!({"replicas": 1});
+        assert_eq!(updated(&live, status, "k3s", NOW)["metadata"], live["metadata"], "a status is another resource's");
     }
 
     #[test]

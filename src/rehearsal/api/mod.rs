@@ -238,7 +238,7 @@ impl ApiServer {
                 Some(found) => Json(found.clone()).into_response(),
                 None => refusal::not_found(&path),
             },
-            "PATCH" if kind == "application/merge-patch+json" => store.merge(path, &body()),
+            "PATCH" if kind == "application/merge-patch+json" => store.merge(path, &body(), parameters),
             "PATCH" => store.apply(path, &body(), parameters),
             "DELETE" => store.delete(&path, &body()),
             "POST" if path.plural.ends_with("subjectaccessreviews") => review(store, body()),

@@ -11,7 +11,7 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::merge::{conflicts, merged};
+use super::merge::{conflicts, merged, updated};
 use super::path::Path;
 use super::refusal::{already_exists, not_found, refusal};
 
@@ -171,7 +171,7 @@ impl Store {
     }
 
     /// A merge patch; one with a resource version must match the live one.
-    pub(super) fn merge(&mut self, path: Path, body: &Value) -> Response {
+    pub(super) fn merge(&mut self, path: Path, body: &Value, parameters: &Parameters) -> Response {
         let Some(live) = self.objects.get(&path).cloned() else { return not_found(&path) };
         let wanted = &body["metadata"]["resourceVersion"];
         if !wanted.is_null() && *wanted != live["metadata"]["resourceVersion"] {
@@ -186,7 +186,10 @@ impl Store {
         }
         let mut next = live.clone();
         json_patch::merge(&mut next, body);
-        let answer = Json(if next == live { live } else { self.put(path.clone(), next) }).into_response();
+        let manager = parameters.get("fieldManager").map_or("unknown", String::as_str);
+        let answer =
+            Json(if next == live { live } else { self.put(path.clone(), updated(&live, next, manager, &now())) });
+        let answer = answer.into_response();
         self.release(&path);
         answer
     }

@@ -54,6 +54,8 @@ limits! {
     BACKUP = minutes(30);
     /// `sandbox smoke` as a whole, without `--timeout`.
     SMOKE = minutes(5);
+    /// A look of `sandbox status` at admin's projects, or at the buckets.
+    STATUS_LOOK = seconds(2);
     /// A change of a running sandbox as a whole, without `--timeout`: `project add`, `project remove`, `credentials renew`.
     CHANGE = minutes(5);
     /// Images on their way into Docker or a file, without `--timeout`: `images pull`, `images bundle`, `images load`.

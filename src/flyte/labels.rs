@@ -1,4 +1,4 @@
-//! Labels on objects, and on the pods of executions.
+//! Labels and annotations on objects, and on the pods of executions.
 
 /// On every object that is applied, with the value [`MANAGER`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -14,3 +14,6 @@ pub const WORKFLOW_NAMESPACE: &str = "sandbox.flyte/workflow-namespace";
 
 /// On every pod that a propeller makes; its value is the execution's name.
 pub const EXECUTION_ID: &str = "execution-id";
+
+/// The annotation of a pod template whose change has the pods replaced, with the time of that.
+pub const RESTARTED_AT: &str = "sandbox.flyte/restarted-at";

@@ -9,8 +9,10 @@
 //! | `retry.rs` | one request with a limit, and requests that are repeated until they are taken |
 //! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
 //! | `apply.rs` | objects to the API, and what that changed |
-//! | `presence.rs` | what is in the cluster, and what is missing of what was applied |
+//! | `presence.rs` | what is in the cluster, and how that differs from what was applied |
+//! | `edits.rs` | fields that somebody else changed or removed since they were applied |
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
+//! | `restart.rs` | a Deployment's pods made anew |
 //! | `port_forward.rs` | ports of this machine that lead to pods, while they are needed |
 //! | `exec.rs` | commands in a container |
 //! | `logs.rs` | the logs of a workload's pods |
@@ -20,6 +22,7 @@
 mod apply;
 mod client;
 mod delete;
+mod edits;
 mod error;
 mod exec;
 mod inventory;
@@ -29,6 +32,7 @@ mod normalise;
 mod port_forward;
 mod presence;
 mod request;
+mod restart;
 mod retry;
 mod wording;
 
@@ -48,8 +52,9 @@ pub(crate) use kinds::{api_resource, known_kinds};
 pub use logs::{logs, workloads};
 pub use normalise::normalise;
 pub use port_forward::{Forwarded, forward};
-pub use presence::missing;
+pub use presence::{Drift, drift};
 pub(crate) use request::was_ours;
+pub(crate) use restart::restart;
 pub(crate) use retry::{ask, retry};
 
 /// Requests under way at a time; more only queue inside a one-node API server.

@@ -40,7 +40,7 @@ pub(crate) fn was_ours(metadata: &ObjectMeta) -> bool {
 }
 
 /// What the API knows of our applies to the object.
-fn applied(metadata: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
+pub(super) fn applied(metadata: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
     let mut entries = metadata.managed_fields.iter().flatten();
     entries.find(|entry| entry.manager.as_deref() == Some(MANAGER) && entry.operation.as_deref() == Some("Apply"))
 }
@@ -108,10 +108,12 @@ async fn patch(
 }
 
 /// What the apply did. Controllers write to the object too, so a new resource version alone proves nothing: the API
-/// renews our own entry of the managed fields only when an apply changed something.
+/// renews our own entry of the managed fields only when an apply changed something. Replicas may have been changed without
+/// a trace there; the generation tells that they were put back.
 fn change(before: Option<&ObjectMeta>, after: &ObjectMeta) -> Change {
     let Some(before) = before else { return Change::Created };
-    let untouched = applied(before).is_some() && applied(before) == applied(after);
+    let untouched =
+        applied(before).is_some() && applied(before) == applied(after) && before.generation == after.generation;
     if before.uid == after.uid && (before.resource_version == after.resource_version || untouched) {
         Change::Unchanged
     } else {

@@ -26,6 +26,15 @@ pub(super) async fn listed(client: &Client, spec: &Spec) -> Result<Vec<Project>,
     Ok(answer.map_err(failure)?.projects)
 }
 
+/// Asks for what tells whether admin's tables are there.
+///
+/// # Errors
+/// [`Reason::Registration`] with admin's words.
+pub(super) async fn find_tables(client: &Client, spec: &Spec) -> Result<(), Failure> {
+    let Some(request) = Request::any_execution(spec) else { return Ok(()) };
+    ask(API_ANSWER, send::<serde_json::Value>(client, spec, request)).await.map_err(failure).map(|_| ())
+}
+
 /// How many executions admin has of a project, the smoke workflow's aside.
 ///
 /// # Errors

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::retention::{self, Leaving};
 use crate::failure::{Failure, Reason};
-use crate::kubernetes::{self, Inventory};
+use crate::kubernetes::{self, Drift, Inventory};
+use crate::manifest::Object;
 use crate::plan::{Difference, Plan};
 use crate::rollout;
 use crate::run::Run;
@@ -35,12 +36,11 @@ pub async fn compare(
     let site = Site::resolve(&plan.spec.name, Some(Location::wanted(&plan.spec)), host)?;
     match site.running().await {
         Ok(Running { client, inventory, .. }) => {
+            let Drift { missing, edited } = Box::pin(drift(&client, &inventory, plan)).await?;
             let mut applied = inventory.objects;
-            for gone in kubernetes::missing(&client, applied.keys().cloned()).await? {
-                applied.remove(&gone);
-            }
+            applied.retain(|object, _| !missing.contains(object));
             retention::measure(&mut leaving, &client, &inventory.spec, run).await;
-            let difference = Difference::between(&inventory.spec, &applied, plan);
+            let difference = Difference { edited, ..Difference::between(&inventory.spec, &applied, plan) };
             Ok(Some(Comparison { difference, leaving }))
         }
         Err(failure) if failure.reason == Reason::NotFound => Ok(None),
@@ -48,8 +48,22 @@ pub async fn compare(
     }
 }
 
-/// Whether a running sandbox is as planned: the same was applied, all of it is there, and all workloads are ready.
-/// Edits of others are not looked for.
+/// How the cluster differs from what was applied last. Edits are looked for in what the plan has as it was applied; what
+/// it has otherwise would be applied in any case.
+///
+/// # Errors
+/// The sandbox's API does not answer.
+pub(super) async fn drift(client: &Client, inventory: &Inventory, plan: &Plan) -> Result<Drift, Failure> {
+    let wanted = plan.digests();
+    let same = |object: &&Object| {
+        let object = object.reference();
+        inventory.objects.get(&object).is_some_and(|applied| applied.as_ref() == wanted.get(&object))
+    };
+    kubernetes::drift(client, inventory.objects.keys().cloned(), plan.manifests().filter(same)).await
+}
+
+/// Whether a running sandbox is as planned: the same was applied, all of it is there as it was applied, and all workloads
+/// are ready.
 ///
 /// # Errors
 /// The sandbox's API does not answer.
@@ -58,11 +72,11 @@ pub(super) async fn is_as_planned(
     inventory: Option<&Inventory>,
     plan: &Plan,
 ) -> Result<bool, Failure> {
-    if inventory.and_then(|inventory| inventory.digest.as_ref()) != Some(&plan.digest) {
+    let Some(inventory) = inventory.filter(|inventory| inventory.digest.as_ref() == Some(&plan.digest)) else {
         return Ok(false);
-    }
+    };
     let workloads: Vec<_> = plan.workloads().collect();
-    let (waiting, missing) =
-        tokio::try_join!(rollout::ready_now(client, &workloads), kubernetes::missing(client, plan.objects()))?;
-    Ok(waiting.is_empty() && missing.is_empty())
+    let (waiting, drift) =
+        tokio::try_join!(rollout::ready_now(client, &workloads), Box::pin(drift(client, inventory, plan)))?;
+    Ok(waiting.is_empty() && drift.is_none())
 }

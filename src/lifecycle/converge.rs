@@ -7,12 +7,14 @@ use kube::Client;
 
 use super::observed::stale;
 use super::retention::{self, Removal};
-use super::{registration, storage};
+use super::{migration, storage};
 use crate::failure::Failure;
+use crate::flyte::names;
 use crate::kubernetes::{self, Inventory};
 use crate::limits;
-use crate::manifest::ObjectRef;
+use crate::manifest::{Object, ObjectRef};
 use crate::plan::{Plan, Wave, is_cluster_scoped};
+use crate::render::PodReference;
 use crate::report::{Change, Outcome, Stage};
 use crate::rollout;
 use crate::run::Run;
@@ -21,13 +23,22 @@ use crate::spec::Spec;
 
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// What a cluster has once all but its workloads is applied.
+#[derive(Debug, Default)]
+pub struct Prerequisites {
+    /// What was applied before.
+    pub before: Option<Inventory>,
+    /// ConfigMaps and Secrets that somebody had edited: the pods that read them may run with the edit.
+    mended: BTreeSet<ObjectRef>,
+}
+
 /// Applies what is there from the first moment: namespaces, the FlyteWorkflow kind, permissions, configuration and
 /// Services. Writes down first what is about to be there, so that a run that is killed loses track of nothing. Returns
 /// what was there before.
 ///
 /// # Errors
 /// The API refuses an object, or does not answer.
-pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Result<Option<Inventory>, Failure> {
+pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Result<Prerequisites, Failure> {
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_none()).collect();
     run.stage(Stage::Apply, async {
         let mut changes = Vec::new();
@@ -45,10 +56,24 @@ pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Res
         for wave in waves {
             changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
         }
+        let mended = before.as_ref().map(|before| mended(plan, before, &changes)).unwrap_or_default();
         let changes: Vec<_> = changes.into_iter().map(|(_, change)| change).collect();
-        Ok((before, outcome(&changes), summary(&changes)))
+        Ok((Prerequisites { before, mended }, outcome(&changes), summary(&changes)))
     })
     .await
+}
+
+/// What pods read and the apply changed, although the plan has it as it was applied before. Where the plan has it
+/// otherwise, a checksum in the pod template has the pods replaced.
+fn mended(plan: &Plan, before: &Inventory, changes: &[(ObjectRef, Change)]) -> BTreeSet<ObjectRef> {
+    let wanted = plan.digests();
+    let changed = changes.iter().filter(|(object, change)| {
+        let is_read = matches!(object.kind.as_str(), "ConfigMap" | "Secret");
+        is_read
+            && *change == Change::Changed
+            && before.objects.get(object).is_some_and(|applied| applied.as_ref() == wanted.get(object))
+    });
+    changed.map(|(object, _)| object.clone()).collect()
 }
 
 /// What is there or is about to be; with a digest only where both are the same.
@@ -79,25 +104,28 @@ fn applied(plan: &Plan) -> BTreeMap<ObjectRef, Option<String>> {
 pub async fn roll_out(
     client: &Client,
     plan: &Plan,
-    before: Option<Inventory>,
+    prerequisites: Prerequisites,
     removal: Removal<'_>,
     names_resolve: impl Future<Output = Result<(), Failure>>,
     filled: impl Future<Output = Result<(), Failure>>,
     run: &Run,
 ) -> Result<(), Failure> {
+    let Prerequisites { before, mended } = prerequisites;
+    let restarts = restarts(plan, &mended);
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_some()).collect();
     run.stage(Stage::Rollout, async {
         let mut changes = Vec::new();
         let mut waves = waves.into_iter();
         if let Some(first) = waves.next() {
-            let (first, ()) = tokio::try_join!(Box::pin(apply_wave(client, first, run)), names_resolve)?;
+            let wave = Box::pin(apply_wave(client, first, &restarts, run));
+            let (first, ()) = tokio::try_join!(wave, names_resolve)?;
             changes.extend(first);
         }
         run.unless_cancelled(filled).await?;
         let rest = async {
             let mut changes = Vec::new();
             for wave in waves {
-                changes.extend(apply_wave(client, wave, run).await?);
+                changes.extend(apply_wave(client, wave, &restarts, run).await?);
             }
             Ok(changes)
         };
@@ -106,7 +134,7 @@ pub async fn roll_out(
         changes.extend(rest);
         // What the sandbox had and the plan lacks was settled when the plan was made.
         let had = before.as_ref().map(|before| before.spec.projects.clone()).unwrap_or_default();
-        let registered = registration::reconcile(client, &plan.spec, &had, removal, run).await?;
+        let registered = Box::pin(migration::settle(client, &plan.spec, &had, removal, run)).await?;
         retention::warn_of_data_alone(&registered.leaving, run);
         if let Some(before) = before {
             changes.extend(prune(client, plan, &before, run).await?);
@@ -131,7 +159,7 @@ pub(super) async fn reconcile_settings(
     removal: Removal<'_>,
     run: &Run,
 ) -> Result<bool, Failure> {
-    let registered = registration::reconcile(client, spec, &[], removal, run).await?;
+    let registered = Box::pin(migration::settle(client, spec, &[], removal, run)).await?;
     retention::warn_of_data_alone(&registered.leaving, run);
     let admitted = storage::admit(client, spec, Some(before), run).await?;
     let dismissed = storage::dismiss(client, spec, &registered.archived, run).await?;
@@ -187,12 +215,39 @@ pub(super) async fn wait_for_workloads(
     .await
 }
 
-/// Applies one wave and waits until it is ready.
-async fn apply_wave(client: &Client, wave: &Wave, run: &Run) -> Result<Vec<Change>, Failure> {
+/// Applies one wave, replaces the pods of those that are to restart, and waits until all are ready.
+async fn apply_wave(
+    client: &Client,
+    wave: &Wave,
+    restarts: &BTreeSet<ObjectRef>,
+    run: &Run,
+) -> Result<Vec<Change>, Failure> {
     let changes = kubernetes::apply(client, &wave.objects, run).await?;
+    for (object, _) in changes.iter().filter(|(_, change)| *change == Change::Unchanged) {
+        if restarts.contains(object) {
+            run.report.progress(Stage::Rollout, format!("{object}: restarted, since what it reads was edited"));
+            Box::pin(kubernetes::restart(client, object, run)).await?;
+        }
+    }
     let targets: Vec<_> = wave.workloads().collect();
     rollout::wait(client, &targets, run, limits::WAVE).await?;
     Ok(changes.into_iter().map(|(_, change)| change).collect())
+}
+
+/// The workloads that read what was mended. Propellers restart with admin: one whose connection ends may be on its way to
+/// the old pod for longer than a workflow is waited for.
+fn restarts(plan: &Plan, mended: &BTreeSet<ObjectRef>) -> BTreeSet<ObjectRef> {
+    let reads = |workload: &&Object| {
+        let read = PodReference::all(workload);
+        let is_read = |object: &ObjectRef| read.iter().any(|one| one.kind == object.kind && one.name == object.name);
+        mended.iter().any(|object| workload.namespace() == object.namespace.as_deref() && is_read(object))
+    };
+    let mut all: BTreeSet<_> = plan.manifests().filter(reads).map(Object::reference).collect();
+    if all.iter().any(|workload| workload.name == names::ADMIN) {
+        let propellers: BTreeSet<_> = plan.spec.workflow_namespaces().iter().map(names::propeller).collect();
+        all.extend(plan.workloads().filter(|workload| propellers.contains(&workload.name)));
+    }
+    all
 }
 
 async fn save(

@@ -8,6 +8,7 @@
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `admin.rs` | requests to flyteadmin through the Kubernetes API's proxy |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
+//! | `migration.rs` | admin's and datacatalog's database, migrated again where it lacks tables |
 //! | `storage.rs` | what each project has in the object store, brought to what the spec says |
 //! | `verify.rs` | the checks that a sandbox is what it should be |
 //! | `rollback.rs` | what a failed `up` leaves to read, and what it takes back |
@@ -40,6 +41,7 @@ mod down;
 mod gc;
 mod halt;
 mod images;
+mod migration;
 mod observed;
 mod outcome;
 mod prepare;
@@ -56,7 +58,7 @@ mod verify;
 
 pub use backup::backup;
 pub use compare::{Comparison, compare};
-pub use converge::{apply_prerequisites, roll_out};
+pub use converge::{Prerequisites, apply_prerequisites, roll_out};
 pub use diagnose::{Diagnosis, diagnose};
 pub use doctor::doctor;
 pub use down::down;

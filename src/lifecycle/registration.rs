@@ -3,16 +3,18 @@
 //! Admin cannot forget a project: one that goes is archived, which takes it off every list and refuses new executions,
 //! and comes back as it was.
 
+use std::time::Duration;
+
 use kube::Client;
 use serde_json::Value;
 
 use super::admin;
 use super::retention::{Leaving, Removal, judge};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::flyte::admin::{Project, ProjectList, ProjectState, Request};
 use crate::limits::REGISTRATION;
 use crate::report::Stage;
-use crate::run::Run;
+use crate::run::{Deadline, Run};
 use crate::spec::Spec;
 
 /// A request that is due.
@@ -68,7 +70,7 @@ pub(super) struct Registered {
 /// `removal` says of others.
 ///
 /// # Errors
-/// [`Reason::Registration`](crate::failure::Reason::Registration) with admin's words.
+/// [`Reason::Registration`] with admin's words.
 pub(super) async fn reconcile(
     client: &Client,
     spec: &Spec,
@@ -78,6 +80,9 @@ pub(super) async fn reconcile(
 ) -> Result<Registered, Failure> {
     let run = &Run { deadline: run.deadline.min(REGISTRATION), ..run.clone() };
     let work = async {
+        if let Some(request) = Request::any_execution(spec) {
+            admin::repeated::<Value>(client, spec, &request, run).await.map_err(admin::failure)?;
+        }
         let listed = admin::repeated::<ProjectList>(client, spec, &Request::all_projects(), run).await;
         let listed = listed.map_err(admin::failure)?.projects;
         let mut judged = Vec::new();
@@ -98,6 +103,26 @@ pub(super) async fn reconcile(
         })
     };
     run.unless_cancelled(work).await
+}
+
+/// What is to be registered, each as a line. That admin cannot read is one, too.
+pub(super) async fn due(client: &Client, spec: &Spec, limit: Duration) -> Vec<String> {
+    let look = async {
+        admin::find_tables(client, spec).await?;
+        admin::listed(client, spec).await
+    };
+    let silent = || Err(Failure::new(Reason::Registration, "admin does not answer"));
+    match Deadline::fixed(limit).limit(look).await.unwrap_or_else(silent) {
+        Ok(listed) => {
+            let due = steps(spec, &listed, &[]).into_iter().filter_map(|step| match step {
+                Step::Register(id) | Step::TakeOver(id) => Some(format!("project {id} is not registered")),
+                // It may be one that stays.
+                Step::Archive(_) => None,
+            });
+            due.collect()
+        }
+        Err(failure) => vec![failure.causes.last().unwrap_or(&failure.what).clone()],
+    }
 }
 
 fn told(step: Step<'_>) -> String {

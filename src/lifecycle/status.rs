@@ -3,17 +3,22 @@
 use std::time::SystemTime;
 
 use humantime::format_rfc3339_seconds;
+use kube::Client;
 use serde::Serialize;
 
+use super::compare::drift;
 use super::observed::{Restart, restarts, stale};
+use super::{registration, storage};
 use crate::failure::Failure;
-use crate::kubernetes;
-use crate::limits::STATUS_ANSWERS;
+use crate::flyte::names;
+use crate::limits::{STATUS_ANSWERS, STATUS_LOOK};
+use crate::manifest::{Edit, ObjectRef};
 use crate::plan::Plan;
 use crate::report::{Endpoint, Waiting};
 use crate::rollout;
 use crate::site::{self, Host, Location, Running, Site};
 use crate::smoke::{self, Answer};
+use crate::spec::Spec;
 
 /// What a sandbox is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,10 +42,12 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SpecState {
-    /// `up` would change nothing.
+    /// `up` would change nothing and wait for nothing.
     Unchanged,
     /// `up` would apply a difference.
     Changed,
+    /// The spec is the same; objects are missing or were edited, and `up` would apply them again.
+    Drifted,
     /// It cannot be told.
     Unknown,
 }
@@ -67,8 +74,13 @@ pub struct Status {
     /// Since when there is data of an earlier sandbox of the name that the next one takes up, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_data: Option<String>,
-    /// Workloads that are not ready, and pods whose status is older than their node's start.
+    /// Workloads that are not ready or lack what the spec says (projects, buckets, tables), and pods whose status is older
+    /// than their node's start.
     pub waiting: Vec<Waiting>,
+    /// Objects that were applied and are not there.
+    pub missing: Vec<ObjectRef>,
+    /// Objects that somebody changed since they were applied.
+    pub edited: Vec<Edit>,
     /// Containers that died since the node started, and what of.
     pub restarts: Vec<Restart>,
     /// What the endpoints answered just now.
@@ -95,15 +107,34 @@ impl Status {
         self.waiting.extend(stale(&lives, node_started));
         self.restarts = restarts(&lives, node_started);
         let answered = self.answers.iter().all(|answer| answer.is_well);
+        if self.waiting.is_empty() && answered {
+            self.waiting.extend(Box::pin(lacking(&client, &inventory.spec)).await);
+        }
+        let drift = Box::pin(drift(&client, &inventory, plan)).await?;
         let ready = self.waiting.is_empty() && answered && inventory.digest.is_some();
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };
-        let gone = kubernetes::missing(&client, inventory.objects.keys().cloned()).await?;
-        let same = inventory.digest.as_ref() == Some(&plan.digest) && gone.is_empty();
-        self.spec = if same { SpecState::Unchanged } else { SpecState::Changed };
+        self.spec = match inventory.digest.as_ref() == Some(&plan.digest) {
+            true if ready && drift.is_none() => SpecState::Unchanged,
+            true => SpecState::Drifted,
+            false => SpecState::Changed,
+        };
+        self.missing = drift.missing.into_iter().collect();
+        self.edited = drift.edited;
         self.system_namespace = Some(system);
         self.endpoints = site::endpoints(&inventory.spec);
         Ok(())
     }
+}
+
+/// What is in no object and not as the spec says: projects, tables and buckets.
+async fn lacking(client: &Client, spec: &Spec) -> Vec<Waiting> {
+    let (admin, minio) =
+        tokio::join!(registration::due(client, spec, STATUS_LOOK), storage::due(client, spec, STATUS_LOOK));
+    let of = |workload: &str, due: Vec<String>| {
+        let object = format!("deployment/{workload}");
+        due.into_iter().map(move |reason| Waiting { object: object.clone(), reason })
+    };
+    of(names::ADMIN, admin).chain(of(names::MINIO, minio)).collect()
 }
 
 /// The state of the sandbox of the plan's name, compared to the plan.
@@ -123,6 +154,8 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
         expires: overview.expires.map(|at| format_rfc3339_seconds(at).to_string()),
         kept_data: overview.kept_data,
         waiting: Vec::new(),
+        missing: Vec::new(),
+        edited: Vec::new(),
         restarts: Vec::new(),
         answers: Vec::new(),
         endpoints: Vec::new(),

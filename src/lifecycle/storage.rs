@@ -1,5 +1,7 @@
 //! What each project has in the object store, brought to what the spec says.
 
+use std::time::Duration;
+
 use kube::Client;
 
 use crate::failure::Failure;
@@ -59,6 +61,22 @@ pub(super) async fn usage(client: &Client, spec: &Spec, project: &str, run: &Run
         store.usage(&spec.storage.bucket_of(project)).await
     };
     run.unless_cancelled(work).await
+}
+
+/// The buckets that are not as [`admit`] makes them, or the store itself, each as a line. That the store does not answer is one, too.
+pub(super) async fn due(client: &Client, spec: &Spec, limit: Duration) -> Vec<String> {
+    let look = async {
+        let (store, _way) = store(client, spec, Deadline::fixed(limit)).await?;
+        let tenants = tenants(spec, None)?;
+        let of_projects = store.lacking(&tenants).await?.into_iter();
+        let mut lacking: Vec<_> = of_projects.map(|tenant| tenant.bucket.clone()).collect();
+        if !store.has_bucket(&spec.storage.bucket).await? {
+            lacking.push(spec.storage.bucket.clone());
+        }
+        let told = |bucket| format!("bucket {bucket} does not exist, or its keys do not open it");
+        Ok(lacking.into_iter().map(told).collect())
+    };
+    look.await.unwrap_or_else(|failure: Failure| vec![failure.to_string()])
 }
 
 /// The object store, with a port-forward to it on an attached cluster; to be kept while requests are sent.

@@ -1,6 +1,7 @@
 //! From a sandbox in any state to a proven one.
 
 use super::compare::is_as_planned;
+use super::converge::Prerequisites;
 use super::outcome::{Done, Options};
 use super::prepare::{Request, plan_again, plan_with_keys};
 use super::restore::Backup;
@@ -9,12 +10,11 @@ use super::{converge, rollback};
 use crate::backup::mismatch;
 use crate::cluster::Data;
 use crate::failure::{Failure, Reason};
-use crate::kubernetes::Inventory;
 use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
-use crate::site::{self, Ground, Host, Site, Standing};
+use crate::site::{self, Ground, Host, Running, Site, Standing};
 use crate::smoke::Executions;
 use crate::spec::{SiteKind, Spec};
 
@@ -122,15 +122,15 @@ async fn bring(
 ) -> Result<Outcome, Failure> {
     ground.limit(options.ttl).await?;
     // On the heap, each by itself: within one another they are more than a thread's 2 MiB of stack, unoptimised.
-    if Box::pin(is_unchanged(plan, ground, options, run)).await? {
-        return Ok(Outcome::Unchanged);
+    if let Some(outcome) = Box::pin(settle(plan, ground, options, run)).await? {
+        return Ok(outcome);
     }
     Box::pin(ground.obtain(plan, options.bundle, run)).await?;
     let made = tokio::try_join!(
         Box::pin(stand(plan, request, ground, host, options, run)),
         Box::pin(ground.load_images(plan, options.bundle.is_some(), run))
     );
-    let Stood { client, before, plan: again } = match made {
+    let Stood { client, prerequisites, plan: again } = match made {
         Ok((stood, ())) => stood,
         Err(failure) => return Err(ground.first_cause(failure).await),
     };
@@ -143,7 +143,8 @@ async fn bring(
                 None => Ok(()),
             }
         };
-        let rolled_out = converge::roll_out(&client, plan, before, options.removal(), names_resolve, filled, run);
+        let rolled_out =
+            converge::roll_out(&client, plan, prerequisites, options.removal(), names_resolve, filled, run);
         Box::pin(rolled_out).await?;
         Box::pin(verify(&plan.spec, client.clone(), CHECKS_AFTER_UP, options.executions, run)).await
     };
@@ -151,33 +152,43 @@ async fn bring(
     Ok(Outcome::Passed)
 }
 
-/// Whether there is nothing to do but to verify it, which this does.
-async fn is_unchanged(plan: &Plan, ground: &Ground<'_>, options: &Options<'_>, run: &Run) -> Result<bool, Failure> {
-    let Some(running) = ground.running().await else { return Ok(false) };
+/// Where the objects are as planned, what is in no object is brought to the plan, and all is verified; none where there
+/// are objects to apply.
+async fn settle(
+    plan: &Plan,
+    ground: &Ground<'_>,
+    options: &Options<'_>,
+    run: &Run,
+) -> Result<Option<Outcome>, Failure> {
+    let Some(running) = ground.running().await else { return Ok(None) };
     if !is_as_planned(&running.client, Some(&running.inventory), plan).await? {
-        return Ok(false);
+        return Ok(None);
     }
     run.stage(Stage::Cluster, async {
         let Standing { outcome, summary, .. } = ground.stand(plan, options.store, run).await?;
         Ok(((), outcome, summary))
     })
     .await?;
-    converge::reconcile_settings(&running.client, &plan.spec, &running.inventory, options.removal(), run).await?;
+    let Running { client, inventory, .. } = &running;
+    let changed = converge::reconcile_settings(client, &plan.spec, inventory, options.removal(), run).await?;
     // The spec has a project now that was only added: it leaves with the spec, too.
     if running.inventory.spec.added_projects != plan.spec.added_projects {
         converge::save_spec(&running.client, plan, run).await?;
     }
     // What has run a workflow before and has not changed need not do so again.
-    let again = if options.executions == Executions::All { Executions::All } else { Executions::None };
-    verify(&plan.spec, running.client, CHECKS_WHEN_READY, again, run).await?;
-    Ok(true)
+    let (executions, budget) = match options.executions {
+        all if changed => (all, CHECKS_AFTER_UP),
+        Executions::All => (Executions::All, CHECKS_WHEN_READY),
+        _ => (Executions::None, CHECKS_WHEN_READY),
+    };
+    verify(&plan.spec, running.client, budget, executions, run).await?;
+    Ok(Some(if changed { Outcome::Passed } else { Outcome::Unchanged }))
 }
 
 /// A cluster whose node is Ready, with everything in it but workloads.
 struct Stood {
     client: kube::Client,
-    /// What was applied before.
-    before: Option<Inventory>,
+    prerequisites: Prerequisites,
     /// The plan with projects that stay, where that could not be told before the node ran.
     plan: Option<Plan>,
 }
@@ -196,11 +207,11 @@ async fn stand(
         let ready = async {
             let again =
                 if was_halted { plan_again(request, options.removal(), &client, host, run).await? } else { None };
-            let before = converge::apply_prerequisites(&client, again.as_ref().unwrap_or(plan), run).await?;
-            Ok((before, again))
+            let prerequisites = converge::apply_prerequisites(&client, again.as_ref().unwrap_or(plan), run).await?;
+            Ok((prerequisites, again))
         };
-        let (before, plan) = ground.while_up(ready).await?;
-        Ok((Stood { client, before, plan }, outcome, summary))
+        let (prerequisites, plan) = ground.while_up(ready).await?;
+        Ok((Stood { client, prerequisites, plan }, outcome, summary))
     })
     .await
 }

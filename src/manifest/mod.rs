@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `object.rs` | one object, its identity, and lenses into it |
 //! | `bundle.rs` | a set of objects from our `manifests/` or from a user's file, directory or pipe |
+//! | `edit.rs` | the fields of an object that are not as they were applied |
 //! | `image.rs` | image references |
 
 mod bundle;
+mod edit;
 mod image;
 mod object;
 
 pub use bundle::{Bundle, BundleError, Source};
+pub use edit::Edit;
 pub use image::{ImageRef, ImageRefError};
 pub use object::{Collection, Object, ObjectError, ObjectRef};

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Plan;
-use crate::manifest::ObjectRef;
+use crate::manifest::{Edit, ObjectRef};
 use crate::spec::Spec;
 
-/// What `up` would do to a sandbox that runs. What somebody else changed in an object since is not in it.
+/// What `up` would do to a sandbox that runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
@@ -20,6 +20,9 @@ pub struct Difference {
     pub created: Vec<ObjectRef>,
     /// Objects that it has otherwise, or may have: an `up` that did not end leaves that open.
     pub changed: Vec<ObjectRef>,
+    /// Objects that somebody changed since they were applied, and which would be as applied again. Only a look at the
+    /// cluster tells.
+    pub edited: Vec<Edit>,
     /// Objects that it has, and would lose.
     pub pruned: Vec<ObjectRef>,
 }

@@ -61,18 +61,22 @@ impl Plan {
         Ok(Self { cluster: ClusterPlan::of(&spec), spec, images, node_images, waves, digest })
     }
 
+    /// Every object.
+    pub fn manifests(&self) -> impl Iterator<Item = &Object> {
+        self.waves.iter().flat_map(|wave| &wave.objects)
+    }
+
     /// Every object's identity.
     pub fn objects(&self) -> impl Iterator<Item = ObjectRef> {
-        self.waves.iter().flat_map(|wave| &wave.objects).map(Object::reference)
+        self.manifests().map(Object::reference)
     }
 
     /// Every object's identity, with a digest that changes when the object does.
     #[must_use]
     pub fn digests(&self) -> BTreeMap<ObjectRef, String> {
-        let objects = self.waves.iter().flat_map(|wave| &wave.objects);
         // Half of the digest tells any two versions of one object apart.
         let digest = |object: &Object| hex(&sha256(object.value().to_string())[..16]);
-        objects.map(|object| (object.reference(), digest(object))).collect()
+        self.manifests().map(|object| (object.reference(), digest(object))).collect()
     }
 
     /// Every image that the sandbox runs, the node's own aside.
@@ -83,13 +87,12 @@ impl Plan {
     /// The image of each component that writes to the data volume, by component.
     #[must_use]
     pub fn data_images(&self) -> BTreeMap<String, String> {
-        let objects = self.waves.iter().flat_map(|wave| &wave.objects);
         let image = |object: &Object| {
             let component = component_of(object).filter(|component| component.keeps_data())?;
             let server = object.containers().find(|container| container["name"] == component.id())?;
             Some((component.id().to_owned(), server["image"].as_str()?.to_owned()))
         };
-        objects.filter_map(image).collect()
+        self.manifests().filter_map(image).collect()
     }
 
     /// Every workload's identity.

@@ -335,6 +335,10 @@ catalogue! {
         "Admin did not register or archive a project.",
         "`sandbox logs flyteadmin` shows its log; the same command continues";
 
+    DatabaseIncomplete "database-incomplete" ROLLOUT, 9, no,
+        "The database lacks tables that it records as made, so that no migration makes them again.",
+        "`sandbox up --fresh` begins anew, without executions and objects";
+
     ProjectStorage "project-storage" ROLLOUT, 9, retry,
         "Minio did not create or delete a project's bucket, keys or policy.",
         "`sandbox logs minio` shows its log; the same command continues";

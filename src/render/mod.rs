@@ -38,6 +38,7 @@ pub use deviations::Deviation;
 pub use error::RenderError;
 pub use lock::{Lock, LockError, Pin};
 pub use pipeline::{Rendered, explain, render};
+pub(crate) use pod_references::PodReference;
 pub use transforms::{TRANSFORMS, Transform};
 
 /// Changes with the configuration that a pod reads when it starts.

@@ -9,18 +9,18 @@ use crate::manifest::Object;
 
 /// A name in a pod that stands for another object of its namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PodReference {
+pub(crate) struct PodReference {
     /// Of what is named.
-    pub(super) kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Of what is named.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Whether a pod starts without it.
     pub(super) optional: bool,
 }
 
 impl PodReference {
     /// Every one in a workload, each once, in an order of its own.
-    pub(super) fn all(workload: &Object) -> BTreeSet<Self> {
+    pub(crate) fn all(workload: &Object) -> BTreeSet<Self> {
         let mut found = BTreeSet::new();
         if let Some(pod) = workload.pod_spec() {
             collect(pod, &mut found);

@@ -34,12 +34,7 @@ impl BucketAdmin {
     /// # Errors
     /// [`Reason::ProjectStorage`], with Minio's own error.
     pub async fn ensure_tenants(&self, tenants: &[Tenant]) -> Result<usize, Failure> {
-        let looks = tenants.iter().map(async |tenant| {
-            let head = Request::new(Method::HEAD, format!("/{}", tenant.bucket), &[]);
-            Ok::<_, Failure>((tenant, self.send(&head, &tenant.keys).await?.status.is_success()))
-        });
-        let seen: Vec<_> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
-        let missing: Vec<_> = seen.into_iter().filter(|(_, opens)| !opens).map(|(tenant, _)| tenant).collect();
+        let missing = self.lacking(tenants).await?;
         if missing.is_empty() {
             return Ok(0);
         }
@@ -56,6 +51,28 @@ impl BucketAdmin {
             ensured.map_err(|failure| failure.on(format!("bucket {}", tenant.bucket)))?;
         }
         Ok(count)
+    }
+
+    /// The tenants whose bucket does not exist, or is not opened by their keys.
+    ///
+    /// # Errors
+    /// [`Reason::ProjectStorage`]: Minio does not answer.
+    pub async fn lacking<'a>(&self, tenants: &'a [Tenant]) -> Result<Vec<&'a Tenant>, Failure> {
+        let looks = tenants.iter().map(async |tenant| {
+            let head = Request::new(Method::HEAD, format!("/{}", tenant.bucket), &[]);
+            Ok::<_, Failure>((tenant, self.send(&head, &tenant.keys).await?.status.is_success()))
+        });
+        let seen: Vec<_> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+        Ok(seen.into_iter().filter(|(_, opens)| !opens).map(|(tenant, _)| tenant).collect())
+    }
+
+    /// Whether a bucket is there, for the store's own keys.
+    ///
+    /// # Errors
+    /// As [`BucketAdmin::lacking`].
+    pub async fn has_bucket(&self, bucket: &str) -> Result<bool, Failure> {
+        let head = Request::new(Method::HEAD, format!("/{bucket}"), &[]);
+        Ok(self.send(&head, &self.root).await?.status.is_success())
     }
 
     async fn ensure_one(&self, tenant: &Tenant, sealer: &Sealer) -> Result<(), Failure> {

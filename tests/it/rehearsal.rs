@@ -161,7 +161,7 @@ fn what_somebody_removed_is_told_and_put_back() {
     let kubeconfig = machine.run(&["kubeconfig"]).exits(0).out();
     remove(&kubeconfig, ["v1", "ConfigMap", SYSTEM, "kubernetes-dashboard-settings"]);
     let gone = format!("configmap {SYSTEM}/kubernetes-dashboard-settings");
-    assert_eq!(asked(&["status"])["spec"], "changed");
+    assert_eq!(asked(&["status"])["spec"], "drifted");
     let created = &asked(&["plan"])["running"]["created"];
     assert!(created.as_array().is_some_and(|all| all.len() == 1), "{created}");
 

@@ -57,7 +57,7 @@ fn against(Comparison { difference, leaving }: &Comparison) -> String {
         text.push_str(": nothing would change");
     }
     text.push('\n');
-    let Difference { projects_added, created, changed, pruned, .. } = difference;
+    let Difference { projects_added, created, changed, edited, pruned, .. } = difference;
     for project in projects_added {
         let _ = writeln!(text, "  project {project} would be added");
     }
@@ -69,6 +69,9 @@ fn against(Comparison { difference, leaving }: &Comparison) -> String {
             let names = objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let _ = writeln!(text, "  {would} {}: {names}", objects.len());
         }
+    }
+    for edit in edited {
+        let _ = writeln!(text, "  apply again, since somebody changed {edit}");
     }
     text
 }

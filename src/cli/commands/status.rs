@@ -60,10 +60,17 @@ fn shown(status: &Status, now: SystemTime) -> String {
     for Restart { container, pod, restarts, died_of } in &status.restarts {
         let _ = writeln!(text, "  {container} died: {died_of}; {restarts} restarts of its container in pod {pod}");
     }
+    for missing in &status.missing {
+        let _ = writeln!(text, "  {missing}: not there any more");
+    }
+    for edit in &status.edited {
+        let _ = writeln!(text, "  {edit}: not as it was applied");
+    }
     text.extend(status.expires.as_deref().map(|at| expiry(at, now)));
     match status.spec {
         SpecState::Unchanged => text.push_str("the spec says the same; `sandbox up` would change nothing\n"),
         SpecState::Changed => text.push_str("the spec says something else; `sandbox up` would apply the difference\n"),
+        SpecState::Drifted => text.push_str("the spec says the same, the cluster does not; `sandbox up` mends it\n"),
         SpecState::Unknown => {}
     }
     let width = status.endpoints.iter().map(|endpoint| endpoint.name.len()).max().unwrap_or_default();

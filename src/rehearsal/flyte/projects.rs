@@ -1,6 +1,6 @@
 //! Simulated projects of admin: registered, archived, activated again, and listed by a filter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -12,6 +12,13 @@ use crate::flyte::admin::PROJECTS;
 pub struct Projects {
     known: BTreeMap<String, Value>,
     refusal: Option<String>,
+    dropped: BTreeSet<String>,
+}
+
+/// Admin's words about a table that is not there.
+fn lacking(table: &str) -> (StatusCode, Value) {
+    let words = format!("cannot query with specified table attributes: relation \"{table}\" does not exist");
+    (StatusCode::BAD_REQUEST, json!({"error": words, "code": 3, "message": words}))
 }
 
 impl Projects {
@@ -29,7 +36,20 @@ impl Projects {
         self.refusal = Some(words.to_owned());
     }
 
-    /// Admin's response, if the request is about projects.
+    /// Drops a table beneath admin; the rows go with it.
+    pub fn drop_table(&mut self, table: &str) {
+        self.dropped.insert(table.to_owned());
+        if table == "projects" {
+            self.known.clear();
+        }
+    }
+
+    /// Makes the tables that are not there, as the init containers of a new pod do in an empty database.
+    pub fn migrate(&mut self) {
+        self.dropped.clear();
+    }
+
+    /// Admin's response, if the request is about projects or a table that was dropped.
     pub fn answer(
         &mut self,
         method: &Method,
@@ -38,11 +58,21 @@ impl Projects {
         body: &[u8],
         domains: &[String],
     ) -> Option<(StatusCode, Value)> {
+        if path.starts_with("/api/v1/executions") && self.dropped.contains("executions") {
+            return Some(lacking("executions"));
+        }
         let id = path.strip_prefix(PROJECTS)?.trim_start_matches('/');
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
         let refusal = |status: StatusCode, words: String| Some((status, json!({"error": words, "message": words})));
         if let Some(words) = &self.refusal {
             return refusal(StatusCode::INTERNAL_SERVER_ERROR, words.clone());
+        }
+        if self.dropped.contains("projects") {
+            // A list of them swallows the error.
+            return match method.as_str() {
+                "GET" => Some((StatusCode::OK, json!({}))),
+                _ => Some(lacking("projects")),
+            };
         }
         match (method.as_str(), id) {
             ("GET", "") => {

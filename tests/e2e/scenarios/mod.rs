@@ -16,6 +16,7 @@
 //! | `data.rs` | what users put into a sandbox, and what happens to sandboxes |
 //! | `backup.rs` | what is saved, and is there after a restore |
 //! | `issued.rs` | keys that somebody else issues |
+//! | `healed.rs` | what is broken in a sandbox that runs, and mended |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
 
 mod attached;
@@ -25,6 +26,7 @@ mod data;
 mod elsewhere;
 mod expiry;
 mod failing;
+mod healed;
 mod in_the_way;
 mod interrupted;
 mod isolated;
@@ -50,6 +52,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         manifests::SCENARIOS,
         attached::SCENARIOS,
         isolated::SCENARIOS,
+        healed::SCENARIOS,
         issued::SCENARIOS,
         bundle::SCENARIOS,
         data::SCENARIOS,

@@ -10,7 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::header::{
+    CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use flyte_sandbox::lifecycle;
@@ -61,6 +63,7 @@ pub(crate) struct AttachedCluster {
     admin: Arc<Mutex<Projects>>,
     beyond: Arc<Mutex<Vec<String>>>,
     silent: Arc<AtomicBool>,
+    migrates: Arc<AtomicBool>,
     flyte: Arc<FakeFlyte>,
     folder: Arc<TempDir>,
 }
@@ -99,6 +102,7 @@ impl AttachedCluster {
             admin: Arc::default(),
             beyond: Arc::default(),
             silent: Arc::default(),
+            migrates: Arc::default(),
             flyte,
             folder: Arc::new(folder),
         };
@@ -147,6 +151,12 @@ impl AttachedCluster {
     /// From now on admin refuses every request with these words.
     pub(crate) fn refuse_projects(&self, words: &str) {
         self.admin.lock().expect("whole").refuse(words);
+    }
+
+    /// Drops a table of admin's database. A new pod of admin makes it again where the list of migrations went with it.
+    pub(crate) fn drop_table(&self, table: &str, with_migrations: bool) {
+        self.admin.lock().expect("whole").drop_table(table);
+        self.migrates.store(with_migrations, Ordering::Relaxed);
     }
 
     /// Lets nobody look at namespaces.
@@ -222,7 +232,8 @@ impl AttachedCluster {
             let (parts, body) = request.into_parts();
             let body = to_bytes(body, 1 << 20).await.expect("a body");
             let answer = self.admin.lock().expect("whole").answer(&parts.method, path, &query, &body, &[]);
-            let (status, json) = answer.expect("about projects");
+            let none = || (path.starts_with("/api/v1/executions")).then(|| (StatusCode::OK, json!({})));
+            let (status, json) = answer.or_else(none).expect("about projects or executions");
             return (status, axum::Json(json)).into_response();
         }
         if path.ends_with("/portforward") {
@@ -240,6 +251,11 @@ impl AttachedCluster {
             return self.ask_flyte(path, request).await;
         }
         let method = request.method().clone();
+        let restarts = path.ends_with("/deployments/flyteadmin")
+            && request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/merge-patch+json");
+        if restarts && self.migrates.load(Ordering::Relaxed) {
+            self.admin.lock().expect("whole").migrate();
+        }
         let response = self.api.respond(request).await;
         match method {
             Method::PATCH if path.contains("/deployments/") => self.come(path),

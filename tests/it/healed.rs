@@ -1,0 +1,209 @@
+//! What is broken in a sandbox that runs: `status` and `plan` name it, `up` mends it.
+//!
+//! What the API alone decides, against one in memory with a user's rights. `tests/e2e/scenarios/healed.rs` has the same on
+//! the real thing.
+
+use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::kubernetes::client;
+use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState, Status};
+use flyte_sandbox::plan::Difference;
+use flyte_sandbox::rehearsal::Faults;
+use flyte_sandbox::report::{Change, Event, Outcome};
+use flyte_sandbox::smoke::Executions;
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::support::attached::{AttachedCluster, run};
+
+const SYSTEM: &str = "103020-flytepoc-dev";
+
+/// A way to break a sandbox.
+enum Break {
+    /// `kubectl patch --type merge`, `kubectl edit`.
+    Patch(Value),
+    /// `kubectl delete`.
+    Delete,
+    /// `kubectl scale` before Kubernetes 1.22, which leaves no trace in `managedFields`.
+    Scale(u64),
+}
+
+fn path(kind: &str, name: &str) -> String {
+    let root = match kind {
+        "deployments" => "apis/apps/v1",
+        "roles" | "rolebindings" => "apis/rbac.authorization.k8s.io/v1",
+        _ => "api/v1",
+    };
+    format!("/{root}/namespaces/{SYSTEM}/{kind}/{name}")
+}
+
+async fn send(client: &Client, method: &str, path: &str, body: &Value) {
+    let request = http::Request::builder().method(method).uri(format!("{path}?fieldManager=kubectl-edit"));
+    let request = request.header("content-type", "application/merge-patch+json").body(body.to_string().into_bytes());
+    let _: Value = client.request(request.expect("a request")).await.expect("taken");
+}
+
+async fn up(cluster: &AttachedCluster) -> Result<(Outcome, Vec<Event>), Failure> {
+    let options = Options {
+        keep: false,
+        fresh: false,
+        prune_projects: false,
+        restore: None,
+        bundle: None,
+        store: true,
+        executions: Executions::None,
+        ttl: None,
+        faults: Faults::default(),
+    };
+    let (run, mut events) = run();
+    let done = lifecycle::up(cluster.request(), &cluster.host, options, &run).await?;
+    Ok((done.outcome, std::iter::from_fn(|| events.try_recv().ok()).collect()))
+}
+
+async fn seen(cluster: &AttachedCluster) -> (Status, Difference) {
+    let plan = cluster.plan();
+    let status = lifecycle::status(&plan, &cluster.host).await.expect("seen");
+    let difference = lifecycle::compare(&plan, Vec::new(), &cluster.host, &run().0).await;
+    let difference = difference.expect("seen").expect("there").difference;
+    (status, difference)
+}
+
+fn restarted(cluster: &AttachedCluster, deployment: &str) -> bool {
+    let found = cluster.api.get(&path("deployments", deployment)).expect("there");
+    found["spec"]["template"]["metadata"]["annotations"]["sandbox.flyte/restarted-at"].is_string()
+}
+
+#[tokio::test]
+async fn what_was_edited_or_deleted_is_named_and_mended() {
+    let table = [
+        (
+            "configmaps",
+            "flyte-admin-config",
+            Break::Patch(json!({"data": {"db.yaml": "database: {}"}})),
+            ".data.db.yaml",
+        ),
+        ("configmaps", "gateway-config", Break::Patch(json!({"data": null})), ".data"),
+        ("roles", "flytepropeller-leader-x", Break::Patch(json!({"rules": []})), ".rules"),
+        ("secrets", "flyte-propeller-auth", Break::Patch(json!({"data": {"client_secret": "bm8="}})), ".data"),
+        (
+            "services",
+            "minio",
+            Break::Patch(json!({"spec": {"ports": [{"port": 1, "protocol": "TCP"}]}})),
+            ".spec.ports",
+        ),
+        (
+            "deployments",
+            "flyteconsole",
+            Break::Patch(
+                json!({"spec": {"template": {"spec": {"containers": [{"name": "flyteconsole", "image": "other"}]}}}}),
+            ),
+            ".spec.template.spec.containers",
+        ),
+        ("deployments", "flytepropeller-x-d-dev", Break::Scale(0), ".spec.replicas"),
+        ("configmaps", "flyte-console-config", Break::Delete, ""),
+        ("secrets", "flyte-storage-x", Break::Delete, ""),
+        ("services", "flyteadmin", Break::Delete, ""),
+        ("rolebindings", "flytepropeller-leader-x", Break::Delete, ""),
+        ("deployments", "datacatalog", Break::Delete, ""),
+    ];
+    let cluster = AttachedCluster::start().await;
+    up(&cluster).await.expect("brought up");
+    let client = client(&cluster.api.kubeconfig()).expect("a client");
+    for (kind, name, how, field) in table {
+        let at = path(kind, name);
+        let before = cluster.api.get(&at).expect("there");
+        match &how {
+            Break::Patch(body) => send(&client, "PATCH", &at, body).await,
+            Break::Delete => send(&client, "DELETE", &at, &json!({})).await,
+            Break::Scale(replicas) => {
+                let mut scaled = before.clone();
+                scaled["spec"]["replicas"] = (*replicas).into();
+                cluster.api.put(scaled);
+            }
+        }
+        let (status, difference) = seen(&cluster).await;
+        assert_eq!(status.spec, SpecState::Drifted, "{kind} {name}");
+        let names = |objects: &[flyte_sandbox::manifest::ObjectRef]| {
+            objects.iter().map(|one| one.name.clone()).collect::<Vec<_>>()
+        };
+        let change = if matches!(how, Break::Delete) {
+            assert_eq!(names(&status.missing), [name], "{kind}");
+            assert_eq!((names(&difference.created), difference.edited), (vec![name.to_owned()], vec![]), "{kind}");
+            Change::Created
+        } else {
+            assert_eq!(status.edited, difference.edited, "{kind} {name}");
+            let [edit] = difference.edited.as_slice() else { panic!("{kind} {name}: {difference:?}") };
+            assert_eq!(
+                (edit.object.name.as_str(), edit.fields.first().map(String::as_str)),
+                (name, Some(field)),
+                "{kind}"
+            );
+            Change::Changed
+        };
+        let (outcome, events) = up(&cluster).await.expect("mended");
+        assert_eq!(outcome, Outcome::Passed, "{kind} {name}");
+        let applied = |event: &&Event| matches!(event, Event::Applied { change, .. } if *change != Change::Unchanged);
+        let applied: Vec<_> = events.iter().filter(applied).collect();
+        assert!(
+            matches!(applied[..], [Event::Applied { object, change: done }] if object.ends_with(name) && *done == change),
+            "{applied:?}"
+        );
+        let after = cluster.api.get(&at).expect("there again");
+        for part in ["spec", "data", "rules"] {
+            assert_eq!(after[part], before[part], "{kind} {name}");
+        }
+        let (status, difference) = seen(&cluster).await;
+        assert_eq!((status.phase, status.spec), (Phase::Ready, SpecState::Unchanged), "{kind} {name}: {status:?}");
+        assert!(difference.is_empty(), "{kind} {name}: {difference:?}");
+    }
+    assert!(restarted(&cluster, "flyteadmin"), "it may have read the edit");
+    assert!(restarted(&cluster, "flytepropeller-x-d-dev"), "its Secret was edited");
+    assert!(!restarted(&cluster, "flyteconsole"), "what was deleted was read by nobody");
+    assert_eq!(cluster.beyond(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_controllers_write_and_others_add_is_no_edit() {
+    let cluster = AttachedCluster::start().await;
+    up(&cluster).await.expect("brought up");
+    let client = client(&cluster.api.kubeconfig()).expect("a client");
+    let add = |field: &str| json!({"metadata": {"annotations": {field: "1"}}});
+    send(&client, "PATCH", &path("deployments", "flyteadmin"), &add("deployment.kubernetes.io/revision")).await;
+    send(&client, "PATCH", &path("configmaps", "flyte-admin-config"), &json!({"data": {"own.yaml": "theirs"}})).await;
+    cluster
+        .api
+        .edit(&path("deployments", "flyteadmin"), |deployment| deployment["status"]["observedGeneration"] = 99.into());
+    let (status, difference) = seen(&cluster).await;
+    assert_eq!((status.phase, status.spec), (Phase::Ready, SpecState::Unchanged), "{status:?}");
+    assert!(difference.is_empty(), "{difference:?}");
+    assert_eq!(up(&cluster).await.expect("as it was").0, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_database_that_was_emptied_is_migrated_again_by_new_pods() {
+    let cluster = AttachedCluster::start().await;
+    up(&cluster).await.expect("brought up");
+    for table in ["projects", "executions"] {
+        cluster.drop_table(table, true);
+        let (status, _) = seen(&cluster).await;
+        assert_eq!((status.phase, status.spec), (Phase::NotReady, SpecState::Drifted), "{table}");
+        assert!(status.waiting[0].object.ends_with("flyteadmin"), "{:?}", status.waiting);
+        let (outcome, events) = up(&cluster).await.expect("mended");
+        assert_eq!(outcome, Outcome::Passed);
+        let warned = |event: &Event| matches!(event, Event::Warning { message } if message.contains(table));
+        assert!(events.iter().any(warned), "{table}");
+        assert!(restarted(&cluster, "flyteadmin") && restarted(&cluster, "datacatalog"));
+        let (status, difference) = seen(&cluster).await;
+        assert_eq!((status.phase, status.spec), (Phase::Ready, SpecState::Unchanged), "{status:?}");
+        assert!(difference.is_empty(), "a restart is no edit: {difference:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_no_migration_makes_again_has_a_reason_of_its_own() {
+    let cluster = AttachedCluster::start().await;
+    up(&cluster).await.expect("brought up");
+    cluster.drop_table("projects", false);
+    let failure = up(&cluster).await.expect_err("not without its data");
+    assert_eq!(failure.reason, Reason::DatabaseIncomplete);
+    assert!(failure.causes.iter().any(|cause| cause.contains("relation \"projects\" does not exist")), "{failure}");
+}

@@ -221,12 +221,19 @@ async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) ->
         join_all(found.networks.iter().map(|network| docker.remove_network(network))),
         join_all(found.volumes.iter().map(|name| docker.remove_volume(name))),
     );
-    let left = removable().await?.names();
-    if left.is_empty() {
-        return Ok(found.names());
+    let causes: Vec<_> = containers.into_iter().chain(networks).chain(volumes).filter_map(Result::err).collect();
+    let patience = Deadline::fixed(limits::NODE_REMOVAL);
+    loop {
+        let left = removable().await?.names();
+        if left.is_empty() {
+            return Ok(found.names());
+        }
+        // Docker lists for a moment what another request, of a run that was stopped, is removing.
+        if !causes.is_empty() || patience.has_passed() {
+            return Err(Error::Leftovers { left: left.names(), causes });
+        }
+        tokio::time::sleep(POLL).await;
     }
-    let causes = containers.into_iter().chain(networks).chain(volumes).filter_map(Result::err).collect();
-    Err(Error::Leftovers { left: left.names(), causes })
 }
 
 /// Removes a container, and waits until it is gone: one that an earlier run has begun to remove, and was stopped at, is

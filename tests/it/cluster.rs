@@ -126,6 +126,15 @@ async fn what_cannot_be_removed_is_named_with_the_reason() {
     assert!(failure.causes[0].contains("it is in use"), "{failure}");
 }
 
+/// A run that was stopped twice leaves at once, and Docker finishes what it was asked for.
+#[tokio::test]
+async fn a_network_that_an_earlier_run_has_begun_to_remove_is_waited_for() {
+    let fake = FakeDocker::start(World { leaving: [("k3d-flyte".to_owned(), 4)].into(), ..own_cluster() }).await;
+    let removed = delete(&fake.connect().await, "flyte", Data::Removed).await.expect("removed");
+    assert_eq!(removed.networks, ["k3d-flyte"]);
+    assert_eq!(fake.world().networks.len(), 1);
+}
+
 #[tokio::test]
 async fn somebody_elses_cluster_of_the_name_is_left_alone() {
     let fake = FakeDocker::start(World { containers: vec![node("flyte", None, "running")], ..World::default() }).await;

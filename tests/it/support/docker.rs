@@ -38,6 +38,9 @@ pub(crate) struct World {
     pub(crate) loads: usize,
     /// Names of things whose removal is refused, and `load` where that is.
     pub(crate) stuck: BTreeSet<String>,
+    /// Networks that another client is removing: Docker knows no such network where it is asked to remove one of them, and
+    /// lists it this many times more.
+    pub(crate) leaving: BTreeMap<String, usize>,
     /// Container logs by name.
     pub(crate) logs: BTreeMap<String, String>,
     /// What a container is doing once it was started, such as `restarting`; `running` where absent.
@@ -317,7 +320,12 @@ async fn remove_volume(State(world): State<Shared>, Path(name): Path<String>) ->
 }
 
 async fn networks(State(world): State<Shared>) -> Json<Vec<Value>> {
-    Json(lock(&world).networks.clone())
+    let mut world = lock(&world);
+    let listed = world.networks.clone();
+    world.leaving.values_mut().for_each(|left| *left = left.saturating_sub(1));
+    let gone: Vec<_> = world.leaving.iter().filter(|(_, left)| **left == 0).map(|(name, _)| name.clone()).collect();
+    world.networks.retain(|network| !gone.iter().any(|name| network["Name"] == **name));
+    Json(listed)
 }
 
 async fn create_network(State(world): State<Shared>, Json(request): Json<Value>) -> Response {
@@ -333,6 +341,14 @@ async fn create_network(State(world): State<Shared>, Json(request): Json<Value>)
 }
 
 async fn remove_network(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    let is_leaving = {
+        let world = lock(&world);
+        let mut named = world.networks.iter().filter(|network| is_called(network, &name));
+        named.any(|network| network["Name"].as_str().is_some_and(|name| world.leaving.contains_key(name)))
+    };
+    if is_leaving {
+        return missing();
+    }
     let unclear = ambiguous(&lock(&world), &name);
     unclear.unwrap_or_else(|| remove(&world, &name, |world| &mut world.networks, is_called))
 }

@@ -19,6 +19,6 @@ pub async fn doctor(plan: &Plan, host: &Host, run: &Run) -> Result<Done, Failure
     let summary = if site.is_rehearsal() { "nothing is in the way of a rehearsal" } else { "nothing is in the way" };
     let scratch = tempfile::tempdir()
         .map_err(|error| Failure::new(Reason::StateUnwritable, "cannot make a temporary folder").because(error))?;
-    run.stage(Stage::Preflight, site.preflight(plan, &Faults::default(), scratch.path(), run)).await?;
+    run.stage(Stage::Preflight, site.preflight(plan, false, &Faults::default(), scratch.path(), run)).await?;
     Ok(Done::passed(summary))
 }

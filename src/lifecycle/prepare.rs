@@ -48,10 +48,11 @@ impl Request {
 }
 
 /// The plan for a sandbox whose lock is held: each project has a key, the one that its sandbox has or, where there is
-/// none or it ends soon, a new one. Projects that stay are in it, and told.
+/// none or it ends soon, a new one. Projects that stay are in it, and told. Of one that is made anew, where `removal` is
+/// absent, it takes nothing.
 pub(super) async fn plan_with_keys(
     mut request: Request,
-    removal: Removal<'_>,
+    removal: Option<Removal<'_>>,
     host: &Host,
     run: &Run,
 ) -> Result<Plan, Failure> {
@@ -61,7 +62,9 @@ pub(super) async fn plan_with_keys(
             render(&request.spec, request.bundle.clone())?;
         }
         let spec = &mut request.spec;
-        warn_of_kept(&follow_running(spec, removal, host, run).await, run);
+        if let Some(removal) = removal {
+            warn_of_kept(&follow_running(spec, removal, host, run).await, run);
+        }
         issue_keys(spec, host, run).await?;
         request.render(run)
     })

@@ -8,7 +8,6 @@ use super::restore::Backup;
 use super::verify::verify;
 use super::{converge, rollback};
 use crate::backup::mismatch;
-use crate::cluster::Data;
 use crate::failure::{Failure, Reason};
 use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::plan::Plan;
@@ -73,7 +72,7 @@ fn refuse_useless(spec: &Spec, options: &Options<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The plan, and what there is to make or to use. The lock is held, and nothing is touched yet.
+/// The plan, and what there is to make or to use. The lock is held, and nothing is touched before all of it is known.
 async fn prepare<'a>(
     request: Request,
     host: &'a Host,
@@ -84,14 +83,16 @@ async fn prepare<'a>(
         Some(path) => Some(Backup::check(path, &request, run).await?),
         None => None,
     };
-    if options.fresh {
-        start_anew(&request.spec, host, run).await?;
-    }
     let site = Site::of(&request.spec, host)?;
     site.announce(run);
     let scratch = host.state.sandbox(&request.spec.name).path().join("k3d");
-    let plan = Box::pin(plan_with_keys(request, options.removal(), host, run)).await?;
-    let ground = run.stage(Stage::Preflight, site.preflight(&plan, &options.faults, &scratch, run)).await?;
+    let removal = (!options.fresh).then(|| options.removal());
+    let plan = Box::pin(plan_with_keys(request, removal, host, run)).await?;
+    let checked = site.preflight(&plan, options.fresh, &options.faults, &scratch, run);
+    let mut ground = run.stage(Stage::Preflight, checked).await?;
+    if options.fresh {
+        start_anew(&mut ground, run).await?;
+    }
     if backup.is_some() && ground.has_data() {
         return Err(mismatch("a backup is loaded into a sandbox without data, and this one has its own")
             .on(format!("sandbox {}", plan.spec.name))
@@ -101,10 +102,9 @@ async fn prepare<'a>(
 }
 
 /// Removes the sandbox that is there, and its data or what is kept of an earlier one's.
-async fn start_anew(spec: &Spec, host: &Host, run: &Run) -> Result<(), Failure> {
-    let site = Site::of(spec, host)?;
+async fn start_anew(ground: &mut Ground<'_>, run: &Run) -> Result<(), Failure> {
     run.stage(Stage::Down, async {
-        let removed = site.remove(host.state.sandbox(&spec.name).path().is_dir(), Data::Removed, run).await?;
+        let removed = ground.clear(run).await?;
         let outcome = if removed.is_some() { Outcome::Passed } else { Outcome::Unchanged };
         Ok(((), outcome, removed.unwrap_or_else(|| "nothing to remove".to_owned())))
     })

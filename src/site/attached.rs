@@ -99,6 +99,13 @@ impl AttachedGround<'_> {
         self.before.is_none()
     }
 
+    /// Removes the sandbox's objects; absent where there were none.
+    pub(super) async fn clear(&mut self, run: &Run) -> Result<Option<String>, Failure> {
+        let removed = withdraw::all(&self.access.client, &self.location.namespace, &self.name, run).await?;
+        self.before = None;
+        Ok((removed > 0).then(|| removed_objects(removed)))
+    }
+
     pub(super) fn running(&self) -> Option<Running> {
         let ClusterAccess { client, kubeconfig, .. } = self.access.clone();
         self.before.clone().map(|inventory| Running { rehearsal: false, kubeconfig, client, inventory })

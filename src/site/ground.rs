@@ -46,6 +46,19 @@ impl Ground<'_> {
         }
     }
 
+    /// Removes the sandbox that is there, and its data or what is kept of an earlier one's, so that this one is new; absent
+    /// where there was nothing.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    pub async fn clear(&mut self, run: &Run) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Node(ground) => ground.clear().await,
+            Self::Attached(ground) => ground.clear(run).await,
+            Self::Rehearsal(ground) => ground.clear().await,
+        }
+    }
+
     /// A summary as the user reads it: that of a rehearsal is marked.
     #[must_use]
     pub fn marked(&self, summary: String) -> String {

@@ -111,20 +111,22 @@ impl<'a> Site<'a> {
         if self.is_rehearsal() { format!("REHEARSAL: {summary}") } else { summary }
     }
 
-    /// Checks all that could stand in the way of a plan. `scratch` is a folder for other programs' files.
+    /// Checks all that could stand in the way of a plan, or with `fresh` of one for a sandbox in the place of the one
+    /// there is. `scratch` is a folder for other programs' files.
     ///
     /// # Errors
     /// Something is in the way, or cannot be asked.
     pub async fn preflight(
         self,
         plan: &Plan,
+        fresh: bool,
         faults: &Faults,
         scratch: &Path,
         run: &Run,
     ) -> Result<(Ground<'a>, Outcome, String), Failure> {
         Ok(match self {
             Self::Node(site) => {
-                let (ground, outcome, summary) = Box::pin(site.preflight(plan, scratch, run)).await?;
+                let (ground, outcome, summary) = Box::pin(site.preflight(plan, fresh, scratch, run)).await?;
                 (Ground::Node(ground), outcome, summary)
             }
             Self::Attached(site) => {
@@ -132,7 +134,7 @@ impl<'a> Site<'a> {
                 (Ground::Attached(Box::new(ground)), outcome, summary)
             }
             Self::Rehearsal(site) => {
-                let (ground, outcome, summary) = site.preflight(plan, faults, run)?;
+                let (ground, outcome, summary) = site.preflight(plan, fresh, faults, run)?;
                 (Ground::Rehearsal(ground), outcome, summary)
             }
         })

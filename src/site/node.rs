@@ -48,6 +48,7 @@ impl<'a> NodeSite<'a> {
     pub(super) async fn preflight(
         self,
         plan: &Plan,
+        fresh: bool,
         scratch: &Path,
         run: &Run,
     ) -> Result<(NodeGround<'a>, Outcome, String), Failure> {
@@ -63,7 +64,9 @@ impl<'a> NodeSite<'a> {
             Ok(docker) => kept(docker, &name).await?,
             Err(_) => None,
         };
-        findings.extend(kept.as_ref().map(|kept| preflight::kept_data(kept, &plan.data_images())));
+        if !fresh {
+            findings.extend(kept.as_ref().map(|kept| preflight::kept_data(kept, &plan.data_images())));
+        }
         for finding in &findings {
             run.report.emit(finding.event());
         }
@@ -198,6 +201,13 @@ impl NodeGround<'_> {
 
     pub(super) fn has_data(&self) -> bool {
         !self.is_new() || self.kept.is_some()
+    }
+
+    /// Removes what there is, with its data; absent where there was nothing.
+    pub(super) async fn clear(&mut self) -> Result<Option<String>, Failure> {
+        let removed = cluster::delete(&self.docker, &self.name, Data::Removed).await?;
+        (self.state, self.kept) = (NodeState::Absent, None);
+        Ok((!removed.is_empty()).then(|| removed.to_string()))
     }
 
     pub(super) async fn running(&self) -> Option<Running> {

@@ -40,11 +40,13 @@ impl<'a> RehearsalSite<'a> {
     pub(super) fn preflight(
         self,
         plan: &Plan,
+        fresh: bool,
         faults: &Faults,
         run: &Run,
     ) -> Result<(RehearsalGround<'a>, Outcome, String), Failure> {
         let is_new = self.process.is_none();
         let summary = match self.live() {
+            Some(_) if fresh => "another one is simulated, and replaced".to_owned(),
             Some(live) if live.is_of(plan, faults) => "it is simulated already".to_owned(),
             Some(_) => {
                 return Err(Failure::new(Reason::SandboxDiffers, "the rehearsal that is there is not as asked for")
@@ -97,6 +99,13 @@ impl<'a> RehearsalSite<'a> {
 impl RehearsalGround<'_> {
     pub(super) const fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Ends the process; absent where there is no rehearsal.
+    pub(super) async fn clear(&mut self) -> Result<Option<String>, Failure> {
+        let removed = self.site.remove().await?;
+        (self.site.process, self.is_new) = (None, true);
+        Ok(removed)
     }
 
     pub(super) async fn running(&self) -> Option<Running> {

@@ -111,3 +111,29 @@ fn a_project_is_removed_by_its_name_whatever_it_has() {
     machine.run(&["project", "remove", "z"]).exits(0);
     assert_eq!(Vec::from_iter(machine.listed().into_keys()), ["x"]);
 }
+
+/// The stages of a run, in their order.
+fn stages(events: &[Value]) -> Vec<&str> {
+    let begun = events.iter().filter(|event| event["event"] == "stage-started");
+    begun.map(|event| event["stage"].as_str().expect("a stage")).collect()
+}
+
+#[test]
+fn a_fresh_start_removes_nothing_before_all_is_known_that_could_stand_in_its_way() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    machine.run(&["project", "add", "z"]).exits(0);
+    fs::write(machine.folder.path().join("bad.yaml"), "kind: [\n").expect("written");
+    let refused = machine.up(&["--fresh", "--manifests", "bad.yaml"]);
+    assert_eq!(refused.failure()["stage"], "plan");
+    assert!(machine.listed().contains_key("z"), "it was removed");
+
+    let events = machine.up(&["--fresh"]).exits(0).events();
+    assert_eq!(stages(&events)[..3], ["plan", "preflight", "down"]);
+    assert_eq!(outcome(&events), "passed");
+    assert!(!machine.listed().contains_key("z"), "what was added to the old one is in the new one");
+    // A rehearsal that is not as asked for is one to begin anew, too.
+    let fault = ["--rehearse-fault", "pod=minio,reason=OOMKilled"];
+    assert_eq!(machine.up(&fault).exits(3).failure()["reason"], "sandbox-differs");
+    machine.up(&[&fault[..], &["--fresh", "--keep"]].concat()).exits(9);
+}

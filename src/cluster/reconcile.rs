@@ -5,7 +5,7 @@ use super::error::Error;
 use super::k3s_args::NO_NETWORK_POLICIES;
 use super::node::{NodeState, clear, state};
 use super::{crash, ready};
-use crate::docker::{ContainerState, Docker, Inspected};
+use crate::docker::{self, ContainerState, Docker, Inspected};
 use crate::plan::{API_PORT, ClusterPlan, data_volume, node_name};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
@@ -32,17 +32,9 @@ pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run
     let work = async {
         match state(docker, &plan.name).await? {
             NodeState::Absent | NodeState::Unstarted => create(docker, engine, plan, run).await,
-            NodeState::Stopped => {
-                run.report.progress(Stage::Cluster, "start the node");
+            halted @ (NodeState::Stopped | NodeState::Frozen) => {
                 let api_port = unchanged(docker, plan).await?;
-                docker.start_container(&plan.node()).await?;
-                let kubeconfig = settle(docker, &plan.name, api_port, run).await?;
-                Ok(cluster(plan, kubeconfig, Outcome::Passed))
-            }
-            NodeState::Frozen => {
-                run.report.progress(Stage::Cluster, "thaw the node");
-                let api_port = unchanged(docker, plan).await?;
-                docker.unpause_container(&plan.node()).await?;
+                wake(docker, &plan.node(), halted == NodeState::Frozen, run).await?;
                 let kubeconfig = settle(docker, &plan.name, api_port, run).await?;
                 Ok(cluster(plan, kubeconfig, Outcome::Passed))
             }
@@ -73,16 +65,20 @@ pub async fn resume(docker: &Docker, name: &str, run: &Run) -> Result<String, Er
         let container = docker.container(&node).await?.ok_or_else(|| Error::NodeRemoved(node.clone()))?;
         let port = container.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
         let port = port.ok_or_else(|| Error::ApiUnpublished { cluster: name.to_owned() })?;
-        if container.state == ContainerState::Paused {
-            run.report.progress(Stage::Cluster, "thaw the node");
-            docker.unpause_container(&node).await?;
-        } else {
-            run.report.progress(Stage::Cluster, "start the node");
-            docker.start_container(&node).await?;
-        }
+        wake(docker, &node, container.state == ContainerState::Paused, run).await?;
         settle(docker, name, port, run).await
     };
     run.unless_cancelled(work).await
+}
+
+async fn wake(docker: &Docker, node: &str, is_frozen: bool, run: &Run) -> Result<(), docker::Error> {
+    if is_frozen {
+        run.report.progress(Stage::Cluster, "thaw the node");
+        docker.unpause_container(node).await
+    } else {
+        run.report.progress(Stage::Cluster, "start the node");
+        docker.start_container(node).await
+    }
 }
 
 fn cluster(plan: &ClusterPlan, kubeconfig: String, outcome: Outcome) -> Cluster {

@@ -1,11 +1,11 @@
 //! Objects to the API wave by wave, until all are ready.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use kube::Client;
 
-use super::observed::stale;
+use super::observed::seen_again;
 use super::retention::{self, Removal};
 use super::{migration, storage};
 use crate::failure::Failure;
@@ -20,8 +20,6 @@ use crate::rollout;
 use crate::run::Run;
 use crate::site::retire;
 use crate::spec::Spec;
-
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// What a cluster has once all but its workloads is applied.
 #[derive(Debug, Default)]
@@ -185,8 +183,7 @@ async fn prune(client: &Client, plan: &Plan, before: &Inventory, run: &Run) -> R
     Ok(pruned.iter().map(|_| Change::Pruned).collect())
 }
 
-/// Waits until the workloads that a sandbox was brought up with are ready again. The API tells of pods as they were when
-/// the node stopped, until the kubelet has looked at them: that is not taken for ready.
+/// Waits until the workloads that a sandbox was brought up with are ready again, after its node's start.
 ///
 /// # Errors
 /// One does not become ready.
@@ -198,17 +195,8 @@ pub(super) async fn wait_for_workloads(
 ) -> Result<(), Failure> {
     let workloads: Vec<_> = inventory.workloads().cloned().collect();
     let namespace = inventory.spec.system_namespace();
-    let seen_again = async {
-        loop {
-            let stale = stale(&rollout::lives_within(client, &namespace).await?, node_started);
-            let Some(first) = stale.first() else { return Ok::<(), Failure>(()) };
-            run.report.progress(Stage::Rollout, format!("{}: {}", first.object, first.reason));
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
     run.stage(Stage::Rollout, async {
-        // What is stale at the limit is told by the wait after it, or by the checks.
-        run.deadline.min(limits::WAVE).limit(run.unless_cancelled(seen_again)).await.unwrap_or(Ok(()))?;
+        seen_again(client, &namespace, node_started, Stage::Rollout, run).await?;
         rollout::wait(client, &workloads, run, limits::WAVE).await?;
         Ok(((), Outcome::Passed, format!("{} workloads ready", workloads.len())))
     })

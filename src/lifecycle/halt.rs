@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
-use crate::site::{self, Halt, Host, Running, Site};
+use crate::site::{self, Halt, Host, Resumed, Running, Site};
 use crate::smoke::Executions;
 
 /// Halts the sandbox: its data stays, and its projects, executions and settings with it. That it does not run is a
@@ -49,19 +49,18 @@ pub async fn start(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> 
 
 async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
     let site = Site::resolve(name, None, host)?;
-    let (Running { client, inventory, .. }, was) = run
+    let Resumed { running: Running { client, inventory, .. }, was, node_started } = run
         .stage(Stage::Cluster, async {
-            let (running, was) = site.resume(run).await?;
-            let summary = match was {
+            let resumed = site.resume(run).await?;
+            let summary = match resumed.was {
                 None => "it runs already",
                 Some(Halt::Stop) => "node Ready again",
                 Some(Halt::Freeze) => "node thawed",
             };
-            let outcome = if was.is_some() { Outcome::Passed } else { Outcome::Unchanged };
-            Ok(((running, was), outcome, summary.to_owned()))
+            let outcome = if resumed.was.is_some() { Outcome::Passed } else { Outcome::Unchanged };
+            Ok((resumed, outcome, summary.to_owned()))
         })
         .await?;
-    let node_started = site.overview().await?.node_started;
     wait_for_workloads(&client, &inventory, node_started, run).await?;
     converge::reconcile_settings(&client, &inventory.spec, &inventory, Removal::Empty, run).await?;
     let (executions, budget) = match was {

@@ -1,11 +1,17 @@
 //! What the pods of a sandbox say about it, as far as that holds since its node started.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use kube::Client;
 use serde::Serialize;
 
-use crate::report::Waiting;
-use crate::rollout::ContainerLife;
+use crate::failure::Failure;
+use crate::limits;
+use crate::report::{Stage, Waiting};
+use crate::rollout::{self, ContainerLife};
+use crate::run::Run;
+
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What containerd says of a container that it did not see end: the node was stopped under it.
 const ENDED_WITH_NODE: &str = "Unknown, exit code 255";
@@ -39,11 +45,36 @@ pub(super) fn restarts(lives: &[ContainerLife], node_started: Option<SystemTime>
     died.collect()
 }
 
+/// Waits until the kubelet has looked at the system namespace's pods since the node started: until then the API tells of
+/// them as they were when the node stopped.
+///
+/// # Errors
+/// The API does not answer.
+pub(super) async fn seen_again(
+    client: &Client,
+    namespace: &str,
+    node_started: Option<SystemTime>,
+    stage: Stage,
+    run: &Run,
+) -> Result<(), Failure> {
+    let seen = async {
+        loop {
+            let stale = stale(&rollout::lives_within(client, namespace).await?, node_started);
+            let Some(first) = stale.first() else { return Ok(()) };
+            run.report.progress(stage, format!("{}: {}", first.object, first.reason));
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    // What is stale at the limit is told by the wait for workloads, or by the checks.
+    run.deadline.min(limits::WAVE).limit(run.unless_cancelled(seen)).await.unwrap_or(Ok(()))
+}
+
 /// The containers whose status is from before the node started: the kubelet has not looked at them yet.
 pub(super) fn stale(lives: &[ContainerLife], node_started: Option<SystemTime>) -> Vec<Waiting> {
-    let before = |life: &&ContainerLife| match (life.started, node_started) {
+    let ended = |life: &ContainerLife| life.last_end.as_ref().filter(|_| !life.runs).and_then(|end| end.at);
+    let before = |life: &&ContainerLife| match (life.started.or_else(|| ended(life)), node_started) {
         // Kubernetes' times have no fraction of a second.
-        (Some(started), Some(node)) => node.duration_since(started).is_ok_and(|earlier| earlier.as_secs() > 0),
+        (Some(last), Some(node)) => node.duration_since(last).is_ok_and(|earlier| earlier.as_secs() > 0),
         _ => false,
     };
     let waiting = |life: &ContainerLife| Waiting {
@@ -55,8 +86,6 @@ pub(super) fn stale(lives: &[ContainerLife], node_started: Option<SystemTime>) -
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::rollout::LastEnd;
 
@@ -94,8 +123,10 @@ mod tests {
     #[test]
     fn a_container_that_started_before_its_node_is_not_known() {
         let table = [(90, Some(at(100)), 1), (100, Some(at(100)), 0), (110, Some(at(100)), 0), (90, None, 0)];
-        for (started, node, stale_ones) in table {
-            assert_eq!(stale(&[life(0, started, None)], node).len(), stale_ones, "{started} {node:?}");
+        for (when, node, stale_ones) in table {
+            assert_eq!(stale(&[life(0, when, None)], node).len(), stale_ones, "started at {when}, {node:?}");
+            let ended = ContainerLife { runs: false, started: None, ..life(3, 0, Some(("exit code 1", when))) };
+            assert_eq!(stale(&[ended], node).len(), stale_ones, "ended at {when}, {node:?}");
         }
     }
 }

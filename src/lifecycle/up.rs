@@ -2,6 +2,7 @@
 
 use super::compare::is_as_planned;
 use super::converge::Prerequisites;
+use super::observed::{seen_again, stale};
 use super::outcome::{Done, Options};
 use super::prepare::{Request, plan_again, plan_with_keys};
 use super::restore::Backup;
@@ -12,6 +13,7 @@ use crate::failure::{Failure, Reason};
 use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
+use crate::rollout;
 use crate::run::Run;
 use crate::site::{self, Ground, Host, Running, Site, Standing};
 use crate::smoke::Executions;
@@ -161,7 +163,9 @@ async fn settle(
     run: &Run,
 ) -> Result<Option<Outcome>, Failure> {
     let Some(running) = ground.running().await else { return Ok(None) };
-    if !is_as_planned(&running.client, Some(&running.inventory), plan).await? {
+    let lives = rollout::lives_within(&running.client, &plan.spec.system_namespace()).await?;
+    let is_known = stale(&lives, ground.node_started().await?).is_empty();
+    if !is_known || !is_as_planned(&running.client, Some(&running.inventory), plan).await? {
         return Ok(None);
     }
     run.stage(Stage::Cluster, async {
@@ -169,11 +173,11 @@ async fn settle(
         Ok(((), outcome, summary))
     })
     .await?;
-    let Running { client, inventory, .. } = &running;
-    let changed = converge::reconcile_settings(client, &plan.spec, inventory, options.removal(), run).await?;
+    let Running { client, inventory, .. } = running;
+    let changed = converge::reconcile_settings(&client, &plan.spec, &inventory, options.removal(), run).await?;
     // The spec has a project now that was only added: it leaves with the spec, too.
-    if running.inventory.spec.added_projects != plan.spec.added_projects {
-        converge::save_spec(&running.client, plan, run).await?;
+    if inventory.spec.added_projects != plan.spec.added_projects {
+        converge::save_spec(&client, plan, run).await?;
     }
     // What has run a workflow before and has not changed need not do so again.
     let (executions, budget) = match options.executions {
@@ -181,7 +185,7 @@ async fn settle(
         Executions::All => (Executions::All, CHECKS_WHEN_READY),
         _ => (Executions::None, CHECKS_WHEN_READY),
     };
-    verify(&plan.spec, running.client, budget, executions, run).await?;
+    verify(&plan.spec, client, budget, executions, run).await?;
     Ok(Some(if changed { Outcome::Passed } else { Outcome::Unchanged }))
 }
 
@@ -205,6 +209,10 @@ async fn stand(
     run.stage(Stage::Cluster, async {
         let Standing { client, outcome, summary } = ground.stand(plan, options.store, run).await?;
         let ready = async {
+            if !ground.is_new() {
+                let started = ground.node_started().await?;
+                seen_again(&client, &plan.spec.system_namespace(), started, Stage::Cluster, run).await?;
+            }
             let again =
                 if was_halted { plan_again(request, options.removal(), &client, host, run).await? } else { None };
             let prerequisites = converge::apply_prerequisites(&client, again.as_ref().unwrap_or(plan), run).await?;

@@ -8,7 +8,7 @@ use kube::runtime::watcher::Event;
 use serde_json::Value;
 
 use super::model::{ContainerRef, LastExit, Neighbours, Status};
-use super::pods::HOPELESS_RESTARTS;
+use super::pods::{HOPELESS_RESTARTS, restarts_before};
 use super::status::status;
 use crate::manifest::{Collection, ObjectRef};
 use crate::report::Waiting;
@@ -48,11 +48,16 @@ pub(super) struct WorkloadCache {
     failing: BTreeMap<ObjectRef, (Option<ContainerRef>, Instant)>,
     /// How each target's container has ended, the last times.
     ends: BTreeMap<ObjectRef, Vec<LastExit>>,
+    /// The restarts that do not count of each container, by pod: those of its life before it was first looked at.
+    earlier: BTreeMap<(String, String), u64>,
 }
 
 impl WorkloadCache {
     /// Takes in what a watch saw.
     pub(super) fn take(&mut self, key: &Collection, event: Event<DynamicObject>) {
+        if let Event::InitApply(object) | Event::Apply(object) = &event {
+            self.count_from_here(key, object);
+        }
         let table = self.tables.entry(key.clone()).or_default();
         match event {
             Event::Init => table.incoming = Some(BTreeMap::new()),
@@ -74,8 +79,17 @@ impl WorkloadCache {
 
     /// Takes in a whole listing.
     pub(super) fn take_all(&mut self, key: &Collection, objects: Vec<DynamicObject>) {
+        objects.iter().for_each(|object| self.count_from_here(key, object));
         let rows = objects.into_iter().filter_map(|object| row(key, object)).collect();
         self.tables.insert(key.clone(), WatchedObjects { rows, incoming: None, listed: true });
+    }
+
+    /// Notes how often the containers of a pod had been restarted when it was seen for the first time.
+    fn count_from_here(&mut self, key: &Collection, object: &DynamicObject) {
+        let Some(name) = object.metadata.name.as_ref().filter(|_| key.kind == "Pod") else { return };
+        for (container, before) in restarts_before(&object.data) {
+            self.earlier.entry((name.clone(), container)).or_insert(before);
+        }
     }
 
     /// Whether every target's own kind was listed; before that, an object not seen is not an object that is not there.
@@ -87,7 +101,7 @@ impl WorkloadCache {
     pub(super) fn judge<'t>(&mut self, targets: &'t [ObjectRef], now: Instant) -> Vec<(&'t ObjectRef, Status)> {
         let judged: Vec<_> = targets.iter().map(|target| (target, self.status(target))).collect();
         let judge = |(target, status): (&'t ObjectRef, Status)| {
-            let status = self.unless_it_varies(target, status);
+            let status = self.unless_it_varies(target, self.unless_it_began_earlier(status));
             let Status::Failing(cause, _) = &status else {
                 self.failing.remove(target);
                 return (target, status);
@@ -101,6 +115,21 @@ impl WorkloadCache {
             (target, status.after(lasted))
         };
         judged.into_iter().map(judge).collect()
+    }
+
+    /// A container that was restarted with its node, or by somebody, has ended less often than its pod counts.
+    fn unless_it_began_earlier(&self, status: Status) -> Status {
+        let counted = status.cause().and_then(|cause| {
+            let (container, end) = (cause.container.as_ref()?, cause.last_exit.as_ref()?);
+            let earlier = self.earlier.get(&(container.pod.clone(), container.container.clone()));
+            Some(end.restarts.saturating_sub(earlier.copied().unwrap_or(0)))
+        });
+        match status {
+            Status::Stuck(cause) if counted.is_some_and(|counted| counted < HOPELESS_RESTARTS) => {
+                Status::Waiting(cause)
+            }
+            status => status,
+        }
     }
 
     /// A container that ends in another way than the times before may get over it: its database was not there, and now
@@ -227,6 +256,40 @@ mod tests {
                 last = cache.judge(&targets, Instant::now())[0].1.gravity();
             }
             assert_eq!(last, gravity, "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn restarts_count_from_the_first_look_unless_it_was_at_a_crash_loop() {
+        let targets = [target("Deployment")];
+        let running = json!({"running": {}});
+        let died = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+        let with_its_node = json!({"terminated": {"exitCode": 255, "reason": "Unknown"}});
+        let looping = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        let none = json!({});
+        for (seen, gravity) in [
+            // The node was killed nine times, and the database is not back at once.
+            (vec![(9, &with_its_node, &none)], 1),
+            (vec![(10, &running, &with_its_node), (10, &died, &with_its_node)], 1),
+            (vec![(10, &running, &with_its_node), (12, &looping, &died)], 1),
+            (vec![(10, &running, &with_its_node), (13, &looping, &died)], 3),
+            (vec![(10, &died, &with_its_node)], 1),
+            (vec![(10, &died, &with_its_node), (12, &looping, &died)], 3),
+            // It looped before anybody looked.
+            (vec![(3, &looping, &died)], 3),
+            (vec![(2, &looping, &died)], 1),
+            (vec![(0, &running, &none), (3, &looping, &died)], 3),
+        ] {
+            let mut cache = cache("ContainerCreating");
+            cache.earlier.clear();
+            let mut last = 0;
+            for (restarts, state, last_state) in &seen {
+                let pod = json!({"metadata": {"name": "d-1", "labels": {"app": "d"}}, "status": {"containerStatuses": [
+                    {"name": "c", "restartCount": restarts, "state": state, "lastState": last_state}]}});
+                cache.take_all(&target("Pod").collection(), vec![object(pod)]);
+                last = cache.judge(&targets, Instant::now())[0].1.gravity();
+            }
+            assert_eq!(last, gravity, "{seen:?}");
         }
     }
 

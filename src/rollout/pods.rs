@@ -197,6 +197,31 @@ fn container_status(container: &Value, init: bool, events: &[&Value]) -> Option<
     Some(ContainerState::new(Reason::PodProbe, format!("runs, not ready yet{unhealthy}"), Outlook::Transient))
 }
 
+/// The restarts of each container of a pod, as the API has it, that say nothing about how it does now. Its node's stops
+/// are such, and whatever was before the loop that it is in, if it is in one.
+pub(super) fn restarts_before(pod: &Value) -> Vec<(String, u64)> {
+    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let statuses = statuses.into_iter().flat_map(|pointer| list(pod, pointer));
+    let before = |container: &Value| {
+        let ended = ["/state/terminated", "/lastState/terminated"].into_iter().find_map(|at| container.pointer(at));
+        let counts = match ended {
+            Some(end) if !is_end_of_node(end) => {
+                let loops = text(container, "/state/waiting/reason") == Some("CrashLoopBackOff");
+                if loops { HOPELESS_RESTARTS } else { 1 }
+            }
+            _ => 0,
+        };
+        let name = text(container, "/name").unwrap_or_default().to_owned();
+        (name, count(container, "/restartCount").saturating_sub(counts))
+    };
+    statuses.map(before).collect()
+}
+
+/// Whether a container ended because its node was stopped under it: containerd did not see it end.
+fn is_end_of_node(terminated: &Value) -> bool {
+    text(terminated, "/reason") == Some("Unknown") && count(terminated, "/exitCode") == 255
+}
+
 fn before_it_starts(state: &str, message: &str, events: &[&Value]) -> ContainerState {
     let words: Vec<&str> = BEFORE.iter().map(|(word, _)| *word).collect();
     let newest = events.iter().rev().find_map(|event| {
@@ -234,7 +259,8 @@ fn ended(container: &Value, terminated: Option<&Value>, state: &str, init: bool)
     if let Some(message) = part("/message").filter(|message| !message.is_empty()) {
         line += &format!(": {message}");
     }
-    let outlook = if restarts >= HOPELESS_RESTARTS { Outlook::Hopeless } else { Outlook::Transient };
+    let hopeless = restarts >= HOPELESS_RESTARTS && !terminated.is_some_and(is_end_of_node);
+    let outlook = if hopeless { Outlook::Hopeless } else { Outlook::Transient };
     ContainerState { reason, line, outlook, last_exit: Some(LastExit { restarts, how: how.join(", ") }) }
 }
 

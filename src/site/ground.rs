@@ -1,7 +1,7 @@
 //! What preflight found on a site, and what is then made there, watched and taken back.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kube::Client;
 
@@ -71,6 +71,17 @@ impl Ground<'_> {
             Self::Node(ground) => ground.running().await,
             Self::Attached(ground) => ground.running(),
             Self::Rehearsal(ground) => ground.running().await,
+        }
+    }
+
+    /// When the sandbox's node was started; absent where it has none of its own.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub async fn node_started(&self) -> Result<Option<SystemTime>, Failure> {
+        match self {
+            Self::Node(ground) => ground.node_started().await,
+            Self::Attached(_) | Self::Rehearsal(_) => Ok(None),
         }
     }
 

@@ -42,7 +42,7 @@ pub use host::Host;
 pub use location::Location;
 pub use node_images::loaded;
 pub use running::Running;
-pub use state::{Halt, Overview, Phase, Standing};
+pub use state::{Halt, Overview, Phase, Resumed, Standing};
 
 use crate::cluster::Data;
 use crate::failure::{Failure, Reason};
@@ -190,15 +190,16 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Lets a halted sandbox run again, until its API answers and pods can run; with how it had been halted, absent where
-    /// it had not.
+    /// Lets a halted sandbox run again, until its API answers and pods can run.
     ///
     /// # Errors
     /// [`Reason::NotFound`]: there is none; the node does not come up.
-    pub async fn resume(&self, run: &Run) -> Result<(Running, Option<Halt>), Failure> {
+    pub async fn resume(&self, run: &Run) -> Result<Resumed, Failure> {
         match self {
             Self::Node(site) => site.resume(run).await,
-            Self::Attached(_) | Self::Rehearsal(_) => Ok((self.running().await?, None)),
+            Self::Attached(_) | Self::Rehearsal(_) => {
+                Ok(Resumed { running: self.running().await?, was: None, node_started: None })
+            }
         }
     }
 

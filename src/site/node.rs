@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use kube::Client;
+
 use super::evidence::{self, EvidenceSources, within_a_moment};
 use super::host::Host;
 use super::node_images::{load_bundle, load_into_node, obtain_node_image};
 use super::running::{Running, absent};
-use super::state::{Halt, Overview, Phase, Standing};
+use super::state::{Halt, Overview, Phase, Resumed, Standing};
 use crate::cluster::{self, Data, Engine, KeptData, NodeState};
 use crate::docker::{self, Docker, Origin};
 use crate::failure::{Failure, Reason};
@@ -22,7 +24,7 @@ use crate::preflight::{self, RequiredImage};
 use crate::render::Lock;
 use crate::report::Outcome;
 use crate::run::{Deadline, Run};
-use crate::spec::NodeEngine;
+use crate::spec::{NodeEngine, Spec};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -130,8 +132,8 @@ impl<'a> NodeSite<'a> {
         }
     }
 
-    /// Lets a halted node run again; with how it had been halted.
-    pub(super) async fn resume(&self, run: &Run) -> Result<(Running, Option<Halt>), Failure> {
+    /// Lets a halted node run again.
+    pub(super) async fn resume(&self, run: &Run) -> Result<Resumed, Failure> {
         let docker = self.host.docker().await?;
         let was = match cluster::state(&docker, &self.name).await? {
             NodeState::Stopped => Some(Halt::Stop),
@@ -139,16 +141,18 @@ impl<'a> NodeSite<'a> {
             _ => None,
         };
         if was.is_none() {
-            return Ok((self.running().await?, None));
+            let node_started = cluster::started(&docker, &self.name).await?;
+            return Ok(Resumed { running: self.running().await?, was, node_started });
         }
         let kubeconfig = cluster::resume(&docker, &self.name, run).await?;
         let state = self.host.state.sandbox(&self.name);
         state.write(&state.kubeconfig(), &kubeconfig)?;
         let running = Running::on_own_cluster(&self.name, kubeconfig, false).await?;
         if was == Some(Halt::Stop) {
-            release_locks(&running).await?;
+            release_locks(&running.client, &running.inventory.spec).await?;
         }
-        Ok((running, was))
+        let node_started = cluster::started(&docker, &self.name).await?;
+        Ok(Resumed { running, was, node_started })
     }
 
     /// Removes containers, network and volumes; absent where there was nothing to remove.
@@ -217,6 +221,10 @@ impl NodeGround<'_> {
         NodeSite { name: self.name.clone(), host: self.host }.running().await.ok()
     }
 
+    pub(super) async fn node_started(&self) -> Result<Option<SystemTime>, Failure> {
+        Ok(cluster::started(&self.docker, &self.name).await?)
+    }
+
     /// Records the time limit before there is anything else of the sandbox: a job that is killed half way leaves
     /// something for `gc` to remove.
     pub(super) async fn limit(&self, ttl: Option<Duration>) -> Result<(), Failure> {
@@ -255,6 +263,11 @@ impl NodeGround<'_> {
         // Who made a node that was there before is not known.
         let by = if self.is_new() { format!(" by {}", self.engine) } else { String::new() };
         let summary = format!("Kubernetes {}{by}; node Ready", plan.spec.kubernetes);
+        if self.state == NodeState::Stopped
+            && let Some(inventory) = kubernetes::find(&client).await?
+        {
+            release_locks(&client, &inventory.spec).await?;
+        }
         Ok(Standing { client, outcome: cluster.outcome, summary })
     }
 
@@ -342,10 +355,9 @@ async fn find_engine(
 
 /// Takes the propellers' locks from their former selves, who were stopped before they could let go of them: the new ones
 /// would wait a quarter of a minute.
-async fn release_locks(running: &Running) -> Result<(), Failure> {
-    let spec = &running.inventory.spec;
+async fn release_locks(client: &Client, spec: &Spec) -> Result<(), Failure> {
     let locks = spec.workflow_namespaces().into_iter().map(|namespace| names::propeller_lock(&namespace));
-    kubernetes::delete_config_maps(&running.client, &spec.system_namespace(), locks).await
+    kubernetes::delete_config_maps(client, &spec.system_namespace(), locks).await
 }
 
 /// The data that an earlier sandbox of this name left, where that has no node.

@@ -54,3 +54,13 @@ pub struct Standing {
     /// One line about it.
     pub summary: String,
 }
+
+/// A sandbox that was let run again.
+pub struct Resumed {
+    /// Access to it, and its inventory.
+    pub running: Running,
+    /// How it had been halted; absent where it ran.
+    pub was: Option<Halt>,
+    /// When its node was started; absent where it has none of its own.
+    pub node_started: Option<SystemTime>,
+}

@@ -22,11 +22,14 @@ impl Machine {
 
     /// A user's execution, as the console launches it.
     fn execute(&self, project: &str, name: &str) {
+        let launch = json!({"launch_plan": {"name": "of.the.user"}});
+        self.post("executions", &json!({"project": project, "domain": "d-dev", "name": name, "spec": launch}));
+    }
+
+    /// Something that a user makes through admin's API.
+    fn post(&self, kind: &str, body: &Value) {
         let console = self.ports[0].split_once('=').expect("a port").1.to_owned();
-        let url = format!("http://127.0.0.1:{console}/api/v1/executions");
-        let body = json!({"project": project, "domain": "d-dev", "name": name,
-            "spec": {"launch_plan": {"name": "of.the.user"}}})
-        .to_string();
+        let (url, body) = (format!("http://127.0.0.1:{console}/api/v1/{kind}"), body.to_string());
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let status = runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().expect("a client");
@@ -100,6 +103,16 @@ fn a_project_that_leaves_the_spec_stays_while_it_has_executions() {
 
     machine.up(&["--prune-projects"]).exits(0);
     assert_eq!(Vec::from_iter(machine.listed().into_keys()), ["x"]);
+}
+
+#[test]
+fn an_up_that_removes_a_project_from_admin_alone_has_changed_something() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    let labels = json!({"values": {"managed-by": "sandbox"}});
+    machine.post("projects", &json!({"project": {"id": "w", "name": "w", "labels": labels}}));
+    assert_eq!(outcome(&machine.up(&["--prune-projects"]).exits(0).events()), "passed");
+    assert_eq!(outcome(&machine.up(&["--prune-projects"]).exits(0).events()), "unchanged");
 }
 
 #[test]

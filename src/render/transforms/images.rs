@@ -15,6 +15,9 @@ use crate::manifest::{ImageRef, Object};
 /// admin is not ready.
 const REDOC: &str = "redoc";
 
+/// Waits in the gateway's pod until names resolve, with the tools of the database's image: Envoy's may have no shell.
+const CHECK_NAMES: &str = "check-names";
+
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let pinned: BTreeMap<Component, &ImageRef> = context
         .lock
@@ -65,7 +68,7 @@ fn main_image(object: &Object, component: Component) -> Option<Value> {
 
 /// Whose image a container of a component's pod runs.
 fn owner(container: &Value, component: Component, main: Option<&Value>) -> Option<Component> {
-    if container["name"] == CHECK_DATABASE {
+    if container["name"] == CHECK_DATABASE || container["name"] == CHECK_NAMES {
         return Some(Component::Postgres);
     }
     if container["name"] == component.id() || container.get("image") == main {

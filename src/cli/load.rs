@@ -201,6 +201,7 @@ fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
         registry_mirrors: pairs(
             "registry_mirrors", &flags.registry_mirrors, "--registry-mirror cr.flyte.org=ghcr.io"
         )?,
+        keep_external: list("keep_external", &Some(flags.keep_external.clone())).unwrap_or_default(),
         access_key: upstream(access),
         secret_key: upstream(secret).map(|Sourced { value, origin }| Sourced { value: Secret::new(value), origin })
     })
@@ -266,6 +267,7 @@ mod tests {
             ("kubeconfig", "k"),
             ("image", "i=r"),
             ("registry-mirror", "a=b"),
+            ("keep-external", "h"),
         ];
         let args: Vec<_> = one_each.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
         let args: Vec<_> = args.iter().map(String::as_str).chain(["--upstream-credentials"]).collect();

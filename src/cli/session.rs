@@ -26,11 +26,11 @@ use crate::lifecycle::{self, Done, Leaving, Removal, Request};
 use crate::limits::RUNTIME_END;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
-use crate::render::{self, RenderError};
+use crate::render::{self, RenderError, Rendered};
 use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Verbosity, View};
 use crate::run::{Deadline, Run, on_thread};
 use crate::site::{Host, Location};
-use crate::spec::{MachineKey, Provenance, Resolved, SiteKind, Spec};
+use crate::spec::{MachineKey, Provenance, Resolved, SiteKind};
 
 /// One command line under way.
 #[derive(Debug)]
@@ -205,8 +205,9 @@ impl Session {
         let (host, run) = (self.host(), self.silent_run());
         let followed = lifecycle::follow_running(&mut spec, Removal::Empty, &host, &run);
         let leaving = self.query(async { Ok(followed.await) }).await?;
-        let (plan, warnings) = planned(spec, bundle)?;
-        self.warn(warnings);
+        let rendered = render::render(&spec, bundle)?;
+        self.warn_of(&rendered);
+        let plan = Plan::new(spec, rendered)?;
         Ok(Planned { plan, provenance, leaving })
     }
 
@@ -242,6 +243,12 @@ impl Session {
                 let _ = writeln!(io::stderr(), "warning: {warning}");
             }
         }
+    }
+
+    /// What is to know about manifests, the worst first; what is harmless with `-v` only.
+    pub(super) fn warn_of(&self, rendered: &Rendered) {
+        let told = rendered.warnings.iter().filter(|warning| warning.matters() || self.global.verbose > 0);
+        self.warn(told.map(ToString::to_string));
     }
 
     /// A run whose events nobody sees.
@@ -349,13 +356,6 @@ impl Session {
         let ci = self.environment.variables.contains_key("CI") || self.global.verbose >= 2;
         report::human(Term::stderr(), ci, console::colors_enabled_stderr(), verbosity)
     }
-}
-
-/// The plan for a spec, and warnings of the transforms.
-fn planned(spec: Spec, bundle: Bundle) -> Result<(Plan, Vec<String>), Failure> {
-    let rendered = render::render(&spec, bundle)?;
-    let warnings = rendered.warnings.iter().map(ToString::to_string).collect();
-    Ok((Plan::new(spec, rendered)?, warnings))
 }
 
 fn finished(result: &Result<Done, Failure>, started: Instant) -> Event {

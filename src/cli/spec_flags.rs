@@ -66,6 +66,10 @@ pub(crate) struct SpecFlags {
     )]
     #[arg(hide_env_values = true)]
     pub(crate) registry_mirrors: Vec<String>,
+    /// Host outside the sandbox, such as a database's, that the manifests may make it speak to
+    #[arg(long = "keep-external", env = "SANDBOX_KEEP_EXTERNAL", value_name = "HOST", value_delimiter = ',')]
+    #[arg(hide_env_values = true)]
+    pub(crate) keep_external: Vec<String>,
     /// Minio's keys as upstream has them, minio and miniostorage, in place of a generated secret
     #[arg(long, env = "SANDBOX_UPSTREAM_CREDENTIALS", hide_env_values = true)]
     #[arg(value_parser = BoolishValueParser::new())]

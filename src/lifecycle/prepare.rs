@@ -12,7 +12,7 @@ use crate::limits::REGISTRATION;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::render::render;
-use crate::report::{Outcome, Stage};
+use crate::report::{Event, Outcome, Severity, Stage};
 use crate::run::Run;
 use crate::site::Host;
 use crate::spec::Spec;
@@ -40,7 +40,17 @@ impl Request {
 
     fn render(self, run: &Run) -> Result<(Plan, Outcome, String), Failure> {
         let rendered = render(&self.spec, self.bundle)?;
-        rendered.warnings.iter().for_each(|warning| run.report.warn(warning.to_string()));
+        for warning in &rendered.warnings {
+            match warning.matters() {
+                true => run.report.warn(warning.to_string()),
+                false => run.report.emit(Event::Finding {
+                    check: "manifests".to_owned(),
+                    severity: Severity::Fine,
+                    message: warning.to_string(),
+                    hints: Vec::new(),
+                }),
+            }
+        }
         let plan = Plan::new(self.spec, rendered)?;
         let summary = format!("{} objects in {} waves", plan.objects().count(), plan.waves.len());
         Ok((plan, Outcome::Passed, summary))

@@ -1,6 +1,7 @@
-//! A lens into the YAML files inside a ConfigMap.
+//! A lens into the YAML files inside ConfigMaps.
 //!
-//! Flyte's components read all files that match `*.yaml` and merge them, so a setting may stand in any of them.
+//! Flyte's components read all files that match `*.yaml` and merge them, so a setting may stand in any of them, and its
+//! keys in upper or lower case (viper, which they read with, ignores it).
 
 use serde_json::{Map, Value};
 
@@ -8,14 +9,16 @@ use super::error::RenderError;
 use crate::manifest::Object;
 use crate::yaml;
 
-/// The YAML files of one ConfigMap, parsed. Files that are not changed keep their text.
-#[derive(Debug, Clone)]
+/// The YAML files of one ConfigMap or several, parsed. Files that are not changed keep their text.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Config {
     files: Vec<File>,
 }
 
 #[derive(Debug, Clone)]
 struct File {
+    /// Of the ConfigMap among those that were opened together.
+    map: usize,
     name: String,
     content: Value,
     changed: bool,
@@ -25,12 +28,18 @@ impl Config {
     /// Parses the entries of a ConfigMap whose names end in `.yaml` or `.yml`. Templates that become YAML only when
     /// they are filled in, such as those of the resources that admin can make for a project, are left alone.
     pub(super) fn open(object: &Object) -> Result<Self, RenderError> {
+        let mut config = Self::default();
+        config.add(0, object)?;
+        Ok(config)
+    }
+
+    /// Parses a further ConfigMap that the same program reads. A setting that stands nowhere goes to the first.
+    pub(super) fn add(&mut self, map: usize, object: &Object) -> Result<(), RenderError> {
         let entries = object.get("/data").and_then(Value::as_object).into_iter().flatten();
-        let mut files = Vec::new();
         for (name, text) in entries.filter(|(name, _)| is_yaml(name)) {
             let text = text.as_str().unwrap_or_default();
             match yaml::document(text) {
-                Ok(content) => files.push(File { name: name.clone(), content, changed: false }),
+                Ok(content) => self.files.push(File { map, name: name.clone(), content, changed: false }),
                 Err(_) if text.contains("{{") => {}
                 Err(error) => {
                     let object = Box::new(object.reference());
@@ -38,7 +47,7 @@ impl Config {
                 }
             }
         }
-        Ok(Self { files })
+        Ok(())
     }
 
     /// Whether an entry was parsed.
@@ -46,9 +55,10 @@ impl Config {
         self.files.iter().any(|file| file.name == name)
     }
 
-    /// The first value at a path, in any of the files.
+    /// The value at a path; of several that of the file that comes last by name, as a program that reads all of them has it.
     pub(super) fn get(&self, path: &[&str]) -> Option<&Value> {
-        self.files.iter().find_map(|file| at(&file.content, path))
+        let having = self.files.iter().filter(|file| at(&file.content, path).is_some());
+        at(&having.max_by_key(|file| (file.map, &file.name))?.content, path)
     }
 
     /// Sets the value in every file that has the path; where none has it, in the file `home`.
@@ -63,10 +73,17 @@ impl Config {
             return;
         }
         if !self.files.iter().any(|file| file.name == home) {
-            self.files.push(File { name: home.to_owned(), content: Value::Null, changed: true });
+            self.files.push(File { map: 0, name: home.to_owned(), content: Value::Null, changed: true });
         }
-        for file in self.files.iter_mut().filter(|file| file.name == home) {
+        if let Some(file) = self.files.iter_mut().find(|file| file.name == home) {
             file.put(path, &value);
+        }
+    }
+
+    /// Sets a value that stands nowhere yet, in the file `home`.
+    pub(super) fn set_missing(&mut self, home: &str, path: &[&str], value: impl Into<Value>) {
+        if self.get(path).is_none_or(Value::is_null) {
+            self.set(home, path, value);
         }
     }
 
@@ -76,9 +93,12 @@ impl Config {
         for file in &mut self.files {
             let mut inner = Some(&mut file.content);
             for key in parents {
-                inner = inner.and_then(|value| value.get_mut(*key));
+                inner = inner.and_then(|value| value.get_mut(spelled(value, key)?));
             }
-            let removed = inner.and_then(Value::as_object_mut).and_then(|map| map.shift_remove(*last));
+            let removed = inner.and_then(|value| {
+                let key = spelled(value, last)?;
+                value.as_object_mut()?.shift_remove(&key)
+            });
             file.changed |= removed.is_some();
         }
     }
@@ -94,8 +114,9 @@ impl Config {
             file.content = Value::Object(Map::new());
             file.changed = true;
         }
-        self.files.retain(|file| file.name != home);
-        self.files.push(File { name: home.to_owned(), content: merged, changed: true });
+        let map = self.files.iter().find(|file| file.name == home).map_or(0, |file| file.map);
+        self.files.retain(|file| (file.map, file.name.as_str()) != (map, home));
+        self.files.push(File { map, name: home.to_owned(), content: merged, changed: true });
     }
 
     /// All settings, as a component that reads every file sees them.
@@ -117,7 +138,12 @@ impl Config {
 
     /// Writes what was changed back.
     pub(super) fn close(self, object: &mut Object) {
-        for file in self.files.into_iter().filter(|file| file.changed) {
+        self.write(0, object);
+    }
+
+    /// Writes what was changed back to one of the ConfigMaps that were opened together.
+    pub(super) fn write(&self, map: usize, object: &mut Object) {
+        for file in self.files.iter().filter(|file| file.changed && file.map == map) {
             if file.content.as_object().is_some_and(Map::is_empty) {
                 object.remove(&["data", &file.name]);
             } else {
@@ -137,8 +163,9 @@ impl File {
             if !inner.is_object() {
                 *inner = Value::Object(Map::new());
             }
+            let key = spelled(inner, key).unwrap_or_else(|| (*key).to_owned());
             let Value::Object(map) = inner else { return };
-            inner = map.entry((*key).to_owned()).or_insert(Value::Null);
+            inner = map.entry(key).or_insert(Value::Null);
         }
         *inner = value.clone();
         self.changed = true;
@@ -158,7 +185,17 @@ pub(super) fn overlay(under: &mut Value, over: Value) {
 }
 
 fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |inner, key| inner.get(*key))
+    path.iter().try_fold(value, |inner, key| match inner.get(*key) {
+        Some(found) => Some(found),
+        None => inner.get(spelled(inner, key)?),
+    })
+}
+
+/// A key as a mapping has it, whatever its case.
+fn spelled(value: &Value, key: &str) -> Option<String> {
+    let map = value.as_object()?;
+    let same = |there: &&String| there.eq_ignore_ascii_case(key);
+    map.get_key_value(key).map(|(there, _)| there).or_else(|| map.keys().find(same)).cloned()
 }
 
 /// Whether an entry of a ConfigMap is one that Flyte's components would read.

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::fmt;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -27,8 +27,8 @@ pub struct Context<'a> {
     pub(super) system: String,
     /// The workflow namespaces.
     pub(super) workflows: Vec<WorkflowNamespace>,
-    /// The namespace in which flyteadmin stands in the input; absent where the input leaves namespaces out.
-    pub(super) origin: Option<String>,
+    /// The namespaces in which components stand in the input, flyteadmin's first; none where the input leaves them out.
+    pub(super) origins: Vec<String>,
     /// The pinned images.
     pub(super) lock: Lock,
     /// The manifests in this binary, read when they are first asked for.
@@ -66,13 +66,35 @@ impl Context<'_> {
     }
 }
 
-/// Something that rendering could not place, which stops nothing.
+/// What something that is told of does to the user, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Something will not start, or not work.
+    Fails,
+    /// Something behaves otherwise than where the manifests come from.
+    Differs,
+    /// Nothing that anybody would miss.
+    Harmless,
+}
+
+/// Something about the manifests to know, which stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Warning {
+    /// What it does to the user.
+    pub effect: Effect,
     /// What it is about.
     pub object: ObjectRef,
     /// What was (not) done with it, as a sentence without a subject: `is kept, though no transform knows it`.
     pub message: String,
+}
+
+impl Warning {
+    /// Whether it is worth a line unasked.
+    #[must_use]
+    pub fn matters(&self) -> bool {
+        self.effect != Effect::Harmless
+    }
 }
 
 impl fmt::Display for Warning {
@@ -91,9 +113,9 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Notes something that could not be placed.
-    pub(super) fn warn(&mut self, object: &Object, message: impl Into<String>) {
-        self.warnings.push(Warning { object: object.reference(), message: message.into() });
+    /// Notes something to know.
+    pub(super) fn warn(&mut self, effect: Effect, object: &Object, message: impl Into<String>) {
+        self.warnings.push(Warning { effect, object: object.reference(), message: message.into() });
     }
 
     /// The object of this kind and name.
@@ -127,52 +149,101 @@ impl Draft {
         self.objects.iter_mut().filter(move |object| is_workload(object) && component_of(object) == Some(component))
     }
 
-    /// Edits the configuration that a component's pods mount; every ConfigMap is opened once.
+    /// Edits the settings of each workload of a component: the ConfigMaps that its program reads are opened as one.
     pub(super) fn edit_config(
         &mut self,
         component: Component,
         mut edit: impl FnMut(&mut Config),
     ) -> Result<(), RenderError> {
-        let mounted: BTreeSet<(Option<String>, String)> = self
-            .workloads(component)
-            .flat_map(|workload| {
-                let namespace = workload.namespace().map(str::to_owned);
-                mounted_config_maps(workload).into_iter().map(move |name| (namespace.clone(), name.to_owned()))
-            })
-            .collect();
-        for object in self.objects.iter_mut().filter(|object| object.kind() == "ConfigMap") {
-            if mounted.contains(&(object.namespace().map(str::to_owned), object.name().to_owned())) {
-                let mut config = Config::open(object)?;
-                edit(&mut config);
-                config.close(object);
+        for places in self.settings(component) {
+            let mut config = self.open(&places)?;
+            edit(&mut config);
+            for (map, place) in places.into_iter().enumerate() {
+                config.write(map, &mut self.objects[place]);
             }
         }
         Ok(())
     }
 
-    /// The first value at a path in the configuration that a component's pods mount.
+    /// The first value at a path in the settings of a component.
     pub(super) fn config_value(&self, component: Component, path: &[&str]) -> Result<Option<Value>, RenderError> {
-        let Some(workload) = self.workloads(component).next() else { return Ok(None) };
-        for name in mounted_config_maps(workload) {
-            let found = self
-                .objects
-                .iter()
-                .find(|object| object.is("ConfigMap", name) && object.namespace() == workload.namespace());
-            if let Some(value) = found.map(Config::open).transpose()?.and_then(|config| config.get(path).cloned()) {
-                return Ok(Some(value));
+        for places in self.settings(component) {
+            if let Some(value) = self.open(&places)?.get(path) {
+                return Ok(Some(value.clone()));
             }
         }
         Ok(None)
     }
+
+    fn open(&self, places: &[usize]) -> Result<Config, RenderError> {
+        let mut config = Config::default();
+        for (map, place) in places.iter().enumerate() {
+            config.add(map, &self.objects[*place])?;
+        }
+        Ok(config)
+    }
+
+    /// Where the ConfigMaps with the settings of a component's workloads stand among the objects: those of each together,
+    /// in the order of its pods' volumes.
+    fn settings(&self, component: Component) -> Vec<Vec<usize>> {
+        let mut at: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
+        for (place, object) in self.objects.iter().enumerate().filter(|(_, object)| object.kind() == "ConfigMap") {
+            at.entry((object.namespace(), object.name())).or_insert(place);
+        }
+        let mut all: Vec<Vec<usize>> = Vec::new();
+        for workload in self.workloads(component) {
+            let names = settings_config_maps(workload).into_iter();
+            let places: Vec<usize> = names.filter_map(|name| at.get(&(workload.namespace(), name)).copied()).collect();
+            if !places.is_empty() && !all.contains(&places) {
+                all.push(places);
+            }
+        }
+        all
+    }
 }
 
-/// The names of the ConfigMaps that a workload's pods mount, in the order of its volumes.
-pub(super) fn mounted_config_maps(workload: &Object) -> Vec<&str> {
-    fn of_volume(volume: &Value) -> impl Iterator<Item = &str> {
-        let projected = volume.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten();
-        let sources = projected.filter_map(|source| source.get("configMap")).chain(volume.get("configMap"));
-        sources.filter_map(|source| source.get("name")?.as_str())
+/// The names of the ConfigMaps that a workload's program is told to read its settings from (`--config FOLDER/*.yaml`), in
+/// the order of its volumes; all that it mounts, where it is not told so.
+pub(super) fn settings_config_maps(workload: &Object) -> Vec<&str> {
+    let folders: Vec<&str> = workload.containers().flat_map(settings_folders).collect();
+    let told: Vec<&str> = workload
+        .containers()
+        .flat_map(|container| container["volumeMounts"].as_array().into_iter().flatten())
+        .filter(|mount| {
+            let path = mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/');
+            // A single file of a ConfigMap is mounted as the file.
+            let within = mount.get("subPath").and_then(|_| Some(path.rsplit_once('/')?.0));
+            folders.contains(&within.unwrap_or(path))
+        })
+        .filter_map(|mount| mount["name"].as_str())
+        .collect();
+    let (mut settings, mut all) = (Vec::new(), Vec::new());
+    for volume in volumes(workload) {
+        for name in of_volume(volume).filter(|name| !all.contains(name)).collect::<Vec<_>>() {
+            all.push(name);
+            if volume["name"].as_str().is_some_and(|volume| told.contains(&volume)) {
+                settings.push(name);
+            }
+        }
     }
-    let volumes = workload.pod_spec().and_then(|spec| spec.get("volumes")).and_then(Value::as_array);
-    volumes.into_iter().flatten().flat_map(of_volume).collect()
+    if settings.is_empty() { all } else { settings }
+}
+
+/// The folders that follow `--config` among a container's words.
+fn settings_folders(container: &Value) -> Vec<&str> {
+    let lists = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
+    let words: Vec<&str> = lists.filter_map(Value::as_str).flat_map(str::split_ascii_whitespace).collect();
+    let inline = words.iter().filter_map(|word| word.strip_prefix("--config="));
+    let follows = words.windows(2).filter(|pair| pair[0] == "--config").map(|pair| pair[1]);
+    inline.chain(follows).filter_map(|files| Some(files.rsplit_once('/')?.0)).collect()
+}
+
+fn volumes(workload: &Object) -> impl Iterator<Item = &Value> {
+    workload.pod_spec().and_then(|spec| spec.get("volumes")?.as_array()).into_iter().flatten()
+}
+
+fn of_volume(volume: &Value) -> impl Iterator<Item = &str> {
+    let projected = volume.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten();
+    let sources = projected.filter_map(|source| source.get("configMap")).chain(volume.get("configMap"));
+    sources.filter_map(|source| source.get("name")?.as_str())
 }

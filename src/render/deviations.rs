@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::changes::differences;
 use super::component::{Component, component_of, is_workload};
 use super::config::{Config, overlay};
-use super::context::mounted_config_maps;
+use super::context::settings_config_maps;
 use super::error::RenderError;
 use crate::manifest::{Object, ObjectRef};
 
@@ -84,10 +84,10 @@ fn containers(own: &Object, given: &Object) -> Vec<String> {
     names
 }
 
-/// All settings that a workload's pods mount, as one mapping.
+/// All settings that a workload's program reads, as one mapping.
 fn configuration(objects: &[Object], workload: &Object) -> Result<Value, RenderError> {
     let mut all = Value::Object(Map::new());
-    for name in mounted_config_maps(workload) {
+    for name in settings_config_maps(workload) {
         let found = objects.iter().find(|one| one.is("ConfigMap", name) && one.namespace() == workload.namespace());
         if let Some(config_map) = found {
             overlay(&mut all, Config::open(config_map)?.merged());

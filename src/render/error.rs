@@ -48,6 +48,16 @@ pub enum RenderError {
         /// Such as ``still names the namespace `flyte` ``.
         why: String,
     },
+    /// Something would speak to a host outside the sandbox.
+    #[error("{object} {why}")]
+    Outside {
+        /// Which.
+        object: Box<ObjectRef>,
+        /// What it would do, as a sentence without a subject.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
     /// The manifests in this binary are broken.
     #[error("the built-in manifests cannot be read")]
     BuiltIn(#[source] Box<BundleError>),
@@ -79,6 +89,7 @@ impl From<RenderError> for Failure {
                 });
                 failure.evidence(std::iter::once(found).chain(single))
             }
+            RenderError::Outside { object, hint, .. } => failure.on(object).hint(hint.clone()),
             RenderError::Payload { object, .. }
             | RenderError::Shape { object, .. }
             | RenderError::Invariant { object, .. } => failure.on(object),

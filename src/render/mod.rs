@@ -33,7 +33,7 @@ mod tests;
 
 pub use changes::{Change, What};
 pub use component::{Component, component_of};
-pub use context::Warning;
+pub use context::{Effect, Warning};
 pub use deviations::Deviation;
 pub use error::RenderError;
 pub use lock::{Lock, LockError, Pin};

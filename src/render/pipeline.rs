@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::changes::{self, Change};
 use super::component::{Component, component_of, is_workload};
-use super::context::{Context, Draft, Warning};
+use super::context::{Context, Draft, Effect, Warning};
 use super::deviations::{Deviation, deviations};
 use super::error::RenderError;
 use super::lock::Lock;
@@ -60,12 +60,11 @@ pub fn explain(spec: &Spec, bundle: Bundle) -> Result<(Rendered, Vec<Change>), R
 fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Result<Rendered, RenderError> {
     must_be_flyte(&bundle)?;
     let is_built_in = bundle.is_embedded();
-    let admin = bundle.objects.iter().find(|object| is_essential(object, Component::Flyteadmin));
     let context = Context {
         spec,
         system: spec.system_namespace(),
         workflows: spec.workflow_namespaces(),
-        origin: admin.and_then(Object::namespace).map(str::to_owned),
+        origins: origins(&bundle.objects),
         lock: Lock::embedded()?,
         built_in: OnceCell::new(),
     };
@@ -91,25 +90,41 @@ fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Re
     let mut warnings = draft.warnings;
     warnings.extend(unplaced(&draft.objects));
     warnings.extend(unserved(&context.system, &draft.objects));
-    warnings.extend(deviations.iter().map(|one| Warning { object: one.object.clone(), message: one.to_string() }));
+    warnings.extend(deviations.iter().map(|one| Warning {
+        effect: Effect::Harmless,
+        object: one.object.clone(),
+        message: one.to_string(),
+    }));
     warnings.sort();
     warnings.dedup();
     Ok(Rendered { objects: draft.objects, warnings, deviations })
 }
+
+/// The namespaces of the parts without which there is no Flyte, admin's first.
+fn origins(objects: &[Object]) -> Vec<String> {
+    let mut found = Vec::new();
+    for component in std::iter::once(Component::Flyteadmin).chain(ESSENTIAL) {
+        for object in objects.iter().filter(|object| is_essential(object, component)) {
+            found.extend(object.namespace().map(str::to_owned).filter(|namespace| !found.contains(namespace)));
+        }
+    }
+    found
+}
+
+const ESSENTIAL: [Component; 6] = [
+    Component::Postgres,
+    Component::Minio,
+    Component::Datacatalog,
+    Component::Flyteadmin,
+    Component::Flytepropeller,
+    Component::Flyteconsole,
+];
 
 fn is_essential(object: &Object, component: Component) -> bool {
     is_workload(object) && component_of(object) == Some(component)
 }
 
 fn must_be_flyte(bundle: &Bundle) -> Result<(), RenderError> {
-    const ESSENTIAL: [Component; 6] = [
-        Component::Postgres,
-        Component::Minio,
-        Component::Datacatalog,
-        Component::Flyteadmin,
-        Component::Flytepropeller,
-        Component::Flyteconsole,
-    ];
     let is_there = |component: &Component| bundle.objects.iter().any(|object| is_essential(object, *component));
     let mut missing: Vec<String> =
         ESSENTIAL.iter().filter(|component| !is_there(component)).map(|one| format!("Deployment {one}")).collect();
@@ -154,16 +169,22 @@ const KINDS: [&str; 11] = [
 fn unplaced(objects: &[Object]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for object in objects {
-        let mut warn = |message: String| warnings.push(Warning { object: object.reference(), message });
+        let mut warn = |effect, message: String| warnings.push(Warning { effect, object: object.reference(), message });
         if is_workload(object) && component_of(object).is_none() {
             let images: BTreeSet<&str> = object.containers().filter_map(|one| one.get("image")?.as_str()).collect();
             let images: Vec<&str> = images.into_iter().collect();
-            warn(format!("is kept and runs {}: it is no component that a sandbox knows", images.join(", ")));
+            warn(
+                Effect::Differs,
+                format!("is kept and runs {}: it is no component that a sandbox knows", images.join(", ")),
+            );
         } else if !KINDS.contains(&object.kind()) {
-            warn("is kept as it is: no transform knows what it is for".to_owned());
+            warn(Effect::Differs, "is kept as it is: no transform knows what it is for".to_owned());
         }
         for missing in PodReference::dangling(object, objects) {
-            warn(format!("names the {} `{}`, which is not there: its pods may not start", missing.kind, missing.name));
+            warn(
+                Effect::Fails,
+                format!("names the {} `{}`, which is not there: its pods may not start", missing.kind, missing.name),
+            );
         }
     }
     warnings
@@ -180,7 +201,7 @@ fn unserved(system: &str, objects: &[Object]) -> Vec<Warning> {
         for name in texts.filter_map(Value::as_str).flat_map(|text| services_in(text, system)) {
             if !services.contains(name) && told.insert(name) {
                 let message = format!("names the Service `{name}`, which is not there");
-                warnings.push(Warning { object: object.reference(), message });
+                warnings.push(Warning { effect: Effect::Differs, object: object.reference(), message });
             }
         }
     }

@@ -123,7 +123,9 @@ pub(super) fn dns_names(text: &str, namespace: &str, services: &BTreeSet<String>
         let qualified =
             after.strip_prefix(".svc").is_some_and(|rest| !rest.starts_with(|c: char| in_name(c) && c != '.'));
         let bare = !after.starts_with(in_name) && services.contains(service);
-        !service.is_empty() && !service.contains('.') && (qualified || bare)
+        // Kubernetes' own Service stays where it is.
+        let api = namespace == "default" && service == "kubernetes";
+        !api && !service.is_empty() && !service.contains('.') && (qualified || bare)
     });
     found.map(|(at, _)| at).collect()
 }

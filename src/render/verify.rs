@@ -44,7 +44,7 @@ pub(super) fn verify(context: &Context<'_>, objects: &[Object]) -> Result<(), Re
     let given = if context.spec.scope().owns_cluster { Vec::new() } else { context.spec.namespaces() };
     let rendered = objects.iter().filter(|object| object.kind() == "Namespace").map(Object::name);
     let rendered: BTreeSet<&str> = rendered.chain(given.iter().map(String::as_str)).collect();
-    let left = context.origin.as_deref().filter(|origin| !rendered.contains(origin));
+    let left = context.origins.iter().map(String::as_str).filter(|origin| !rendered.contains(origin)).collect();
     let services = objects.iter().filter(|object| object.kind() == "Service");
     let mut check = Check {
         left,
@@ -85,8 +85,8 @@ pub(super) fn verify(context: &Context<'_>, objects: &[Object]) -> Result<(), Re
 }
 
 struct Check<'a> {
-    /// The namespace that was moved away from.
-    left: Option<&'a str>,
+    /// The namespaces that were moved away from.
+    left: Vec<&'a str>,
     services: BTreeSet<String>,
     mistyped: bool,
     /// Configuration files already found good; the instances of one component share most of theirs.
@@ -107,7 +107,7 @@ impl<'a> Check<'a> {
             Value::Object(map) => map.iter().find_map(|(key, value)| {
                 let (path, why) = match value {
                     Value::String(text) if is_yaml(key) => self.file(text),
-                    Value::String(text) if is_namespace_key(key) && Some(text.as_str()) == self.left => {
+                    Value::String(text) if is_namespace_key(key) && self.left.contains(&text.as_str()) => {
                         Some((String::new(), format!("still names the namespace `{text}`")))
                     }
                     _ => self.value(value),
@@ -124,7 +124,7 @@ impl<'a> Check<'a> {
         }
         let Ok(content) = yaml::document(text) else { return self.text(text) };
         let services = std::mem::take(&mut self.services);
-        let mut inner = Check { left: self.left, services, mistyped: self.mistyped, seen: BTreeSet::new() };
+        let mut inner = Check { left: self.left.clone(), services, mistyped: self.mistyped, seen: BTreeSet::new() };
         let found = inner.value(&content);
         self.services = inner.services;
         found
@@ -134,8 +134,7 @@ impl<'a> Check<'a> {
     /// time of a render.
     fn is_suspect(&self, text: &str) -> bool {
         let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let names =
-            |line: &str| self.left.is_some_and(|left| line.split(|c: char| !in_name(c)).any(|word| word == left));
+        let names = |line: &str| line.split(|c: char| !in_name(c)).any(|word| self.left.contains(&word));
         let mut lines = text.lines().peekable();
         let mut named = false;
         while let Some(line) = lines.next() {
@@ -146,7 +145,7 @@ impl<'a> Check<'a> {
     }
 
     fn text(&self, text: &str) -> Found {
-        let dns = self.left.filter(|left| !dns_names(text, left, &self.services).is_empty());
+        let dns = self.left.iter().find(|left| !dns_names(text, left, &self.services).is_empty());
         let why = dns.map(|left| format!("still names a Service in the namespace `{left}`")).or_else(|| {
             let starts = |at: usize| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
             let mistyped = self.mistyped && text.match_indices(MISTYPED).any(|(at, _)| starts(at));

@@ -181,6 +181,22 @@ impl Check {
         images
     }
 
+    /// Hosts, each once: neither URLs nor ports.
+    pub(super) fn hosts(&mut self, key: &str, given: Vec<Sourced<String>>) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for Sourced { value, origin } in given {
+            let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            if value.is_empty() || !value.chars().all(is_host) {
+                let hint = "write the host alone, such as db.example.org".to_owned();
+                self.problem(&origin, format!("`{key}`: `{value}` is not a host"), Some(hint));
+            } else if !hosts.contains(&value) {
+                self.provenance.insert(format!("{key}.{value}"), origin);
+                hosts.push(value);
+            }
+        }
+        hosts
+    }
+
     pub(super) fn mirrors(&mut self, given: Vec<(String, Sourced<String>)>) -> Mirrors {
         let mut mirrors = Mirrors::default();
         for (registry, Sourced { value, origin }) in given {

@@ -118,6 +118,9 @@ struct SpecFile {
     /// Registries that images are pulled from in place of their own, such as `cr.flyte.org: ghcr.io`.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     registry_mirrors: Option<BTreeMap<String, Spanned<String>>>,
+    /// Hosts outside the sandbox, such as a database's, that manifests may make it speak to.
+    #[schemars(with = "Option<Vec<String>>")]
+    keep_external: Option<Vec<Spanned<String>>>,
     /// Whether NetworkPolicies let pods be reached only by those who have business with them.
     #[schemars(with = "Option<bool>")]
     network_policies: Option<Spanned<bool>>,
@@ -221,6 +224,7 @@ impl SpecFile {
             kubeconfig: self.kubeconfig.map(|v| given(v, origin)),
             images: by_key(self.images),
             registry_mirrors: by_key(self.registry_mirrors),
+            keep_external: self.keep_external.unwrap_or_default().into_iter().map(|v| given(v, origin)).collect(),
             network_policies: self.network_policies.map(|v| given(v, origin)),
             bucket: storage.bucket.map(|v| given(v, origin)),
             access_key: storage.access_key.map(|v| given(v, origin)),

@@ -80,6 +80,8 @@ pub struct Layer {
     pub images: Vec<(String, Sourced<String>)>,
     /// By registry; layers add to each other.
     pub registry_mirrors: Vec<(String, Sourced<String>)>,
+    /// Layers add to each other.
+    pub keep_external: Vec<Sourced<String>>,
     pub network_policies: Option<Sourced<bool>>,
     pub bucket: Option<Sourced<String>>,
     pub access_key: Option<Sourced<String>>,
@@ -108,6 +110,7 @@ impl Layer {
             kubeconfig: above.kubeconfig.or(self.kubeconfig),
             images: by_key(self.images, above.images),
             registry_mirrors: by_key(self.registry_mirrors, above.registry_mirrors),
+            keep_external: self.keep_external.into_iter().chain(above.keep_external).collect(),
             network_policies: above.network_policies.or(self.network_policies),
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),

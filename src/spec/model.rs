@@ -182,6 +182,9 @@ pub struct Spec {
     /// Registries that images are pulled from in place of their own.
     #[serde(default, skip_serializing_if = "Mirrors::is_empty")]
     pub registry_mirrors: Mirrors,
+    /// Hosts outside the sandbox that manifests may make it speak to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep_external: Vec<String>,
     /// Whether pods are reached only by those who have business with them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network_policies: bool,

@@ -49,6 +49,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     check.attached_cluster(engine, context.as_deref());
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
+    let keep_external = check.hosts("keepExternal", layer.keep_external);
     let network_policies = check.switch("networkPolicies", layer.network_policies);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
@@ -78,6 +79,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         kubeconfig,
         images,
         registry_mirrors,
+        keep_external,
         network_policies,
         storage,
     };

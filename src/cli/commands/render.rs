@@ -11,7 +11,7 @@ use crate::cli::session::{CommandError, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::context::{self, RbacSubject};
 use crate::manifest::{Bundle, Object};
-use crate::render::{self, Change, Deviation, TRANSFORMS};
+use crate::render::{self, Change, Rendered, TRANSFORMS, Warning};
 use crate::spec::{EngineKind, Spec};
 use crate::yaml;
 
@@ -51,7 +51,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &RenderArgs) -> Result<
     }
     let before = args.diff.then(|| bundle.clone());
     let rendered = render::render(&spec, bundle)?;
-    session.warn(rendered.warnings.iter().map(ToString::to_string));
+    session.warn_of(&rendered);
     match (before, session.output()) {
         (Some(before), _) => session.print(&difference(before, &rendered.objects)).await?,
         (None, Output::Json) => session.print_json(&rendered.objects).await?,
@@ -62,7 +62,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &RenderArgs) -> Result<
 
 async fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), CommandError> {
     let (rendered, changes) = render::explain(spec, bundle)?;
-    session.warn(rendered.warnings.iter().map(ToString::to_string));
+    session.warn_of(&rendered);
     match session.output() {
         Output::Json => {
             session
@@ -73,7 +73,7 @@ async fn explain(session: &Session, spec: &Spec, bundle: Bundle) -> Result<(), C
                 }))
                 .await?
         }
-        Output::Human => session.print(&explanation(&changes, &rendered.deviations)).await?,
+        Output::Human => session.print(&explanation(&changes, &rendered)).await?,
     }
     Ok(())
 }
@@ -91,7 +91,8 @@ async fn for_cluster(session: &Session, spec: Spec, bundle: Bundle, subject: &Rb
 
 /// By transform: why it is there, and which object it touched where. Then what none of them touched, though the built-in
 /// manifests say otherwise.
-fn explanation(changes: &[Change], deviations: &[Deviation]) -> String {
+fn explanation(changes: &[Change], rendered: &Rendered) -> String {
+    let deviations = &rendered.deviations;
     let mut text = String::new();
     for transform in TRANSFORMS {
         let own: Vec<_> = changes.iter().filter(|change| change.transform == transform.name).collect();
@@ -113,6 +114,17 @@ fn explanation(changes: &[Change], deviations: &[Deviation]) -> String {
                 let _ = writeln!(text, "  {}: {what} {}", kept.object, names.join(", "));
             }
         }
+    }
+    let kept = |warning: &&Warning| {
+        deviations.iter().any(|one| one.object == warning.object && one.to_string() == warning.message)
+    };
+    let harmless = rendered.warnings.iter().filter(|warning| !warning.matters() && !kept(warning));
+    let mut harmless = harmless.peekable();
+    if harmless.peek().is_some() {
+        text.push_str("harmless: told of here, and with `-v`\n");
+    }
+    for warning in harmless {
+        let _ = writeln!(text, "  {warning}");
     }
     text
 }

@@ -1,6 +1,7 @@
 //! Tests of the whole pipeline.
 
 mod attached;
+mod brought;
 mod data;
 mod defects;
 mod equivalence;

@@ -1,6 +1,6 @@
 //! `attached-cluster`: without cluster-scoped objects and NodePorts.
 
-use super::super::context::{Context, Draft};
+use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
 use crate::flyte::workflow::DEFINITION;
 use crate::manifest::Object;
@@ -14,6 +14,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     let beyond: Vec<_> = draft.objects.iter().filter(|object| object.namespace().is_none()).cloned().collect();
     for object in beyond.iter().filter(|object| !by_the_admin(object)) {
         draft.warn(
+            Effect::Differs,
             object,
             "is left out: it is cluster-scoped, and on an attached cluster only objects in namespaces are applied",
         );

@@ -14,9 +14,9 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     // One that stands elsewhere, as its own project's manifests have it, could not be reached by short names; one that
     // Helm named after its release would be a second beside ours, with permissions that nobody asks about.
     let is_other = |object: &Object| {
-        let elsewhere = object
-            .namespace()
-            .is_some_and(|namespace| namespace != context.system && Some(namespace) != context.origin.as_deref());
+        let elsewhere = object.namespace().is_some_and(|namespace| {
+            namespace != context.system && !context.origins.iter().any(|one| one == namespace)
+        });
         let known = own.iter().any(|one| one.is(object.kind(), object.name()));
         component_of(object) == Some(Component::Dashboard) && (elsewhere || !known)
     };

@@ -22,20 +22,18 @@ const START: &str = include_str!("postgres_start.sh");
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let Some(folder) = context.spec.scope().data_folder else { return Ok(()) };
-    let mut claims = Vec::new();
     for component in [Component::Postgres, Component::Minio] {
         for workload in draft.workloads_mut(component) {
             let path = format!("{folder}/{component}");
-            claims.extend(keep(workload, component, &path));
+            keep(workload, component, &path);
         }
     }
-    leave_out_unused(draft, &claims);
     Ok(())
 }
 
-/// Puts a server's data into a folder of the node; the claim that it had been in, if any.
-fn keep(workload: &mut Object, component: Component, path: &str) -> Option<String> {
-    let server = workload.containers_mut("containers").find(|one| one["name"] == component.id())?;
+/// Puts a server's data into a folder of the node.
+fn keep(workload: &mut Object, component: Component, path: &str) {
+    let Some(server) = workload.containers_mut("containers").find(|one| one["name"] == component.id()) else { return };
     let data = match component {
         Component::Postgres => database_directory(server),
         _ => data_directory(server),
@@ -56,9 +54,8 @@ fn keep(workload: &mut Object, component: Component, path: &str) -> Option<Strin
     }
     let (image, user) = (server["image"].clone(), server.pointer("/securityContext/runAsUser").cloned());
     // A volume mounted in part only would be another folder.
-    let claim =
-        put_volume(workload, &volume, json!({"name": volume, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
-    let pod = workload.pod_spec_mut()?;
+    put_volume(workload, &volume, json!({"name": volume, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
+    let Some(pod) = workload.pod_spec_mut() else { return };
     let group = pod.pointer("/securityContext/fsGroup").cloned();
     let user = user.or_else(|| pod.pointer("/securityContext/runAsUser").cloned());
     if let Some(user) = user.and_then(|user| user.as_u64()).filter(|user| *user != 0) {
@@ -75,7 +72,6 @@ fn keep(workload: &mut Object, component: Component, path: &str) -> Option<Strin
         );
     }
     one_at_a_time(workload);
-    claim
 }
 
 /// The folder that Postgres keeps its data in: `PGDATA`, or the image's.
@@ -123,26 +119,19 @@ fn is_official(server: &Value) -> bool {
     last.split(':').next() == Some("postgres")
 }
 
-/// Replaces a volume of a workload's pods, or its claim template; the claim that the volume had been, if any.
-fn put_volume(workload: &mut Object, name: &str, volume: Value) -> Option<String> {
+/// Replaces a volume of a workload's pods, or its claim template.
+fn put_volume(workload: &mut Object, name: &str, volume: Value) {
     if let Some(templates) = workload.get_mut("/spec/volumeClaimTemplates").and_then(Value::as_array_mut) {
         templates.retain(|template| template.pointer("/metadata/name").is_none_or(|given| given != name));
     }
-    let pod = workload.pod_spec_mut()?;
+    let Some(pod) = workload.pod_spec_mut() else { return };
     if !pod["volumes"].is_array() {
         put(pod, "volumes", json!([]));
     }
-    let volumes = pod["volumes"].as_array_mut()?;
+    let Some(volumes) = pod["volumes"].as_array_mut() else { return };
     match volumes.iter_mut().find(|given| given["name"] == name) {
-        Some(given) => {
-            let claim = given.pointer("/persistentVolumeClaim/claimName").and_then(Value::as_str).map(str::to_owned);
-            *given = volume;
-            claim
-        }
-        None => {
-            volumes.push(volume);
-            None
-        }
+        Some(given) => *given = volume,
+        None => volumes.push(volume),
     }
 }
 
@@ -151,19 +140,4 @@ fn one_at_a_time(workload: &mut Object) {
     if workload.kind() == "Deployment" {
         workload.set(&["spec", "strategy"], json!({"type": "Recreate"}));
     }
-}
-
-/// Leaves out claims whose only user has a folder of the node now.
-fn leave_out_unused(draft: &mut Draft, claims: &[String]) {
-    let used: Vec<String> = draft
-        .objects
-        .iter()
-        .filter_map(|object| object.pod_spec()?["volumes"].as_array())
-        .flatten()
-        .filter_map(|volume| volume.pointer("/persistentVolumeClaim/claimName")?.as_str().map(str::to_owned))
-        .collect();
-    draft.objects.retain(|object| {
-        let unused = claims.iter().any(|claim| object.is("PersistentVolumeClaim", claim));
-        !unused || used.iter().any(|claim| claim == object.name())
-    });
 }

@@ -39,3 +39,16 @@ pub(super) fn put_variable(container: &mut Value, variable: Value) {
         None => variables.push(variable),
     }
 }
+
+/// The words of a container's command and arguments; of a shell's line too.
+pub(super) fn words(container: &Value) -> impl Iterator<Item = &str> {
+    let words = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
+    words.filter_map(Value::as_str).flat_map(str::split_ascii_whitespace)
+}
+
+/// The value of a container's flag: `--flag=value` or `--flag value`.
+pub(super) fn flag_value<'a>(container: &'a Value, flag: &str) -> Option<&'a str> {
+    let words: Vec<&str> = words(container).collect();
+    let inline = words.iter().find_map(|word| word.strip_prefix(flag)?.strip_prefix('='));
+    inline.or_else(|| words.windows(2).find(|pair| pair[0] == flag).map(|pair| pair[1]))
+}

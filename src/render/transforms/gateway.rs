@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::super::component::Component;
-use super::super::context::{Context, Draft};
+use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
 use crate::manifest::Object;
 
 const CONTOUR: &str = "projectcontour";
+
+/// Where Contour stands, and where it stood in upstream's first releases.
+const NAMESPACES: [&str; 2] = [CONTOUR, "heptio-contour"];
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     for ingress in draft.objects.iter().filter(|object| is_ingress(object)).cloned().collect::<Vec<_>>() {
@@ -18,7 +21,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
             let services = elsewhere.into_iter().collect::<Vec<_>>().join(", ");
             let message =
                 format!("is left out: no ingress controller runs in the sandbox, so it does not lead to {services}");
-            draft.warn(&ingress, message);
+            draft.warn(Effect::Differs, &ingress, message);
         }
     }
     draft.objects.retain(|object| !is_contours(object) && !is_ingress(object));
@@ -33,10 +36,10 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
 
 fn is_contours(object: &Object) -> bool {
     object.label("app.kubernetes.io/name") == Some("contour")
-        || object.api_version().starts_with("projectcontour.io/")
-        || object.is("Namespace", CONTOUR)
-        || object.namespace() == Some(CONTOUR)
-        || (object.kind() == "CustomResourceDefinition" && object.name().ends_with(".projectcontour.io"))
+        || ["projectcontour.io/", "contour.heptio.com/"].iter().any(|group| object.api_version().starts_with(group))
+        || NAMESPACES.iter().any(|name| object.is("Namespace", name) || object.namespace() == Some(name))
+        || (object.kind() == "CustomResourceDefinition"
+            && [".projectcontour.io", ".contour.heptio.com"].iter().any(|group| object.name().ends_with(group)))
         || (matches!(object.kind(), "ClusterRole" | "ClusterRoleBinding") && object.name().contains("contour"))
 }
 
@@ -59,7 +62,8 @@ fn leads_elsewhere(ingress: &Object) -> BTreeSet<&str> {
     }
     let mut found = BTreeSet::new();
     backends(ingress.value(), &mut found);
-    found.retain(|service| !matches!(*service, "flyteadmin" | "flyteconsole"));
+    // The store has a port of its own on the host.
+    found.retain(|service| !matches!(*service, "flyteadmin" | "flyteconsole" | "minio" | "redoc"));
     found
 }
 

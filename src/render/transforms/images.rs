@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::super::component::{Component, component_of};
-use super::super::context::{Context, Draft, Warning};
+use super::super::context::{Context, Draft, Effect, Warning};
 use super::super::error::RenderError;
 use super::database::CHECK_DATABASE;
 use super::edit::put;
@@ -44,6 +44,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
                         put(container, "image", Value::from(image.as_str()));
                     }
                     None => warnings.push(Warning {
+                        effect: Effect::Differs,
                         object: reference.clone(),
                         message: format!(
                             "runs {} in container {}, which is not pinned",
@@ -54,12 +55,24 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
             }
         }
         warnings.extend(replaced.into_iter().map(|(given, image)| Warning {
+            effect: if same_release(&given, image) { Effect::Harmless } else { Effect::Differs },
             object: reference.clone(),
             message: format!("runs {image}, which is pinned, and not {given}; `images` in a spec says otherwise"),
         }));
     }
     draft.warnings.extend(warnings);
     Ok(())
+}
+
+/// Whether two images are of one minor version, as far as their tags tell; of what is not Flyte's nothing is lost.
+fn same_release(given: &str, pinned: &ImageRef) -> bool {
+    let minor = |image: &ImageRef| {
+        let mut numbers = image.tag()?.trim_start_matches('v').split('.').map(str::parse::<u32>);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    };
+    let of_flyte = pinned.repository().contains("flyteorg/");
+    let given = given.parse::<ImageRef>().ok();
+    !of_flyte || given.is_some_and(|given| minor(&given).is_some() && minor(&given) == minor(pinned))
 }
 
 fn main_image(object: &Object, component: Component) -> Option<Value> {
@@ -83,7 +96,11 @@ fn drop_redoc(object: &mut Object, component: Component) {
         return;
     }
     if let Some(containers) = object.pod_spec_mut().and_then(|pod| pod.get_mut("containers")?.as_array_mut()) {
-        containers.retain(|container| container["name"] != REDOC);
+        containers.retain(|container| {
+            let image = container["image"].as_str().and_then(|image| image.parse::<ImageRef>().ok());
+            let of_image = image.is_some_and(|image| image.repository().rsplit('/').next() == Some(REDOC));
+            container["name"] != REDOC && !of_image
+        });
     }
     if object.kind() == "Service"
         && let Some(ports) = object.get_mut("/spec/ports").and_then(Value::as_array_mut)

@@ -1,24 +1,29 @@
-//! `left-out`: parts of later Flytes that need the whole cluster, or serve nobody in a sandbox. Left in without the
-//! permissions that a sandbox never gives, each would fail, and the rollout with it.
+//! `left-out`: parts of later Flytes that need the whole cluster, or serve nobody in a sandbox, with all that only they
+//! use. Left in without the permissions that a sandbox never gives, each would fail, and the rollout with it.
 
 use serde_json::Value;
 
 use super::super::component::{component_of, is_workload};
-use super::super::context::{Context, Draft, Warning};
+use super::super::context::{Context, Draft, Effect, Warning};
 use super::super::error::RenderError;
-use crate::manifest::Object;
+use super::edit::words;
+use super::left_behind;
+use crate::manifest::{ImageRef, Object};
 
-/// What upstream calls a part, in a label or at the end of a name, and why it is left out.
-const PARTS: [(&str, &str); 5] = [
+/// What upstream calls a part, in a label or within a name, why it is left out, and what that does to the user.
+const PARTS: [(&str, &str, Effect); 5] = [
     (
-        "flyte-pod-webhook",
+        WEBHOOK,
         "it registers a webhook for the whole cluster; tasks that ask for Flyte's secrets will not get any",
+        Effect::Differs,
     ),
-    ("syncresources", SYNC),
-    ("sparkoperator", "it needs permissions in the whole cluster; Spark tasks will not run"),
-    ("dashboard-metrics-scraper", "the dashboard of a sandbox is for task logs"),
-    ("redoc", "it only serves admin's API description, from an image without a version"),
+    ("syncresources", SYNC, Effect::Differs),
+    ("sparkoperator", "it needs permissions in the whole cluster; Spark tasks will not run", Effect::Differs),
+    ("dashboard-metrics-scraper", "the dashboard of a sandbox is for task logs", Effect::Harmless),
+    ("redoc", "it only serves admin's API description, from an image without a version", Effect::Harmless),
 ];
+
+const WEBHOOK: &str = "flyte-pod-webhook";
 
 const SYNC: &str = "the sandbox makes the workflow namespaces itself, and it needs permissions in the whole cluster; what \
                     else is in the cluster-resource templates, such as quotas, is not made";
@@ -26,11 +31,22 @@ const SYNC: &str = "the sandbox makes the workflow namespaces itself, and it nee
 /// What admin's program is told in a container that does the same as the part `syncresources`.
 const SYNC_COMMAND: &str = "clusterresource";
 
+/// What a propeller's program is told where it is the webhook, or makes its certificate.
+const WEBHOOK_COMMAND: (&str, &str) = ("flytepropeller", "webhook");
+
 pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    let gone: Vec<Object> = draft.objects.iter().filter(|object| part(object).is_some()).cloned().collect();
-    draft.objects.retain(|object| part(object).is_none());
-    for (object, why) in gone.iter().filter(|object| is_workload(object)).filter_map(|one| Some((one, part(one)?))) {
-        draft.warn(object, format!("is left out: {why}"));
+    let (mut gone, kept): (Vec<Object>, Vec<Object>) =
+        std::mem::take(&mut draft.objects).into_iter().partition(|object| part(object).is_some());
+    draft.objects = kept;
+    for (object, (why, effect)) in
+        gone.iter().filter(|object| is_workload(object)).filter_map(|one| Some((one, part(one)?)))
+    {
+        // What a part is prepared by is not missed of itself.
+        let effect = if object.kind() == "Job" { Effect::Harmless } else { effect };
+        draft.warn(effect, object, format!("is left out: {why}"));
+    }
+    if !gone.is_empty() {
+        left_behind::follow(draft, &mut gone);
     }
     let mut warnings = Vec::new();
     for object in draft.objects.iter_mut().filter(|object| component_of(object).is_some()) {
@@ -38,10 +54,10 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
         for list in ["initContainers", "containers"] {
             let containers = object.pod_spec_mut().and_then(|pod| pod.get_mut(list)).and_then(Value::as_array_mut);
             let Some(containers) = containers else { continue };
-            for gone in containers.extract_if(.., |container| syncs(container)) {
+            for gone in containers.extract_if(.., |container| words(container).any(|word| word == SYNC_COMMAND)) {
                 let message =
                     format!("runs without {}: the sandbox makes the workflow namespaces itself", gone["name"]);
-                warnings.push(Warning { object: reference.clone(), message });
+                warnings.push(Warning { effect: Effect::Harmless, object: reference.clone(), message });
             }
         }
     }
@@ -49,17 +65,29 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
     Ok(())
 }
 
-fn syncs(container: &Value) -> bool {
-    let words = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
-    words.into_iter().any(|word| word == SYNC_COMMAND)
+/// Why an object is left out, if it belongs to such a part.
+fn part(object: &Object) -> Option<(&'static str, Effect)> {
+    let labels = ["app.kubernetes.io/name", "app", "k8s-app"];
+    let of_pods = |key: &str| object.value().pointer("/spec/template/metadata/labels")?.get(key)?.as_str();
+    let labels = labels.map(|key| [object.label(key), of_pods(key)]);
+    let is = |id: &str| {
+        let mut parts = object.name().match_indices(id);
+        let whole = |(at, _): (usize, &str)| {
+            let (before, after) = (&object.name()[..at], &object.name()[at + id.len()..]);
+            (before.is_empty() || before.ends_with('-')) && (after.is_empty() || after.starts_with('-'))
+        };
+        parts.any(whole) || labels.iter().flatten().any(|label| *label == Some(id))
+    };
+    let webhook = || component_of(object).is_none() && object.containers().any(serves_webhook);
+    PARTS
+        .iter()
+        .find(|(id, ..)| is(id) || *id == WEBHOOK && is_workload(object) && webhook())
+        .map(|(_, why, effect)| (*why, *effect))
 }
 
-/// Why an object is left out, if it belongs to such a part.
-fn part(object: &Object) -> Option<&'static str> {
-    let labels = ["app.kubernetes.io/name", "app"].map(|key| object.label(key));
-    let is = |id: &str| {
-        let named = object.name().strip_suffix(id).is_some_and(|stem| stem.is_empty() || stem.ends_with('-'));
-        named || labels.contains(&Some(id))
-    };
-    PARTS.iter().find(|(id, _)| is(id)).map(|(_, why)| *why)
+fn serves_webhook(container: &Value) -> bool {
+    let (program, command) = WEBHOOK_COMMAND;
+    let image = container.get("image").and_then(Value::as_str).and_then(|image| image.parse::<ImageRef>().ok());
+    let of_propeller = image.is_some_and(|image| image.repository().rsplit('/').next() == Some(program));
+    (of_propeller || words(container).any(|word| word == program)) && words(container).any(|word| word == command)
 }

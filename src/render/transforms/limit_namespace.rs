@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::component::{Component, component_of, is_workload};
 use super::super::config::Config;
-use super::super::context::{Context, Draft, mounted_config_maps};
+use super::super::context::{Context, Draft, settings_config_maps};
 use super::super::error::RenderError;
 use super::edit::put;
 use super::project_storage;
@@ -19,14 +19,12 @@ const HOME: &str = "core.yaml";
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let Some(workload) = draft.workloads(PROPELLER).next().cloned() else { return Ok(()) };
     let shape = |what| RenderError::Shape { object: Box::new(workload.reference()), what };
-    let template = mounted_config_maps(&workload).first().map(|name| (*name).to_owned());
-    let template = template.ok_or_else(|| shape("ConfigMap volume"))?;
-    let config_map = draft.find("ConfigMap", &template).cloned().ok_or_else(|| shape("ConfigMap for its volume"))?;
+    let config_map = template(draft, &workload).cloned().ok_or_else(|| shape("ConfigMap with its settings"))?;
+    let template_name = config_map.name().to_owned();
     let config = Config::open(&config_map)?;
     let account = account(context, draft);
 
-    let all =
-        draft.workloads(PROPELLER).filter_map(|one| mounted_config_maps(one).first().map(|name| (*name).to_owned()));
+    let all = draft.workloads(PROPELLER).filter_map(|one| template(draft, one).map(|found| found.name().to_owned()));
     let instances: Vec<String> = all.collect();
     draft.objects.retain(|object| {
         let replaced = component_of(object) == Some(PROPELLER)
@@ -42,9 +40,19 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     for workflow in &context.workflows {
         let name = names::propeller_config(workflow);
         draft.objects.push(instance_config(context, &config_map, config.clone(), &name, workflow));
-        draft.objects.push(instance(&workload, &template, &name, workflow));
+        draft.objects.push(instance(&workload, &template_name, &name, workflow));
     }
     Ok(())
+}
+
+/// The ConfigMap that a propeller's own settings stand in: `one-config-file` put them all into one.
+fn template<'a>(draft: &'a Draft, workload: &Object) -> Option<&'a Object> {
+    let named = |name: &str| {
+        draft.objects.iter().find(|one| one.is("ConfigMap", name) && one.namespace() == workload.namespace())
+    };
+    let settings: Vec<&Object> = settings_config_maps(workload).into_iter().filter_map(named).collect();
+    let is_own = |one: &&&Object| one.get("/data").is_some_and(|data| data.get(HOME).is_some());
+    settings.iter().find(is_own).or(settings.first()).copied()
 }
 
 fn account(context: &Context<'_>, draft: &Draft) -> Object {

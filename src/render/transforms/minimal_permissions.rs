@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::super::component::{Component, component_of, is_workload};
-use super::super::context::{Context, Draft};
+use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
-use super::edit::put;
+use super::edit::{put, words};
 use crate::flyte::{labels, names, workflow};
 use crate::manifest::Object;
 
 const API: &str = "rbac.authorization.k8s.io";
 
-/// Writes keys that only authentication reads, and needs write access to Secrets for it.
-const GENERATE_SECRETS: &str = "generate-secrets";
+/// Writes keys that only authentication reads, and needs write access to Secrets for it: what admin's program is told.
+const GENERATE_SECRETS: [&str; 2] = ["secrets", "init"];
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     drop_given(context, draft);
@@ -147,7 +147,7 @@ fn drop_given(context: &Context<'_>, draft: &mut Draft) {
         .cloned()
         .collect();
     for object in unknown {
-        draft.warn(&object, "is left out: nothing in a sandbox has permissions in the whole cluster");
+        draft.warn(Effect::Harmless, &object, "is left out: nothing in a sandbox has permissions in the whole cluster");
     }
     let accounts: BTreeSet<String> = draft
         .objects
@@ -182,7 +182,7 @@ fn drop_given(context: &Context<'_>, draft: &mut Draft) {
         }
     });
     for kept in draft.objects.iter().filter(|object| object.kind() == "Role").cloned().collect::<Vec<_>>() {
-        draft.warn(&kept, "is kept, though no component of Flyte needs it");
+        draft.warn(Effect::Differs, &kept, "is kept, though no component of Flyte needs it");
     }
 }
 
@@ -192,7 +192,10 @@ fn restrict_pod(workload: &mut Object, component: Component) {
         put(pod, "automountServiceAccountToken", json!(false));
     }
     if let Some(containers) = pod.get_mut("initContainers").and_then(Value::as_array_mut) {
-        containers.retain(|container| container["name"] != GENERATE_SECRETS);
+        containers.retain(|container| {
+            let words: Vec<&str> = words(container).collect();
+            !words.windows(2).any(|pair| pair == GENERATE_SECRETS)
+        });
     }
 }
 

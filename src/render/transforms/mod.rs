@@ -4,9 +4,15 @@
 //! |---|---|
 //! | `gateway.rs` | a static Envoy in the place of Contour |
 //! | `left_out.rs` | no parts that need the whole cluster |
+//! | `left_behind.rs` | what nobody needs once they are gone |
 //! | `dashboard.rs` | the Kubernetes dashboard, for task logs |
 //! | `api_versions.rs` | only API versions that old and new Kubernetes serve |
 //! | `namespace.rs` | the system namespace and the workflow namespaces, and every reference to them |
+//! | `containers.rs` | a component's container by its name, and the ports that programs listen on |
+//! | `listeners.rs` | the ports that settings say, for other transforms |
+//! | `kinds.rs` | nothing that Kubernetes does not serve, or that keeps pods from one node |
+//! | `outside.rs` | no database, store or issuer of somebody else's |
+//! | `one_node.rs` | pods that one node can take |
 //! | `projects_and_domains.rs` | Flyte's domains and namespace template; projects are admin's API's |
 //! | `unused_settings.rs` | no settings that nothing reads |
 //! | `storage.rs` | a bucket that is there, on a volume that is used |
@@ -18,8 +24,10 @@
 //! | `images.rs` | pinned images |
 //! | `data_volume.rs` | Postgres' and Minio's data on the node's data volume |
 //! | `postgres_start.sh` | what Postgres does there before its own entrypoint |
+//! | `claims.rs` | claims for storage as folders of the data volume |
 //! | `ports.rs` | the three ports for the host, and none else |
-//! | `resources.rs` | limits that do not slow the start |
+//! | `resources.rs` | limits that do not slow the start, and hold |
+//! | `quantity.rs` | quantities as the API reads them |
 //! | `probes.rs` | a readiness probe for every component |
 //! | `limit_namespace.rs` | one propeller for each workflow namespace |
 //! | `project_storage.rs` | a bucket for each project, and keys that open it alone |
@@ -32,27 +40,35 @@
 
 mod api_versions;
 mod attached_cluster;
+mod claims;
 mod config_checksum;
+mod containers;
 mod dashboard;
 mod data_volume;
 mod database;
 mod edit;
 mod gateway;
 mod images;
+mod kinds;
 mod labels;
+mod left_behind;
 mod left_out;
 mod limit_namespace;
+mod listeners;
 mod log_links;
 mod minimal_permissions;
 mod name_lookups;
 mod namespace;
 mod network_policies;
 mod one_config_file;
+mod one_node;
+mod outside;
 mod pace;
 mod ports;
 mod probes;
 mod project_storage;
 mod projects_and_domains;
+mod quantity;
 mod resources;
 mod storage;
 mod unused_settings;
@@ -88,6 +104,26 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "namespace",
         why: "namespaces are named <appid>-<project>-<env>, and every reference must follow",
         run: namespace::run,
+    },
+    Transform {
+        name: "containers",
+        why: "what leads to a component, asks it or shows its log must know its container and its ports",
+        run: containers::run,
+    },
+    Transform {
+        name: "kinds",
+        why: "an object that Kubernetes does not serve ends the apply, and a quota or a budget keeps pods from one node",
+        run: kinds::run,
+    },
+    Transform {
+        name: "outside",
+        why: "nothing in a sandbox may speak to somebody's database, store or issuer by accident",
+        run: outside::run,
+    },
+    Transform {
+        name: "one-node",
+        why: "one node has no pools, no classes and no room for two of each",
+        run: one_node::run,
     },
     Transform {
         name: "projects-and-domains",
@@ -136,6 +172,7 @@ pub static TRANSFORMS: &[Transform] = &[
         why: "data in a pod's own volume is lost with the pod, and with every stop of a k3d node",
         run: data_volume::run,
     },
+    Transform { name: "claims", why: "no provisioner runs in a sandbox, so no claim is ever bound", run: claims::run },
     Transform { name: "ports", why: "the host reaches exactly three ports of the node", run: ports::run },
     Transform {
         name: "resources",

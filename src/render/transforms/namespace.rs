@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::context::{Context, Draft};
+use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
 use super::super::references::Move;
 use crate::flyte::labels;
@@ -26,7 +26,7 @@ const CLUSTER_SCOPED: [&str; 14] = [
 ];
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    if let Some(origin) = context.origin.as_deref().filter(|origin| *origin != context.system) {
+    for origin in context.origins.iter().map(String::as_str).filter(|origin| *origin != context.system) {
         let local = draft.objects.iter().filter(|object| object.namespace() == Some(origin));
         let services =
             local.filter(|object| object.kind() == "Service").map(|object| object.name().to_owned()).collect();
@@ -63,7 +63,10 @@ fn drop_uninhabited(context: &Context<'_>, draft: &mut Draft) {
     let is_foreign = |object: &Object| object.kind() == "Namespace" && !context.is_ours(object.name());
     draft.objects.retain(|object| !is_foreign(object) || inhabited.contains(object.name()));
     for foreign in draft.objects.iter().filter(|object| is_foreign(object)).cloned().collect::<Vec<_>>() {
-        draft
-            .warn(&foreign, "is kept, though it is none of this sandbox's: objects that no transform moves live in it");
+        draft.warn(
+            Effect::Differs,
+            &foreign,
+            "is kept, though it is none of this sandbox's: objects that no transform moves live in it",
+        );
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::super::component::{Component, component_of, is_workload};
-use super::super::context::{Context, Draft};
+use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
 use crate::flyte::labels;
 use crate::manifest::Object;
@@ -45,7 +45,11 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
 fn warn_of_given(context: &Context<'_>, draft: &mut Draft) {
     let given: Vec<Object> = draft.objects.iter().filter(|object| object.kind() == KIND).cloned().collect();
     for policy in given.iter().filter(|_| context.spec.scope().owns_cluster) {
-        draft.warn(policy, "is kept, and has no effect: a node enforces it where a spec says `networkPolicies: true`");
+        draft.warn(
+            Effect::Harmless,
+            policy,
+            "is kept, and has no effect: a node enforces it where a spec says `networkPolicies: true`",
+        );
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::component::Component;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
+use super::edit::words;
 
 const SEED: &str = "seed-projects";
 
@@ -28,6 +29,5 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
 }
 
 fn seeds(container: &Value) -> bool {
-    let words = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
-    words.into_iter().any(|word| word == SEED)
+    words(container).any(|word| word == SEED)
 }

@@ -1,30 +1,88 @@
-//! `resources`: no processor limits, and disk limits that a component's own log does not reach.
+//! `resources`: no processor limits, disk limits that a component's own log does not reach, and no request above a limit.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::super::component::component_of;
-use super::super::context::{Context, Draft};
+use super::super::component::{component_of, is_workload};
+use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
+use super::quantity::Quantity;
+use crate::manifest::Object;
 
 /// At log level 4 a container's log, which counts as its ephemeral storage, passes upstream's 100 MiB.
 const EPHEMERAL_STORAGE: &str = "500Mi";
 
 pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    for object in draft.objects.iter_mut().filter(|object| component_of(object).is_some()) {
+    let mut told = Vec::new();
+    for object in draft.objects.iter_mut().filter(|object| is_workload(object)) {
+        let is_ours = component_of(object).is_some();
+        let mut raised = Vec::new();
         for list in ["initContainers", "containers"] {
             for container in object.containers_mut(list) {
-                if let Some(limits) = container.pointer_mut("/resources/limits").and_then(Value::as_object_mut) {
-                    limits.shift_remove("cpu");
-                    if let Some(disk) = limits.get_mut("ephemeral-storage") {
-                        *disk = Value::from(EPHEMERAL_STORAGE);
-                    }
+                let name = container["name"].as_str().unwrap_or_default().to_owned();
+                let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut) else { continue };
+                as_text(resources);
+                if is_ours {
+                    ease(resources);
                 }
-                for kind in ["/resources/limits", "/resources/requests"] {
-                    let quantities = container.pointer_mut(kind).and_then(Value::as_object_mut);
-                    for (_, quantity) in quantities.into_iter().flatten().filter(|(_, quantity)| quantity.is_number()) {
-                        *quantity = Value::from(quantity.to_string());
-                    }
-                }
+                raised.extend(raise(resources).into_iter().map(|resource| format!("{resource} of container {name}")));
+            }
+        }
+        quantities(object)?;
+        if !raised.is_empty() && !is_ours {
+            told.push((object.clone(), format!("has limits as high as its requests: {}", raised.join(", "))));
+        }
+    }
+    for (object, message) in told {
+        draft.warn(Effect::Harmless, &object, message);
+    }
+    Ok(())
+}
+
+fn ease(resources: &mut Map<String, Value>) {
+    if let Some(limits) = resources.get_mut("limits").and_then(Value::as_object_mut) {
+        limits.shift_remove("cpu");
+        if let Some(disk) = limits.get_mut("ephemeral-storage") {
+            *disk = Value::from(EPHEMERAL_STORAGE);
+        }
+    }
+}
+
+fn as_text(resources: &mut Map<String, Value>) {
+    for kind in ["limits", "requests"] {
+        let quantities = resources.get_mut(kind).and_then(Value::as_object_mut);
+        for (_, quantity) in quantities.into_iter().flatten().filter(|(_, quantity)| quantity.is_number()) {
+            *quantity = Value::from(quantity.to_string());
+        }
+    }
+}
+
+/// Raises limits to the requests above them, which the API would refuse; of which resources.
+fn raise(resources: &mut Map<String, Value>) -> Vec<String> {
+    let Some(requests) = resources.get("requests").and_then(Value::as_object).cloned() else { return Vec::new() };
+    let Some(limits) = resources.get_mut("limits").and_then(Value::as_object_mut) else { return Vec::new() };
+    let mut raised = Vec::new();
+    for (resource, request) in requests {
+        let Some(limit) = limits.get_mut(&resource) else { continue };
+        if Quantity::of(&request) > Quantity::of(limit) {
+            *limit = request;
+            raised.push(resource);
+        }
+    }
+    raised
+}
+
+/// Refuses quantities that the API does not read.
+fn quantities(workload: &Object) -> Result<(), RenderError> {
+    for container in workload.containers() {
+        for kind in ["limits", "requests"] {
+            let all = container["resources"][kind].as_object().into_iter().flatten();
+            if let Some((resource, given)) = all.into_iter().find(|(_, given)| Quantity::of(given).is_none()) {
+                let name = container["name"].as_str().unwrap_or_default();
+                return Err(RenderError::Invariant {
+                    object: Box::new(workload.reference()),
+                    path: format!("{kind}.{resource} of container {name}"),
+                    why: format!("is {given}, which is no quantity; write it as 500m, 200Mi or 1.5Gi"),
+                });
             }
         }
     }

@@ -8,7 +8,7 @@ use super::super::component::Component;
 use super::super::config::Config;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
-use super::edit::{put, put_init_container, put_variable};
+use super::edit::{flag_value, put, put_init_container, put_variable, words};
 use crate::manifest::Object;
 use crate::spec::Storage;
 
@@ -17,8 +17,10 @@ const STORAGE_FILE: &str = "storage.yaml";
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let storage = &context.spec.storage;
+    let chosen = context.spec.images.contains_key(Component::Minio.id());
+    let pinned = context.lock.pin(Component::Minio).map(|pin| pin.image.as_str());
     for workload in draft.workloads_mut(Component::Minio) {
-        serve_bucket(workload, storage, context.spec.images.contains_key(Component::Minio.id()));
+        serve_bucket(workload, storage, pinned.filter(|_| !chosen));
     }
     for component in [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller] {
         draft.edit_config(component, connection_for_stow)?;
@@ -37,32 +39,58 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     Ok(())
 }
 
-fn serve_bucket(workload: &mut Object, storage: &Storage, other_image: bool) {
+/// `pinned` is the image that is to run, where the spec names no other.
+fn serve_bucket(workload: &mut Object, storage: &Storage, pinned: Option<&str>) {
+    let Some(pod) = workload.pod_spec() else { return };
+    let files = file_volumes(pod);
     let Some(server) = workload.containers_mut("containers").find(|one| one["name"] == Component::Minio.id()) else {
         return;
     };
-    put_variable(server, json!({"name": "MINIO_ACCESS_KEY", "value": storage.access_key}));
-    put_variable(server, json!({"name": "MINIO_SECRET_KEY", "value": storage.secret_key.expose()}));
     let data = data_directory(server);
-    // Later Flytes ship an image that serves of itself; the pinned one prints its help instead.
-    if !other_image && words(server).next().is_none() {
-        put(server, "args", json!(["server", data]));
+    let another = pinned.is_some_and(|pinned| server["image"] != pinned);
+    set_keys(server, storage, pinned.is_some());
+    // Of another version the pinned one knows neither every flag nor, where it serves of itself, that it is to serve.
+    if another || pinned.is_some() && words(server).next().is_none() {
+        let mut arguments = vec![json!("server"), json!(data)];
+        if let Some(address) = flag_value(server, "--address") {
+            arguments.extend([json!("--address"), json!(address)]);
+        }
+        server.as_object_mut().and_then(|server| server.shift_remove("command"));
+        put(server, "args", arguments);
     }
-    let mount = server.get_mut("volumeMounts").and_then(Value::as_array_mut).and_then(|mounts| mounts.first_mut());
-    let volume = match mount {
+    if !server["volumeMounts"].is_array() {
+        put(server, "volumeMounts", json!([]));
+    }
+    let mounts = server.get_mut("volumeMounts").and_then(Value::as_array_mut);
+    let mounts = mounts.into_iter().flatten().filter(|mount| !files.iter().any(|file| mount["name"] == *file));
+    let holds = |mount: &Value| mount["mountPath"].as_str().is_some_and(|path| path.trim_end_matches('/') == data);
+    let mut mounts: Vec<&mut Value> = mounts.collect();
+    let at = mounts.iter().position(|mount| holds(mount)).unwrap_or(0);
+    let volume = match mounts.get_mut(at) {
         Some(mount) => {
             put(mount, "mountPath", json!(data));
             mount["name"].clone()
         }
         None => {
-            put(server, "volumeMounts", json!([{"name": "minio-storage", "mountPath": data}]));
+            if let Some(mounts) = server["volumeMounts"].as_array_mut() {
+                mounts.push(json!({"name": "minio-storage", "mountPath": data}));
+            }
             json!("minio-storage")
         }
     };
     let image = server["image"].clone();
+    let templates = workload.get("/spec/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten();
+    let workload_claims: Vec<Value> = templates.map(|template| template["metadata"]["name"].clone()).collect();
     let Some(pod) = workload.pod_spec_mut() else { return };
-    if pod.get("volumes").is_none() {
-        put(pod, "volumes", json!([{"name": volume, "emptyDir": {}}]));
+    let claimed = workload_claims.contains(&volume);
+    if !pod["volumes"].is_array() {
+        put(pod, "volumes", json!([]));
+    }
+    if let Some(volumes) = pod["volumes"].as_array_mut()
+        && !claimed
+        && !volumes.iter().any(|one| one["name"] == volume)
+    {
+        volumes.push(json!({"name": volume, "emptyDir": {}}));
     }
     let create = json!({
         "name": CREATE_BUCKET,
@@ -73,15 +101,39 @@ fn serve_bucket(workload: &mut Object, storage: &Storage, other_image: bool) {
     put_init_container(pod, create);
 }
 
+/// The store's keys, by the variables that its version reads.
+fn set_keys(server: &mut Value, storage: &Storage, pinned: bool) {
+    let keys =
+        [("USER", "ACCESS_KEY", storage.access_key.as_str()), ("PASSWORD", "SECRET_KEY", storage.secret_key.expose())];
+    for (root, old, value) in keys {
+        put_variable(server, json!({"name": format!("MINIO_{old}"), "value": value}));
+        // Later versions read these, also from a file, and before the others.
+        let other = |name: &str| {
+            name == format!("MINIO_{old}_FILE")
+                || name.strip_prefix("MINIO_ROOT_").is_some_and(|rest| rest.starts_with(root))
+        };
+        if let Some(variables) = server["env"].as_array_mut() {
+            variables.retain(|variable| !variable["name"].as_str().is_some_and(other));
+        }
+        if !pinned {
+            put_variable(server, json!({"name": format!("MINIO_ROOT_{root}"), "value": value}));
+        }
+    }
+}
+
+/// The volumes of a pod that have files of the cluster, and no room for data.
+fn file_volumes(pod: &Value) -> Vec<String> {
+    let volumes = pod["volumes"].as_array().into_iter().flatten();
+    let of_files = |volume: &&Value| {
+        ["configMap", "secret", "projected", "downwardAPI"].iter().any(|key| volume.get(key).is_some())
+    };
+    volumes.filter(of_files).filter_map(|volume| volume["name"].as_str().map(str::to_owned)).collect()
+}
+
 /// What follows `server`; Minio's data directory.
 pub(super) fn data_directory(server: &Value) -> String {
     let mut words = words(server).skip_while(|word| *word != "server").skip(1);
     words.find(|word| word.starts_with('/')).map_or("/data", |path| path.trim_end_matches('/')).to_owned()
-}
-
-fn words(container: &Value) -> impl Iterator<Item = &str> {
-    let words = ["command", "args"].into_iter().filter_map(|list| container.get(list)?.as_array()).flatten();
-    words.filter_map(Value::as_str)
 }
 
 /// Later Flytes name the store under `stow.config`, which goes before `connection`, where keys are set for a sandbox.

@@ -56,6 +56,8 @@ limits! {
     SMOKE = minutes(5);
     /// A look of `sandbox status` at admin's projects, or at the buckets.
     STATUS_LOOK = seconds(2);
+    /// A propeller that is about to end and holds its lock; the next one waits for it anyway.
+    LOCK_RELEASE = seconds(5);
     /// A change of a running sandbox as a whole, without `--timeout`: `project add`, `project remove`, `credentials renew`.
     CHANGE = minutes(5);
     /// Images on their way into Docker or a file, without `--timeout`: `images pull`, `images bundle`, `images load`.

@@ -12,6 +12,7 @@
 //! | `presence.rs` | what is in the cluster, and how that differs from what was applied |
 //! | `edits.rs` | fields that somebody else changed or removed since they were applied |
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
+//! | `election.rs` | leader election by ConfigMaps: locks whose holder is a pod that is gone |
 //! | `restart.rs` | a Deployment's pods made anew |
 //! | `port_forward.rs` | ports of this machine that lead to pods, while they are needed |
 //! | `exec.rs` | commands in a container |
@@ -23,6 +24,7 @@ mod apply;
 mod client;
 mod delete;
 mod edits;
+mod election;
 mod error;
 mod exec;
 mod inventory;
@@ -41,6 +43,7 @@ pub(crate) use apply::existing;
 pub(crate) use client::connected;
 pub use client::{KubeconfigError, client};
 pub(crate) use delete::delete_config_maps;
+pub(crate) use election::release_orphaned;
 pub(crate) use error::with_clock;
 pub use error::{ApiError, Outlook};
 pub use exec::{Container, ExecError, containers};

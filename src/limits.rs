@@ -54,8 +54,10 @@ limits! {
     BACKUP = minutes(30);
     /// `sandbox smoke` as a whole, without `--timeout`.
     SMOKE = minutes(5);
-    /// A look of `sandbox status` at admin's projects, or at the buckets.
+    /// A look of `sandbox status` at admin's projects, the buckets, or the tables.
     STATUS_LOOK = seconds(2);
+    /// Migrations of a database that lacks tables.
+    MIGRATION = minutes(1);
     /// A propeller that is about to end and holds its lock; the next one waits for it anyway.
     LOCK_RELEASE = seconds(5);
     /// A change of a running sandbox as a whole, without `--timeout`: `project add`, `project remove`, `credentials renew`.

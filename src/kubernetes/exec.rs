@@ -27,6 +27,7 @@ pub struct Container {
     pod: String,
     name: String,
     image: String,
+    init_commands: Vec<Vec<String>>,
 }
 
 /// Why a command did not end well.
@@ -64,9 +65,20 @@ pub async fn containers(client: &Client, namespace: &str) -> Result<BTreeMap<Str
     let ready = listed.items.into_iter().filter(super::port_forward::is_ready);
     let all = ready.flat_map(|pod| {
         let (pods, name) = (pods.clone(), pod.name_any());
-        pod.spec.unwrap_or_default().containers.into_iter().map(move |container| {
+        let spec = pod.spec.unwrap_or_default();
+        let before = spec.init_containers.unwrap_or_default().into_iter();
+        let init_commands: Vec<Vec<String>> =
+            before.map(|one| one.command.into_iter().chain(one.args).flatten().collect()).collect();
+        spec.containers.into_iter().map(move |container| {
             let image = container.image.unwrap_or_default();
-            (container.name.clone(), Container { pods: pods.clone(), pod: name.clone(), name: container.name, image })
+            let found = Container {
+                pods: pods.clone(),
+                pod: name.clone(),
+                name: container.name,
+                image,
+                init_commands: init_commands.clone(),
+            };
+            (found.name.clone(), found)
         })
     });
     Ok(all.collect())
@@ -83,6 +95,11 @@ impl Container {
     #[must_use]
     pub fn pod(&self) -> &str {
         &self.pod
+    }
+
+    /// The commands of its pod's init containers, in order.
+    pub fn init_commands(&self) -> impl Iterator<Item = &[String]> {
+        self.init_commands.iter().map(Vec::as_slice)
     }
 
     /// Runs a command, and hands on its standard output as it comes.

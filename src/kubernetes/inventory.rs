@@ -33,6 +33,9 @@ pub struct Inventory {
     pub spec: Spec,
     /// Each object that was applied, with its digest; absent where a run that did not end leaves open what it is.
     pub objects: BTreeMap<ObjectRef, Option<String>>,
+    /// The tables that there were in Flyte's databases, such as `flyte_development.projects`; empty where that is not
+    /// known.
+    pub tables: BTreeSet<String>,
 }
 
 impl Inventory {
@@ -97,6 +100,7 @@ async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
         digest: known(text("digest").into_owned()),
         spec,
         objects: objects.into_iter().map(|(object, digest)| (object, known(digest))).collect(),
+        tables: text("tables").lines().map(str::to_owned).collect(),
     }))
 }
 
@@ -124,6 +128,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
         ("objects", objects),
         ("secretKey", inventory.spec.storage.secret_key.expose().to_owned()),
         ("spec", spec),
+        ("tables", inventory.tables.iter().map(|table| format!("{table}\n")).collect()),
     ];
     let data: BTreeMap<_, _> = data.map(|(key, text)| (key, ByteString(text.into_bytes()))).into();
     let body = json!({

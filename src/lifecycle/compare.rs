@@ -3,11 +3,13 @@
 use kube::Client;
 use serde::Serialize;
 
+use super::lacking::lacking;
 use super::retention::{self, Leaving};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Drift, Inventory};
 use crate::manifest::Object;
 use crate::plan::{Difference, Plan};
+use crate::report::Waiting;
 use crate::rollout;
 use crate::run::Run;
 use crate::site::{Host, Location, Running, Site};
@@ -21,6 +23,10 @@ pub struct Comparison {
     pub difference: Difference,
     /// Projects that the spec lacks, those that stay among them, with what they have.
     pub leaving: Vec<Leaving>,
+    /// Workloads that are not ready, and would be waited for.
+    pub waiting: Vec<Waiting>,
+    /// Projects, tables and buckets that are gone, and would be made again. Looked for where all workloads are ready.
+    pub lacking: Vec<Waiting>,
 }
 
 /// The plan against the sandbox of its name; absent where none runs. `leaving` are the projects that the spec lacks.
@@ -37,11 +43,15 @@ pub async fn compare(
     match site.running().await {
         Ok(Running { client, inventory, .. }) => {
             let Drift { missing, edited } = Box::pin(drift(&client, &inventory, plan)).await?;
+            let there = inventory.workloads().filter(|object| !missing.contains(object));
+            let waiting = rollout::ready_now(&client, &there.cloned().collect::<Vec<_>>()).await?;
+            let answers = waiting.is_empty() && missing.is_empty();
+            let lacking = if answers { Box::pin(lacking(&client, &inventory)).await } else { Vec::new() };
             let mut applied = inventory.objects;
             applied.retain(|object, _| !missing.contains(object));
             retention::measure(&mut leaving, &client, &inventory.spec, run).await;
             let difference = Difference { edited, ..Difference::between(&inventory.spec, &applied, plan) };
-            Ok(Some(Comparison { difference, leaving }))
+            Ok(Some(Comparison { difference, leaving, waiting, lacking }))
         }
         Err(failure) if failure.reason == Reason::NotFound => Ok(None),
         Err(failure) => Err(failure),

@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use kube::Client;
 
+use super::migration::{self, Settled};
 use super::observed::seen_again;
 use super::retention::{self, Removal};
-use super::{migration, storage};
+use super::storage;
 use crate::failure::Failure;
 use crate::flyte::names;
 use crate::kubernetes::{self, Inventory};
@@ -50,7 +51,8 @@ pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Res
         } else {
             kubernetes::find_within(client, &plan.spec.system_namespace()).await?
         };
-        save(client, plan, None, intended(plan, before.as_ref()), run).await?;
+        let tables = before.as_ref().map(|before| before.tables.clone()).unwrap_or_default();
+        save(client, plan, None, intended(plan, before.as_ref()), tables, run).await?;
         for wave in waves {
             changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
         }
@@ -132,21 +134,32 @@ pub async fn roll_out(
         changes.extend(rest);
         // What the sandbox had and the plan lacks was settled when the plan was made.
         let had = before.as_ref().map(|before| before.spec.projects.clone()).unwrap_or_default();
-        let registered = Box::pin(migration::settle(client, &plan.spec, &had, removal, run)).await?;
+        let recorded = before.as_ref().map(|before| expected_tables(plan, before)).unwrap_or_default();
+        let settled = Box::pin(migration::settle(client, &plan.spec, &recorded, &had, removal, run)).await?;
+        let Settled { registered, tables } = settled;
         retention::warn_of_data_alone(&registered.leaving, run);
         if let Some(before) = before {
             changes.extend(prune(client, plan, &before, run).await?);
         }
         storage::dismiss(client, &plan.spec, &registered.archived, run).await?;
-        save(client, plan, Some(plan.digest.clone()), applied(plan), run).await?;
+        save(client, plan, Some(plan.digest.clone()), applied(plan), tables, run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
         Ok(((), if registered.changed || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
     })
     .await
 }
 
-/// Brings what is in no object to the spec, for a sandbox whose objects are as planned: admin's projects, and buckets
-/// and keys in the object store. Whether anything had to be done.
+/// The tables that there are to be: those that were recorded, unless something else migrates now.
+fn expected_tables(plan: &Plan, before: &Inventory) -> BTreeSet<String> {
+    let wanted = plan.digests();
+    let migrates = |object: &&ObjectRef| [names::ADMIN, names::DATACATALOG].contains(&object.name.as_str());
+    let mut migrating = before.workloads().filter(migrates);
+    let same = migrating.all(|object| before.objects[object].as_ref() == wanted.get(object));
+    if same { before.tables.clone() } else { BTreeSet::new() }
+}
+
+/// Brings what is in no object to the spec, for a sandbox whose objects are as planned: admin's projects and tables, and
+/// buckets and keys in the object store. Writes down which tables there are, where that has changed.
 ///
 /// # Errors
 /// Admin or the object store refuses, or does not answer.
@@ -156,17 +169,36 @@ pub(super) async fn reconcile_settings(
     before: &Inventory,
     removal: Removal<'_>,
     run: &Run,
-) -> Result<bool, Failure> {
-    let registered = Box::pin(migration::settle(client, spec, &[], removal, run)).await?;
+) -> Result<Reconciled, Failure> {
+    let settled = Box::pin(migration::settle(client, spec, &before.tables, &[], removal, run)).await?;
+    let Settled { registered, tables } = settled;
     retention::warn_of_data_alone(&registered.leaving, run);
     let admitted = storage::admit(client, spec, Some(before), run).await?;
     let dismissed = storage::dismiss(client, spec, &registered.archived, run).await?;
-    Ok(registered.changed || admitted || dismissed)
+    let inventory = Inventory { tables, ..before.clone() };
+    // A table more is a user's own, and may go again.
+    if before.tables.is_empty() != inventory.tables.is_empty() || !before.tables.is_subset(&inventory.tables) {
+        kubernetes::save(client, &before.spec.system_namespace(), &inventory, run).await?;
+    }
+    Ok(Reconciled { changed: registered.changed || admitted || dismissed, tables: inventory.tables })
+}
+
+/// What is in no object, brought to the spec.
+pub(super) struct Reconciled {
+    /// Whether anything had to be done.
+    pub(super) changed: bool,
+    /// The tables that there are.
+    pub(super) tables: BTreeSet<String>,
 }
 
 /// Writes down the spec of a sandbox whose objects are as planned.
-pub(super) async fn save_spec(client: &Client, plan: &Plan, run: &Run) -> Result<(), Failure> {
-    save(client, plan, Some(plan.digest.clone()), applied(plan), run).await
+pub(super) async fn save_spec(
+    client: &Client,
+    plan: &Plan,
+    tables: BTreeSet<String>,
+    run: &Run,
+) -> Result<(), Failure> {
+    save(client, plan, Some(plan.digest.clone()), applied(plan), tables, run).await
 }
 
 /// Removes what is rendered no longer, and sees that namespaces are gone.
@@ -243,9 +275,10 @@ async fn save(
     plan: &Plan,
     digest: Option<String>,
     objects: BTreeMap<ObjectRef, Option<String>>,
+    tables: BTreeSet<String>,
     run: &Run,
 ) -> Result<(), Failure> {
-    let inventory = Inventory { digest, objects, spec: plan.spec.clone() };
+    let inventory = Inventory { digest, objects, spec: plan.spec.clone(), tables };
     kubernetes::save(client, &plan.spec.system_namespace(), &inventory, run).await
 }
 

@@ -22,6 +22,13 @@ const DUMP: &str =
 const LOAD: &str = r#"trap "" PIPE
 head -c "$2" | (psql -X -v ON_ERROR_STOP=1 -U "${POSTGRES_USER:-postgres}" -d "$1" || exit 1)"#;
 const CREATE: &str = r#"exec createdb -T template0 -E UTF8 -U "${POSTGRES_USER:-postgres}" -- "$1" </dev/null"#;
+/// Indexes and sequences go with their table.
+const TAKE_OVER: &str = "do $$ declare name text; begin \
+    for name in select tablename from pg_catalog.pg_tables where schemaname = 'sandbox_migrated' loop \
+        if to_regclass(format('public.%I', name)) is null then \
+            execute format('alter table sandbox_migrated.%I set schema public', name); \
+        end if; \
+    end loop; end $$; drop schema sandbox_migrated cascade";
 /// The last words of a dump that is whole.
 const DUMPED: &[u8] = b"PostgreSQL database dump complete";
 /// Bytes in which they are.
@@ -55,6 +62,28 @@ impl Database<'_> {
         let count = "select count(*) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
                      where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema')";
         self.number(database, count).await
+    }
+
+    /// The names of a database's tables in the schema that programs use unless told otherwise.
+    pub(super) async fn table_names(&self, database: &str) -> Result<Vec<String>, Failure> {
+        let named = "select tablename from pg_catalog.pg_tables where schemaname = 'public' order by 1";
+        Ok(self.query(database, named).await?.lines().map(str::to_owned).collect())
+    }
+
+    /// Makes the schema in which migrations run once more, empty.
+    pub(super) async fn begin_migrated(&self, database: &str) -> Result<(), Failure> {
+        let anew = "drop schema if exists sandbox_migrated cascade; create schema sandbox_migrated; \
+                    create schema if not exists public";
+        self.query(database, anew).await.map(|_| ())
+    }
+
+    /// Moves the tables that the migrations made in that schema and the usual one lacks over there, and removes it. The
+    /// number of tables that they made.
+    pub(super) async fn take_over_migrated(&self, database: &str) -> Result<u64, Failure> {
+        let count = "select count(*) from pg_catalog.pg_tables where schemaname = 'sandbox_migrated'";
+        let made = self.number(database, count).await?;
+        self.query(database, TAKE_OVER).await?;
+        Ok(made)
     }
 
     /// The number of executions that have not ended; none in a database that is not admin's.

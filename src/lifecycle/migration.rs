@@ -1,13 +1,16 @@
 //! Admin's and datacatalog's database, migrated again where it lacks what they expect.
 //!
-//! Their pods migrate it when they start, and only then. A database that was dropped or emptied beneath them is found when
-//! admin reads: then their pods are replaced, once. A table that was dropped while the list of migrations says that it was
-//! made is not made again by that; then there is no way but a fresh sandbox.
+//! Their pods migrate it when they start, and only then. What was dropped or emptied beneath them is found by a look at the
+//! tables, or when admin reads. Then the migrations run again; where nobody may run commands in pods, by pods that are
+//! replaced, which does not bring back a table that is written down as made.
+
+use std::collections::BTreeSet;
 
 use kube::Client;
 
 use super::registration::{self, Registered};
 use super::retention::Removal;
+use super::tables;
 use crate::failure::{Failure, Reason};
 use crate::flyte::names;
 use crate::kubernetes;
@@ -18,40 +21,95 @@ use crate::rollout;
 use crate::run::Run;
 use crate::spec::Spec;
 
-/// Brings admin's projects to what the spec says, as [`registration::reconcile`] does, in a database that has what admin
-/// reads.
+/// Admin's projects as the spec has them, in a database that has what admin and datacatalog read.
+pub(super) struct Settled {
+    pub(super) registered: Registered,
+    /// The tables that there are; as recorded where nobody may look.
+    pub(super) tables: BTreeSet<String>,
+}
+
+/// Why they are not.
+enum Unsettled {
+    Failed(Failure),
+    /// Tables are gone, or admin says so.
+    Lacking {
+        said: String,
+        lost: BTreeSet<String>,
+    },
+}
+
+/// Brings admin's projects to what the spec says, as [`registration::reconcile`] does, in a database that has what admin and
+/// datacatalog read: the `recorded` tables.
 ///
 /// # Errors
-/// [`Reason::DatabaseIncomplete`] where starting again did not help, and as [`registration::reconcile`].
+/// [`Reason::DatabaseIncomplete`] where migrating again did not help, and as [`registration::reconcile`].
 pub(super) async fn settle(
     client: &Client,
     spec: &Spec,
+    recorded: &BTreeSet<String>,
     settled: &[String],
     removal: Removal<'_>,
     run: &Run,
-) -> Result<Registered, Failure> {
-    let lacking = match registration::reconcile(client, spec, settled, removal, run).await {
-        Err(failure) if is_lacking(&failure) => failure,
-        done => return done,
+) -> Result<Settled, Failure> {
+    let attempt = async |recorded: &BTreeSet<String>| {
+        let all = async {
+            let found = tables::present(client, spec, limits::API_ANSWER).await.unwrap_or_else(|_| recorded.clone());
+            let lost = tables::lost(recorded, &found);
+            if lost.is_empty() { Ok(found) } else { Err(Unsettled::Lacking { said: named(&lost), lost }) }
+        };
+        let registered = async {
+            let registered = registration::reconcile(client, spec, settled, removal, run).await;
+            registered.map(Ok).or_else(|failure| said(&failure).map(Err).ok_or(Unsettled::Failed(failure)))
+        };
+        // Where admin says that it lacks something, the look at the tables goes on: it knows what, and all of it.
+        let (tables, registered) = tokio::try_join!(all, registered)?;
+        let registered = registered.map_err(|said| Unsettled::Lacking { said, lost: BTreeSet::new() })?;
+        Ok(Settled { registered, tables })
     };
-    let said = lacking.causes.last().cloned().unwrap_or_default();
-    run.report.warn(format!("the database lacks what admin expects ({said}): admin and datacatalog migrate it again"));
-    migrate(client, spec, run).await?;
-    match registration::reconcile(client, spec, settled, removal, run).await {
-        Err(failure) if is_lacking(&failure) => Err(incomplete(failure)),
-        done => done.map(|registered| Registered { changed: true, ..registered }),
+    let mended =
+        |Settled { registered, tables }| Settled { registered: Registered { changed: true, ..registered }, tables };
+    let (said, lost) = match attempt(recorded).await {
+        Ok(settled) => return Ok(settled),
+        Err(Unsettled::Failed(failure)) => return Err(failure),
+        Err(Unsettled::Lacking { said, lost }) => (said, lost),
+    };
+    run.report.warn(format!("the database lacks what admin and datacatalog expect ({said}): it is migrated again, and what was in there is gone"));
+    let again = match tables::make_again(client, spec, &lost, run).await {
+        // What no migration makes was somebody's own.
+        Ok(true) => attempt(&BTreeSet::new()).await,
+        Ok(false) => attempt(recorded).await,
+        Err(failure) if failure.reason == Reason::Interrupted => return Err(failure),
+        Err(failure) => {
+            run.report.progress(Stage::Rollout, format!("{failure}: admin and datacatalog restart, and migrate it"));
+            restart(client, spec, run).await?;
+            attempt(recorded).await
+        }
+    };
+    match again {
+        Ok(settled) => Ok(mended(settled)),
+        Err(Unsettled::Failed(failure)) => Err(failure),
+        Err(Unsettled::Lacking { said, .. }) => Err(incomplete(said)),
     }
 }
 
-/// Whether it is the database that lacks something: as Postgres says it, through admin.
-fn is_lacking(failure: &Failure) -> bool {
+fn named(tables: &BTreeSet<String>) -> String {
+    let all: Vec<_> = tables.iter().map(String::as_str).collect();
+    match all.as_slice() {
+        [one] => format!("table {one} is gone"),
+        all => format!("tables {} are gone", all.join(", ")),
+    }
+}
+
+/// What it is that the database lacks, if it is that: as Postgres says it, through admin.
+fn said(failure: &Failure) -> Option<String> {
     let words = ["relation \"", "database \"", "column \""];
-    failure.causes.iter().any(|cause| cause.contains("does not exist") && words.iter().any(|word| cause.contains(word)))
+    let lacking = |cause: &&String| cause.contains("does not exist") && words.iter().any(|word| cause.contains(word));
+    failure.causes.iter().rfind(lacking).cloned()
 }
 
 /// Replaces the pods that migrate when they start and then the propellers, which are connected to them, and waits for
 /// both.
-async fn migrate(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
+async fn restart(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
     let migrating = [names::ADMIN, names::DATACATALOG].map(str::to_owned);
     let propellers = spec.workflow_namespaces().iter().map(names::propeller).collect::<Vec<_>>();
     for deployments in [migrating.as_slice(), &propellers] {
@@ -74,10 +132,10 @@ fn deployment(spec: &Spec, name: &str) -> ObjectRef {
     }
 }
 
-fn incomplete(mut failure: Failure) -> Failure {
-    failure.reason = Reason::DatabaseIncomplete;
-    failure.what = "the database lacks tables, and migrating it again did not make them".to_owned();
-    failure.because("a table was dropped; the list of migrations (table `migrations`) says that it was made")
+fn incomplete(said: String) -> Failure {
+    Failure::new(Reason::DatabaseIncomplete, "the database lacks tables, and migrating it again did not make them")
+        .because(said)
+        .because("a table was dropped; the list of migrations (table `migrations`) says that it was made")
 }
 
 #[cfg(test)]
@@ -94,7 +152,7 @@ mod tests {
             ("dial tcp 10.43.0.1:5432: connect: connection refused", false),
         ] {
             let failure = Failure::new(Reason::Registration, "no").because(said);
-            assert_eq!(is_lacking(&failure), lacking, "{said}");
+            assert_eq!(super::said(&failure).is_some(), lacking, "{said}");
         }
     }
 }

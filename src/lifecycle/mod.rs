@@ -9,6 +9,8 @@
 //! | `admin.rs` | requests to flyteadmin through the Kubernetes API's proxy |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
 //! | `migration.rs` | admin's and datacatalog's database, migrated again where it lacks tables |
+//! | `tables.rs` | the tables of Flyte's databases: recorded, compared, and made again |
+//! | `lacking.rs` | what is in no object and not as the spec says: projects, tables and buckets |
 //! | `storage.rs` | what each project has in the object store, brought to what the spec says |
 //! | `verify.rs` | the checks that a sandbox is what it should be |
 //! | `rollback.rs` | what a failed `up` leaves to read, and what it takes back |
@@ -41,6 +43,7 @@ mod down;
 mod gc;
 mod halt;
 mod images;
+mod lacking;
 mod migration;
 mod observed;
 mod outcome;
@@ -53,6 +56,7 @@ mod retention;
 mod rollback;
 mod status;
 mod storage;
+mod tables;
 mod up;
 mod verify;
 

@@ -3,22 +3,19 @@
 use std::time::SystemTime;
 
 use humantime::format_rfc3339_seconds;
-use kube::Client;
 use serde::Serialize;
 
 use super::compare::drift;
+use super::lacking::lacking;
 use super::observed::{Restart, restarts, stale};
-use super::{registration, storage};
 use crate::failure::Failure;
-use crate::flyte::names;
-use crate::limits::{STATUS_ANSWERS, STATUS_LOOK};
+use crate::limits::STATUS_ANSWERS;
 use crate::manifest::{Edit, ObjectRef};
 use crate::plan::Plan;
 use crate::report::{Endpoint, Waiting};
 use crate::rollout;
 use crate::site::{self, Host, Location, Running, Site};
 use crate::smoke::{self, Answer};
-use crate::spec::Spec;
 
 /// What a sandbox is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -107,10 +104,11 @@ impl Status {
         self.waiting.extend(stale(&lives, node_started));
         self.restarts = restarts(&lives, node_started);
         let answered = self.answers.iter().all(|answer| answer.is_well);
-        if self.waiting.is_empty() && answered {
-            self.waiting.extend(Box::pin(lacking(&client, &inventory.spec)).await);
-        }
-        let drift = Box::pin(drift(&client, &inventory, plan)).await?;
+        let look_closer = self.waiting.is_empty() && answered;
+        let lacking = async { if look_closer { lacking(&client, &inventory).await } else { Vec::new() } };
+        let (lacking, drift) = tokio::join!(Box::pin(lacking), Box::pin(drift(&client, &inventory, plan)));
+        let drift = drift?;
+        self.waiting.extend(lacking);
         let ready = self.waiting.is_empty() && answered && inventory.digest.is_some();
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };
         self.spec = match inventory.digest.as_ref() == Some(&plan.digest) {
@@ -124,17 +122,6 @@ impl Status {
         self.endpoints = site::endpoints(&inventory.spec);
         Ok(())
     }
-}
-
-/// What is in no object and not as the spec says: projects, tables and buckets.
-async fn lacking(client: &Client, spec: &Spec) -> Vec<Waiting> {
-    let (admin, minio) =
-        tokio::join!(registration::due(client, spec, STATUS_LOOK), storage::due(client, spec, STATUS_LOOK));
-    let of = |workload: &str, due: Vec<String>| {
-        let object = format!("deployment/{workload}");
-        due.into_iter().map(move |reason| Waiting { object: object.clone(), reason })
-    };
-    of(names::ADMIN, admin).chain(of(names::MINIO, minio)).collect()
 }
 
 /// The state of the sandbox of the plan's name, compared to the plan.

@@ -14,7 +14,8 @@ use crate::run::{Deadline, Run};
 use crate::spec::Spec;
 use crate::store::{BucketAdmin, Tenant, Usage};
 
-/// Gives every project its bucket and its keys. Whether anything had to be done.
+/// Gives every project its bucket and its keys, and makes the system's bucket again where it is gone. Whether anything had
+/// to be done.
 ///
 /// # Errors
 /// [`Reason::ProjectStorage`](crate::failure::Reason::ProjectStorage) with the store's words.
@@ -30,7 +31,15 @@ pub(super) async fn admit(
         if created > 0 {
             run.report.progress(Stage::Rollout, format!("{created} projects: buckets and keys created"));
         }
-        Ok(created > 0)
+        let bucket = &spec.storage.bucket;
+        let made = store.ensure_bucket(bucket).await?;
+        // Minio's own pod makes it when it starts.
+        if made {
+            run.report.warn(format!(
+                "bucket {bucket} did not exist and is made again; what Flyte kept in it of workflows, inputs and cached outputs is gone"
+            ));
+        }
+        Ok(created > 0 || made)
     };
     run.unless_cancelled(work).await
 }

@@ -1,7 +1,7 @@
 //! From a sandbox in any state to a proven one.
 
 use super::compare::is_as_planned;
-use super::converge::Prerequisites;
+use super::converge::{Prerequisites, Reconciled};
 use super::observed::{seen_again, stale};
 use super::outcome::{Done, Options};
 use super::prepare::{Request, plan_again, plan_with_keys};
@@ -174,10 +174,11 @@ async fn settle(
     })
     .await?;
     let Running { client, inventory, .. } = running;
-    let changed = converge::reconcile_settings(&client, &plan.spec, &inventory, options.removal(), run).await?;
+    let reconciled = converge::reconcile_settings(&client, &plan.spec, &inventory, options.removal(), run).await?;
+    let Reconciled { changed, tables } = reconciled;
     // The spec has a project now that was only added: it leaves with the spec, too.
     if inventory.spec.added_projects != plan.spec.added_projects {
-        converge::save_spec(&client, plan, run).await?;
+        converge::save_spec(&client, plan, tables, run).await?;
     }
     // What has run a workflow before and has not changed need not do so again.
     let (executions, budget) = match options.executions {

@@ -102,10 +102,7 @@ impl BucketAdmin {
     /// # Errors
     /// As [`BucketAdmin::buckets`].
     pub async fn create_bucket(&self, bucket: &str) -> Result<(), Failure> {
-        let request = Request::new(Method::PUT, format!("/{bucket}"), &[]);
-        let reply = self.send(&request, &self.root).await.map_err(told)?;
-        let exists = reply.body.contains("BucketAlreadyOwnedByYou");
-        if reply.status.is_success() || exists { Ok(()) } else { Err(told(reply.failure())) }
+        self.make_bucket(bucket).await.map_err(told)
     }
 
     /// Begins to read an object; none where it is not there.

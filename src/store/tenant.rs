@@ -66,6 +66,25 @@ impl BucketAdmin {
         Ok(seen.into_iter().filter(|(_, opens)| !opens).map(|(tenant, _)| tenant).collect())
     }
 
+    /// Creates a bucket of the store's own keys, unless it exists; whether it did not.
+    ///
+    /// # Errors
+    /// As [`BucketAdmin::ensure_tenants`].
+    pub async fn ensure_bucket(&self, bucket: &str) -> Result<bool, Failure> {
+        if self.has_bucket(bucket).await? {
+            return Ok(false);
+        }
+        self.make_bucket(bucket).await.map_err(|failure| failure.on(format!("bucket {bucket}")))?;
+        Ok(true)
+    }
+
+    /// Creates a bucket, unless it exists.
+    pub(super) async fn make_bucket(&self, bucket: &str) -> Result<(), Failure> {
+        let made = self.send(&Request::new(Method::PUT, format!("/{bucket}"), &[]), &self.root).await?;
+        let exists = made.status.is_success() || made.body.contains("BucketAlreadyOwnedByYou");
+        if exists { Ok(()) } else { Err(made.failure()) }
+    }
+
     /// Whether a bucket is there, for the store's own keys.
     ///
     /// # Errors
@@ -77,10 +96,7 @@ impl BucketAdmin {
 
     async fn ensure_one(&self, tenant: &Tenant, sealer: &Sealer) -> Result<(), Failure> {
         let Tenant { bucket, keys, previous_access_key } = tenant;
-        let made = self.send(&Request::new(Method::PUT, format!("/{bucket}"), &[]), &self.root).await?;
-        if !made.status.is_success() && !made.body.contains("BucketAlreadyOwnedByYou") {
-            return Err(made.failure());
-        }
+        self.make_bucket(bucket).await?;
         self.put("add-canned-policy", &[("name", bucket)], policy(bucket)).await?;
         let user = json!({"secretKey": keys.secret_key.expose(), "status": "enabled"}).to_string();
         let user = sealer.seal(user.as_bytes());

@@ -8,12 +8,13 @@ use flyte_sandbox::kubernetes::client;
 use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState, Status};
 use flyte_sandbox::plan::Difference;
 use flyte_sandbox::rehearsal::Faults;
-use flyte_sandbox::report::{Change, Event, Outcome};
+use flyte_sandbox::report::{Change, Event, Outcome, Waiting};
 use flyte_sandbox::smoke::Executions;
 use kube::Client;
 use serde_json::{Value, json};
 
 use crate::support::attached::{AttachedCluster, run};
+use crate::support::database::DATABASE;
 
 const SYSTEM: &str = "103020-flytepoc-dev";
 
@@ -206,4 +207,102 @@ async fn a_table_that_no_migration_makes_again_has_a_reason_of_its_own() {
     let failure = up(&cluster).await.expect_err("not without its data");
     assert_eq!(failure.reason, Reason::DatabaseIncomplete);
     assert!(failure.causes.iter().any(|cause| cause.contains("relation \"projects\" does not exist")), "{failure}");
+}
+
+fn warned(events: &[Event], word: &str) -> bool {
+    events.iter().any(|event| matches!(event, Event::Warning { message } if message.contains(word)))
+}
+
+/// What `status` and `plan` say is gone, and that `up` makes it again.
+async fn named_and_mended(cluster: &AttachedCluster, workload: &str, what: &str) -> Vec<Event> {
+    let (status, _) = seen(cluster).await;
+    assert_eq!((status.phase, status.spec), (Phase::NotReady, SpecState::Drifted), "{what}");
+    let told = |one: &Waiting| one.object.ends_with(workload) && one.reason.contains(what);
+    assert!(status.waiting.iter().any(told), "{what}: {:?}", status.waiting);
+    let compared = lifecycle::compare(&cluster.plan(), Vec::new(), &cluster.host, &run().0).await;
+    let lacking = compared.expect("seen").expect("there").lacking;
+    assert!(lacking.iter().any(told), "{what}: {lacking:?}");
+    let (outcome, events) = up(cluster).await.expect("mended");
+    assert_eq!(outcome, Outcome::Passed, "{what}");
+    let (status, difference) = seen(cluster).await;
+    assert_eq!((status.phase, status.spec), (Phase::Ready, SpecState::Unchanged), "{what}: {status:?}");
+    assert!(difference.is_empty(), "{what}: {difference:?}");
+    events
+}
+
+#[tokio::test]
+async fn a_bucket_that_was_deleted_is_made_again() {
+    let cluster = AttachedCluster::start().await;
+    up(&cluster).await.expect("brought up");
+    let storage = &cluster.spec.storage;
+    for (bucket, lost) in [(storage.bucket_of("x"), false), (storage.bucket.clone(), true)] {
+        cluster.drop_bucket(&bucket);
+        let events = named_and_mended(&cluster, "minio", &format!("bucket {bucket} does not exist")).await;
+        assert_eq!(warned(&events, &format!("bucket {bucket}")), lost, "{bucket}");
+    }
+}
+
+#[tokio::test]
+async fn any_table_that_was_dropped_is_made_again_without_a_restart() {
+    let cluster = AttachedCluster::start().await;
+    cluster.allow_commands();
+    up(&cluster).await.expect("brought up");
+    for table in ["projects", "executions", "task_executions", "migrations", "artifacts"] {
+        cluster.in_database(|database| _ = database.tables.remove(table));
+        let events = named_and_mended(&cluster, "postgres", &format!("table {DATABASE}.{table} is gone")).await;
+        assert!(warned(&events, table), "{table}");
+    }
+    cluster.in_database(|database| database.tables.clear());
+    named_and_mended(&cluster, "postgres", "is gone").await;
+    assert!(!restarted(&cluster, "flyteadmin") && !restarted(&cluster, "datacatalog"));
+}
+
+#[tokio::test]
+async fn a_table_that_a_later_admin_has_as_made_is_named() {
+    let cluster = AttachedCluster::start().await;
+    cluster.allow_commands();
+    up(&cluster).await.expect("brought up");
+    cluster.in_database(|database| {
+        database.reads_options = false;
+        database.tables.remove("task_executions");
+    });
+    let failure = up(&cluster).await.expect_err("not without its data");
+    assert_eq!(failure.reason, Reason::DatabaseIncomplete);
+    assert!(failure.to_string().contains("flyte_development.task_executions"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_table_of_the_users_own_may_come_and_go() {
+    let cluster = AttachedCluster::start().await;
+    cluster.allow_commands();
+    up(&cluster).await.expect("brought up");
+    cluster.in_database(|database| _ = database.tables.insert("own".to_owned()));
+    assert_eq!(up(&cluster).await.expect("as it was").0, Outcome::Unchanged);
+    cluster.in_database(|database| _ = database.tables.remove("own"));
+    assert_eq!(seen(&cluster).await.0.spec, SpecState::Unchanged);
+    // It is recorded where an `up` applies something while it is there.
+    cluster.in_database(|database| _ = database.tables.insert("own".to_owned()));
+    cluster.api.remove(&path("configmaps", "gateway-config"));
+    up(&cluster).await.expect("mended");
+    cluster.in_database(|database| _ = database.tables.remove("own"));
+    named_and_mended(&cluster, "postgres", "table flyte_development.own is gone").await;
+}
+
+#[tokio::test]
+async fn a_lock_whose_holder_is_gone_is_released() {
+    let cluster = AttachedCluster::start().await;
+    up(&cluster).await.expect("brought up");
+    let lock = |name: &str, holder: &str| {
+        let record = json!({"holderIdentity": holder}).to_string();
+        let annotations = json!({"control-plane.alpha.kubernetes.io/leader": record});
+        cluster.api.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": SYSTEM, "annotations": annotations}}));
+    };
+    lock("propeller-leader-x-d-dev", "flytepropeller-x-d-dev-gone");
+    lock("propeller-leader-x-t-dev", "flytepropeller-x-t-dev-0");
+    lock("of-somebody-else", "gone");
+    up(&cluster).await.expect("as it was");
+    let is_there = |name: &str| cluster.api.get(&path("configmaps", name)).is_some();
+    let left = ["propeller-leader-x-d-dev", "propeller-leader-x-t-dev", "of-somebody-else"].map(is_there);
+    assert_eq!(left, [false, true, true]);
 }

@@ -28,6 +28,7 @@ use crate::support::wait::until;
 use flyte_sandbox::rehearsal::{Answer, ApiServer, Executions, Projects};
 
 const ADMIN: &str = "/services/flyteadmin:http/proxy";
+const SYSTEM_BUCKET: &str = "my-s3-bucket";
 const NAMESPACE: &str = "103020-flytepoc-z-d-dev";
 const WORKFLOW: &str = "/apis/flyte.lyft.com/v1alpha1/namespaces/103020-flytepoc-z-d-dev/flyteworkflows/running";
 
@@ -77,7 +78,10 @@ impl World {
         };
         tokio::spawn(async move { axum::serve(listener, app).await });
         let client = client(&api.kubeconfig()).expect("a client");
-        Self { api, admin, executions, minio: FakeMinio::start().await, client }
+        let minio = FakeMinio::start().await;
+        // Minio's own pod makes it.
+        minio.kept().buckets.insert(SYSTEM_BUCKET.to_owned());
+        Self { api, admin, executions, minio, client }
     }
 
     fn admin(&self) -> MutexGuard<'_, Projects> {
@@ -193,7 +197,7 @@ async fn a_project_comes_and_goes_and_the_others_stay_as_they_are() {
     done.expect("removed");
     assert_eq!(world.admin().ids(true), ["x", "y"]);
     assert_eq!(world.admin().ids(false), ["z"]);
-    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [&bucket("x"), &bucket("y")]);
+    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [SYSTEM_BUCKET, &bucket("x"), &bucket("y")]);
     assert!(applied(&events, "Pruned").iter().all(|object| object.contains("-z")), "{}", said(&events));
     assert_eq!(world.names(), before);
 
@@ -335,7 +339,7 @@ async fn a_project_of_kept_data_that_the_spec_lacks_keeps_its_data_and_is_told()
     let (done, events) = world.bring(&["x"]).await;
     done.expect("brought up");
     assert_eq!(world.admin().ids(true), ["x", "z"]);
-    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [&bucket("x"), &bucket("z")]);
+    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [SYSTEM_BUCKET, &bucket("x"), &bucket("z")]);
     let told = World::warnings(&events);
     assert_eq!(told.len(), 1, "{told:?}");
     for words in ["project z", "1 execution", "--prune-projects", "project remove z", "project add z"] {
@@ -348,7 +352,7 @@ async fn a_project_of_kept_data_that_the_spec_lacks_keeps_its_data_and_is_told()
     let (done, events) = world.bring_with(plan, Removal::All).await;
     done.expect("pruned");
     assert_eq!((world.admin().ids(true), World::warnings(&events)), (vec!["x".to_owned()], vec![]));
-    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [&bucket("x")]);
+    assert_eq!(Vec::from_iter(&world.minio.kept().buckets), [SYSTEM_BUCKET, &bucket("x")]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use crate::cli::spec_flags::SpecFlags;
 use crate::evidence::mask::Mask;
 use crate::lifecycle::{self, Comparison, Leaving};
 use crate::plan::{Difference, Plan};
+use crate::report::Waiting;
 use crate::spec::{Origin, Provenance, Secret};
 
 #[derive(Debug, Args)]
@@ -51,9 +52,9 @@ async fn compared(session: &Session, plan: &Plan, leaving: Vec<Leaving>) -> Opti
     })
 }
 
-fn against(Comparison { difference, leaving }: &Comparison) -> String {
+fn against(Comparison { difference, leaving, waiting, lacking }: &Comparison) -> String {
     let mut text = "\nagainst the sandbox that runs".to_owned();
-    if difference.is_empty() {
+    if difference.is_empty() && lacking.is_empty() {
         text.push_str(": nothing would change");
     }
     text.push('\n');
@@ -72,6 +73,12 @@ fn against(Comparison { difference, leaving }: &Comparison) -> String {
     }
     for edit in edited {
         let _ = writeln!(text, "  apply again, since somebody changed {edit}");
+    }
+    for Waiting { object, reason } in lacking {
+        let _ = writeln!(text, "  mend {object}: {reason}");
+    }
+    for Waiting { object, reason } in waiting {
+        let _ = writeln!(text, "  wait for {object}: {reason}");
     }
     text
 }

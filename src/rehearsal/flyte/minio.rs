@@ -22,6 +22,8 @@ pub struct Minio {
     objects: BTreeMap<String, Bytes>,
     /// The access keys that open the bucket of each name.
     groups: BTreeMap<String, BTreeSet<String>>,
+    /// Buckets that somebody deleted and nobody made again.
+    dropped: BTreeSet<String>,
 }
 
 /// The body of `update-group-members`.
@@ -36,6 +38,13 @@ struct Membership {
 }
 
 impl Minio {
+    /// Deletes a bucket and what is in it, beneath the sandbox.
+    pub fn drop_bucket(&mut self, bucket: &str) {
+        let within = format!("/{bucket}/");
+        self.objects.retain(|path, _| !path.starts_with(&within));
+        self.dropped.insert(bucket.to_owned());
+    }
+
     /// The response in a sandbox with this spec.
     pub fn answer(&mut self, spec: &Spec, method: &Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Response {
         match uri.path() {
@@ -106,7 +115,14 @@ impl Minio {
         if !is_there && !self.groups.contains_key(named) {
             return (StatusCode::NOT_FOUND, "<Code>NoSuchBucket</Code>").into_response();
         }
-        match (method.as_str(), path.strip_prefix('/').unwrap_or_default().trim_end_matches('/') == named) {
+        let of_bucket = path.strip_prefix('/').unwrap_or_default().trim_end_matches('/') == named;
+        if who == storage.access_key && method == Method::PUT && of_bucket {
+            self.dropped.remove(named);
+        }
+        if self.dropped.contains(named) {
+            return (StatusCode::NOT_FOUND, "<Code>NoSuchBucket</Code>").into_response();
+        }
+        match (method.as_str(), of_bucket) {
             ("HEAD" | "PUT", true) => StatusCode::OK.into_response(),
             ("GET", true) => {
                 let prefix = format!("/{named}/");

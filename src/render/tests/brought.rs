@@ -292,7 +292,8 @@ fn a_store_elsewhere_and_iam_are_replaced_by_the_sandboxs_own() {
 fn authentication_is_off_and_told() {
     let output = output(changed(|all| {
         edit(all, "ConfigMap", "flyte-admin-config", |object| {
-            object.set(&["data", "with-auth.yaml"], "server: {security: {useAuth: true}}\nnotifications: {type: aws}\n");
+            object
+                .set(&["data", "with-auth.yaml"], "server: {security: {useAuth: true}}\nnotifications: {type: aws}\n");
         });
     }));
     assert_eq!(setting(&output, "flyte-admin-config", &["server", "security", "useAuth"]), Some(json!(false)));

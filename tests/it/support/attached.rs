@@ -38,6 +38,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 use tokio_util::sync::CancellationToken;
 
+use super::database::Database;
 use super::flyte::FakeFlyte;
 
 const ADMIN: &str = "/services/flyteadmin:http/proxy";
@@ -64,6 +65,7 @@ pub(crate) struct AttachedCluster {
     beyond: Arc<Mutex<Vec<String>>>,
     silent: Arc<AtomicBool>,
     migrates: Arc<AtomicBool>,
+    database: Arc<Mutex<Option<Database>>>,
     flyte: Arc<FakeFlyte>,
     folder: Arc<TempDir>,
 }
@@ -103,6 +105,7 @@ impl AttachedCluster {
             beyond: Arc::default(),
             silent: Arc::default(),
             migrates: Arc::default(),
+            database: Arc::default(),
             flyte,
             folder: Arc::new(folder),
         };
@@ -157,6 +160,32 @@ impl AttachedCluster {
     pub(crate) fn drop_table(&self, table: &str, with_migrations: bool) {
         self.admin.lock().expect("whole").drop_table(table);
         self.migrates.store(with_migrations, Ordering::Relaxed);
+    }
+
+    /// Lets commands be run in pods, where there is a database that admin reads and datacatalog.
+    pub(crate) fn allow_commands(&self) {
+        *self.database.lock().expect("whole") = Some(Database::migrated());
+    }
+
+    /// Changes the database beneath everybody.
+    pub(crate) fn in_database(&self, change: impl FnOnce(&mut Database)) {
+        change(self.database.lock().expect("whole").as_mut().expect("commands are allowed"));
+        self.tell_admin();
+    }
+
+    /// Admin reads the tables that the database has.
+    fn tell_admin(&self) {
+        let (database, mut admin) = (self.database.lock().expect("whole"), self.admin.lock().expect("whole"));
+        let Some(database) = database.as_ref() else { return };
+        admin.migrate();
+        for table in ["projects", "executions"].into_iter().filter(|table| !database.tables.contains(*table)) {
+            admin.drop_table(table);
+        }
+    }
+
+    /// Deletes a bucket beneath everybody.
+    pub(crate) fn drop_bucket(&self, bucket: &str) {
+        self.flyte.drop_bucket(bucket);
     }
 
     /// Lets nobody look at namespaces.
@@ -239,6 +268,9 @@ impl AttachedCluster {
         if path.ends_with("/portforward") {
             return self.forwarded(path, request).await;
         }
+        if path.ends_with("/exec") {
+            return self.execute(request);
+        }
         if path.ends_with("/localsubjectaccessreviews") {
             if self.rules().denied.contains("create localsubjectaccessreviews") {
                 return refusal(403, "localsubjectaccessreviews is forbidden");
@@ -311,25 +343,60 @@ impl AttachedCluster {
         };
         let query = request.uri().query().unwrap_or_default().to_owned();
         let port: u16 = query.rsplit_once("ports=").and_then(|(_, port)| port.parse().ok()).expect("one port");
-        let (mut parts, _) = request.into_parts();
-        let accepted = derive_accept_key(parts.headers[SEC_WEBSOCKET_KEY].as_bytes());
-        let upgrade = parts.extensions.remove::<OnUpgrade>().expect("an upgrade");
-        tokio::spawn(async move {
-            let stream = TokioIo::new(upgrade.await.expect("it is one now"));
-            carry(WebSocketStream::from_raw_socket(stream, Role::Server, None).await, port, to).await;
-        });
-        let headers = [
-            (CONNECTION, "upgrade"),
-            (UPGRADE, "websocket"),
-            (SEC_WEBSOCKET_ACCEPT, &accepted),
-            (SEC_WEBSOCKET_PROTOCOL, "v4.channel.k8s.io"),
-        ];
-        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+        upgraded(request, move |socket| carry(socket, port, to))
+    }
+
+    /// A command in a pod, with a WebSocket for what it prints.
+    fn execute(&self, request: Request) -> Response {
+        let url = reqwest::Url::parse(&format!("http://api{}", request.uri())).expect("a URL");
+        let command: Vec<_> =
+            url.query_pairs().filter(|(key, _)| key == "command").map(|(_, word)| word.into_owned()).collect();
+        let ran = self.database.lock().expect("whole").as_mut().map(|database| database.run(&command));
+        let Some(ran) = ran else { return refusal(403, "pods/exec is forbidden") };
+        self.tell_admin();
+        upgraded(request, move |socket| print(socket, ran))
     }
 }
 
+/// Channel 1 has what a command prints, 2 its errors, and 3 how it ended.
+async fn print(mut socket: Socket, ran: Result<String, String>) {
+    let (channel, words, status) = match ran {
+        Ok(printed) => (1, printed, json!({"status": "Success"})),
+        Err(words) => (2, words, json!({"status": "Failure", "message": "exit code 1", "reason": "NonZeroExitCode"})),
+    };
+    for (channel, text) in [(channel, words), (3, status.to_string())] {
+        let frame = [&[channel], text.as_bytes()].concat();
+        if socket.send(Message::Binary(frame.into())).await.is_err() {
+            return;
+        }
+    }
+    let _ = socket.close(None).await;
+}
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+fn upgraded<F: Future<Output = ()> + Send + 'static>(
+    request: Request,
+    work: impl FnOnce(Socket) -> F + Send + 'static,
+) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let accepted = derive_accept_key(parts.headers[SEC_WEBSOCKET_KEY].as_bytes());
+    let upgrade = parts.extensions.remove::<OnUpgrade>().expect("an upgrade");
+    tokio::spawn(async move {
+        let stream = TokioIo::new(upgrade.await.expect("it is one now"));
+        work(WebSocketStream::from_raw_socket(stream, Role::Server, None).await).await;
+    });
+    let headers = [
+        (CONNECTION, "upgrade"),
+        (UPGRADE, "websocket"),
+        (SEC_WEBSOCKET_ACCEPT, &accepted),
+        (SEC_WEBSOCKET_PROTOCOL, "v4.channel.k8s.io"),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
 /// Every frame begins with its channel: 0 has the data, 1 errors. Both first tell the port.
-async fn carry(mut socket: WebSocketStream<TokioIo<Upgraded>>, port: u16, to: u16) {
+async fn carry(mut socket: Socket, port: u16, to: u16) {
     for channel in [0, 1] {
         let [low, high] = port.to_le_bytes();
         if socket.send(Message::Binary(vec![channel, low, high].into())).await.is_err() {

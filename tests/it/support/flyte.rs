@@ -92,6 +92,11 @@ impl FakeFlyte {
         self.world.executions.lock().expect("not poisoned").trouble = Some(trouble);
     }
 
+    /// Deletes a bucket.
+    pub(crate) fn drop_bucket(&self, bucket: &str) {
+        self.world.minio.lock().expect("not poisoned").drop_bucket(bucket);
+    }
+
     /// Lets admin's metrics be read.
     pub(crate) fn tell_metrics(&self, metrics: &str) {
         *self.world.metrics.lock().expect("not poisoned") = Some(metrics.to_owned());

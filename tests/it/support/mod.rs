@@ -8,6 +8,7 @@
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
 //! | `minio.rs` | a Minio as its administrator sees it |
 //! | `attached.rs` | an attached cluster, whose user has permissions in some namespaces only |
+//! | `database.rs` | a Postgres in memory, and the programs that migrate it |
 //! | `machine.rs` | a machine on which a sandbox is rehearsed by the real binary |
 //! | `ports.rs` | ports that no other test takes |
 //! | `objects.rs` | objects as Helm charts write them |
@@ -17,6 +18,7 @@
 
 pub(crate) mod attached;
 pub(crate) mod conformance;
+pub(crate) mod database;
 pub(crate) mod docker;
 mod docker_images;
 pub(crate) mod flyte;

@@ -1,19 +1,19 @@
-//! Fields that were applied and that somebody else changed or removed since, by what the API records of who owns what.
+//! Fields of an object that somebody else changed, removed or added since it was applied, by what the API records of who
+//! owns what.
 //!
-//! A change by another manager takes a field out of our entry in `managedFields`, a removal too; a field that another
-//! adds stays the other's, and no apply of ours would take it away. So an entry that lacks a field of the object that was
+//! A change by another manager takes a field out of our entry in `managedFields`, a removal too. So an entry that lacks a field of the object that was
 //! applied tells of an edit without the value being read. What controllers write (status, defaults, annotations of their
 //! own) was never in our entry.
 
 use kube::api::ObjectMeta;
 use serde_json::{Map, Value};
 
+use super::additions::additions;
+use super::fields::{DASHBOARD, element, entries, told};
 use super::normalise::normalise;
 use super::request::applied;
 use crate::manifest::{Edit, Object};
 
-/// The manager as which the dashboard writes: it replaces the Secrets that it keeps its keys in, labels and all.
-const DASHBOARD: &str = "dashboard";
 /// Where an object has the number of its pods.
 pub(super) const REPLICAS: &str = "/spec/replicas";
 
@@ -44,11 +44,9 @@ pub(super) fn edit(object: &Object, metadata: &ObjectMeta, replicas: Option<u64>
     if scaled && !lost.iter().any(|field| field == ".spec.replicas") {
         lost.push(".spec.replicas".to_owned());
     }
+    let added = additions(object, metadata).into_iter().flat_map(|added| added.fields);
+    lost.extend(added.map(|field| format!("{field} (added)")));
     (!lost.is_empty()).then(|| Edit { object: object.reference(), fields: lost })
-}
-
-fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
 }
 
 fn field(owned: &Value, key: &str, value: &Value, at: &str, lost: &mut Vec<String>) {
@@ -76,35 +74,6 @@ fn within(owned: &Value, value: &Value, at: &str, lost: &mut Vec<String>) {
         }
         _ => {}
     }
-}
-
-/// What is owned of a list's element: by its keys (`k:{"name":"a"}`), or by its value (`v:"a"`).
-fn element<'a>(owned: &'a Value, item: &Value) -> Option<(Value, &'a Value)> {
-    entries(owned).find_map(|(name, below)| {
-        let (by, key) = name.split_once(':')?;
-        let key: Value = serde_json::from_str(key).ok()?;
-        let is_it = match by {
-            // A key that was not applied has the API's default.
-            "k" => entries(&key).all(|(key, value)| item.get(key).is_none_or(|own| own == value)),
-            "v" => key == *item,
-            _ => false,
-        };
-        is_it.then_some((key, below))
-    })
-}
-
-/// An element of a list by its keys, as the API writes it: `name="a"`.
-fn told(key: &Value) -> String {
-    let Some(keys) = key.as_object() else { return format!("={key}") };
-    let keys: Vec<_> = match key.get("name") {
-        Some(name) => vec![format!("name={name}")],
-        None => keys
-            .iter()
-            .filter(|(_, value)| !value.is_object() && !value.is_array())
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect(),
-    };
-    keys.join(",")
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@
 //! | `normalise.rs` | what the API of Kubernetes before 1.22 needs to take an apply |
 //! | `apply.rs` | objects to the API, and what that changed |
 //! | `presence.rs` | what is in the cluster, and how that differs from what was applied |
-//! | `edits.rs` | fields that somebody else changed or removed since they were applied |
+//! | `edits.rs` | fields that somebody else changed, removed or added since they were applied |
+//! | `fields.rs` | fields as the API records who owns them |
+//! | `additions.rs` | fields that somebody added, and the patch that takes them away |
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
 //! | `election.rs` | leader election by ConfigMaps: locks whose holder is a pod that is gone |
 //! | `restart.rs` | a Deployment's pods made anew |
@@ -20,6 +22,7 @@
 //! | `delete.rs` | ConfigMaps that somebody made at run time, deleted |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
+mod additions;
 mod apply;
 mod client;
 mod delete;
@@ -27,6 +30,7 @@ mod edits;
 mod election;
 mod error;
 mod exec;
+mod fields;
 mod inventory;
 mod kinds;
 mod logs;

@@ -8,9 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::metadata::PartialObjectMeta;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::sleep;
 
+use super::additions::{Additions, additions};
 use super::error::{ApiError, Outlook};
 use super::normalise::normalise;
 use super::{ask, resolve, retry};
@@ -59,7 +60,12 @@ pub(crate) async fn put(
     let resource = retry(run, &reference, KIND_SERVED, || resolve(client, &collection)).map_err(failed).await?;
     let api = resource.endpoint(client, object.namespace());
     let error = match patch(&api, &reference, &body, run).await {
-        Ok(after) => return Ok(change(before, &after.metadata)),
+        Ok(after) => {
+            let added = additions(object, &after.metadata);
+            let Some(Additions { removal, .. }) = added else { return Ok(change(before, &after.metadata)) };
+            take_away(&api, &reference, &removal, run).await.map_err(failed)?;
+            return Ok(Change::Changed);
+        }
         Err(error) => error,
     };
     let replaceable = error.outlook() == Outlook::Immutable && REPLACEABLE.contains(&object.kind());
@@ -105,6 +111,18 @@ async fn patch(
     let parameters = PatchParams::apply(MANAGER).force();
     let patch = Patch::Apply(body);
     retry(run, reference, KIND_SERVED, || api.patch(&reference.name, &parameters, &patch)).await
+}
+
+/// Takes away what others added. It asks for no right that an apply does not need.
+async fn take_away(
+    api: &Api<DynamicObject>,
+    reference: &ObjectRef,
+    removal: &Map<String, Value>,
+    run: &Run,
+) -> Result<(), ApiError> {
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(removal);
+    retry(run, reference, KIND_SERVED, || api.patch(&reference.name, &parameters, &patch)).await.map(|_| ())
 }
 
 /// What the apply did. Controllers write to the object too, so a new resource version alone proves nothing: the API

@@ -27,7 +27,8 @@ use crate::spec::Spec;
 pub struct Prerequisites {
     /// What was applied before.
     pub before: Option<Inventory>,
-    /// ConfigMaps and Secrets that somebody had edited: the pods that read them may run with the edit.
+    /// ConfigMaps and Secrets that somebody had edited, and ServiceAccounts that were gone: the pods of these may run with
+    /// the edit, or with a token that opens nothing.
     mended: BTreeSet<ObjectRef>,
 }
 
@@ -63,15 +64,18 @@ pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Res
     .await
 }
 
-/// What pods read and the apply changed, although the plan has it as it was applied before. Where the plan has it
-/// otherwise, a checksum in the pod template has the pods replaced.
+/// What pods read or run as and the apply changed, although the plan has it as it was applied before. Where the plan has it
+/// otherwise, a checksum in the pod template has the pods replaced. The token of a ServiceAccount that was deleted opens
+/// nothing, though there is one of its name again.
 fn mended(plan: &Plan, before: &Inventory, changes: &[(ObjectRef, Change)]) -> BTreeSet<ObjectRef> {
     let wanted = plan.digests();
     let changed = changes.iter().filter(|(object, change)| {
-        let is_read = matches!(object.kind.as_str(), "ConfigMap" | "Secret");
-        is_read
-            && *change == Change::Changed
-            && before.objects.get(object).is_some_and(|applied| applied.as_ref() == wanted.get(object))
+        let matters = match object.kind.as_str() {
+            "ConfigMap" | "Secret" => *change == Change::Changed,
+            "ServiceAccount" => matches!(change, Change::Changed | Change::Created),
+            _ => false,
+        };
+        matters && before.objects.get(object).is_some_and(|applied| applied.as_ref() == wanted.get(object))
     });
     changed.map(|(object, _)| object.clone()).collect()
 }
@@ -245,7 +249,10 @@ async fn apply_wave(
     let changes = kubernetes::apply(client, &wave.objects, run).await?;
     for (object, _) in changes.iter().filter(|(_, change)| *change == Change::Unchanged) {
         if restarts.contains(object) {
-            run.report.progress(Stage::Rollout, format!("{object}: restarted, since what it reads was edited"));
+            run.report.progress(
+                Stage::Rollout,
+                format!("{object}: restarted, since what it reads or runs as was edited or deleted"),
+            );
             Box::pin(kubernetes::restart(client, object, run)).await?;
         }
     }

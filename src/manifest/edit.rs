@@ -11,7 +11,7 @@ use super::ObjectRef;
 pub struct Edit {
     /// The object.
     pub object: ObjectRef,
-    /// The fields that were changed or removed, as the API writes them: `.spec.replicas`. Empty where the whole object
+    /// The fields that were changed, removed or added, as the API writes them: `.spec.replicas`. Empty where the whole object
     /// was replaced.
     pub fields: Vec<String>,
 }

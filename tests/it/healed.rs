@@ -100,7 +100,21 @@ async fn what_was_edited_or_deleted_is_named_and_mended() {
             ".spec.template.spec.containers",
         ),
         ("deployments", "flytepropeller-x-d-dev", Break::Scale(0), ".spec.replicas"),
+        (
+            "configmaps",
+            "flyte-propeller-config-x-t-dev",
+            Break::Patch(json!({"data": {"own.yaml": "database: {}"}})),
+            ".data.own.yaml (added)",
+        ),
+        (
+            "services",
+            "postgres",
+            Break::Patch(json!({"spec": {"selector": {"own": "nobody"}}})),
+            ".spec.selector.own (added)",
+        ),
+        ("deployments", "gateway", Break::Patch(json!({"spec": {"paused": true}})), ".spec.paused (added)"),
         ("configmaps", "flyte-console-config", Break::Delete, ""),
+        ("serviceaccounts", "kubernetes-dashboard", Break::Delete, ""),
         ("secrets", "flyte-storage-x", Break::Delete, ""),
         ("services", "flyteadmin", Break::Delete, ""),
         ("rolebindings", "flytepropeller-leader-x", Break::Delete, ""),
@@ -158,18 +172,19 @@ async fn what_was_edited_or_deleted_is_named_and_mended() {
     }
     assert!(restarted(&cluster, "flyteadmin"), "it may have read the edit");
     assert!(restarted(&cluster, "flytepropeller-x-d-dev"), "its Secret was edited");
+    assert!(restarted(&cluster, "kubernetes-dashboard"), "the token of an account that was deleted opens nothing");
     assert!(!restarted(&cluster, "flyteconsole"), "what was deleted was read by nobody");
     assert_eq!(cluster.beyond(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn what_controllers_write_and_others_add_is_no_edit() {
+async fn what_controllers_write_and_metadata_of_others_is_no_edit() {
     let cluster = AttachedCluster::start().await;
     up(&cluster).await.expect("brought up");
     let client = client(&cluster.api.kubeconfig()).expect("a client");
     let add = |field: &str| json!({"metadata": {"annotations": {field: "1"}}});
     send(&client, "PATCH", &path("deployments", "flyteadmin"), &add("deployment.kubernetes.io/revision")).await;
-    send(&client, "PATCH", &path("configmaps", "flyte-admin-config"), &json!({"data": {"own.yaml": "theirs"}})).await;
+    send(&client, "PATCH", &path("configmaps", "flyte-admin-config"), &add("own")).await;
     cluster
         .api
         .edit(&path("deployments", "flyteadmin"), |deployment| deployment["status"]["observedGeneration"] = 99.into());

@@ -104,6 +104,20 @@ pub fn document(text: &str) -> Result<Value, YamlError> {
     Ok(serde_saphyr::from_str_with_options(text, manifest_options())?)
 }
 
+/// A configuration file of a program that takes the last of a key that stands more than once, as Flyte's do.
+///
+/// # Errors
+/// As [`documents`], but for duplicate keys.
+pub fn settings(text: &str) -> Result<Value, YamlError> {
+    let options = serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+        budget: budget(),
+        alias_limits: alias_limits(),
+    };
+    Ok(serde_saphyr::from_str_with_options(text, options)?)
+}
+
 /// A document of a known type, written by a person: only `true` and `false` are booleans, so that a project may be
 /// called `y`.
 ///
@@ -174,6 +188,12 @@ mod tests {
     fn duplicate_keys_are_refused_with_their_place() {
         let error = document("a: 1\na: 2\n").expect_err("twice");
         assert_eq!(error.to_string(), "line 2 column 1: the key `a` stands twice");
+    }
+
+    #[test]
+    fn of_a_key_that_stands_twice_in_settings_the_last_counts() {
+        assert_eq!(settings("a: {b: 1, b: 2}\na: {c: 3}\n").expect("settings"), json!({"a": {"c": 3}}));
+        settings("a: [").expect_err("an open bracket");
     }
 
     #[test]

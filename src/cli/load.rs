@@ -14,9 +14,20 @@ use crate::manifest::{Bundle, Source};
 use crate::spec::{
     self, Domain, EngineKind, Layer, MachineKey, Origin, Problem, Resolved, Secret, SiteKind, Sourced, UPSTREAM,
 };
+use crate::text;
 
 /// The most text that is read in all, in bytes: upstream's manifests have 140 KB.
 const MANIFEST_LIMIT: u64 = 64 << 20;
+
+/// Folders within folders that are looked into.
+const FOLDERS: usize = 16;
+
+/// What says that a folder's files are no manifests yet, and what makes manifests of them.
+const UNRENDERED: [(&str, &str); 3] = [
+    ("Chart.yaml", "helm template"),
+    ("kustomization.yaml", "kubectl kustomize"),
+    ("kustomization.yml", "kubectl kustomize"),
+];
 
 /// The user's file.
 #[derive(Debug, Clone)]
@@ -107,22 +118,41 @@ pub(super) fn bundle(path: &Path) -> Result<Bundle, Failure> {
 
 /// Text of what may be `left`, which becomes less by it.
 fn read_text(from: impl Read, left: &mut u64) -> std::io::Result<String> {
-    let mut text = String::new();
-    from.take(*left + 1).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    from.take(*left + 1).read_to_end(&mut bytes)?;
     *left = left
-        .checked_sub(text.len() as u64)
+        .checked_sub(bytes.len() as u64)
         .ok_or_else(|| std::io::Error::other(format!("all that is read may have {} MiB", MANIFEST_LIMIT >> 20)))?;
-    Ok(text)
+    text::decoded(bytes).map_err(|why| std::io::Error::new(std::io::ErrorKind::InvalidData, why))
 }
 
-/// The file itself, or the YAML and JSON files right within the folder, by name.
+/// The file itself, or the YAML and JSON files within the folder and its folders, by path.
 fn manifest_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let file = entry?.path();
+    within(path, 0, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+fn within(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for (file, renders) in UNRENDERED {
+        if folder.join(file).is_file() {
+            let message = format!("{} has a {file}: `{renders}` makes manifests of it", folder.display());
+            return Err(std::io::Error::other(message));
+        }
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let file = entry.path();
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        // A link to a folder may lead to one above it.
+        if entry.file_type()?.is_dir() && !is_hidden && depth < FOLDERS {
+            within(&file, depth + 1, files)?;
+            continue;
+        }
         if !file.extension().is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json") {
             continue;
         }
@@ -132,8 +162,7 @@ fn manifest_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
         }
         files.push(file);
     }
-    files.sort();
-    Ok(files)
+    Ok(())
 }
 
 /// Where each value of the command line comes from: its flag or its variable, as clap knows them.

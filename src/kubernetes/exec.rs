@@ -85,6 +85,13 @@ pub async fn containers(client: &Client, namespace: &str) -> Result<BTreeMap<Str
 }
 
 impl Container {
+    /// A container of a pod, whether it is ready or not.
+    #[must_use]
+    pub fn of(client: &Client, namespace: &str, pod: &str, name: &str) -> Self {
+        let pods = Api::namespaced(client.clone(), namespace);
+        Self { pods, pod: pod.to_owned(), name: name.to_owned(), image: String::new() }
+    }
+
     /// The image, as its pod names it.
     #[must_use]
     pub fn image(&self) -> &str {

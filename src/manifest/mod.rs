@@ -12,7 +12,7 @@ mod edit;
 mod image;
 mod object;
 
-pub use bundle::{Bundle, BundleError, Source};
+pub use bundle::{Bundle, BundleError, Overridden, Source};
 pub use edit::Edit;
 pub use image::{ImageRef, ImageRefError};
 pub use object::{Collection, Object, ObjectError, ObjectRef};

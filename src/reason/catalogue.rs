@@ -315,6 +315,9 @@ catalogue! {
     PodUnschedulable "pod-unschedulable" ROLLOUT, 9, no,
         "A pod cannot be scheduled: no node has room for it.",
         "the node is too small: stop other pods, or give Docker more memory and processors";
+    PodPlacement "pod-placement" ROLLOUT, 9, no,
+        "No node takes a pod by the pod's own rules: an affinity, a selector, or a claim that nothing binds.",
+        "leave the rule or the claim out of the manifests; more memory or time does not help";
     PodEvicted "pod-evicted" ROLLOUT, 9, no,
         "The node evicted a pod for lack of disk space or memory.",
         "`docker system prune` frees disk space; Docker may need more memory";

@@ -96,7 +96,7 @@ pub(super) fn differences(before: &Value, after: &Value, path: &str, paths: &mut
                 let inner = join(path, &segment(key));
                 match (old, new) {
                     (Some(Value::String(old)), Some(Value::String(new))) if is_yaml(key) => {
-                        match (yaml::document(old), yaml::document(new)) {
+                        match (yaml::settings(old), yaml::settings(new)) {
                             (Ok(old), Ok(new)) if old != new => differences(&old, &new, &inner, paths),
                             _ => paths.push(inner),
                         }

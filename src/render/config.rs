@@ -38,7 +38,7 @@ impl Config {
         let entries = object.get("/data").and_then(Value::as_object).into_iter().flatten();
         for (name, text) in entries.filter(|(name, _)| is_yaml(name)) {
             let text = text.as_str().unwrap_or_default();
-            match yaml::document(text) {
+            match yaml::settings(text) {
                 Ok(content) => self.files.push(File { map, name: name.clone(), content, changed: false }),
                 Err(_) if text.contains("{{") => {}
                 Err(error) => {

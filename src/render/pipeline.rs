@@ -16,7 +16,7 @@ use super::references::services_in;
 use super::transforms::TRANSFORMS;
 use super::verify;
 use crate::flyte::workflow::DEFINITION;
-use crate::manifest::{Bundle, ImageRef, Object};
+use crate::manifest::{Bundle, ImageRef, Object, Overridden};
 use crate::spec::Spec;
 
 /// What this sandbox runs.
@@ -68,7 +68,11 @@ fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Re
         lock: Lock::embedded()?,
         built_in: OnceCell::new(),
     };
-    let mut draft = Draft { objects: bundle.objects, warnings: Vec::new() };
+    let overridden = bundle.overridden.into_iter().map(|Overridden { object, first, last }| {
+        let message = format!("stands in {first} and, otherwise, in {last}: the last one counts");
+        Warning { effect: Effect::Differs, object, message }
+    });
+    let mut draft = Draft { warnings: overridden.collect(), objects: bundle.objects };
     // Where a transform takes the first of several, the order of the input must not decide.
     sort(&mut draft.objects);
     for transform in TRANSFORMS {

@@ -9,6 +9,9 @@ use super::config::Config;
 use super::error::RenderError;
 use crate::manifest::Object;
 
+/// The label that Kubernetes gives every namespace.
+const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+
 /// Renames a namespace wherever one can stand.
 pub(super) struct Move<'a> {
     /// The namespace as it is written.
@@ -42,13 +45,16 @@ impl Move<'_> {
     /// Renames within a value; says whether anything changed.
     fn value(&self, value: &mut Value) -> bool {
         match value {
-            Value::String(text) => match self.dns(text).or_else(|| self.argument(text)) {
-                Some(renamed) => {
-                    *text = renamed;
-                    true
+            Value::String(text) => {
+                let mut changed = false;
+                for rename in [Self::dns, Self::argument, Self::words] {
+                    if let Some(renamed) = rename(self, text) {
+                        *text = renamed;
+                        changed = true;
+                    }
                 }
-                None => false,
-            },
+                changed
+            }
             Value::Array(items) => {
                 let mut changed = false;
                 let mut flagged = false;
@@ -60,11 +66,16 @@ impl Move<'_> {
             }
             Value::Object(map) => {
                 let variable = map.get("name").and_then(Value::as_str).is_some_and(is_namespace_key);
+                // Of a selector: the label that every namespace has with its own name.
+                let labelled = map.get("key").and_then(Value::as_str) == Some(NAMESPACE_LABEL);
                 let mut changed = false;
                 for (key, value) in map {
                     changed |= match value {
+                        Value::String(_) if key == NAMESPACE_LABEL => self.name(value),
                         Value::String(_) if is_namespace_key(key) || (variable && key == "value") => self.name(value),
-                        Value::Array(items) if key == "namespaces" => {
+                        Value::Array(items)
+                            if matches!(key.as_str(), "namespaces" | "matchNames") || (labelled && key == "values") =>
+                        {
                             items.iter_mut().fold(false, |any, item| self.name(item) | any)
                         }
                         _ => self.value(value),
@@ -88,6 +99,36 @@ impl Move<'_> {
         let (flag, value) = text.split_once('=')?;
         let found = flag.starts_with('-') && is_namespace_key(flag) && value == self.from;
         found.then(|| format!("{flag}={}", self.to))
+    }
+
+    /// Where scripts, JSON and TOML say that it is one (`-n flyte`, `"namespace": "flyte"`), and in an identity
+    /// (`ns/flyte/sa/…`, `system:serviceaccount:flyte:…`).
+    fn words(&self, text: &str) -> Option<String> {
+        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let mut renamed = String::new();
+        let mut copied = 0;
+        for (at, _) in text.match_indices(self.from) {
+            let (before, after) = (&text[..at], &text[at + self.from.len()..]);
+            if before.ends_with(in_name) || after.starts_with(in_name) || at < copied {
+                continue;
+            }
+            let word =
+                before.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '=' | ':' | '\\'));
+            let separated = word.len() < before.len();
+            let keyed = separated && word.rsplit(|c: char| !in_name(c)).next().is_some_and(is_namespace_key);
+            let spaced = separated && before[word.len()..].chars().all(char::is_whitespace);
+            let flagged = spaced && word.ends_with("-n") && !word[..word.len() - 2].ends_with(in_name);
+            let identity = (before.ends_with("ns/") || before.ends_with("/namespaces/")) && after.starts_with('/')
+                || before.ends_with("system:serviceaccount:")
+                || before.ends_with("system:serviceaccounts:");
+            if keyed || flagged || identity {
+                renamed.push_str(&text[copied..at]);
+                renamed.push_str(self.to);
+                copied = at + self.from.len();
+            }
+        }
+        renamed.push_str(&text[copied..]);
+        (copied > 0).then_some(renamed)
     }
 
     fn dns(&self, text: &str) -> Option<String> {
@@ -157,6 +198,20 @@ mod tests {
             (json!({"name": "POD_NAMESPACE", "value": "flyte"}), json!({"name": "POD_NAMESPACE", "value": "S"})),
             (json!(["--namespace=flyte", "-n=flyte"]), json!(["--namespace=S", "-n=flyte"])),
             (json!(["--namespace", "flyte"]), json!(["--namespace", "S"])),
+            (json!("kubectl -n flyte get pods\n"), json!("kubectl -n S get pods\n")),
+            (json!("kubectl get pods --namespace flyte --all"), json!("kubectl get pods --namespace S --all")),
+            (json!("[k8s]\nnamespace = \"flyte\"\n"), json!("[k8s]\nnamespace = \"S\"\n")),
+            (json!("{\"watchNamespace\": \"flyte\"}"), json!("{\"watchNamespace\": \"S\"}")),
+            (json!("cluster.local/ns/flyte/sa/flyteadmin"), json!("cluster.local/ns/S/sa/flyteadmin")),
+            (json!("system:serviceaccount:flyte:default"), json!("system:serviceaccount:S:default")),
+            (
+                json!({"matchLabels": {"kubernetes.io/metadata.name": "flyte"}}),
+                json!({"matchLabels": {"kubernetes.io/metadata.name": "S"}}),
+            ),
+            (
+                json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["flyte", "b"]}),
+                json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["S", "b"]}),
+            ),
             (json!("http://minio.flyte:9000"), json!("http://minio.S:9000")),
             (json!("minio.flyte"), json!("minio.S")),
             (json!("ä minio.flyte"), json!("ä minio.S")),
@@ -172,6 +227,9 @@ mod tests {
             json!("cr.flyte.org/flyteorg/flyteadmin:v1"),
             json!("flyteworkflows.flyte.lyft.com"),
             json!("other.flyte:80"),
+            json!("echo flyte"),
+            json!("psql -n=flyteadmin -d flyte"),
+            json!("a namespace for flyte"),
             json!("minio.flyte.svc-like"),
             json!("my.minio.flyte"),
             json!("minio.flytes"),

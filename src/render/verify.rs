@@ -122,7 +122,7 @@ impl<'a> Check<'a> {
         if !self.seen.insert(text) || !self.is_suspect(text) {
             return None;
         }
-        let Ok(content) = yaml::document(text) else { return self.text(text) };
+        let Ok(content) = yaml::settings(text) else { return self.text(text) };
         let services = std::mem::take(&mut self.services);
         let mut inner = Check { left: self.left.clone(), services, mistyped: self.mistyped, seen: BTreeSet::new() };
         let found = inner.value(&content);

@@ -4,14 +4,19 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, LogParams};
 
+use super::last_words;
 use super::model::{Blocker, ContainerRef, Status};
+use super::sockets;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::ask;
 use crate::limits::FAILURE_LOG;
 use crate::manifest::ObjectRef;
 use crate::reason::{Speaker, recognise};
 
-const LOG_LINES: i64 = 20;
+/// Lines that are read: a stack is long, and what tells stands before it.
+const LOG_LINES: i64 = 200;
+/// Lines that are shown.
+const SHOWN: usize = 20;
 
 /// The first in the order of the targets that cannot go on by itself; else the first that is not ready. Targets stand
 /// in the order in which they need each other, so what fails further down fails because of it.
@@ -32,11 +37,21 @@ pub(super) async fn failure(client: &Client, failure: Failure, object: &ObjectRe
     let mut failure = Failure { reason: cause.reason, ..failure }.on(object).because(&cause.line);
     if let Some(container) = &cause.container {
         let lines = log(client, container).await;
-        failure.reason = sharpened(cause.reason, &lines);
-        failure = failure.evidence(lines.iter().map(|line| format!("log: {line}")));
-        // What a container that ended said last is nearer to the first cause than that it ended.
-        if let Some(last) = lines.iter().rev().find(|line| container.previous && !line.trim().is_empty()) {
-            failure = failure.because(format!("its last words: {}", last.trim()));
+        let telling = last_words::telling(&lines).filter(|_| container.previous);
+        let shown = window(&lines, telling.as_ref().map(|(at, _)| *at));
+        failure.reason = sharpened(cause.reason, shown);
+        failure = failure.evidence(shown.iter().map(|line| format!("log: {line}")));
+        // What a container that ended said is nearer to the first cause than that it ended.
+        if let Some((_, words)) = telling {
+            failure = failure.because(format!("its last words: {words}"));
+        }
+        if cause.reason == Reason::PodProbe && cause.line.contains("connection refused") {
+            let ports = sockets::listening(client, container).await;
+            if !ports.is_empty() {
+                let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+                failure = failure
+                    .because(format!("nothing listens on the port that the probe asks; its pod listens on {ports}"));
+            }
         }
     }
     let failure = failure.evidence(cause.evidence.iter().map(|line| format!("event: {line}")));
@@ -48,6 +63,13 @@ pub(super) async fn failure(client: &Client, failure: Failure, object: &ObjectRe
         }
         _ => failure,
     }
+}
+
+/// The last lines, or those from the one that tells, where it stands before them.
+fn window(lines: &[String], telling: Option<usize>) -> &[String] {
+    let last = lines.len().saturating_sub(SHOWN);
+    let from = telling.map_or(last, |at| at.min(last));
+    &lines[from..(from + SHOWN).min(lines.len())]
 }
 
 /// What a container that started was held up by, as far as its own words tell, newest first.

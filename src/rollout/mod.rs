@@ -9,14 +9,18 @@
 //! | `cache.rs` | what the watches have seen so far, and what follows from it |
 //! | `wait.rs` | watches until all are ready, one is stuck, or time is up |
 //! | `restarts.rs` | restarts of containers: how often, and what the last one died of |
+//! | `last_words.rs` | which line of a log tells why a container ended |
+//! | `sockets.rs` | the ports that a container listens on |
 //! | `explain.rs` | the failure of a wait: first cause, log tail, events |
 
 mod cache;
 mod events;
 mod explain;
+mod last_words;
 mod model;
 mod pods;
 mod restarts;
+mod sockets;
 mod status;
 mod wait;
 

@@ -82,6 +82,19 @@ pub(super) fn newest<'a>(workload: &Value, around: &Neighbours<'a>) -> Vec<&'a V
     }
 }
 
+/// Why a scheduler says that no node takes a pod.
+fn unschedulable(said: &str) -> Reason {
+    const RULES: [&str; 5] =
+        ["affinity", "selector", "PersistentVolumeClaim", "persistentvolumeclaim", "topology spread"];
+    if said.contains("Insufficient") || said.contains("Too many pods") {
+        Reason::PodUnschedulable
+    } else if RULES.iter().any(|words| said.contains(words)) {
+        Reason::PodPlacement
+    } else {
+        Reason::RolloutTimeout
+    }
+}
+
 /// What holds a pod back; [`Status::Ready`] when nothing does.
 pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     let events = about(&around.events, pod);
@@ -92,11 +105,11 @@ pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     }
     if let Some(unscheduled) = condition(pod, "PodScheduled").filter(|condition| condition["status"] == "False") {
         let said = said(unscheduled);
-        // Taints of a young node go away; what it lacks in cpu, memory or volumes does not come.
-        let hopeless = said.contains("Insufficient") || said.contains("affinity");
-        let reason = if hopeless { Reason::PodUnschedulable } else { Reason::RolloutTimeout };
+        let reason = unschedulable(said);
         let cause = cause(reason, &format!("no node takes its pod: {said}"));
-        return if hopeless { Status::Failing(cause, POD_UNSCHEDULABLE) } else { Status::Waiting(cause) };
+        // Taints of a young node go away; what it lacks does not come.
+        let passes = reason == Reason::RolloutTimeout;
+        return if passes { Status::Waiting(cause) } else { Status::Failing(cause, POD_UNSCHEDULABLE) };
     }
     for (pointer, kind) in
         [("/status/initContainerStatuses", "init container"), ("/status/containerStatuses", "container")]

@@ -480,3 +480,50 @@ fn fields_of_another_type_and_ports_of_ours_are_not_left_in_a_service() {
     assert!(postgres["selector"].is_object());
     assert_eq!(find(&output, "Service", "metrics").get("/spec/ports/0/nodePort"), None);
 }
+
+#[test]
+fn a_strangers_definition_of_a_kind_is_brought_into_the_form_that_is_served() {
+    let output = output(added(
+        "
+apiVersion: apiextensions.k8s.io/v1beta1
+kind: CustomResourceDefinition
+metadata: {name: jobs.example.org}
+spec:
+  group: example.org
+  version: v1
+  names: {kind: Job, plural: jobs}
+  subresources: {status: {}}
+  additionalPrinterColumns: [{name: State, type: string, JSONPath: .status.state}]
+---
+{apiVersion: example.org/v1, kind: Job, metadata: {name: one, namespace: flyte}}
+",
+    ));
+    let definition = find(&output, "CustomResourceDefinition", "jobs.example.org");
+    assert_eq!(definition.api_version(), "apiextensions.k8s.io/v1");
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    let columns = json!([{"name": "State", "type": "string", "jsonPath": ".status.state"}]);
+    let version = json!({"name": "v1", "served": true, "storage": true, "schema": schema, "subresources": {"status": {}},
+        "additionalPrinterColumns": columns});
+    assert_eq!(definition.get("/spec/versions"), Some(&json!([version])));
+    assert_eq!(find(&output, "Job", "one").api_version(), "example.org/v1");
+}
+
+#[test]
+fn a_key_that_stands_twice_in_settings_is_no_mistake() {
+    let twice = "storage: {type: minio, enable-multicontainer: true, enable-multicontainer: false}\n";
+    let output = output(changed(|all| put(all, "datacatalog-config", "twice.yaml", twice)));
+    assert_eq!(setting(&output, "datacatalog-config", &["storage", "enable-multicontainer"]), Some(json!(false)));
+}
+
+#[test]
+fn of_two_objects_that_differ_it_is_told_which_one_counts() {
+    let one = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: flyte}, data: {a: ";
+    let text = format!("{one}'1'}}}}\n---\n{one}'2'}}}}\n");
+    let mut brought = changed(|_| {});
+    let twice = bundle(&text);
+    brought.objects.extend(twice.objects);
+    brought.overridden = twice.overridden;
+    let output = output(brought);
+    assert_eq!(find(&output, "ConfigMap", "c").get("/data/a"), Some(&json!("2")));
+    assert_eq!(told(&output), ["configmap flyte/c stands in test and, otherwise, in test: the last one counts"]);
+}

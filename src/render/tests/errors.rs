@@ -92,9 +92,9 @@ fn what_would_break_an_invariant_is_told_with_its_place() {
             "is `nowhere`, which is not a namespace of this sandbox",
         ),
         (
-            "{apiVersion: apiextensions.k8s.io/v1beta1, kind: CustomResourceDefinition, metadata: {name: s.example.org}}",
+            "{apiVersion: storage.k8s.io/v1beta1, kind: VolumeAttachment, metadata: {name: s}}",
             "apiVersion",
-            "is apiextensions.k8s.io/v1beta1, which Kubernetes no longer serves",
+            "is storage.k8s.io/v1beta1, which Kubernetes no longer serves",
         ),
     ] {
         match render(&Spec::default(), with(object)) {

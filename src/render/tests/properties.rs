@@ -78,14 +78,14 @@ proptest! {
     #[test]
     fn rendering_what_is_rendered_changes_nothing(spec in valid(), input in input()) {
         let once = rendered(&spec, input);
-        let again = Bundle { origin: "rendered".to_owned(), objects: once.objects.clone() };
+        let again = Bundle { origin: "rendered".to_owned(), objects: once.objects.clone(), ..Bundle::default() };
         prop_assert_eq!(rendered(&spec, again).objects, once.objects);
     }
 
     #[test]
     fn rendering_what_was_rendered_for_another_spec_is_rendering(one in valid(), other in valid(), input in input()) {
         let Ok(first) = render(&one, input.clone()) else { return Ok(()) };
-        let again = Bundle { origin: "rendered".to_owned(), objects: first.objects };
+        let again = Bundle { origin: "rendered".to_owned(), objects: first.objects, ..Bundle::default() };
         // What one spec named may be what the other must not name.
         prop_assume!(one.appid != "10302");
         let (again, direct) = (rendered(&other, again), rendered(&other, input));
@@ -97,7 +97,7 @@ proptest! {
         spec in valid(),
         (input, shuffled) in input().prop_flat_map(|input| (Just(input.clone()), Just(input.objects).prop_shuffle())),
     ) {
-        let shuffled = Bundle { origin: "shuffled".to_owned(), objects: shuffled };
+        let shuffled = Bundle { origin: "shuffled".to_owned(), objects: shuffled, ..Bundle::default() };
         prop_assert_eq!(rendered(&spec, shuffled), rendered(&spec, input));
     }
 
@@ -193,6 +193,9 @@ fn the_images_of_a_spec_go_before_the_pinned_ones_and_stay() {
         .collect();
     assert_eq!(images, BTreeSet::from(["local/admin-patched:1".to_owned(), "local/database:2".to_owned()]));
     assert_eq!(once.warnings, []);
-    let back = rendered(&Spec::default(), Bundle { origin: "rendered".to_owned(), objects: once.objects });
+    let back = rendered(
+        &Spec::default(),
+        Bundle { origin: "rendered".to_owned(), objects: once.objects, ..Bundle::default() },
+    );
     assert_eq!(back.objects, rendered(&Spec::default(), ours()).objects);
 }

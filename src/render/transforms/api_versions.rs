@@ -1,6 +1,6 @@
 //! `api-versions`: only API versions that Kubernetes 1.21 and today's both serve.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
@@ -13,6 +13,9 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
             object.set(&["apiVersion"], stable);
         }
         default_selector(object);
+        if object.kind() == "CustomResourceDefinition" {
+            stable_definition(object);
+        }
     }
     let own = context.built_in_objects(|object| object.is("CustomResourceDefinition", DEFINITION))?;
     if let (Some(given), Some(own)) = (draft.find_mut("CustomResourceDefinition", DEFINITION), own.first()) {
@@ -36,6 +39,51 @@ fn stable(version: &str, kind: &str) -> Option<&'static str> {
         ("batch", "CronJob") => Some("batch/v1"),
         ("policy", "PodDisruptionBudget") => Some("policy/v1"),
         _ => None,
+    }
+}
+
+/// Brings a definition of `v1beta1` into the form of `v1`: what it says of all versions, each says of itself. A version
+/// without a schema keeps all fields.
+fn stable_definition(object: &mut Object) {
+    if object.api_version() != "apiextensions.k8s.io/v1beta1" {
+        return;
+    }
+    object.set(&["apiVersion"], "apiextensions.k8s.io/v1");
+    let schema =
+        object.remove(&["spec", "validation"]).and_then(|mut all| all.get_mut("openAPIV3Schema").map(Value::take));
+    let schema = schema.filter(|schema| schema.get("type").is_some());
+    let mut schema = schema.unwrap_or_else(|| json!({"type": "object"}));
+    // Before `v1` nothing that a schema leaves out was dropped.
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
+    }
+    let subresources = object.remove(&["spec", "subresources"]);
+    let columns = object.remove(&["spec", "additionalPrinterColumns"]);
+    for field in ["version", "preserveUnknownFields"] {
+        let given = object.remove(&["spec", field]);
+        if let (Some(name), "version", None) = (given, field, object.get("/spec/versions")) {
+            object.set(&["spec", "versions"], json!([{"name": name, "served": true, "storage": true}]));
+        }
+    }
+    object.remove(&["status"]);
+    if object.get("/spec/scope").is_none() {
+        object.set(&["spec", "scope"], "Namespaced");
+    }
+    let versions = object.get_mut("/spec/versions").and_then(Value::as_array_mut);
+    for version in versions.into_iter().flatten().filter_map(Value::as_object_mut) {
+        version.entry("schema").or_insert_with(|| json!({"openAPIV3Schema": schema.clone()}));
+        for (field, given) in [("subresources", &subresources), ("additionalPrinterColumns", &columns)] {
+            if let (Some(given), None) = (given, version.get(field)) {
+                version.insert(field.to_owned(), given.clone());
+            }
+        }
+        for column in version.get_mut("additionalPrinterColumns").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(path) = column.as_object_mut().and_then(|column| column.shift_remove("JSONPath"))
+                && let Some(column) = column.as_object_mut()
+            {
+                column.insert("jsonPath".to_owned(), path);
+            }
+        }
     }
 }
 

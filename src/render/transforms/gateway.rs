@@ -35,7 +35,9 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
 }
 
 fn is_contours(object: &Object) -> bool {
-    object.label("app.kubernetes.io/name") == Some("contour")
+    ["app.kubernetes.io/name", "app"].iter().any(|key| object.label(key) == Some("contour"))
+        // In upstream's first releases it stands beside Flyte, without a label.
+        || (object.name() == "contour" && !matches!(object.kind(), "Namespace" | "CustomResourceDefinition"))
         || ["projectcontour.io/", "contour.heptio.com/"].iter().any(|group| object.api_version().starts_with(group))
         || NAMESPACES.iter().any(|name| object.is("Namespace", name) || object.namespace() == Some(name))
         || (object.kind() == "CustomResourceDefinition"

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::super::component::{component_of, is_workload};
+use super::super::component::{Component, component_of, is_workload};
 use super::super::context::{Context, Draft, Effect, Warning};
 use super::super::error::RenderError;
 use super::edit::words;
@@ -11,7 +11,7 @@ use super::left_behind;
 use crate::manifest::{ImageRef, Object};
 
 /// What upstream calls a part, in a label or within a name, why it is left out, and what that does to the user.
-const PARTS: [(&str, &str, Effect); 5] = [
+const PARTS: [(&str, &str, Effect); 6] = [
     (
         WEBHOOK,
         "it registers a webhook for the whole cluster; tasks that ask for Flyte's secrets will not get any",
@@ -19,9 +19,17 @@ const PARTS: [(&str, &str, Effect); 5] = [
     ),
     ("syncresources", SYNC, Effect::Differs),
     ("sparkoperator", "it needs permissions in the whole cluster; Spark tasks will not run", Effect::Differs),
+    ("pytorch-operator", "it needs permissions in the whole cluster; PyTorch tasks will not run", Effect::Differs),
     ("dashboard-metrics-scraper", "the dashboard of a sandbox is for task logs", Effect::Harmless),
     ("redoc", "it only serves admin's API description, from an image without a version", Effect::Harmless),
 ];
+
+/// Starts workflows on a schedule, from tables that admin of its own version makes.
+const SCHEDULER: (&str, &str, Effect) = (
+    "flytescheduler",
+    "it needs admin of its own version, and the pinned one runs; no schedule starts a workflow (`--image flyteadmin=…` keeps it)",
+    Effect::Differs,
+);
 
 const WEBHOOK: &str = "flyte-pod-webhook";
 
@@ -34,7 +42,9 @@ const SYNC_COMMAND: &str = "clusterresource";
 /// What a propeller's program is told where it is the webhook, or makes its certificate.
 const WEBHOOK_COMMAND: (&str, &str) = ("flytepropeller", "webhook");
 
-pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
+pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
+    let of_admin = context.spec.images.contains_key(Component::Flyteadmin.id());
+    let part = |object: &Object| part(object, !of_admin);
     let (mut gone, kept): (Vec<Object>, Vec<Object>) =
         std::mem::take(&mut draft.objects).into_iter().partition(|object| part(object).is_some());
     draft.objects = kept;
@@ -66,7 +76,7 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
 }
 
 /// Why an object is left out, if it belongs to such a part.
-fn part(object: &Object) -> Option<(&'static str, Effect)> {
+fn part(object: &Object, with_scheduler: bool) -> Option<(&'static str, Effect)> {
     let labels = ["app.kubernetes.io/name", "app", "k8s-app"];
     let of_pods = |key: &str| object.value().pointer("/spec/template/metadata/labels")?.get(key)?.as_str();
     let labels = labels.map(|key| [object.label(key), of_pods(key)]);
@@ -81,6 +91,7 @@ fn part(object: &Object) -> Option<(&'static str, Effect)> {
     let webhook = || component_of(object).is_none() && object.containers().any(serves_webhook);
     PARTS
         .iter()
+        .chain(with_scheduler.then_some(&SCHEDULER))
         .find(|(id, ..)| is(id) || *id == WEBHOOK && is_workload(object) && webhook())
         .map(|(_, why, effect)| (*why, *effect))
 }

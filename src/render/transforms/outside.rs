@@ -253,12 +253,15 @@ fn clouds(draft: &mut Draft) -> Result<(), RenderError> {
         tell(draft, Component::Flyteadmin, format!("{meaning} ({} was {given})", path.join(".")));
     }
     let clusters = draft.config_value(Component::Flyteadmin, &["clusters", "clusterConfigs"])?;
-    let elsewhere = clusters.as_ref().and_then(Value::as_array).into_iter().flatten().find_map(|cluster| {
-        let endpoint = cluster.get("endpoint")?.as_str()?;
-        (!host(endpoint).starts_with("kubernetes.default")).then(|| host(endpoint).to_owned())
-    });
+    let clusters = clusters.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if clusters.is_empty() {
+        return Ok(());
+    }
+    // Versions differ in what they need of it; without, admin uses the cluster that it runs in, which is the only one.
+    draft.edit_config(Component::Flyteadmin, |config| config.remove(&["clusters", "clusterConfigs"]))?;
+    let endpoints = clusters.iter().filter_map(|cluster| cluster.get("endpoint")?.as_str()).map(host);
+    let elsewhere = endpoints.into_iter().find(|host| !host.starts_with("kubernetes.default"));
     if let Some(elsewhere) = elsewhere {
-        draft.edit_config(Component::Flyteadmin, |config| config.remove(&["clusters"]))?;
         tell(
             draft,
             Component::Flyteadmin,

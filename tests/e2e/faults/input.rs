@@ -81,7 +81,7 @@ const REFUSED: &[Refused] = &[
     ("an_alias_within_itself_in_manifests_is_told", || bundle("kind: A\ndata: &a [*a]"), Manifests, "line 2"),
     ("brackets_without_end_are_told", || Bundle(vec![b'['; 1 << 20]), Manifests, "line 1"),
     ("a_document_that_is_no_object_is_told_with_its_number", || bundle("--- 1\n--- 2\n"), Manifests, "document 1"),
-    ("an_object_that_stands_twice_is_told", || bundle(TWICE), Manifests, "configmap a/b stands twice"),
+    ("an_object_that_stands_twice_is_one", || bundle(TWICE), Manifests, "flyteadmin"),
     (
         "an_object_with_a_list_for_metadata_is_told",
         || bundle("{apiVersion: v1, kind: Pod, metadata: []}"),

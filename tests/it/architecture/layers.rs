@@ -55,7 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("issuer", &["failure", "limits", "process", "run", "spec"]),
     ("store", &["digest", "failure", "limits", "run", "spec"]),
     ("backup", &["failure", "spec"]),
-    ("rollout", &["failure", "kubernetes", "limits", "manifest", "reason", "report", "run"]),
+    ("rollout", &["deadline", "failure", "kubernetes", "limits", "manifest", "reason", "report", "run", "text"]),
     ("preflight", &["cluster", "docker", "failure", "manifest", "plan", "report"]),
     (
         "context",

@@ -89,7 +89,7 @@ impl Container {
     #[must_use]
     pub fn of(client: &Client, namespace: &str, pod: &str, name: &str) -> Self {
         let pods = Api::namespaced(client.clone(), namespace);
-        Self { pods, pod: pod.to_owned(), name: name.to_owned(), image: String::new() }
+        Self { pods, pod: pod.to_owned(), name: name.to_owned(), image: String::new(), init_commands: Vec::new() }
     }
 
     /// The image, as its pod names it.

@@ -429,13 +429,15 @@ fn a_request_above_the_limit_that_a_transform_sets_raises_it() {
         edit(all, "Deployment", "flyteadmin", |object| {
             let server = object.get_mut("/spec/template/spec/containers/0").expect("a server");
             server["resources"] = json!({
-                "requests": {"ephemeral-storage": "1Gi", "memory": "2Gi"},
-                "limits": {"ephemeral-storage": "1Gi", "memory": "1Gi", "cpu": 1},
+                "requests": {"ephemeral-storage": "1Gi", "memory": "2Gi", "cpu": 2},
+                "limits": {"ephemeral-storage": "1Gi", "memory": "100Mi", "cpu": 1},
             });
         });
     }));
     let resources = &container(&output, "flyteadmin", "flyteadmin")["resources"];
-    assert_eq!(resources["limits"], json!({"ephemeral-storage": "1Gi", "memory": "2Gi"}));
+    assert_eq!(resources["limits"], json!({"ephemeral-storage": "1Gi", "memory": "128Mi"}));
+    // Small enough for a dozen of them on a laptop.
+    assert_eq!(resources["requests"], json!({"ephemeral-storage": "1Gi", "memory": "128Mi", "cpu": "50m"}));
 }
 
 #[test]
@@ -502,6 +504,7 @@ spec:
     assert_eq!(definition.api_version(), "apiextensions.k8s.io/v1");
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     let columns = json!([{"name": "State", "type": "string", "jsonPath": ".status.state"}]);
+    assert_eq!(definition.get("/metadata/annotations"), None);
     let version = json!({"name": "v1", "served": true, "storage": true, "schema": schema, "subresources": {"status": {}},
         "additionalPrinterColumns": columns});
     assert_eq!(definition.get("/spec/versions"), Some(&json!([version])));

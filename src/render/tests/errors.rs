@@ -61,7 +61,10 @@ fn a_role_of_nobodys_is_kept_and_told() {
 #[test]
 fn an_ingress_that_leads_elsewhere_is_left_out_and_told() {
     let ingress = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: i, namespace: flyte},
-        spec: {rules: [{http: {paths: [{path: /, backend: {service: {name: nginx}}}]}}]}}";
+        spec: {rules: [{http: {paths: [{path: /, backend: {service: {name: nginx}}}]}}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: nginx, namespace: flyte}, spec: {selector: {a: b}, ports: [{port: 80}]}}
+";
     assert_eq!(
         warnings(ingress),
         ["ingress flyte/i is left out: no ingress controller runs in the sandbox, so it does not lead to nginx"]

@@ -15,6 +15,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         default_selector(object);
         if object.kind() == "CustomResourceDefinition" {
             stable_definition(object);
+            approve(object);
         }
     }
     let own = context.built_in_objects(|object| object.is("CustomResourceDefinition", DEFINITION))?;
@@ -39,6 +40,17 @@ fn stable(version: &str, kind: &str) -> Option<&'static str> {
         ("batch", "CronJob") => Some("batch/v1"),
         ("policy", "PodDisruptionBudget") => Some("policy/v1"),
         _ => None,
+    }
+}
+
+/// Kubernetes refuses kinds of its own groups without a word about who approved them, which `v1beta1` did not ask for.
+fn approve(object: &mut Object) {
+    const KEY: &str = "api-approved.kubernetes.io";
+    let group = object.get("/spec/group").and_then(Value::as_str).unwrap_or_default();
+    let is_protected = group.ends_with(".k8s.io") || group.ends_with(".kubernetes.io");
+    let annotations = object.get("/metadata/annotations");
+    if is_protected && annotations.and_then(|all| all.get(KEY)).is_none() {
+        object.set(&["metadata", "annotations", KEY], "unapproved, as its authors wrote it");
     }
 }
 

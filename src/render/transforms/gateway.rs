@@ -16,7 +16,9 @@ const NAMESPACES: [&str; 2] = [CONTOUR, "heptio-contour"];
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     for ingress in draft.objects.iter().filter(|object| is_ingress(object)).cloned().collect::<Vec<_>>() {
-        let elsewhere = leads_elsewhere(&ingress);
+        let mut elsewhere = leads_elsewhere(&ingress);
+        // Others' controllers take names for what they do themselves, such as a redirection.
+        elsewhere.retain(|service| draft.find("Service", service).is_some());
         if !elsewhere.is_empty() {
             let services = elsewhere.into_iter().collect::<Vec<_>>().join(", ");
             let message =

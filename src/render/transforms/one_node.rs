@@ -59,7 +59,9 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
             told.push((Effect::Harmless, object.clone(), format!("runs without its {what}: there is one node")));
         }
         drop_secrets(object, &secrets);
-        told.extend(replicas(object).map(|message| (Effect::Differs, object.clone(), message)));
+        let none = object.get("/spec/replicas") == Some(&json!(0));
+        let effect = if none { Effect::Differs } else { Effect::Harmless };
+        told.extend(replicas(object).map(|message| (effect, object.clone(), message)));
     }
     for account in draft.objects.iter_mut().filter(|object| object.kind() == "ServiceAccount") {
         drop_secrets(account, &secrets);

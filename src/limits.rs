@@ -135,6 +135,8 @@ limits! {
     CLUSTER_ANSWER = seconds(2);
     /// An API of a cluster that starts and rejects our credentials: k3s makes its certificates anew while it starts.
     CLUSTER_REJECTION = seconds(20);
+    /// A node that says that its disk is full: one that has room again says so after some 25 s.
+    DISK_PRESSURE = seconds(45);
     /// CoreDNS, which is ready some ten seconds after the node where its image is there.
     CLUSTER_DNS = seconds(120);
     /// All pulls: a line of 8 Mbit/s carries the 370 MB of the default set in six minutes.

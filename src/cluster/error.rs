@@ -67,6 +67,12 @@ pub enum Error {
         /// The end of the node's log.
         log: Vec<String>,
     },
+    /// The node's disk stayed full, so that no pod is scheduled.
+    #[error("the node takes no pods: it is short of disk space")]
+    DiskPressure {
+        /// The cluster.
+        cluster: String,
+    },
     /// The limit of the wait for CoreDNS passed.
     #[error("cluster DNS is not ready")]
     DnsNotReady {
@@ -215,6 +221,8 @@ impl From<Error> for Failure {
             Error::NotReady { cluster, limit, missing, log } => {
                 on_cluster(Reason::ClusterNotReady, &cluster).because(limit).because(missing).evidence(log)
             }
+            Error::DiskPressure { cluster } => on_cluster(Reason::DiskFull, &cluster)
+                .because("the node has the taint node.kubernetes.io/disk-pressure"),
             Error::DnsNotReady { deployment, limit, missing } => {
                 Self::new(Reason::ClusterNotReady, what).on(deployment).because(limit).because(missing)
             }

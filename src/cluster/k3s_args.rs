@@ -29,6 +29,8 @@ const ALWAYS: &[&str] = &[
     // A developer's disk is often nearly full; the defaults would evict everything below 5 %.
     "--kubelet-arg=eviction-hard=imagefs.available<1%,nodefs.available<1%",
     "--kubelet-arg=eviction-minimum-reclaim=imagefs.available=1%,nodefs.available=1%",
+    // The kubelet believes in freed space after five minutes by default, and no pod is scheduled until then.
+    "--kubelet-arg=eviction-pressure-transition-period=15s",
     // The kubelet asks for every pod's configuration over one connection of 5 requests a second; fifteen pods queue up.
     "--kubelet-arg=kube-api-qps=100",
     "--kubelet-arg=kube-api-burst=200",

@@ -30,6 +30,9 @@ const POD_SUBNET: &str = "10.42.0.0/24";
 const NETWORK: &str = "test -f /run/flannel/subnet.env || exit 1; command -v iptables >/dev/null || exit 0; \
     iptables -t nat -S KUBE-SERVICES 2>/dev/null | grep -q -- '-d 10.43.0.1/32'";
 
+/// The taint of a node whose disk is full.
+const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
+
 /// The taint that the node registers with, so that nothing is scheduled before the network is there.
 const STARTING: &str = "sandbox.flyte/starting";
 
@@ -51,6 +54,8 @@ struct NodeObservation {
     message: String,
     subnet: bool,
     held: bool,
+    /// Whether no pod is scheduled because the disk is full.
+    disk_pressure: bool,
 }
 
 impl Observation {
@@ -86,12 +91,12 @@ impl Observation {
 ///
 /// # Errors
 /// [`Error::NotReady`] at the deadline, or [`K3dError::NoNodeInTime`] when there is no node then; [`Error::Rejected`];
-/// a kubeconfig that cannot be used.
+/// [`Error::DiskPressure`]; a kubeconfig that cannot be used.
 pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Error> {
     let deadline = run.deadline.min(limits::CLUSTER_READY);
     let (mut seen, mut told) = (Observation::default(), String::new());
     let mut access: Option<(String, Client)> = None;
-    let mut refused_since = None;
+    let (mut refused_since, mut pressed_since) = (None, None);
     let ready = async {
         loop {
             if access.is_none() {
@@ -120,6 +125,13 @@ pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Ru
                     return Err(Error::Rejected { cluster: cluster.to_owned(), why: why.clone() });
                 }
                 Some(_) => {}
+            }
+            match seen.node.as_ref().is_some_and(|node| node.disk_pressure) {
+                false => pressed_since = None,
+                true if pressed_since.get_or_insert_with(Instant::now).elapsed() >= limits::DISK_PRESSURE => {
+                    return Err(Error::DiskPressure { cluster: cluster.to_owned() });
+                }
+                true => {}
             }
             tokio::time::sleep(POLL).await;
         }
@@ -205,6 +217,7 @@ fn node_seen(node: &Node) -> NodeObservation {
         message,
         subnet: annotations.is_some_and(|annotations| annotations.contains_key(FLANNEL_READY)),
         held: taints.into_iter().flatten().any(|taint| taint.key == STARTING),
+        disk_pressure: taints.into_iter().flatten().any(|taint| taint.key == DISK_PRESSURE),
     }
 }
 
@@ -214,9 +227,9 @@ mod tests {
 
     #[test]
     fn the_first_missing_thing_is_told_in_the_order_of_starting() {
-        let ready = NodeObservation { ready: true, message: String::new(), subnet: true, held: false };
+        let ready = NodeObservation { ready: true, subnet: true, ..NodeObservation::default() };
         let waiting =
-            NodeObservation { ready: false, message: "cni plugin not initialized".into(), subnet: false, held: true };
+            NodeObservation { message: "cni plugin not initialized".into(), held: true, ..NodeObservation::default() };
         let all = Observation {
             kubeconfig: true,
             api: true,
@@ -245,6 +258,16 @@ mod tests {
         ] {
             assert_eq!(seen.missing().as_deref(), missing, "{seen:?}");
         }
+    }
+
+    #[test]
+    fn a_node_whose_disk_is_full_is_not_ready_for_that() {
+        let pressed = r#"{"spec":{"taints":[{"key":"node.kubernetes.io/disk-pressure","effect":"NoSchedule"}]},
+            "status":{"conditions":[{"type":"Ready","status":"True"}]}}"#;
+        let seen = node_seen(&node(pressed));
+        assert!(seen.disk_pressure && !seen.ready, "{seen:?}");
+        let failure = crate::failure::Failure::from(Error::DiskPressure { cluster: "flyte".to_owned() });
+        assert_eq!(failure.reason, crate::failure::Reason::DiskFull);
     }
 
     fn node(text: &str) -> Node {

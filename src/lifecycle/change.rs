@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::compare::is_as_planned;
 use super::retention::Removal;
-use super::verify::verify;
+use super::verify::verify_with_work;
 use super::{converge, rollback};
 use crate::failure::{Failure, Reason};
 use crate::issuer;
@@ -66,7 +66,7 @@ impl SpecChange<'_> {
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
         converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, async { Ok(()) }, run).await?;
-        verify(&plan.spec, client, CHECKS_AFTER_UP, self.executions, run).await?;
+        verify_with_work(&plan.spec, client, CHECKS_AFTER_UP, self.executions, run).await?;
         Ok(Outcome::Passed)
     }
 

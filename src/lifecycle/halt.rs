@@ -4,7 +4,7 @@ use super::converge::{self, wait_for_workloads};
 use super::outcome::Done;
 use super::retention::Removal;
 use super::rollback;
-use super::verify::verify;
+use super::verify::verify_with_work;
 use crate::failure::Failure;
 use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::report::{Outcome, Stage};
@@ -67,7 +67,7 @@ async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure>
         Some(_) => (Executions::First, CHECKS_AFTER_UP),
         None => (Executions::None, CHECKS_WHEN_READY),
     };
-    verify(&inventory.spec, client, budget, executions, run).await?;
+    verify_with_work(&inventory.spec, client, budget, executions, run).await?;
     run.report.emit(site::ready(&inventory.spec, &host.state.sandbox(name)));
     Ok(match was {
         Some(_) => Done::passed(format!("sandbox {name} is back")),

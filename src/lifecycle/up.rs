@@ -6,7 +6,7 @@ use super::observed::{seen_again, stale};
 use super::outcome::{Done, Options};
 use super::prepare::{Request, plan_again, plan_with_keys};
 use super::restore::Backup;
-use super::verify::verify;
+use super::verify::{verify, verify_with_work};
 use super::{converge, rollback};
 use crate::backup::mismatch;
 use crate::failure::{Failure, Reason};
@@ -148,7 +148,11 @@ async fn bring(
         let rolled_out =
             converge::roll_out(&client, plan, prerequisites, options.removal(), names_resolve, filled, run);
         Box::pin(rolled_out).await?;
-        Box::pin(verify(&plan.spec, client.clone(), CHECKS_AFTER_UP, options.executions, run)).await
+        let (spec, client) = (&plan.spec, client.clone());
+        match ground.is_new() {
+            true => Box::pin(verify(spec, client, CHECKS_AFTER_UP, options.executions, run)).await,
+            false => Box::pin(verify_with_work(spec, client, CHECKS_AFTER_UP, options.executions, run)).await,
+        }
     };
     ground.while_up(Box::pin(proven)).await?;
     Ok(Outcome::Passed)
@@ -186,7 +190,7 @@ async fn settle(
         Executions::All => (Executions::All, CHECKS_WHEN_READY),
         _ => (Executions::None, CHECKS_WHEN_READY),
     };
-    verify(&plan.spec, client, budget, executions, run).await?;
+    verify_with_work(&plan.spec, client, budget, executions, run).await?;
     Ok(Some(if changed { Outcome::Passed } else { Outcome::Unchanged }))
 }
 

@@ -144,7 +144,7 @@ impl Check {
     }
 
     /// A cluster that is there is never guessed: neither that one is wanted, nor which.
-    pub(super) fn attached_cluster(&mut self, engine: Option<EngineKind>, context: Option<&str>) {
+    pub(super) fn attached_cluster(&mut self, engine: Option<EngineKind>, context: Option<&str>, class: Option<&str>) {
         let origin = |check: &Self, key: &str| check.provenance.get(key).cloned().unwrap_or(Origin::Default);
         match (engine, context) {
             (Some(EngineKind::Context), None) => {
@@ -158,6 +158,13 @@ impl Check {
                 self.problem(&origin(self, "context"), message, Some(hint));
             }
             _ => {}
+        }
+        if let (Some(class), None | Some(EngineKind::K3d | EngineKind::Docker | EngineKind::Rehearsal)) =
+            (class, engine)
+        {
+            let hint = "on a node of the sandbox's own, data is on a Docker volume".to_owned();
+            let message = format!("`storageClass: {class}`: only the engine `context` has storage classes");
+            self.problem(&origin(self, "storageClass"), message, Some(hint));
         }
     }
 

@@ -112,6 +112,10 @@ struct SpecFile {
     /// The kubeconfig that has the context; `$KUBECONFIG` or `~/.kube/config` where absent.
     #[schemars(with = "Option<String>")]
     kubeconfig: Option<Spanned<String>>,
+    /// The StorageClass of the volumes that Postgres and Minio keep their data in, for the engine `context`; without one,
+    /// data goes with its pod there.
+    #[schemars(with = "Option<String>")]
+    storage_class: Option<Spanned<String>>,
     /// Images in place of the pinned ones, by component.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     images: Option<BTreeMap<String, Spanned<String>>>,
@@ -222,6 +226,7 @@ impl SpecFile {
             engine: self.engine.map(|v| given(v, origin)),
             context: self.context.map(|v| given(v, origin)),
             kubeconfig: self.kubeconfig.map(|v| given(v, origin)),
+            storage_class: self.storage_class.map(|v| given(v, origin)),
             images: by_key(self.images),
             registry_mirrors: by_key(self.registry_mirrors),
             keep_external: self.keep_external.unwrap_or_default().into_iter().map(|v| given(v, origin)).collect(),

@@ -177,6 +177,9 @@ pub struct Spec {
     /// The kubeconfig that has the context; `$KUBECONFIG` or `~/.kube/config` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<String>,
+    /// The StorageClass of the volumes with the data; only on an attached cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
     /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
     pub images: BTreeMap<String, ImageRef>,
     /// Registries that images are pulled from in place of their own.

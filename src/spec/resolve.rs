@@ -46,7 +46,8 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let engine = check.engine(layer.engine);
     let context = check.optional("context", layer.context);
     let kubeconfig = check.optional("kubeconfig", layer.kubeconfig);
-    check.attached_cluster(engine, context.as_deref());
+    let storage_class = check.optional("storageClass", layer.storage_class);
+    check.attached_cluster(engine, context.as_deref(), storage_class.as_deref());
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let keep_external = check.hosts("keepExternal", layer.keep_external);
@@ -77,6 +78,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         engine,
         context,
         kubeconfig,
+        storage_class,
         images,
         registry_mirrors,
         keep_external,

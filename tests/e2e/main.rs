@@ -39,6 +39,12 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
+    let (name, soak) = scenarios::SOAK;
+    let soak = Trial::test(name, move || {
+        soak();
+        Ok(())
+    });
+    let trials = trials.chain([soak.with_ignored_flag(true)]);
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     let ended = libtest_mimic::run(&arguments, trials.collect());
     support::images::remove();

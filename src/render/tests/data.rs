@@ -122,6 +122,34 @@ fn on_an_attached_cluster_no_folder_of_its_nodes_is_used() {
 }
 
 #[test]
+fn on_an_attached_cluster_data_is_on_claims_of_the_storage_class_or_that_it_is_lost_is_told() {
+    let without = Spec { engine: Some(EngineKind::Context), context: Some("team".to_owned()), ..Spec::default() };
+    let told: Vec<_> = rendered(&without, ours()).warnings.iter().map(ToString::to_string).collect();
+    for server in ["minio", "postgres"] {
+        let said = |line: &&String| line.contains(server) && line.contains("its data goes with its pod");
+        assert_eq!(told.iter().filter(said).count(), 1, "{told:?}");
+    }
+    let with_class = Spec { storage_class: Some("fast".to_owned()), ..without };
+    let as_user = with("postgres", |object| {
+        object.set(&["spec", "template", "spec", "securityContext"], json!({"runAsUser": 999}));
+    });
+    let rendered = rendered(&with_class, as_user);
+    assert_eq!(rendered.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
+    for server in ["minio", "postgres"] {
+        let claim = find(&rendered, "PersistentVolumeClaim", &format!("{server}-data"));
+        assert_eq!(claim.get("/spec/storageClassName"), Some(&json!("fast")));
+        assert_eq!(claim.namespace(), Some(with_class.system_namespace().as_str()));
+        let workload = find(&rendered, "Deployment", server);
+        let volumes = workload.pod_spec().expect("a pod")["volumes"].to_string();
+        assert!(volumes.contains(&format!(r#"{{"claimName":"{server}-data"}}"#)), "{volumes}");
+        assert_eq!(workload.get("/spec/strategy/type"), Some(&json!("Recreate")));
+    }
+    let pod = find(&rendered, "Deployment", "postgres").pod_spec().expect("a pod");
+    assert_eq!(pod.pointer("/securityContext/fsGroup"), Some(&json!(999)));
+    assert!(pod.get("initContainers").is_none(), "{pod}");
+}
+
+#[test]
 fn lost_lookups_are_repeated_soon() {
     let rendered = rendered(&Spec::default(), ours());
     let pod = find(&rendered, "Deployment", "flyteadmin").pod_spec().expect("a pod");

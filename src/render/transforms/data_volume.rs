@@ -1,9 +1,10 @@
-//! `data-volume`: Postgres' and Minio's data on the node's data volume, where it outlives pods and the node's restarts.
+//! `data-volume`: Postgres' and Minio's data where it outlives pods: on the node's data volume, or on an attached cluster
+//! on claims of the storage class that the spec names.
 
 use serde_json::{Value, json};
 
 use super::super::component::Component;
-use super::super::context::{Context, Draft};
+use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
 use super::edit::{put, put_init_container, put_variable};
 use super::storage::data_directory;
@@ -11,6 +12,8 @@ use crate::manifest::Object;
 
 /// The init container that gives a new folder to the user that the server runs as.
 const OWN_DATA: &str = "own-data";
+/// The size of a claim; what was put in by hand in a day of work is some 100 MB.
+const CLAIM_SIZE: &str = "5Gi";
 const PGDATA: &str = "/var/lib/postgresql/data";
 
 /// What a Postgres pod does before the official image's entrypoint.
@@ -21,18 +24,81 @@ const PGDATA: &str = "/var/lib/postgresql/data";
 const START: &str = include_str!("postgres_start.sh");
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    let Some(folder) = context.spec.scope().data_folder else { return Ok(()) };
+    let (spec, system) = (context.spec, context.spec.system_namespace());
     for component in [Component::Postgres, Component::Minio] {
+        let place = match (spec.scope().data_folder, &spec.storage_class) {
+            (Some(folder), _) => {
+                json!({"hostPath": {"path": format!("{folder}/{component}"), "type": "DirectoryOrCreate"}})
+            }
+            (None, Some(_)) => json!({"persistentVolumeClaim": {"claimName": claim_name(component)}}),
+            (None, None) => {
+                warn_of_loss(draft, component);
+                continue;
+            }
+        };
         for workload in draft.workloads_mut(component) {
-            let path = format!("{folder}/{component}");
-            keep(workload, component, &path);
+            keep(workload, component, &place);
         }
+    }
+    if let (None, Some(class)) = (spec.scope().data_folder, &spec.storage_class) {
+        let made = [Component::Postgres, Component::Minio].map(|component| claim(component, &system, class));
+        draft.objects.retain(|object| made.iter().all(|claim| claim.reference() != object.reference()));
+        draft.objects.extend(made);
     }
     Ok(())
 }
 
-/// Puts a server's data into a folder of the node.
-fn keep(workload: &mut Object, component: Component, path: &str) {
+fn claim_name(component: Component) -> String {
+    format!("{component}-data")
+}
+
+fn claim(component: Component, namespace: &str, class: &str) -> Object {
+    let mut claim = Object::named("v1", "PersistentVolumeClaim", &claim_name(component));
+    claim.set(&["metadata", "namespace"], namespace);
+    claim.set(
+        &["metadata", "labels"],
+        json!({"app.kubernetes.io/name": component.id(), "app.kubernetes.io/instance": "flyte"}),
+    );
+    claim.set(
+        &["spec"],
+        json!({
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": CLAIM_SIZE}},
+            "storageClassName": class,
+        }),
+    );
+    claim
+}
+
+/// Warns where a server's data goes with its pod.
+fn warn_of_loss(draft: &mut Draft, component: Component) {
+    let server = |workload: &Object| {
+        let mut containers = workload.containers().filter(|one| one["name"] == component.id());
+        let data = containers.next().map(|server| match component {
+            Component::Postgres => (database_directory(server), server),
+            _ => (data_directory(server), server),
+        })?;
+        let volume = mounted_at(data.1, &data.0);
+        let volumes = workload.pod_spec()?["volumes"].as_array();
+        volumes.into_iter().flatten().find(|one| volume.as_deref().is_some_and(|name| one["name"] == name)).cloned()
+    };
+    let claimed = |volume: &Value| volume.get("persistentVolumeClaim").is_some();
+    let lossy: Vec<_> = draft
+        .workloads(component)
+        .filter(|workload| !server(workload).as_ref().is_some_and(claimed))
+        .cloned()
+        .collect();
+    for workload in lossy {
+        draft.warn(
+            Effect::Differs,
+            &workload,
+            "its data goes with its pod: `storageClass` in the spec keeps it on a volume",
+        );
+    }
+}
+
+/// Puts a server's data into this place.
+fn keep(workload: &mut Object, component: Component, place: &Value) {
     let Some(server) = workload.containers_mut("containers").find(|one| one["name"] == component.id()) else { return };
     let data = match component {
         Component::Postgres => database_directory(server),
@@ -54,12 +120,20 @@ fn keep(workload: &mut Object, component: Component, path: &str) {
     }
     let (image, user) = (server["image"].clone(), server.pointer("/securityContext/runAsUser").cloned());
     // A volume mounted in part only would be another folder.
-    put_volume(workload, &volume, json!({"name": volume, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
+    let mut placed = json!({"name": volume});
+    place.as_object().into_iter().flatten().for_each(|(kind, at)| put(&mut placed, kind, at.clone()));
+    put_volume(workload, &volume, placed);
     let Some(pod) = workload.pod_spec_mut() else { return };
     let group = pod.pointer("/securityContext/fsGroup").cloned();
     let user = user.or_else(|| pod.pointer("/securityContext/runAsUser").cloned());
     if let Some(user) = user.and_then(|user| user.as_u64()).filter(|user| *user != 0) {
         let group = group.and_then(|group| group.as_u64()).unwrap_or(user);
+        if place.get("hostPath").is_none() {
+            // The kubelet gives a claim to the pod's group, and no pod of an attached cluster may need to be root.
+            workload.set(&["spec", "template", "spec", "securityContext", "fsGroup"], group);
+            one_at_a_time(workload);
+            return;
+        }
         put_init_container(
             pod,
             json!({

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::Scenario;
+use crate::support::cluster;
 use crate::support::docker::docker;
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::outcome;
@@ -28,20 +29,9 @@ fn of_namespaces() {
     kubectl(&["-n", "default", "create", "serviceaccount", "installer"]);
     cluster.write("theirs.yaml", restricted(&cluster, &token(&kubectl)));
     let team = format!("{}-team", cluster.name);
-    let spec = [
-        "--engine",
-        "context",
-        "--context",
-        "theirs",
-        "--kubeconfig",
-        "theirs.yaml",
-        "--appid",
-        "200",
-        "--profile",
-        "minimal",
-        "--name",
-        &team,
-    ];
+    let class = "engine: context\ncontext: theirs\nkubeconfig: theirs.yaml\nstorageClass: e2e\n";
+    cluster.write("team.yaml", format!("{class}appid: '200'\nname: {team}\n"));
+    let spec = ["--config", "team.yaml", "--profile", "minimal"];
     let up = |more: &[&str]| cluster.up(&[&spec[..], more].concat());
     assert_eq!(up(&[]).exits(3).failure()["reason"], "rights-missing");
 
@@ -49,6 +39,7 @@ fn of_namespaces() {
     cluster.write("admin.yaml", admins.exits(0).out);
     docker(&["cp", &cluster.path("admin.yaml").to_string_lossy(), &format!("{}:/tmp/admin.yaml", cluster.node())]);
     kubectl(&["apply", "-f", "/tmp/admin.yaml"]);
+    provision(&cluster);
     let events = up(&[]).exits(0).events();
     assert_eq!(outcome(&events, "smoke"), "passed");
     let skipped = events.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "skipped");
@@ -57,9 +48,19 @@ fn of_namespaces() {
     assert_eq!(skipped, ["R2", "R3"]);
     assert_eq!(outcome(&up(&[]).exits(0).events(), "cluster"), "unchanged");
 
+    let bound = kubectl(&["-n", NAMESPACES[0], "get", "pvc", "-o", "jsonpath={.items[*].status.phase}"]);
+    assert_eq!(bound, "Bound Bound");
+    kubectl(&["-n", NAMESPACES[0], "delete", "pod", "-l", "app.kubernetes.io/name=postgres"]);
+    assert_eq!(outcome(&up(&[]).exits(0).events(), "smoke"), "passed");
+
     cluster.run(&["down", "--name", &team]).exits(0);
     for namespace in NAMESPACES {
-        let of_ours = ["get", "all,configmaps,secrets,serviceaccounts,roles,rolebindings", "--output", "name"];
+        let of_ours = [
+            "get",
+            "all,configmaps,secrets,persistentvolumeclaims,serviceaccounts,roles,rolebindings",
+            "--output",
+            "name",
+        ];
         let left = kubectl(&[&["-n", namespace], &of_ours[..]].concat());
         let given = |line: &&str| {
             let given = ["kube-root-ca.crt", "default", "sandbox-installer"];
@@ -70,6 +71,19 @@ fn of_namespaces() {
     }
     cluster.run(&["down"]).exits(0);
     cluster.assert_gone();
+}
+
+/// Volumes of the storage class that the team names, as an administrator has them.
+fn provision(cluster: &Sandbox) {
+    for volume in ["one", "two"] {
+        let spec = json!({"storageClassName": "e2e", "capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": format!("/tmp/{volume}"), "type": "DirectoryOrCreate"}});
+        let metadata = json!({"name": format!("e2e-{volume}")});
+        cluster::apply(
+            cluster,
+            &json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}),
+        );
+    }
 }
 
 /// A kubeconfig whose only context is that of the account.

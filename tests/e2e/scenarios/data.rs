@@ -15,13 +15,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 
 const SETTLING: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(300);
-const SYSTEM: &str = "103020-flytepoc-dev";
+pub(super) const SYSTEM: &str = "103020-flytepoc-dev";
 const ROWS: &str = "select 'execution '||execution_project||'/'||execution_domain||'/'||execution_name||' '||phase \
     from executions union all select 'launch plan '||name||' '||version from launch_plans \
     union all select 'project '||identifier from projects";
 
 /// Rows of admin's database, and files of the object store with their sizes.
-fn contents(sandbox: &Sandbox) -> BTreeSet<String> {
+pub(super) fn contents(sandbox: &Sandbox) -> BTreeSet<String> {
     let psql = "psql -U postgres -d flyte_development -At -c";
     let inside = format!("kubectl -n {SYSTEM} exec deploy/postgres -c postgres -- {psql} \"{ROWS}\"");
     let rows = in_node(sandbox, &inside);
@@ -39,7 +39,7 @@ fn contents(sandbox: &Sandbox) -> BTreeSet<String> {
 }
 
 /// What a command in the node prints. On a busy machine kubectl now and then finds a kind that the API serves unknown.
-fn in_node(sandbox: &Sandbox, command: &str) -> String {
+pub(super) fn in_node(sandbox: &Sandbox, command: &str) -> String {
     let began = Instant::now();
     loop {
         match try_docker(&["exec", &sandbox.node(), "sh", "-c", command]) {

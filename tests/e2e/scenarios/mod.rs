@@ -14,6 +14,7 @@
 //! | `manifests.rs` | manifests of others |
 //! | `attached.rs` | an attached cluster |
 //! | `data.rs` | what users put into a sandbox, and what happens to sandboxes |
+//! | `soak.rs` | random faults with workflows running, for as long as one likes |
 //! | `backup.rs` | what is saved, and is there after a restore |
 //! | `issued.rs` | keys that somebody else issues |
 //! | `healed.rs` | what is broken in a sandbox that runs, and mended |
@@ -34,7 +35,10 @@ mod issued;
 mod life;
 mod manifests;
 mod projects;
+mod soak;
 mod together;
+
+pub(crate) use soak::SOAK;
 
 /// A test's name, which says what holds, and the test.
 pub(crate) type Scenario = (&'static str, fn());

@@ -6,13 +6,16 @@
 //! | `bundle.rs` | a set of objects from our `manifests/` or from a user's file, directory or pipe |
 //! | `edit.rs` | the fields of an object that are not as they were applied |
 //! | `image.rs` | image references |
+//! | `quantity.rs` | amounts of resources, as the API reads them |
 
 mod bundle;
 mod edit;
 mod image;
 mod object;
+mod quantity;
 
 pub use bundle::{Bundle, BundleError, Overridden, Source};
 pub use edit::Edit;
 pub use image::{ImageRef, ImageRefError};
 pub use object::{Collection, Object, ObjectError, ObjectRef};
+pub use quantity::Quantity;

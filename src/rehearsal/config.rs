@@ -19,7 +19,8 @@ use crate::lock::{self, FileLock, LockError};
 use crate::plan::Plan;
 
 /// The banner of a rehearsal, on every surface.
-pub const BANNER: &str = "REHEARSAL: Kubernetes and Flyte are simulated by this program; nothing of Flyte runs";
+pub const BANNER: &str = "REHEARSAL: Kubernetes and Flyte are simulated by this program; nothing of Flyte runs, and whether its programs take \
+     their settings is not known";
 
 /// The hidden subcommand of the process; the sandbox's state folder follows.
 pub const COMMAND: &str = "rehearse";

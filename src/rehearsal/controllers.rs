@@ -81,6 +81,7 @@ impl Controllers {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             match object["kind"].as_str() {
                 Some("Namespace") => account(api, name),
+                Some("Job") => complete(api, object, name),
                 Some("Deployment") => {
                     let Some(deployed) = Deployed::of(object) else { continue };
                     alive.extend([deployed.set(), deployed.pod()].map(|name| format!("{}/{name}", deployed.namespace)));
@@ -119,6 +120,16 @@ impl Controllers {
         let lived = self.born.entry(key).or_insert_with(Instant::now).elapsed();
         let ready = missing.is_none() && lived >= START && fault.is_none();
         let (object, template) = (deployed.object, &deployed.object["spec"]["template"]);
+        if object["spec"]["replicas"] == 0 {
+            let seen = object["metadata"]["generation"].clone();
+            let name = deployed.path("apis/apps/v1", "deployments", deployed.name);
+            api.edit(&name, |deployment| {
+                deployment["status"] = json!({"observedGeneration": seen, "replicas": 0, "availableReplicas": 0});
+            });
+            return;
+        }
+        let misplaced = misplaced(&template["spec"]);
+        let ready = ready && misplaced.is_none();
         let owner = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
         let (set, pod) = (deployed.set(), deployed.pod());
         let set_uid = format!("uid-of-{}-{set}", deployed.namespace);
@@ -153,8 +164,12 @@ impl Controllers {
         let condition =
             |kind: &str, status: bool| json!({"type": kind, "status": if status { "True" } else { "False" }});
         api.edit(&path, |pod| {
-            let status = json!({"phase": phase, "containerStatuses": statuses,
-                "conditions": [condition("PodScheduled", true), condition("Ready", ready)]});
+            let mut status = json!({"phase": phase, "containerStatuses": statuses,
+                "conditions": [condition("PodScheduled", misplaced.is_none()), condition("Ready", ready)]});
+            if let Some(why) = misplaced {
+                status = json!({"phase": phase, "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]});
+            }
             pod["status"] = overlaid(status, fault.map(|fault| &fault.status));
             let init = template["spec"]["initContainers"][0]["name"].clone();
             if let Some(fault) = fault.filter(|fault| !fault.init.is_null() && !init.is_null()) {
@@ -174,6 +189,20 @@ impl Controllers {
                 "conditions": [condition("Available", ready), condition("Progressing", true)]});
         });
     }
+}
+
+/// Why no node takes a pod, where its own rules forbid it: the simulated node has no labels but its system's, and nothing
+/// binds a claim.
+fn misplaced(pod: &Value) -> Option<&'static str> {
+    let elsewhere =
+        |selector: &Value| selector.as_object().is_some_and(|all| all.keys().any(|key| key != "kubernetes.io/os"));
+    let required = "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+    if elsewhere(&pod["nodeSelector"]) || pod.pointer(required).is_some() {
+        return Some("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.");
+    }
+    let volumes = pod["volumes"].as_array().into_iter().flatten();
+    let claims = volumes.into_iter().any(|volume| volume.get("persistentVolumeClaim").is_some());
+    claims.then_some("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.")
 }
 
 fn overlaid(mut status: Value, fault: Option<&Value>) -> Value {
@@ -200,6 +229,15 @@ fn log_and_event(api: &ApiServer, deployed: &Deployed<'_>, fault: &PodFault) {
             "metadata": {"name": name, "namespace": deployed.namespace}, "lastTimestamp": "2021-06-01T00:00:00Z",
             "involvedObject": {"kind": "Pod", "namespace": deployed.namespace, "name": pod, "uid": uid}}));
     }
+}
+
+/// Ends a Job, as one that has nothing against it does.
+fn complete(api: &ApiServer, job: &Value, name: &str) {
+    let namespace = job["metadata"]["namespace"].as_str().unwrap_or_default();
+    api.edit(&format!("/apis/batch/v1/namespaces/{namespace}/jobs/{name}"), |job| {
+        job["status"] = json!({"succeeded": job["spec"]["completions"].as_u64().unwrap_or(1),
+            "conditions": [{"type": "Complete", "status": "True"}]});
+    });
 }
 
 fn account(api: &ApiServer, namespace: &str) {

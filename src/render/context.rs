@@ -213,7 +213,12 @@ pub(super) fn settings_config_maps(workload: &Object) -> Vec<&str> {
             let path = mount["mountPath"].as_str().unwrap_or_default().trim_end_matches('/');
             // A single file of a ConfigMap is mounted as the file.
             let within = mount.get("subPath").and_then(|_| Some(path.rsplit_once('/')?.0));
-            folders.contains(&within.unwrap_or(path))
+            let path = within.unwrap_or(path);
+            // `/etc/flyte/config*` stands for several folders.
+            folders.iter().any(|folder| match folder.strip_suffix('*') {
+                Some(start) => path.starts_with(start),
+                None => *folder == path,
+            })
         })
         .filter_map(|mount| mount["name"].as_str())
         .collect();

@@ -55,7 +55,8 @@ pub(super) fn telling(lines: &[String]) -> Option<(usize, String)> {
 fn panicked(line: &str) -> Option<String> {
     let message = message(line);
     let at = message.find("panic: ")?;
-    Some(message[at..].to_owned())
+    // Go prints a value that it cannot by its type and address; the log line before tells what it was.
+    (!message[at..].starts_with("panic: (*")).then(|| message[at..].to_owned())
 }
 
 /// The words of a Go panic, without the stack that follows them.
@@ -111,6 +112,8 @@ mod tests {
     fn a_panic_is_told_by_its_words_and_not_by_its_stack() {
         let plain = "starting\npanic: no database\nfailed to open\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/main.go:10 +0x1d\nexit status 2";
         assert_eq!(told(plain), "panic: no database; failed to open");
+        let entry = "{\"level\":\"panic\",\"msg\":\"no such host\"}\npanic: (*logrus.Entry) 0xc000839260\n\ngoroutine 1 [running]:";
+        assert_eq!(told(entry), "no such host");
         let json = r#"{"json":{},"level":"info","msg":"Config section [clusters] updated."}
 {"json":{},"level":"fatal","msg":"caught panic: Failed to get auth CA: open : no such file or directory\nfailed to read k8s CA cert\ngithub.com/flyteorg/flyteadmin/pkg.Auth.GetCA\n\t/opt/real/x.go:31"}
 {"json":{},"level":"info","msg":"later"}"#;

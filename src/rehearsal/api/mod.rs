@@ -1,7 +1,7 @@
 //! A Kubernetes API in memory: objects, server-side apply with field ownership, watches, access reviews, logs, discovery,
 //! and faults on demand. It speaks plain HTTP and knows no controllers: somebody says what becomes of a workload.
 //!
-//! What it leaves out: authentication, admission, validation, defaults, and lists that merge by a key.
+//! What it leaves out: authentication, admission, most of validation, defaults, and lists that merge by a key.
 //!
 //! | file | what |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | `merge.rs` | server-side apply, as far as plain values go |
 //! | `access.rs` | access reviews, answered from the Roles and bindings that were applied |
 //! | `discovery.rs` | API discovery: enough for `kubectl`, and for clients that ask for one group |
+//! | `validate.rs` | what the API refuses of objects that it reads |
 //! | `refusal.rs` | error responses of the API |
 
 mod access;
@@ -20,6 +21,7 @@ mod merge;
 mod path;
 mod refusal;
 mod store;
+mod validate;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::merge::{conflicts, merged, updated};
 use super::path::Path;
 use super::refusal::{already_exists, not_found, refusal};
+use super::validate::invalid;
 
 /// The query parameters of a request.
 pub(super) type Parameters = HashMap<String, String>;
@@ -135,6 +136,9 @@ impl Store {
             if path.plural == plural && changes {
                 return refusal(422, &format!("{} is invalid: spec.{field}: field is immutable", path.name));
             }
+        }
+        if let Some(why) = invalid(&next, self.objects.values()) {
+            return refusal(422, &why);
         }
         match live {
             Some(live) if live == next => Json(live).into_response(),

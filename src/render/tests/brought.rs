@@ -530,3 +530,16 @@ fn of_two_objects_that_differ_it_is_told_which_one_counts() {
     assert_eq!(find(&output, "ConfigMap", "c").get("/data/a"), Some(&json!("2")));
     assert_eq!(told(&output), ["configmap flyte/c stands in test and, otherwise, in test: the last one counts"]);
 }
+
+#[test]
+fn a_program_reads_all_files_of_its_folder_and_knows_its_flags() {
+    let output = output(changed(|all| {
+        edit(all, "Deployment", "flyteadmin", |object| {
+            let server = object.get_mut("/spec/template/spec/containers/0").expect("a server");
+            server["command"] =
+                json!(["flyteadmin", "--logtostderr", "--config", "/etc/flyte/config/flyteadmin_config.yaml", "serve"]);
+        });
+    }));
+    let command = &container(&output, "flyteadmin", "flyteadmin")["command"];
+    assert_eq!(*command, json!(["flyteadmin", "--config", "/etc/flyte/config/*.yaml", "serve"]));
+}

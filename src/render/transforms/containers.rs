@@ -26,6 +26,13 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
             format!("has no container that runs {component}: it gets no readiness probe"),
         );
     }
+    for component in [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller] {
+        for workload in draft.workloads_mut(component) {
+            for list in ["initContainers", "containers"] {
+                workload.containers_mut(list).for_each(settings_words);
+            }
+        }
+    }
     draft.edit_config(Component::Datacatalog, |config| {
         // Without one it serves its health on whatever port is free.
         config.set_missing("server.yaml", &["application", "httpPort"], DATACATALOG_HTTP);
@@ -63,6 +70,36 @@ fn runs(container: &Value, component: Component) -> bool {
         Component::Dashboard => last == "dashboard",
         Component::Gateway => last == "envoy",
         _ => last == component.id(),
+    }
+}
+
+/// Flags of the log library of upstream's first programs, which later ones do not know and take what follows for a command.
+const LOG_FLAGS: [&str; 5] = ["--logtostderr", "--alsologtostderr", "--stderrthreshold", "--log_dir", "--vmodule"];
+
+/// Has a program read all files of its folder, where transforms write settings, and leaves out flags that it does not know.
+fn settings_words(container: &mut Value) {
+    for list in ["command", "args"] {
+        let Some(words) = container.get_mut(list).and_then(Value::as_array_mut) else { continue };
+        words.retain(|word| {
+            let flag = word.as_str().map(|word| word.split('=').next().unwrap_or_default());
+            !flag.is_some_and(|flag| LOG_FLAGS.contains(&flag))
+        });
+        let mut follows = false;
+        for word in words.iter_mut() {
+            let Some(text) = word.as_str() else { continue };
+            let (flag, files) = match text.strip_prefix("--config=") {
+                Some(files) => ("--config=", files),
+                None => ("", text),
+            };
+            let names_files = follows || !flag.is_empty();
+            follows = text == "--config";
+            if let Some((folder, file)) = files.rsplit_once('/').filter(|_| names_files)
+                && file != "*.yaml"
+                && (file.ends_with(".yaml") || file.ends_with(".yml"))
+            {
+                *word = json!(format!("{flag}{folder}/*.yaml"));
+            }
+        }
     }
 }
 

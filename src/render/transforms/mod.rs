@@ -27,7 +27,6 @@
 //! | `claims.rs` | claims for storage as folders of the data volume |
 //! | `ports.rs` | the three ports for the host, and none else |
 //! | `resources.rs` | limits that do not slow the start, and hold |
-//! | `quantity.rs` | quantities as the API reads them |
 //! | `probes.rs` | a readiness probe for every component |
 //! | `limit_namespace.rs` | one propeller for each workflow namespace |
 //! | `project_storage.rs` | a bucket for each project, and keys that open it alone |
@@ -68,7 +67,6 @@ mod ports;
 mod probes;
 mod project_storage;
 mod projects_and_domains;
-mod quantity;
 mod resources;
 mod storage;
 mod unused_settings;

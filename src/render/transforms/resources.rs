@@ -5,8 +5,7 @@ use serde_json::{Map, Value};
 use super::super::component::{component_of, is_workload};
 use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
-use super::quantity::Quantity;
-use crate::manifest::Object;
+use crate::manifest::{Object, Quantity};
 
 /// At log level 4 a container's log, which counts as its ephemeral storage, passes upstream's 100 MiB.
 const EPHEMERAL_STORAGE: &str = "500Mi";

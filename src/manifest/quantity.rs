@@ -4,11 +4,12 @@ use serde_json::Value;
 
 /// An amount, such as `500m` or `1.5Gi`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub(super) struct Quantity(f64);
+pub struct Quantity(f64);
 
 impl Quantity {
     /// What a value says; none where the API would refuse it.
-    pub(super) fn of(value: &Value) -> Option<Self> {
+    #[must_use]
+    pub fn of(value: &Value) -> Option<Self> {
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),

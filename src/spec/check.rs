@@ -193,7 +193,8 @@ impl Check {
         let mut hosts = Vec::new();
         for Sourced { value, origin } in given {
             let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-            if value.is_empty() || !value.chars().all(is_host) {
+            let is_name = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if !value.chars().all(is_host) || !value.split('.').all(is_name) {
                 let hint = "write the host alone, such as db.example.org".to_owned();
                 self.problem(&origin, format!("`{key}`: `{value}` is not a host"), Some(hint));
             } else if !hosts.contains(&value) {

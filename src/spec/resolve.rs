@@ -46,7 +46,9 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let engine = check.engine(layer.engine);
     let context = check.optional("context", layer.context);
     let kubeconfig = check.optional("kubeconfig", layer.kubeconfig);
-    let storage_class = check.optional("storageClass", layer.storage_class);
+    let storage_class = layer.storage_class.map(|given| {
+        check.value("storageClass", Some(given), |text| text.split('.').try_for_each(|part| label(part, LABEL_LIMIT)))
+    });
     check.attached_cluster(engine, context.as_deref(), storage_class.as_deref());
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);

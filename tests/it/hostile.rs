@@ -91,9 +91,9 @@ fn layer(key: &str, text: &str) -> Option<Layer> {
     }
     match key {
         "domains[].name" => spec["domains"][0]["id"] = "d-dev".into(),
-        "context" | "kubeconfig" => {
+        "context" | "kubeconfig" | "storageClass" => {
             spec["engine"] = "context".into();
-            if key == "kubeconfig" {
+            if key != "context" {
                 spec["context"] = "there".into();
             }
         }

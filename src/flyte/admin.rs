@@ -32,7 +32,7 @@ const MANAGED_BY: (&str, &str) = ("managed-by", "sandbox");
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// GET, POST or PUT.
+    /// GET, POST, PUT or DELETE.
     pub method: Method,
     /// Path and query, from `/api/v1/` on.
     pub path: String,
@@ -75,6 +75,25 @@ impl Request {
     pub fn any_execution(spec: &Spec) -> Option<Self> {
         let (project, domain) = spec.projects.first().zip(spec.domains.first())?;
         Some(Self::get(format!("/api/v1/executions/{project}/{}?limit=1", domain.id)))
+    }
+
+    /// Writes down that an execution such as `x/d-dev/f4a2b` is aborted, and why. Where its workflow is there it is removed,
+    /// and its propeller tells admin of the end.
+    #[must_use]
+    pub fn abort(execution: &str, cause: &str) -> Self {
+        let path = format!("/api/v1/executions/{execution}");
+        Self { method: Method::DELETE, path, body: Some(json!({"cause": cause})) }
+    }
+
+    /// Tells admin that an execution has ended as aborted, as its propeller would. `at` is RFC 3339.
+    #[must_use]
+    pub fn aborted(execution: &str, cause: &str, at: &str) -> Self {
+        let mut parts = execution.splitn(3, '/').map(str::to_owned);
+        let mut part = || parts.next().unwrap_or_default();
+        let id = json!({"project": part(), "domain": part(), "name": part()});
+        let error = json!({"code": "Aborted", "message": cause, "kind": "SYSTEM"});
+        let event = json!({"execution_id": id, "producer_id": "sandbox", "phase": "ABORTED", "occurred_at": at, "error": error});
+        Self::post("/api/v1/events/workflows", json!({"request_id": format!("aborted-{execution}"), "event": event}))
     }
 
     /// Registers a project as one of this program's.
@@ -233,7 +252,15 @@ pub fn refusal(body: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Execution;
+    use super::{Execution, Request};
+
+    #[test]
+    fn the_end_of_an_execution_is_told_of_the_one_that_is_named() {
+        let told = Request::aborted("x/d-dev/f4a2b", "why", "2026-11-27T10:00:00Z").body.expect("a body");
+        let id = &told["event"]["execution_id"];
+        assert_eq!((&id["project"], &id["domain"], &id["name"]), (&"x".into(), &"d-dev".into(), &"f4a2b".into()));
+        assert_eq!(Request::abort("x/d-dev/f4a2b", "why").path, "/api/v1/executions/x/d-dev/f4a2b");
+    }
 
     #[test]
     fn an_execution_is_read_in_every_phase() {

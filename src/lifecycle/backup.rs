@@ -112,7 +112,7 @@ async fn save(running: &Running, path: &Path, run: &Run) -> Result<String, Failu
     let size = file.0.commit().map_err(unwritable)?;
     if manifest.unfinished > 0 {
         run.report.warn(format!(
-            "{} executions had not ended: nothing runs them where the backup is restored",
+            "{} executions had not ended: they are aborted where the backup is restored",
             manifest.unfinished
         ));
     }

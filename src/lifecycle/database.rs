@@ -22,6 +22,8 @@ const DUMP: &str =
 const LOAD: &str = r#"trap "" PIPE
 head -c "$2" | (psql -X -v ON_ERROR_STOP=1 -U "${POSTGRES_USER:-postgres}" -d "$1" || exit 1)"#;
 const CREATE: &str = r#"exec createdb -T template0 -E UTF8 -U "${POSTGRES_USER:-postgres}" -- "$1" </dev/null"#;
+/// An execution that has not ended.
+const UNFINISHED: &str = "coalesce(phase, '') not in ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')";
 /// Indexes and sequences go with their table.
 const TAKE_OVER: &str = "do $$ declare name text; begin \
     for name in select tablename from pg_catalog.pg_tables where schemaname = 'sandbox_migrated' loop \
@@ -88,12 +90,24 @@ impl Database<'_> {
 
     /// The number of executions that have not ended; none in a database that is not admin's.
     pub(super) async fn unfinished(&self, database: &str) -> Result<u64, Failure> {
-        if self.number(database, "select count(to_regclass('public.executions'))").await? == 0 {
+        if !self.has_executions(database).await? {
             return Ok(0);
         }
-        let count = "select count(*) from public.executions \
-                     where coalesce(phase, '') not in ('SUCCEEDED', 'FAILED', 'ABORTED', 'TIMED_OUT')";
-        self.number(database, count).await
+        self.number(database, &format!("select count(*) from public.executions where {UNFINISHED}")).await
+    }
+
+    /// Executions that have not ended, such as `x/d-dev/f4a2b`, 100 at most; none in a database that is not admin's.
+    pub(super) async fn some_unfinished(&self, database: &str) -> Result<Vec<String>, Failure> {
+        if !self.has_executions(database).await? {
+            return Ok(Vec::new());
+        }
+        let named = "execution_project || '/' || execution_domain || '/' || execution_name";
+        let query = format!("select {named} from public.executions where {UNFINISHED} order by id limit 100");
+        Ok(self.query(database, &query).await?.lines().map(str::to_owned).collect())
+    }
+
+    async fn has_executions(&self, database: &str) -> Result<bool, Failure> {
+        Ok(self.number(database, "select count(to_regclass('public.executions'))").await? > 0)
     }
 
     /// Writes a dump of a database to a file; its size in bytes.

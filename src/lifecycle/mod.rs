@@ -26,6 +26,7 @@
 //! | `down.rs` | removal |
 //! | `backup.rs` | a sandbox's data, saved to a file |
 //! | `restore.rs` | saved data, loaded into a sandbox that has none |
+//! | `lost.rs` | executions whose workflow went with its node, aborted |
 //! | `database.rs` | the content of Postgres, by its own programs |
 //! | `halt.rs` | a sandbox halted, and brought back |
 //! | `gc.rs` | removal of all whose time limit has passed |
@@ -44,6 +45,7 @@ mod gc;
 mod halt;
 mod images;
 mod lacking;
+mod lost;
 mod migration;
 mod observed;
 mod outcome;

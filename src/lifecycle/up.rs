@@ -7,7 +7,7 @@ use super::outcome::{Done, Options};
 use super::prepare::{Request, plan_again, plan_with_keys};
 use super::restore::Backup;
 use super::verify::{verify, verify_with_work};
-use super::{converge, rollback};
+use super::{converge, lost, rollback};
 use crate::backup::mismatch;
 use crate::failure::{Failure, Reason};
 use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
@@ -148,6 +148,9 @@ async fn bring(
         let rolled_out =
             converge::roll_out(&client, plan, prerequisites, options.removal(), names_resolve, filled, run);
         Box::pin(rolled_out).await?;
+        if ground.is_new() && (ground.has_data() || backup.is_some()) {
+            Box::pin(lost::abort(&client, &plan.spec, run)).await?;
+        }
         let (spec, client) = (&plan.spec, client.clone());
         match ground.is_new() {
             true => Box::pin(verify(spec, client, CHECKS_AFTER_UP, options.executions, run)).await,

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::Scenario;
 use crate::support::docker::{docker, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
@@ -22,9 +24,7 @@ const ROWS: &str = "select 'execution '||execution_project||'/'||execution_domai
 
 /// Rows of admin's database, and files of the object store with their sizes.
 pub(super) fn contents(sandbox: &Sandbox) -> BTreeSet<String> {
-    let psql = "psql -U postgres -d flyte_development -At -c";
-    let inside = format!("kubectl -n {SYSTEM} exec deploy/postgres -c postgres -- {psql} \"{ROWS}\"");
-    let rows = in_node(sandbox, &inside);
+    let rows = sql(sandbox, ROWS);
     let list = "cd /var/lib/sandbox/minio && find my-s3-bucket* -type f -exec ls -l {} +";
     let files = in_node(sandbox, list);
     let file = |line: &str| {
@@ -59,6 +59,30 @@ fn keeps(sandbox: &Sandbox, before: &BTreeSet<String>, fault: &str) -> BTreeSet<
     after
 }
 
+/// An execution of the checks' workflow, begun through the console's port as users do.
+pub(super) fn launch(sandbox: &Sandbox, name: &str) {
+    let plan = sql(sandbox, "select name||' '||version from launch_plans where project='x' and domain='d-dev' limit 1");
+    let (plan, version) = plan.split_once(' ').expect("a launch plan and its version");
+    let plan = json!({"resource_type": "LAUNCH_PLAN", "project": "x", "domain": "d-dev", "name": plan,
+        "version": version});
+    let body = json!({"project": "x", "domain": "d-dev", "name": name, "spec": {"launch_plan": plan}}).to_string();
+    let url = format!("http://127.0.0.1:{}/api/v1/executions", sandbox.ports[0]);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let answer = runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let answer = client.post(url).header("content-type", "application/json").body(body).send().await;
+        let answer = answer.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.unwrap_or_default())
+    });
+    assert_eq!(answer.0, 200, "{}", answer.1);
+}
+
+/// What admin's database answers, a row in a line.
+pub(super) fn sql(sandbox: &Sandbox, query: &str) -> String {
+    let psql = "psql -U postgres -d flyte_development -At -c";
+    in_node(sandbox, &format!("kubectl -n {SYSTEM} exec deploy/postgres -c postgres -- {psql} \"{query}\""))
+}
+
 fn stays() {
     let sandbox = Sandbox::new("data", &Ground::find(Wish::Real, Major::Five));
     if !sandbox.ground.is_real() {
@@ -81,10 +105,12 @@ fn stays() {
     sandbox.run(&["start"]).exits(0);
     held = keeps(&sandbox, &held, "node of k3d stopped by Docker");
 
+    launch(&sandbox, "e2elost");
     sandbox.run(&["down", "--keep-data"]).exits(0).says("its data is kept");
     sandbox.run(&["status"]).exits(13).says("is kept");
-    up("docker").exits(0);
+    up("docker").exits(0).says("1 executions are aborted");
     held = keeps(&sandbox, &held, "down --keep-data, and another engine");
+    assert!(held.contains("execution x/d-dev/e2elost ABORTED"), "{held:?}");
 
     docker(&["kill", &sandbox.node()]);
     up("docker").exits(0);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::json;
 
 use super::Scenario;
-use super::data::{SYSTEM, contents, in_node};
+use super::data::{SYSTEM, contents, in_node, launch, sql};
 use crate::support::docker::docker;
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::sandbox::Sandbox;
@@ -167,29 +167,6 @@ fn lasting(sandbox: &Sandbox) -> BTreeSet<String> {
         }
     };
     contents(sandbox).into_iter().map(name).collect()
-}
-
-fn sql(sandbox: &Sandbox, query: &str) -> String {
-    let psql = "psql -U postgres -d flyte_development -At -c";
-    in_node(sandbox, &format!("kubectl -n {SYSTEM} exec deploy/postgres -c postgres -- {psql} \"{query}\""))
-}
-
-/// An execution of the checks' workflow, begun through the console's port as users do.
-fn launch(sandbox: &Sandbox, name: &str) {
-    let plan = sql(sandbox, "select name||' '||version from launch_plans where project='x' and domain='d-dev' limit 1");
-    let (plan, version) = plan.split_once(' ').expect("a launch plan and its version");
-    let plan = json!({"resource_type": "LAUNCH_PLAN", "project": "x", "domain": "d-dev", "name": plan,
-        "version": version});
-    let body = json!({"project": "x", "domain": "d-dev", "name": name, "spec": {"launch_plan": plan}}).to_string();
-    let url = format!("http://127.0.0.1:{}/api/v1/executions", sandbox.ports[0]);
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let answer = runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let answer = client.post(url).header("content-type", "application/json").body(body).send().await;
-        let answer = answer.expect("an answer");
-        (answer.status().as_u16(), answer.text().await.unwrap_or_default())
-    });
-    assert_eq!(answer.0, 200, "{}", answer.1);
 }
 
 /// Waits until every execution has ended, and counts them by phase.

@@ -213,27 +213,31 @@ async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) ->
         Ok::<_, docker::Error>(found)
     };
     let found = removable().await?;
-    if found.is_empty() {
-        return Ok(Removed::default());
+    let names = found.names();
+    let (mut left, patience) = (found, Deadline::fixed(limits::NODE_REMOVAL));
+    while !left.is_empty() {
+        let causes = take(docker, &left).await;
+        left = removable().await?;
+        // Docker lists a network, and knows none of that name, while another request makes or removes it: that of a run or
+        // a k3d that was stopped.
+        if !left.is_empty() && (!causes.is_empty() || patience.has_passed()) {
+            return Err(Error::Leftovers { left: left.names().names(), causes });
+        }
+        if !left.is_empty() {
+            tokio::time::sleep(POLL).await;
+        }
     }
-    let containers = join_all(found.containers.iter().map(|name| remove_container(docker, name))).await;
+    Ok(names)
+}
+
+/// Removes these, containers first; why some could not be.
+async fn take(docker: &Docker, belongings: &Belongings) -> Vec<docker::Error> {
+    let containers = join_all(belongings.containers.iter().map(|name| remove_container(docker, name))).await;
     let (networks, volumes) = tokio::join!(
-        join_all(found.networks.iter().map(|network| docker.remove_network(network))),
-        join_all(found.volumes.iter().map(|name| docker.remove_volume(name))),
+        join_all(belongings.networks.iter().map(|network| docker.remove_network(network))),
+        join_all(belongings.volumes.iter().map(|name| docker.remove_volume(name))),
     );
-    let causes: Vec<_> = containers.into_iter().chain(networks).chain(volumes).filter_map(Result::err).collect();
-    let patience = Deadline::fixed(limits::NODE_REMOVAL);
-    loop {
-        let left = removable().await?.names();
-        if left.is_empty() {
-            return Ok(found.names());
-        }
-        // Docker lists for a moment what another request, of a run that was stopped, is removing.
-        if !causes.is_empty() || patience.has_passed() {
-            return Err(Error::Leftovers { left: left.names(), causes });
-        }
-        tokio::time::sleep(POLL).await;
-    }
+    containers.into_iter().chain(networks).chain(volumes).filter_map(Result::err).collect()
 }
 
 /// Removes a container, and waits until it is gone: one that an earlier run has begun to remove, and was stopped at, is

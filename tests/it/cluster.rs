@@ -126,6 +126,15 @@ async fn what_cannot_be_removed_is_named_with_the_reason() {
     assert!(failure.causes[0].contains("it is in use"), "{failure}");
 }
 
+/// A k3d that is ended while Docker makes its network.
+#[tokio::test]
+async fn a_network_that_is_still_being_made_is_removed_when_it_is_there() {
+    let fake = FakeDocker::start(World { coming: [("k3d-flyte".to_owned(), 2)].into(), ..own_cluster() }).await;
+    let removed = delete(&fake.connect().await, "flyte", Data::Removed).await.expect("removed");
+    assert_eq!(removed.networks, ["k3d-flyte"]);
+    assert_eq!(fake.world().networks.len(), 1);
+}
+
 /// A run that was stopped twice leaves at once, and Docker finishes what it was asked for.
 #[tokio::test]
 async fn a_network_that_an_earlier_run_has_begun_to_remove_is_waited_for() {

@@ -41,6 +41,9 @@ pub(crate) struct World {
     /// Networks that another client is removing: Docker knows no such network where it is asked to remove one of them, and
     /// lists it this many times more.
     pub(crate) leaving: BTreeMap<String, usize>,
+    /// Networks that another client is making: Docker lists them, and knows none of the name where it is asked to remove
+    /// one, this many times more.
+    pub(crate) coming: BTreeMap<String, usize>,
     /// Container logs by name.
     pub(crate) logs: BTreeMap<String, String>,
     /// What a container is doing once it was started, such as `restarting`; `running` where absent.
@@ -341,12 +344,15 @@ async fn create_network(State(world): State<Shared>, Json(request): Json<Value>)
 }
 
 async fn remove_network(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    let is_leaving = {
-        let world = lock(&world);
-        let mut named = world.networks.iter().filter(|network| is_called(network, &name));
-        named.any(|network| network["Name"].as_str().is_some_and(|name| world.leaving.contains_key(name)))
+    let is_unknown = {
+        let mut world = lock(&world);
+        let named = world.networks.iter().find(|network| is_called(network, &name));
+        let named = named.and_then(|network| network["Name"].as_str()).map(str::to_owned).unwrap_or_default();
+        let coming = world.coming.get_mut(&named).filter(|left| **left > 0);
+        let is_coming = coming.map(|left| *left -= 1).is_some();
+        is_coming || world.leaving.contains_key(&named)
     };
-    if is_leaving {
+    if is_unknown {
         return missing();
     }
     let unclear = ambiguous(&lock(&world), &name);

@@ -155,6 +155,8 @@ limits! {
     DOCKER_QUIET = millis(600);
     /// The pause before the next try that the Kubernetes API asks for.
     API_RETRY_AFTER = seconds(10);
+    /// The kubelet's first look at the pods of a node that was started again, some 5 s after the API answers.
+    POD_STATUS_RENEWED = seconds(30);
     /// One wave's workloads until they are ready; a node that has just started needs some 20 s for the slowest of them.
     WAVE = seconds(300);
     /// An error of a pod that the kubelet tries again by itself, until it is taken for hopeless: two attempts.

@@ -17,27 +17,30 @@ use crate::spec::Spec;
 
 const CAUSE: &str = "it had not ended when its node was removed, and its workflow went with that";
 
-/// Ends the executions that admin has as running, in a cluster in which no workflow can run yet, and warns of them.
+/// Ends the executions that admin has as running, in a cluster in which no workflow can run yet, and warns of them; also
+/// where the database cannot be asked for them.
 ///
 /// # Errors
-/// The database or admin does not answer, or refuses.
+/// Admin does not answer, or refuses.
 pub(super) async fn abort(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
     let work = async {
-        let container = postgres(client, &spec.system_namespace()).await?;
-        let database = Database(&container);
         let mut aborted = 0;
-        for name in database.names().await? {
-            loop {
-                let unfinished = database.some_unfinished(&name).await?;
-                if unfinished.is_empty() {
+        loop {
+            let unfinished = match unfinished(client, spec).await {
+                Ok(unfinished) => unfinished,
+                Err(failure) => {
+                    run.report.warn(format!("executions that nothing runs are not looked for: {failure}"));
                     break;
                 }
-                // One after another: admin v0.6.13 does not survive two first calls of a kind.
-                for execution in unfinished {
-                    end(client, spec, &execution, run).await?;
-                    aborted += 1;
-                    run.report.progress(Stage::Rollout, format!("execution {execution}: aborted"));
-                }
+            };
+            if unfinished.is_empty() {
+                break;
+            }
+            // One after another: admin v0.6.13 does not survive two first calls of a kind.
+            for execution in unfinished {
+                end(client, spec, &execution, run).await?;
+                aborted += 1;
+                run.report.progress(Stage::Rollout, format!("execution {execution}: aborted"));
             }
         }
         Ok::<u64, Failure>(aborted)
@@ -47,6 +50,19 @@ pub(super) async fn abort(client: &Client, spec: &Spec, run: &Run) -> Result<(),
         run.report.warn(format!("{aborted} executions are aborted: they had not ended when their node was removed"));
     }
     Ok(())
+}
+
+/// Some of the executions that have not ended; none where all have.
+async fn unfinished(client: &Client, spec: &Spec) -> Result<Vec<String>, Failure> {
+    let container = postgres(client, &spec.system_namespace()).await?;
+    let database = Database(&container);
+    for name in database.names().await? {
+        let some = database.some_unfinished(&name).await?;
+        if !some.is_empty() {
+            return Ok(some);
+        }
+    }
+    Ok(Vec::new())
 }
 
 async fn end(client: &Client, spec: &Spec, execution: &str, run: &Run) -> Result<(), Failure> {

@@ -66,7 +66,7 @@ pub(super) async fn seen_again(
         }
     };
     // What is stale at the limit is told by the wait for workloads, or by the checks.
-    run.deadline.min(limits::WAVE).limit(run.unless_cancelled(seen)).await.unwrap_or(Ok(()))
+    run.deadline.min(limits::POD_STATUS_RENEWED).limit(run.unless_cancelled(seen)).await.unwrap_or(Ok(()))
 }
 
 /// The containers whose status is from before the node started: the kubelet has not looked at them yet.

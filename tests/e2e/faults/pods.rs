@@ -149,7 +149,7 @@ const STUCK: &[Stuck] = &[
         sentence: "that_never_say_that_they_are_ready_are_told",
         deployment: "flyteconsole",
         fault: || PodFault {
-            container: json!({"state": {"running": {"startedAt": "2021-06-01T00:00:00Z"}}}),
+            container: json!({"state": {"running": {}}}),
             event: happened("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503"),
             ..PodFault::default()
         },

@@ -218,14 +218,15 @@ async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) ->
     while !left.is_empty() {
         let causes = take(docker, &left).await;
         left = removable().await?;
+        if left.is_empty() {
+            break;
+        }
         // Docker lists a network, and knows none of that name, while another request makes or removes it: that of a run or
         // a k3d that was stopped.
-        if !left.is_empty() && (!causes.is_empty() || patience.has_passed()) {
+        if !causes.is_empty() || patience.has_passed() {
             return Err(Error::Leftovers { left: left.names().names(), causes });
         }
-        if !left.is_empty() {
-            tokio::time::sleep(POLL).await;
-        }
+        tokio::time::sleep(POLL).await;
     }
     Ok(names)
 }

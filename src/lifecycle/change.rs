@@ -19,7 +19,7 @@ use crate::render::render;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 use crate::site::{self, Host, Running, Site};
-use crate::smoke::Executions;
+use crate::smoke::{Executions, Target};
 use crate::spec::Spec;
 use crate::state::SandboxLock;
 
@@ -66,7 +66,8 @@ impl SpecChange<'_> {
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
         converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, async { Ok(()) }, run).await?;
-        verify_with_work(&plan.spec, client, CHECKS_AFTER_UP, self.executions, run).await?;
+        let target = Target { spec: &plan.spec, client, budget: CHECKS_AFTER_UP, executions: self.executions };
+        verify_with_work(&target, run).await?;
         Ok(Outcome::Passed)
     }
 

@@ -10,7 +10,7 @@ use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 use crate::site::{self, Halt, Host, Resumed, Running, Site};
-use crate::smoke::Executions;
+use crate::smoke::{Executions, Target};
 
 /// Halts the sandbox: its data stays, and its projects, executions and settings with it. That it does not run is a
 /// success.
@@ -67,7 +67,7 @@ async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure>
         Some(_) => (Executions::First, CHECKS_AFTER_UP),
         None => (Executions::None, CHECKS_WHEN_READY),
     };
-    verify_with_work(&inventory.spec, client, budget, executions, run).await?;
+    verify_with_work(&Target { spec: &inventory.spec, client, budget, executions }, run).await?;
     run.report.emit(site::ready(&inventory.spec, &host.state.sandbox(name)));
     Ok(match was {
         Some(_) => Done::passed(format!("sandbox {name} is back")),

@@ -16,7 +16,7 @@ use crate::report::{Outcome, Stage};
 use crate::rollout;
 use crate::run::Run;
 use crate::site::{self, Ground, Host, Running, Site, Standing};
-use crate::smoke::Executions;
+use crate::smoke::{Executions, Target};
 use crate::spec::{SiteKind, Spec};
 
 /// Makes the sandbox that is asked for, or brings the one there is to it. One that is as planned is only verified.
@@ -151,10 +151,11 @@ async fn bring(
         if ground.is_new() && (ground.has_data() || backup.is_some()) {
             Box::pin(lost::abort(&client, &plan.spec, run)).await?;
         }
-        let (spec, client) = (&plan.spec, client.clone());
+        let (budget, executions) = (CHECKS_AFTER_UP, options.executions);
+        let target = Target { spec: &plan.spec, client: client.clone(), budget, executions };
         match ground.is_new() {
-            true => Box::pin(verify(spec, client, CHECKS_AFTER_UP, options.executions, run)).await,
-            false => Box::pin(verify_with_work(spec, client, CHECKS_AFTER_UP, options.executions, run)).await,
+            true => Box::pin(verify(&target, run)).await,
+            false => Box::pin(verify_with_work(&target, run)).await,
         }
     };
     ground.while_up(Box::pin(proven)).await?;
@@ -193,7 +194,7 @@ async fn settle(
         Executions::All => (Executions::All, CHECKS_WHEN_READY),
         _ => (Executions::None, CHECKS_WHEN_READY),
     };
-    verify_with_work(&plan.spec, client, budget, executions, run).await?;
+    verify_with_work(&Target { spec: &plan.spec, client, budget, executions }, run).await?;
     Ok(Some(if changed { Outcome::Passed } else { Outcome::Unchanged }))
 }
 

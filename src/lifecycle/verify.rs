@@ -22,15 +22,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The first check's that fails.
-pub(super) async fn verify(
-    spec: &Spec,
-    client: Client,
-    budget: Duration,
-    executions: Executions,
-    run: &Run,
-) -> Result<(), Failure> {
-    release_locks(&client, spec, run).await?;
-    smoke::run(&Target { spec, client, budget, executions }, run).await.map(|_| ())
+pub(super) async fn verify(target: &Target<'_>, run: &Run) -> Result<(), Failure> {
+    release_locks(&target.client, target.spec, run).await?;
+    smoke::run(target, run).await.map(|_| ())
 }
 
 /// Verifies a sandbox that had work before this run. Where its node starts with executions in it, propellers send their
@@ -39,22 +33,16 @@ pub(super) async fn verify(
 ///
 /// # Errors
 /// As [`verify`]'s; a component that restarts in each of three rounds of checks.
-pub(super) async fn verify_with_work(
-    spec: &Spec,
-    client: Client,
-    budget: Duration,
-    executions: Executions,
-    run: &Run,
-) -> Result<(), Failure> {
+pub(super) async fn verify_with_work(target: &Target<'_>, run: &Run) -> Result<(), Failure> {
     for _ in 1..ROUNDS {
-        match verify(spec, client.clone(), budget, executions, run).await {
+        match verify(target, run).await {
             Err(failure) if failure.reason == Reason::ComponentRestarted => {
                 run.report.warn(format!("{failure}; the checks run again"));
             }
             ended => return ended,
         }
     }
-    verify(spec, client, budget, executions, run).await
+    verify(target, run).await
 }
 
 /// Takes the propellers' locks from pods that are gone, and from those that are about to be: the ones that came in their

@@ -22,13 +22,6 @@ impl PullEvent {
         let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
         Some(Self { layer, current: number(detail.current)?, total: number(detail.total) })
     }
-
-    /// A line of the daemon's answer, as it comes.
-    #[cfg(fuzzing)]
-    #[must_use]
-    pub fn of_line(line: &[u8]) -> Option<Self> {
-        Self::read(serde_json::from_slice(line).ok()?)
-    }
 }
 
 /// The progress of a pull.

@@ -15,6 +15,7 @@ mod engine;
 mod evidence;
 mod execution;
 mod expiry;
+mod fuzz;
 mod healed;
 mod hostile;
 mod images;

@@ -92,9 +92,11 @@ impl WorkloadCache {
         }
     }
 
-    /// Whether every target's own kind was listed; before that, an object not seen is not an object that is not there.
+    /// Whether everything was listed that decides: a target not seen before is not one that is not there, and one whose
+    /// pods were not seen is not ready.
     pub(super) fn is_complete(&self, targets: &[ObjectRef]) -> bool {
-        targets.iter().all(|target| self.tables.get(&target.collection()).is_some_and(|table| table.listed))
+        let listed = |collection: Collection| self.tables.get(&collection).is_some_and(|table| table.listed);
+        watched(targets).into_iter().filter(|collection| collection.kind != "Event").all(listed)
     }
 
     /// Each target's status, in the order of the targets.

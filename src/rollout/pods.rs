@@ -95,6 +95,12 @@ fn unschedulable(said: &str) -> Reason {
     }
 }
 
+/// Whether a pod that has not ended says itself that it is not ready.
+pub(super) fn is_unready(pod: &Value) -> bool {
+    let ended = matches!(text(pod, "/status/phase"), Some("Failed" | "Succeeded"));
+    !ended && condition(pod, "Ready").is_some_and(|ready| ready["status"] != "True")
+}
+
 /// What holds a pod back; [`Status::Ready`] when nothing does.
 pub(crate) fn status(pod: &Value, around: &Neighbours<'_>) -> Status {
     let events = about(&around.events, pod);

@@ -19,8 +19,12 @@ pub fn status(workload: Option<&Value>, around: &Neighbours<'_>) -> Status {
         Some("Job") => job(workload),
         _ => return Status::Ready,
     };
-    if ready {
-        return Status::Ready;
+    // After a node's start its controllers are late: they tell of the pods as they were.
+    let unready = pods::newest(workload, around).into_iter().find(|pod| pods::is_unready(pod));
+    match unready {
+        None if ready => return Status::Ready,
+        Some(pod) if ready => return pods::status(pod, around),
+        _ => {}
     }
     if text(workload, "/kind") == Some("Job")
         && let Some(failed) = condition(workload, "Failed").filter(|condition| condition["status"] == "True")

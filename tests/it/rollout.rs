@@ -180,6 +180,19 @@ async fn a_watch_that_cannot_be_had_at_first_is_tried_again_with_a_voice() {
 }
 
 #[tokio::test]
+async fn a_deployment_whose_pods_were_not_seen_is_not_ready() {
+    let server = ApiServer::start(21).await.expect("a free port");
+    server.fail("GET /api/v1/namespaces/default/pods", 1, Answer::status(500, "etcdserver: leader changed"));
+    let client = client(&server.kubeconfig()).expect("a client");
+    put(&server, "a", 1, Some(json!({"name": "main", "ready": false, "state": {"running": {}}})));
+    server.edit("/api/v1/namespaces/default/pods/a-1-a", |pod| {
+        pod["status"]["conditions"] = json!([{"type": "Ready", "status": "False"}]);
+    });
+    let failure = wait(&client, &[target("a")], &run().0, 4 * SHORT).await.expect_err("an old count");
+    assert_eq!(failure.causes[1], "container main: runs, not ready yet");
+}
+
+#[tokio::test]
 async fn a_request_to_stop_ends_the_wait() {
     let server = ApiServer::start(33).await.expect("a free port");
     let client = client(&server.kubeconfig()).expect("a client");

@@ -244,6 +244,22 @@ fn pods_of_an_older_revision_and_leaving_pods_do_not_count() {
 }
 
 #[test]
+fn a_count_that_is_older_than_its_pods_is_not_believed() {
+    let counts = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
+    let ready = |status: &str| json!({"phase": "Running", "conditions": [{"type": "Ready", "status": status}]});
+    let unready = json!({"phase": "Running", "conditions": [
+        {"type": "Ready", "status": "False", "message": "containers with unready status: [c]"}]});
+    for (pods, wanted) in [
+        (vec![], (0, "")),
+        (vec![pod("2", ready("True"))], (0, "")),
+        (vec![pod("2", unready.clone())], (1, "containers with unready status: [c]")),
+        (vec![pod("1", unready), pod("2", ready("True"))], (0, "")),
+    ] {
+        assert_eq!(told(&judge(&deployment(counts.clone()), &pods, &[])), wanted, "{pods:?}");
+    }
+}
+
+#[test]
 fn a_generation_not_yet_seen_says_nothing_about_old_trouble() {
     let workload = deployment(json!({"observedGeneration": 1, "conditions": [
         {"type": "Progressing", "status": "False", "message": "timed out"}]}));

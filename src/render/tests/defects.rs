@@ -142,7 +142,7 @@ fn defect_07_datacatalog_and_admin_wait_for_the_database_first() {
         for name in ["datacatalog", "flyteadmin"] {
             let first = find(output, "Deployment", name).containers().next().expect("containers");
             assert_eq!(first["name"], "check-db-ready");
-            let wait = "until pg_isready -U postgres -h postgres -p 5432; do sleep 0.2; done";
+            let wait = "until timeout 1 pg_isready -U postgres -h postgres -p 5432; do sleep 0.2; done";
             assert_eq!(first["command"], json!(["sh", "-c", wait]));
             assert_eq!(first["image"], "postgres:10.16-alpine");
         }

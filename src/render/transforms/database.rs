@@ -41,7 +41,9 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
         let (host, port) = (text(draft, component, "host", "postgres")?, text(draft, component, "port", "5432")?);
         let user = text(draft, component, "username", USER)?;
         // With a user, or the check ends with `no attempt` for ever where a pod's own has no name in the image.
-        let wait = format!("until pg_isready -U {user} -h {host} -p {port}; do sleep 0.2; done");
+        // After a node's start names and Services lead to pods that are no more, and a try without a limit hangs on them
+        // for five seconds.
+        let wait = format!("until timeout 1 pg_isready -U {user} -h {host} -p {port}; do sleep 0.2; done");
         let check = json!({"name": CHECK_DATABASE, "image": image, "command": ["sh", "-c", wait]});
         for pod in draft.workloads_mut(component).filter(|one| is_lasting(one)).filter_map(|one| one.pod_spec_mut()) {
             put_init_container(pod, check.clone());

@@ -31,6 +31,9 @@ impl Dialect {
         for (volume, path) in plan.mounts() {
             flag("--volume", format!("{volume}:{path}@{}", self.node()));
         }
+        // Flannel's file stays through a stop: pods that start before it is written again would fail, and be tried again 12 s
+        // later.
+        flag("--volume", format!("/run/flannel@{}", self.node()));
         flag(self.label_flag(), format!("{OWNER_LABEL}={}@{}", plan.name, self.node()));
         for arg in k3s_args(plan) {
             match self {
@@ -91,6 +94,7 @@ mod tests {
         ClusterPlan {
             name: "flyte".into(),
             node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+            kubernetes: (1, 21),
             ports: vec![PortMapping { host: 31081, node: 30081, purpose: "console".into() }],
             api_port: None,
             network_policies: false,

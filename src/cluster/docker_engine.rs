@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::docker_answers;
 use super::error::Error;
 use super::k3s_args::{KUBECONFIG_PATH, k3s_args};
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
@@ -15,7 +16,8 @@ use crate::run::Run;
 
 /// The k3d whose names and labels these are.
 const LIKE: (&str, &str) = ("k3d.version", "v5.9.0");
-const SCRIPT: &str = include_str!("entrypoint.sh");
+const PREPARATION: &str = include_str!("entrypoint.sh");
+const K3S: &str = r#"exec /bin/k3s "$@""#;
 const LOOPBACK: &str = "127.0.0.1";
 
 /// Creates the network, the volume that `k3d image import` uses, and the node, and starts the node.
@@ -46,7 +48,8 @@ fn image_volume(cluster: &str) -> String {
 /// The entrypoint script without its comments, since `docker ps` shows it.
 fn entrypoint() -> String {
     let said = |line: &&str| !line.trim_start().starts_with('#') && !line.is_empty();
-    SCRIPT.lines().filter(said).collect::<Vec<_>>().join("\n")
+    let lines = PREPARATION.lines().chain(docker_answers::SCRIPT.lines()).chain([K3S]);
+    lines.filter(said).collect::<Vec<_>>().join("\n")
 }
 
 fn node_container(plan: &ClusterPlan, api_port: u16, gateway: &str) -> NodeContainer {
@@ -109,6 +112,7 @@ mod tests {
         ClusterPlan {
             name: "flyte".into(),
             node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+            kubernetes: (1, 21),
             ports: vec![PortMapping { host: 31081, node: 30081, purpose: "console".into() }],
             api_port: None,
             network_policies: false,
@@ -128,7 +132,7 @@ mod tests {
     #[test]
     fn the_node_ends_with_k3s_and_nothing_else_is_said_to_the_shell() {
         let script = entrypoint();
-        assert!(script.ends_with(r#"exec /bin/k3s "$@""#) && !script.contains('#'), "{script}");
+        assert!(script.ends_with(K3S) && !script.contains('#'), "{script}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::pending;
 use std::path::Path;
 
+use super::docker_answers;
 use super::docker_engine;
 use super::error::{Error, K3dError};
 use super::k3d::K3d;
@@ -61,7 +62,7 @@ impl Engine {
             (Err(error), _) => Err(error),
             (Ok(()), Err(error)) => Err(error.into()),
             (Ok(()), Ok(NodeState::Absent)) => Err(K3dError::NoNode { node: plan.node() }.into()),
-            _ => Ok(()),
+            _ => Ok(docker_answers::put(docker, plan).await?),
         }
     }
 }

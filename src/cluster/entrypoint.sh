@@ -31,4 +31,10 @@ if [ -n "$gateway" ]; then
   fi
 fi
 
-exec /bin/k3s "$@"
+# Flannel writes this file when the API has told it of the node, and pods cannot start without it: those of a node that
+# is started again would fail, and be tried again 12 s later.
+mkdir -p /run/flannel
+echo "FLANNEL_NETWORK=10.42.0.0/16
+FLANNEL_SUBNET=10.42.0.1/24
+FLANNEL_MTU=$(($(cat /sys/class/net/eth0/mtu) - 50))
+FLANNEL_IPMASQ=true" >/run/flannel/subnet.env

@@ -1,5 +1,6 @@
 //! Arguments of `k3s server`, the same for both engines.
 
+use super::docker_answers;
 use crate::plan::ClusterPlan;
 
 /// k3s is told to write its kubeconfig here (`K3S_KUBECONFIG_OUTPUT`), which is where k3d looks for it.
@@ -14,7 +15,8 @@ pub(super) const NO_NETWORK_POLICIES: &str = "--disable-network-policy";
 /// The arguments of `k3s server`, in order.
 pub(super) fn k3s_args(plan: &ClusterPlan) -> impl Iterator<Item = &'static str> {
     let without = (!plan.network_policies).then_some(NO_NETWORK_POLICIES);
-    [DISABLED].into_iter().chain(without).chain(ALWAYS.iter().copied())
+    let docker = docker_answers::ARGUMENTS.iter().copied().filter(|_| docker_answers::are_asked_for(plan));
+    [DISABLED].into_iter().chain(without).chain(ALWAYS.iter().copied()).chain(docker)
 }
 
 const ALWAYS: &[&str] = &[
@@ -23,6 +25,8 @@ const ALWAYS: &[&str] = &[
     // The allocator waits ten seconds before it looks for nodes for the first time, and every other controller waits
     // for it (kubernetes `pkg/controller/nodeipam/ipam`, `nodePollInterval`). The one node gets its subnet from us.
     "--kube-controller-manager-arg=allocate-node-cidrs=false",
+    // No other node can take over, so a node that was frozen or is busy is never given up, nor its pods taken for dead.
+    "--kube-controller-manager-arg=node-monitor-grace-period=24h",
     // A pod that starts before the pod network and the Service addresses are there fails, or hangs on a connection that
     // left by the default route; `ready` takes this away when they are.
     "--node-taint=sandbox.flyte/starting=true:NoSchedule",

@@ -7,6 +7,7 @@
 //! | `dialect.rs` | the command lines of k3d 4 and 5 |
 //! | `docker_engine.rs` | the node created through the Docker API, without k3d |
 //! | `entrypoint.sh` | what such a node does before k3s starts |
+//! | `docker_answers.rs`, `docker_answers.sh` | answers for a kubelet that asks for Docker |
 //! | `k3s_args.rs` | arguments of `k3s server` |
 //! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
@@ -24,6 +25,7 @@ mod crash;
 mod data;
 mod dialect;
 mod dns;
+mod docker_answers;
 mod docker_engine;
 mod engine;
 mod error;

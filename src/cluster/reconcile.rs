@@ -178,6 +178,7 @@ mod tests {
         ClusterPlan {
             name: "flyte".into(),
             node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+            kubernetes: (1, 21),
             ports: vec![PortMapping { host: 30081, node: 30081, purpose: "console".into() }],
             api_port,
             network_policies: false,

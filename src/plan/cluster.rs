@@ -30,6 +30,8 @@ pub struct ClusterPlan {
     pub name: String,
     /// The k3s image of the node.
     pub node_image: ImageRef,
+    /// Major and minor version of the node's Kubernetes.
+    pub kubernetes: (u32, u32),
     /// Published NodePorts.
     pub ports: Vec<PortMapping>,
     /// Where the Kubernetes API is published on 127.0.0.1; any free port where absent.
@@ -48,6 +50,7 @@ impl ClusterPlan {
         Self {
             name: spec.name.clone(),
             node_image: spec.node_image.clone(),
+            kubernetes: spec.kubernetes_minor(),
             ports: vec![
                 port(spec.ports.console, names::PUBLISHED_CONSOLE),
                 port(spec.ports.dashboard, names::PUBLISHED_DASHBOARD),

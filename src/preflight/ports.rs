@@ -164,7 +164,15 @@ mod tests {
 
     fn plan(ports: Vec<PortMapping>) -> ClusterPlan {
         let node_image = "rancher/k3s:v1.21.2-k3s1".parse().expect("image");
-        ClusterPlan { name: "flyte".into(), node_image, ports, api_port: None, network_policies: false, store: None }
+        ClusterPlan {
+            name: "flyte".into(),
+            node_image,
+            kubernetes: (1, 21),
+            ports,
+            api_port: None,
+            network_policies: false,
+            store: None,
+        }
     }
 
     fn container(port: u16, labels: &[(&str, &str)]) -> Container {

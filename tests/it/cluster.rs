@@ -19,6 +19,7 @@ fn plan() -> ClusterPlan {
     ClusterPlan {
         name: "flyte".into(),
         node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+        kubernetes: (1, 21),
         ports: vec![],
         api_port: Some(6550),
         network_policies: false,

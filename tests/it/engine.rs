@@ -17,6 +17,7 @@ fn plan() -> ClusterPlan {
     ClusterPlan {
         name: "flyte".into(),
         node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+        kubernetes: (1, 21),
         ports: vec![PortMapping { host: 31084, node: 30084, purpose: "minio".into() }],
         api_port: Some(6550),
         network_policies: false,

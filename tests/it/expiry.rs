@@ -63,6 +63,7 @@ async fn a_cluster_made_anew_keeps_its_limit_and_nothing_else_of_before() {
     let plan = ClusterPlan {
         name: "flyte".into(),
         node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+        kubernetes: (1, 21),
         ports: vec![],
         api_port: Some(6550),
         network_policies: false,

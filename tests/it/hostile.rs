@@ -155,6 +155,7 @@ fn argv(spec: &Spec, dialect: Dialect) -> Vec<String> {
     let plan = ClusterPlan {
         name: spec.name.clone(),
         node_image: spec.node_image.clone(),
+        kubernetes: (1, 21),
         ports: vec![port(spec.ports.console, 30081), port(spec.ports.dashboard, 30082), port(spec.ports.minio, 30084)],
         api_port: spec.ports.api,
         network_policies: false,

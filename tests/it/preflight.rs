@@ -16,6 +16,7 @@ fn plan(name: &str, port: u16) -> ClusterPlan {
     ClusterPlan {
         name: name.into(),
         node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+        kubernetes: (1, 21),
         ports: vec![PortMapping { host: port, node: 30081, purpose: "console".into() }],
         api_port: None,
         network_policies: false,

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Start(start::StartArgs),
     /// Save the sandbox's databases and buckets to a file; `up --restore` loads it
     Backup(backup::BackupArgs),
-    /// Take away every sandbox of this machine whose `up --ttl` is over
+    /// Take away every sandbox whose `up --ttl` is over, and freeze the idle
     Gc(gc::GcArgs),
     /// Say what there is
     Status(Box<status::StatusArgs>),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -104,6 +105,15 @@ impl Database<'_> {
         let named = "execution_project || '/' || execution_domain || '/' || execution_name";
         let query = format!("select {named} from public.executions where {UNFINISHED} order by id limit 100");
         Ok(self.query(database, &query).await?.lines().map(str::to_owned).collect())
+    }
+
+    /// When an execution changed last; [`UNIX_EPOCH`] where none has.
+    pub(super) async fn last_change(&self, database: &str) -> Result<SystemTime, Failure> {
+        if !self.has_executions(database).await? {
+            return Ok(UNIX_EPOCH);
+        }
+        let last = "select coalesce(floor(extract(epoch from max(updated_at))), 0)::bigint from public.executions";
+        Ok(UNIX_EPOCH + Duration::from_secs(self.number(database, last).await?))
     }
 
     async fn has_executions(&self, database: &str) -> Result<bool, Failure> {

@@ -1,10 +1,11 @@
-//! Removal of all sandboxes whose time is over.
+//! Removal of all sandboxes whose time is over, and a freeze for those in which nothing runs.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::idle::idle_for;
 use crate::cluster::{self, Data, KeptData};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
@@ -19,9 +20,13 @@ pub enum Fate {
     Removed,
     /// It would be removed.
     Due,
+    /// Its node is frozen: its processors are free, its memory and its data stay.
+    Frozen,
+    /// It would be frozen.
+    Idle,
     /// It was left as it is.
     Left,
-    /// It could not be removed, or not all of it.
+    /// It could not be removed or frozen, or not all of it.
     Stuck,
 }
 
@@ -41,15 +46,16 @@ pub struct Swept {
 pub struct Sweep {
     /// All that there were, by name.
     pub sandboxes: Vec<Swept>,
-    /// What could not be removed.
+    /// What could not be removed or frozen.
     pub failure: Option<Failure>,
 }
 
-/// Removes every sandbox of the daemon whose time is over at `now`, as [`down`](super::down()) does. One that another run
-/// is busy with is left, and so is one without a limit. With `dry` it only says what it would do.
+/// Removes every sandbox of the daemon whose time is over at `now`, as [`down`](super::down()) does, and freezes every other
+/// in which nothing has run for as long as its spec says. One that another run is busy with is left, and so is one without a
+/// limit. With `dry` it only says what it would do.
 ///
 /// # Errors
-/// Docker does not answer. What could not be removed is told in the [`Sweep`].
+/// Docker does not answer. What could not be done is told in the [`Sweep`].
 pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failure> {
     let docker = host.docker().await?;
     let (owned, expiries, data) =
@@ -59,19 +65,19 @@ pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failur
     let names: BTreeSet<String> = owned.into_iter().chain(expiries.keys().cloned()).collect();
     let mut sweep = Sweep { sandboxes: Vec::new(), failure: None };
     for sandbox in names {
-        let (fate, why) = match due(&sandbox, expiries.get(&sandbox).copied(), now) {
-            Err(why) => (Fate::Left, why),
-            Ok(since) if dry => (Fate::Due, since),
-            Ok(since) => match remove(&sandbox, host, &docker, now).await {
-                Ok(None) => (Fate::Removed, since),
-                Ok(Some(why)) => (Fate::Left, why),
-                Err(failure) => {
-                    let why = failure.to_string();
-                    sweep.failure = Some(also_stuck(sweep.failure.take(), &sandbox, failure));
-                    (Fate::Stuck, why)
-                }
-            },
+        let done = match due(&sandbox, expiries.get(&sandbox).copied(), now) {
+            Err(why) => freeze(&sandbox, host, &docker, now, dry).await.map(|done| done.unwrap_or((Fate::Left, why))),
+            Ok(since) if dry => Ok((Fate::Due, since)),
+            Ok(since) => remove(&sandbox, host, &docker, now).await.map(|left| match left {
+                None => (Fate::Removed, since),
+                Some(why) => (Fate::Left, why),
+            }),
         };
+        let (fate, why) = done.unwrap_or_else(|failure| {
+            let why = failure.to_string();
+            sweep.failure = Some(also_stuck(sweep.failure.take(), &sandbox, failure));
+            (Fate::Stuck, why)
+        });
         sweep.sandboxes.push(Swept { sandbox, fate, why });
     }
     sweep.sandboxes.extend(kept.into_iter().map(|KeptData { sandbox, since, .. }| Swept {
@@ -92,6 +98,33 @@ fn due(sandbox: &str, expiry: Option<SystemTime>, now: SystemTime) -> Result<Str
         Ok(over) => Ok(format!("its time has been over for {}", span(over))),
         Err(left) => Err(format!("its time is over in {}", span(left.duration()))),
     }
+}
+
+/// Freezes it, if its spec allows for that; nothing where it says nothing of it.
+async fn freeze(
+    sandbox: &str,
+    host: &Host,
+    docker: &Docker,
+    now: SystemTime,
+    dry: bool,
+) -> Result<Option<(Fate, String)>, Failure> {
+    if !spec::is_name(sandbox) || !host.state.sandbox(sandbox).path().is_dir() {
+        return Ok(None);
+    }
+    let _lock = match host.state.sandbox(sandbox).lock("gc") {
+        Ok(lock) => lock,
+        Err(busy) if busy.reason == Reason::Locked => return Ok(Some((Fate::Left, busy.causes.join(": ")))),
+        Err(failure) => return Err(failure),
+    };
+    Ok(match idle_for(sandbox, host, docker, now).await? {
+        None => None,
+        Some(Err(why)) => Some((Fate::Left, why)),
+        Some(Ok(since)) if dry => Some((Fate::Idle, since)),
+        Some(Ok(since)) => {
+            cluster::freeze(docker, sandbox).await?;
+            Some((Fate::Frozen, since))
+        }
+    })
 }
 
 /// Removes it, unless there is a reason to leave it, which is returned.

@@ -30,6 +30,7 @@
 //! | `database.rs` | the content of Postgres, by its own programs |
 //! | `halt.rs` | a sandbox halted, and brought back |
 //! | `gc.rs` | removal of all whose time limit has passed |
+//! | `idle.rs` | sandboxes in which nothing runs |
 //! | `images.rs` | a sandbox's images, without the sandbox |
 
 mod admin;
@@ -43,6 +44,7 @@ mod doctor;
 mod down;
 mod gc;
 mod halt;
+mod idle;
 mod images;
 mod lacking;
 mod lost;

@@ -168,6 +168,15 @@ impl Check {
         }
     }
 
+    /// Where nothing of the sandbox's own can be frozen, that is told.
+    pub(super) fn only_on_a_node(&mut self, engine: Option<EngineKind>, idle: Option<&str>) {
+        if let (Some(idle), Some(EngineKind::Context | EngineKind::Rehearsal)) = (idle, engine) {
+            let origin = self.provenance.get("idle").cloned().unwrap_or(Origin::Default);
+            let message = format!("`idle: {idle}`: only a node of the sandbox's own is frozen");
+            self.problem(&origin, message, Some("leave it out".to_owned()));
+        }
+    }
+
     pub(super) fn images(&mut self, given: Vec<(String, Sourced<String>)>) -> BTreeMap<String, ImageRef> {
         let mut images = BTreeMap::new();
         for (component, Sourced { value, origin }) in given {

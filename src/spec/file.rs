@@ -116,6 +116,9 @@ struct SpecFile {
     /// data goes with its pod there.
     #[schemars(with = "Option<String>")]
     storage_class: Option<Spanned<String>>,
+    /// How long nothing must have run in the sandbox, such as `30m`, for `sandbox gc` to freeze it; never where absent.
+    #[schemars(with = "Option<String>")]
+    idle: Option<Spanned<String>>,
     /// Images in place of the pinned ones, by component.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     images: Option<BTreeMap<String, Spanned<String>>>,
@@ -227,6 +230,7 @@ impl SpecFile {
             context: self.context.map(|v| given(v, origin)),
             kubeconfig: self.kubeconfig.map(|v| given(v, origin)),
             storage_class: self.storage_class.map(|v| given(v, origin)),
+            idle: self.idle.map(|v| given(v, origin)),
             images: by_key(self.images),
             registry_mirrors: by_key(self.registry_mirrors),
             keep_external: self.keep_external.unwrap_or_default().into_iter().map(|v| given(v, origin)).collect(),

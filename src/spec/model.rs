@@ -180,6 +180,9 @@ pub struct Spec {
     /// The StorageClass of the volumes with the data; only on an attached cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
+    /// How long nothing must have run for `gc` to freeze the node, as [`humantime`] reads it; never where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<String>,
     /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
     pub images: BTreeMap<String, ImageRef>,
     /// Registries that images are pulled from in place of their own.

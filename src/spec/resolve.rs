@@ -1,6 +1,7 @@
 //! Layers to spec.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Problem;
 use super::check::{Check, sandbox_name};
@@ -8,7 +9,7 @@ use super::credentials::MachineKey;
 use super::file;
 use super::layer::{Layer, Origin, Provenance, Sourced};
 use super::model::{Domain, EngineKind, Spec, Storage};
-use super::rules::{LABEL_LIMIT, bucket, k3s_image, kubernetes_version, label, secret};
+use super::rules::{LABEL_LIMIT, bucket, idle_limit, k3s_image, kubernetes_version, label, secret};
 
 /// A valid spec, and where its values come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         check.value("storageClass", Some(given), |text| text.split('.').try_for_each(|part| label(part, LABEL_LIMIT)))
     });
     check.attached_cluster(engine, context.as_deref(), storage_class.as_deref());
+    let idle = layer.idle.map(|given| check.value("idle", Some(given), |text| idle_limit(text).map(drop)));
+    check.only_on_a_node(engine, idle.as_deref());
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let keep_external = check.hosts("keepExternal", layer.keep_external);
@@ -81,6 +84,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         context,
         kubeconfig,
         storage_class,
+        idle,
         images,
         registry_mirrors,
         keep_external,
@@ -137,6 +141,12 @@ impl Spec {
     #[must_use]
     pub fn kubernetes_minor(&self) -> (u32, u32) {
         kubernetes_version(&self.kubernetes).unwrap_or((1, 21))
+    }
+
+    /// How long nothing must have run in the sandbox for `gc` to freeze it.
+    #[must_use]
+    pub fn idle_limit(&self) -> Option<Duration> {
+        idle_limit(self.idle.as_deref()?).ok()
     }
 
     /// This spec with one project more, which comes last; as it is where it has the project.

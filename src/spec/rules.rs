@@ -1,5 +1,7 @@
 //! What a single value must be.
 
+use std::time::Duration;
+
 use super::model::CredentialSource;
 use crate::manifest::ImageRef;
 
@@ -57,6 +59,15 @@ pub(super) fn kubernetes_version(text: &str) -> Result<(u32, u32), String> {
         return Err("v1.21 is the oldest Kubernetes that is supported".to_owned());
     }
     Ok((major, minor))
+}
+
+/// The work of a moment ago is not over yet, so a minute is the shortest.
+pub(super) fn idle_limit(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(limit) if limit.as_secs() < 60 => Err("a minute is the shortest".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(error) => Err(format!("{error}; `30m` and `2h` are times")),
+    }
 }
 
 /// Rancher publishes `v1.21.2+k3s1` under the tag `v1.21.2-k3s1`: a tag cannot have a plus sign.

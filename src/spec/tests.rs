@@ -124,6 +124,12 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "kubernetes: v1.20.4+k3s1\n",
             "sandbox.yaml:1:13: `kubernetes: v1.20.4+k3s1`: v1.21 is the oldest Kubernetes that is supported",
         ),
+        ("idle: 59s\n", "sandbox.yaml:1:7: `idle: 59s`: a minute is the shortest"),
+        ("idle: soon\n", "sandbox.yaml:1:7: `idle: soon`: expected number at 0; `30m` and `2h` are times"),
+        (
+            "idle: 1h\nengine: rehearsal\n",
+            "sandbox.yaml:1:7: `idle: 1h`: only a node of the sandbox's own is frozen (leave it out)",
+        ),
         (
             "engine: k3s\n",
             "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker, rehearsal, context)",

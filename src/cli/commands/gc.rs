@@ -32,8 +32,10 @@ fn shown(sandboxes: &[Swept]) -> String {
         let what = match fate {
             Fate::Removed => "removed",
             Fate::Due => "would be removed",
+            Fate::Frozen => "frozen",
+            Fate::Idle => "would be frozen",
             Fate::Left => "left",
-            Fate::Stuck => "could not be removed",
+            Fate::Stuck => "could not be dealt with",
         };
         format!("{sandbox} {what}: {why}\n")
     };

@@ -34,15 +34,19 @@ pub(super) async fn verify(target: &Target<'_>, run: &Run) -> Result<(), Failure
 /// # Errors
 /// As [`verify`]'s; a component that restarts in each of three rounds of checks.
 pub(super) async fn verify_with_work(target: &Target<'_>, run: &Run) -> Result<(), Failure> {
+    again_after_a_restart(run, async || verify(target, run).await).await
+}
+
+async fn again_after_a_restart(run: &Run, checks: impl AsyncFn() -> Result<(), Failure>) -> Result<(), Failure> {
     for _ in 1..ROUNDS {
-        match verify(target, run).await {
+        match checks().await {
             Err(failure) if failure.reason == Reason::ComponentRestarted => {
                 run.report.warn(format!("{failure}; the checks run again"));
             }
             ended => return ended,
         }
     }
-    verify(target, run).await
+    checks().await
 }
 
 /// Takes the propellers' locks from pods that are gone, and from those that are about to be: the ones that came in their
@@ -70,4 +74,43 @@ pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -
     smoke::run(&target, run).await?;
     let is = if site.is_rehearsal() { "passes its checks" } else { "is a working Flyte" };
     Ok(Done::passed(site.marked(format!("sandbox {name} {is}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::report::{Event, Reporter};
+    use crate::run::Deadline;
+
+    #[tokio::test]
+    async fn checks_during_which_a_component_restarted_run_three_times_at_most() {
+        let (restarted, failed) = (Some(Reason::ComponentRestarted), Some(Reason::WorkflowFailed));
+        for (rounds, warnings, ended) in [
+            (vec![None], 0, None),
+            (vec![restarted, None], 1, None),
+            (vec![restarted, restarted, None], 2, None),
+            (vec![restarted; 3], 2, restarted),
+            (vec![failed], 0, failed),
+            (vec![restarted, failed], 1, failed),
+        ] {
+            let (report, mut events) = Reporter::channel();
+            let run =
+                Run { report, deadline: Deadline::after(Duration::from_secs(5)), cancel: CancellationToken::new() };
+            let left = RefCell::new(rounds.iter().copied());
+            let checks = async || match left.borrow_mut().next().expect("no round more") {
+                None => Ok(()),
+                Some(reason) => Err(Failure::new(reason, "flyteadmin")),
+            };
+            let told = again_after_a_restart(&run, checks).await;
+            assert_eq!(told.err().map(|failure| failure.reason), ended, "{rounds:?}");
+            assert_eq!(left.borrow().len(), 0, "{rounds:?}");
+            let told =
+                std::iter::from_fn(|| events.try_recv().ok()).filter(|event| matches!(event, Event::Warning { .. }));
+            assert_eq!(told.count(), warnings, "{rounds:?}");
+        }
+    }
 }

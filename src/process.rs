@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -285,6 +286,40 @@ async fn next<R: AsyncRead + Unpin>(stream: &mut Option<Lines<R>>) -> std::io::R
 fn tail(written: &Written) -> Vec<String> {
     let all: Vec<String> = written.stdout.iter().chain(&written.stderr).map(|line| plain(line)).collect();
     all[all.len().saturating_sub(TAIL)..].to_vec()
+}
+
+/// The path of a program, where the variable `PATH` leads to one.
+#[must_use]
+pub fn find(program: &str, variables: &BTreeMap<String, String>) -> Option<PathBuf> {
+    which::which_in(program, variables.get("PATH"), "/").ok()
+}
+
+/// Runs a program to its end in the place of this one: with its streams, its terminal and its environment, to which `env`
+/// is added. Its exit code, or 128 and the number of the signal that ended it. A Ctrl-C reaches it as it reaches us, and
+/// when the future is dropped it is asked to end.
+///
+/// # Errors
+/// [`Reason::Usage`]: it cannot be started.
+pub async fn foreground(program: &Path, args: &[String], env: &[(&str, &OsStr)]) -> Result<u8, Failure> {
+    let failed = |error: io::Error| {
+        Failure::new(Reason::Usage, "cannot run the program").on(program.display()).because_of(&error)
+    };
+    let mut child = Command::new(program).args(args).envs(env.iter().copied()).spawn().map_err(failed)?;
+    let mut unless_ended = EndedWhenDropped(child.id());
+    let status = child.wait().await;
+    unless_ended.0 = None;
+    let status = status.map_err(failed)?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// A process that is asked to end when nobody waits for it any more.
+struct EndedWhenDropped(Option<u32>);
+
+impl Drop for EndedWhenDropped {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(end);
+    }
 }
 
 /// A process that outlives this one.

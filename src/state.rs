@@ -12,7 +12,7 @@ use crate::failure::{Failure, Reason};
 use crate::files::{NotPrivate, check_private, private_folder, write_whole};
 use crate::limits::MACHINE_KEY;
 use crate::lock::{FileLock, LockError};
-use crate::spec::MachineKey;
+use crate::spec::{self, MachineKey};
 
 /// The state folder, which holds every sandbox's own folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,16 @@ impl StateRoot {
             unwritable(&path, "cannot keep the key that secrets are derived from", &error)
                 .hint("`--upstream-credentials`, or storage.secretKey in sandbox.yaml, goes without it")
         })
+    }
+
+    /// The names of the sandboxes that have a folder, in order.
+    #[must_use]
+    pub fn sandboxes(&self) -> Vec<String> {
+        let folders = fs::read_dir(&self.0).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+        let mut names: Vec<_> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.retain(|name| spec::is_name(name));
+        names.sort();
+        names
     }
 
     /// The folder of the sandbox with this name, which is a DNS label and so cannot leave the root.

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::args::{Global, query_deadline};
 use super::commands::{
-    backup, completions, config, credentials, diagnose, doctor, down, gc, images, kubeconfig, logs, man, plan, project,
-    rehearse, render, schema, smoke, start, status, stop, up,
+    backup, completions, config, credentials, diagnose, doctor, down, exec, gc, images, kubeconfig, kubectl, logs, man,
+    plan, project, rehearse, render, schema, smoke, start, status, stop, up,
 };
 use crate::deadline::Deadline;
 use crate::limits;
@@ -49,8 +49,18 @@ pub(crate) enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Print the manifests that `up` would apply
     Render(Box<render::RenderArgs>),
-    /// Print the log of a component
+    /// Print every sandbox of this machine
+    List,
+    /// Print the logs of components, of a pod or of an execution
     Logs(logs::LogsArgs),
+    /// Run a command in a component's container
+    Exec(exec::ExecArgs),
+    /// Open the sandbox's Postgres in psql
+    Psql(exec::PsqlArgs),
+    /// Open the console in a browser
+    Open,
+    /// Run kubectl on the sandbox's cluster
+    Kubectl(kubectl::KubectlArgs),
     /// The images of a sandbox, and the stores that keep them
     #[command(subcommand)]
     Images(images::ImagesCommand),
@@ -88,11 +98,12 @@ impl Command {
             Self::Images(images) => images.deadline(),
             Self::Project(project) => project.deadline(),
             Self::Credentials(credentials) => credentials.deadline(),
+            Self::Logs(args) => args.deadline(),
             Self::Gc(_) => Deadline::fixed(limits::GC),
             Self::Doctor(_) => Deadline::fixed(limits::DOCTOR),
             Self::Diagnose(_) => Deadline::fixed(limits::DIAGNOSE),
-            // A rehearsal lives until `down`.
-            Self::Rehearse(_) => Deadline::fixed(Duration::MAX),
+            // What somebody works in ends when he ends it; a rehearsal lives until `down`.
+            Self::Exec(_) | Self::Psql(_) | Self::Kubectl(_) | Self::Rehearse(_) => Deadline::fixed(Duration::MAX),
             _ => query_deadline(),
         }
     }

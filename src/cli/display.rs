@@ -62,11 +62,11 @@ impl Display {
     }
 }
 
-/// Writes to standard output on a thread of its own, until `cancel`.
+/// Writes to standard output on a thread of its own, until `cancel`; whether anybody still reads it.
 ///
 /// # Errors
 /// What standard output says; a reader that went away is not an error. [`Reason::Interrupted`].
-pub(super) async fn print(text: String, cancel: &CancellationToken) -> Result<(), Failure> {
+pub(super) async fn print(text: String, cancel: &CancellationToken) -> Result<bool, Failure> {
     let write = move || {
         use std::io::Write;
         let mut out = io::stdout().lock();
@@ -79,10 +79,9 @@ pub(super) async fn print(text: String, cancel: &CancellationToken) -> Result<()
         () = stalled(cancel) => return Err(Failure::new(Reason::Interrupted, "stopped on request")),
     };
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Reason::ReportUnwritable, "cannot write to standard output").because(error))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Reason::ReportUnwritable, "cannot write to standard output").because(error)),
     }
 }
 

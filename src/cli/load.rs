@@ -220,8 +220,8 @@ fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
     let (access, secret) = UPSTREAM;
     Ok(layer! {
         {
-            appid, system_project, env, port_console, port_dashboard, port_minio, port_api, kubernetes, engine,
-            context, kubeconfig
+            appid, system_project, env, port_console, port_dashboard, port_minio, port_api, port_postgres, kubernetes,
+            engine, context, kubeconfig
         }
         name: global.name.clone().map(|name| origins.given("name", name)),
         projects: list("projects", &flags.projects),
@@ -290,6 +290,7 @@ mod tests {
             ("port-dashboard", "2"),
             ("port-minio", "3"),
             ("port-api", "4"),
+            ("port-postgres", "5"),
             ("kubernetes", "v1"),
             ("engine", "docker"),
             ("context", "c"),

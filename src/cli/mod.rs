@@ -10,6 +10,7 @@
 //! | `session.rs` | what a command works with: its inputs, its streams, a reported run |
 //! | `display.rs` | the views and standard output, on threads of their own |
 //! | `signals.rs` | SIGINT, SIGTERM and the deadline, on a thread of its own |
+//! | `terminal.rs` | the terminal that a command runs on |
 //! | `commands/` | one file per command: its arguments, and what it does with them |
 
 mod args;
@@ -21,6 +22,7 @@ mod load;
 mod session;
 mod signals;
 mod spec_flags;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -76,6 +78,11 @@ async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
         Command::Doctor(args) => commands::doctor::run(session, args).await,
         Command::Plan(args) => commands::plan::run(session, args).await,
         Command::Render(args) => commands::render::run(session, args).await,
+        Command::List => commands::list::run(session).await,
+        Command::Exec(args) => commands::exec::run(session, args).await,
+        Command::Psql(args) => commands::exec::psql(session, args).await,
+        Command::Open => commands::open::run(session).await,
+        Command::Kubectl(args) => commands::kubectl::run(session, args).await,
         Command::Logs(args) => commands::logs::run(session, args).await,
         Command::Images(args) => commands::images::run(session, args).await,
         Command::Project(args) => commands::project::run(session, args).await,

@@ -224,9 +224,30 @@ impl Session {
         }
     }
 
+    /// As [`query`](Self::query), of work that the user ends by Ctrl-C, and need not be told that he did.
+    pub(super) async fn until_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, CommandError> {
+        match self.query(work).await {
+            Err(failure) if failure.reason == Reason::Interrupted => Err(CommandError::Reported(failure.exit_code())),
+            done => done.map_err(CommandError::from),
+        }
+    }
+
     /// Text for another program or for a pager. A reader that went away is not an error.
     pub(super) async fn print(&self, text: &str) -> Result<(), Failure> {
+        self.print_on(text).await.map(|_| ())
+    }
+
+    /// As [`print`](Self::print), of text that goes on: whether anybody still reads it.
+    pub(super) async fn print_on(&self, text: &str) -> Result<bool, Failure> {
         display::print(text.to_owned(), &self.cancel).await
+    }
+
+    /// Whether standard output is a terminal that shows colours.
+    pub(super) fn prints_in_colour(&self) -> bool {
+        console::colors_enabled()
     }
 
     /// A value for another program.

@@ -41,6 +41,9 @@ pub(crate) struct SpecFlags {
     /// Host port of the Kubernetes API; a free one where absent
     #[arg(long, env = "SANDBOX_PORT_API", value_name = "PORT", hide_env_values = true)]
     pub(crate) port_api: Option<u32>,
+    /// Host port of Postgres; not published where absent
+    #[arg(long, env = "SANDBOX_PORT_POSTGRES", value_name = "PORT", hide_env_values = true)]
+    pub(crate) port_postgres: Option<u32>,
     /// k3s release of the node
     #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
     pub(crate) kubernetes: Option<String>,

@@ -92,6 +92,8 @@ pub struct Inspected {
     pub out_of_memory: bool,
     /// The daemon's error when it could not start it; mostly empty.
     pub error: String,
+    /// When it was made.
+    pub created: Option<SystemTime>,
     /// Start of its current or last run; none if it never ran.
     pub started: Option<SystemTime>,
     /// The port bindings it was made with, whether it runs or not.
@@ -314,6 +316,7 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
         exit_code: status.exit_code.unwrap_or(0),
         out_of_memory: status.oom_killed.unwrap_or(false),
         error: status.error.unwrap_or_default(),
+        created: found.created.and_then(|at| humantime::parse_rfc3339(&at.to_string()).ok()),
         started: status.started_at.and_then(|at| humantime::parse_rfc3339(&at.to_string()).ok()),
         ports,
         image_id: found.image.unwrap_or_default(),

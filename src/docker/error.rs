@@ -47,6 +47,8 @@ pub enum Request {
     Unpause(String),
     /// A container's output.
     Log(String),
+    /// What a container uses of the machine.
+    Usage(String),
     /// A file inside a container.
     File {
         /// The container.
@@ -140,6 +142,7 @@ impl fmt::Display for Request {
             Self::Pause(_) => f.write_str("cannot freeze a container"),
             Self::Unpause(_) => f.write_str("cannot thaw a container"),
             Self::Log(_) => f.write_str("cannot read a container's log"),
+            Self::Usage(_) => f.write_str("cannot read a container's memory"),
             Self::File { .. } => f.write_str("cannot read a file in a container"),
             Self::Exec { container, command } => write!(f, "cannot run `{command}` in {container}"),
             Self::Tag(_) => f.write_str("cannot tag an image"),
@@ -157,9 +160,12 @@ impl Request {
             Self::Inspect(kind, name) | Self::Create(kind, name) | Self::Remove(kind, name) => {
                 Some(format!("{kind} {name}"))
             }
-            Self::Start(name) | Self::Kill(name) | Self::Pause(name) | Self::Unpause(name) | Self::Log(name) => {
-                Some(format!("container {name}"))
-            }
+            Self::Start(name)
+            | Self::Kill(name)
+            | Self::Pause(name)
+            | Self::Unpause(name)
+            | Self::Log(name)
+            | Self::Usage(name) => Some(format!("container {name}")),
             Self::File { container, path } => Some(format!("{container}:{path}")),
             Self::Tag(image) | Self::Pull(image) => Some(format!("image {image}")),
             Self::Info | Self::Events | Self::List(_) | Self::Exec { .. } | Self::Save | Self::Load => None,

@@ -13,6 +13,7 @@
 //! | `node_container.rs` | a privileged container that runs containers itself |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
+//! | `usage.rs` | what a container uses of the machine |
 
 mod client;
 mod container;
@@ -25,6 +26,7 @@ mod kept;
 mod node_container;
 mod pull;
 mod storage;
+mod usage;
 
 pub use client::{About, Docker};
 pub use container::{Container, ContainerState, Inspected, Protocol, PublishedPort};

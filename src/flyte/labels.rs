@@ -15,5 +15,8 @@ pub const WORKFLOW_NAMESPACE: &str = "sandbox.flyte/workflow-namespace";
 /// On every pod that a propeller makes; its value is the execution's name.
 pub const EXECUTION_ID: &str = "execution-id";
 
+/// On a FlyteWorkflow whose execution has ended.
+pub const TERMINATED: &str = "termination-status";
+
 /// The annotation of a pod template whose change has the pods replaced, with the time of that.
 pub const RESTARTED_AT: &str = "sandbox.flyte/restarted-at";

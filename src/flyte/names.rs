@@ -82,6 +82,14 @@ pub const PUBLISHED_DASHBOARD: PublishedService =
 pub const PUBLISHED_MINIO: PublishedService =
     PublishedService { purpose: "minio", service: "minio-direct", port: 9000, node_port: 30084 };
 
+/// Postgres, where the spec asks for it.
+pub const PUBLISHED_POSTGRES: PublishedService =
+    PublishedService { purpose: "postgres", service: "postgres", port: 5432, node_port: 30083 };
+
+/// All of them.
+pub const PUBLISHED: [PublishedService; 4] =
+    [PUBLISHED_CONSOLE, PUBLISHED_DASHBOARD, PUBLISHED_POSTGRES, PUBLISHED_MINIO];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,11 +39,25 @@ pub fn client(kubeconfig: &str) -> Result<Client, KubeconfigError> {
     connected(Kubeconfig::from_yaml(kubeconfig)?)
 }
 
+/// As [`client`], for a connection that somebody types into or reads along with: silence does not end it.
+///
+/// # Errors
+/// The text is no usable kubeconfig.
+pub fn streaming_client(kubeconfig: &str) -> Result<Client, KubeconfigError> {
+    let mut config = config(Kubeconfig::from_yaml(kubeconfig)?)?;
+    config.read_timeout = None;
+    Ok(Client::try_from(config)?)
+}
+
 /// As [`client`], of a kubeconfig that was read.
 ///
 /// # Errors
 /// It cannot be used.
-pub(crate) fn connected(mut parsed: Kubeconfig) -> Result<Client, KubeconfigError> {
+pub(crate) fn connected(parsed: Kubeconfig) -> Result<Client, KubeconfigError> {
+    Ok(Client::try_from(config(parsed)?)?)
+}
+
+fn config(mut parsed: Kubeconfig) -> Result<Config, KubeconfigError> {
     for cluster in parsed.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
         // A value here keeps the loader from reading HTTPS_PROXY; it is dropped again below.
         cluster.proxy_url = Some("http://unused.invalid".to_owned());
@@ -56,7 +70,7 @@ pub(crate) fn connected(mut parsed: Kubeconfig) -> Result<Client, KubeconfigErro
     config.connect_timeout = Some(API_CONNECT);
     config.read_timeout = Some(API_SILENCE);
     config.write_timeout = Some(API_WRITE);
-    Ok(Client::try_from(config)?)
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -18,12 +18,15 @@
 //! | `restart.rs` | a Deployment's pods made anew |
 //! | `port_forward.rs` | ports of this machine that lead to pods, while they are needed |
 //! | `exec.rs` | commands in a container |
-//! | `logs.rs` | the logs of a workload's pods |
+//! | `attach.rs` | a command in a container that somebody types into and reads along with |
+//! | `selection.rs` | the pods that a user names |
+//! | `logs.rs` | the logs of pods: their end, and what comes |
 //! | `delete.rs` | ConfigMaps that somebody made at run time, deleted |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
 mod additions;
 mod apply;
+mod attach;
 mod client;
 mod delete;
 mod edits;
@@ -40,12 +43,14 @@ mod presence;
 mod request;
 mod restart;
 mod retry;
+mod selection;
 mod wording;
 
 pub use apply::apply;
 pub(crate) use apply::existing;
+pub use attach::{Input, RunningContainer, attach, running_container};
 pub(crate) use client::connected;
-pub use client::{KubeconfigError, client};
+pub use client::{KubeconfigError, client, streaming_client};
 pub(crate) use delete::delete_config_maps;
 pub(crate) use election::release_orphaned;
 pub(crate) use error::with_clock;
@@ -56,13 +61,14 @@ pub use inventory::{Inventory, find, find_within, prune, save};
 pub(crate) use inventory::{forget, withdraw};
 pub use kinds::{Resource, resolve};
 pub(crate) use kinds::{api_resource, known_kinds};
-pub use logs::{logs, workloads};
+pub use logs::{LogLine, follow, logs};
 pub use normalise::normalise;
 pub use port_forward::{Forwarded, forward};
 pub use presence::{Drift, drift};
 pub(crate) use request::was_ours;
 pub(crate) use restart::restart;
 pub(crate) use retry::{ask, retry};
+pub use selection::PodSelection;
 
 /// Requests under way at a time; more only queue inside a one-node API server.
 const AT_ONCE: usize = 8;

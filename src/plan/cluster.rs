@@ -19,7 +19,7 @@ pub struct PortMapping {
     pub host: u16,
     /// The port of the node.
     pub node: u16,
-    /// What is behind it, as a word of the flag that changes it: `console`, `dashboard`, `minio`.
+    /// What is behind it, as a word of the flag that changes it: `console`, `dashboard`, `minio`, `postgres`.
     pub purpose: String,
 }
 
@@ -43,19 +43,21 @@ pub struct ClusterPlan {
 }
 
 impl ClusterPlan {
-    /// One node, with the three NodePorts on the host ports of the spec.
+    /// One node, with its NodePorts on the host ports of the spec.
     pub(super) fn of(spec: &Spec) -> Self {
         let port =
             |host, of: PublishedService| PortMapping { host, node: of.node_port, purpose: of.purpose.to_owned() };
+        let always = [
+            port(spec.ports.console, names::PUBLISHED_CONSOLE),
+            port(spec.ports.dashboard, names::PUBLISHED_DASHBOARD),
+            port(spec.ports.minio, names::PUBLISHED_MINIO),
+        ];
+        let postgres = spec.ports.postgres.map(|host| port(host, names::PUBLISHED_POSTGRES));
         Self {
             name: spec.name.clone(),
             node_image: spec.node_image.clone(),
             kubernetes: spec.kubernetes_minor(),
-            ports: vec![
-                port(spec.ports.console, names::PUBLISHED_CONSOLE),
-                port(spec.ports.dashboard, names::PUBLISHED_DASHBOARD),
-                port(spec.ports.minio, names::PUBLISHED_MINIO),
-            ],
+            ports: always.into_iter().chain(postgres).collect(),
             api_port: spec.ports.api,
             network_policies: spec.network_policies,
             store: None,

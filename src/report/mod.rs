@@ -13,6 +13,7 @@
 //! | `live.rs` | the view on a terminal: finished stages stay as lines, each active one is a moving line below them |
 //! | `plain.rs` | the view in a log: one line per event, with the time since the start |
 //! | `json.rs` | the view for a program: NDJSON, and its JSON Schema |
+//! | `log_lines.rs` | lines of several logs in one text |
 //! | `junit.rs` | the view for a CI server: stages and probes as JUnit test cases |
 //! | `samples.rs` | two sample runs, and the loop that plays them with fixed times |
 
@@ -22,6 +23,7 @@ mod human;
 mod json;
 mod junit;
 mod live;
+mod log_lines;
 mod plain;
 mod reporter;
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub use human::human;
 pub use json::{Json, event_schema};
 pub use junit::Junit;
 pub use live::Live;
+pub use log_lines::LogLines;
 pub use plain::Plain;
 pub use reporter::{Reporter, StageTimer};
 pub use story::Verbosity;

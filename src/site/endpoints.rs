@@ -32,6 +32,7 @@ pub fn endpoints(spec: &Spec) -> Vec<Endpoint> {
             let (PublishedService { service, port: own, .. }, port) = match name {
                 "dashboard" => (names::PUBLISHED_DASHBOARD, spec.ports.dashboard),
                 "minio" => (names::PUBLISHED_MINIO, spec.ports.minio),
+                "postgres" => (names::PUBLISHED_POSTGRES, spec.ports.postgres.unwrap_or_default()),
                 _ => (names::PUBLISHED_CONSOLE, spec.ports.console),
             };
             format!("{url} while `{kubectl} port-forward service/{service} {port}:{own}` runs")
@@ -40,10 +41,12 @@ pub fn endpoints(spec: &Spec) -> Vec<Endpoint> {
         Endpoint { name: name.to_owned(), url, credentials }
     };
     let keys = format!("`sandbox credentials --name {}` prints the keys", spec.name);
-    vec![
+    let postgres = spec.ports.postgres.map(|port| endpoint("postgres", format!("localhost:{port}"), None));
+    let always = [
         endpoint("console", format!("http://localhost:{}/console", spec.ports.console), None),
         endpoint("admin", format!("localhost:{} (gRPC, insecure)", spec.ports.console), None),
         endpoint("dashboard", format!("http://localhost:{}/", spec.ports.dashboard), None),
         endpoint("minio", format!("http://localhost:{}/minio/", spec.ports.minio), Some(keys)),
-    ]
+    ];
+    always.into_iter().chain(postgres).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::docker::Docker;
+use crate::docker::{Docker, Endpoint, Origin};
 use crate::failure::Failure;
 use crate::state::StateRoot;
 
@@ -27,5 +27,11 @@ impl Host {
     /// It does not answer.
     pub async fn docker(&self) -> Result<Docker, Failure> {
         Docker::connect(&self.variables, self.home.as_deref()).await
+    }
+
+    /// Whether nobody named a Docker daemon: one that a variable or a context names is expected to answer.
+    pub(super) fn names_no_docker(&self) -> bool {
+        Endpoint::find(&self.variables, self.home.as_deref())
+            .is_ok_and(|endpoint| matches!(endpoint.origin, Origin::Socket))
     }
 }

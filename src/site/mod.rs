@@ -11,6 +11,7 @@
 //! | `attached.rs` | namespaces of an existing cluster |
 //! | `rehearsal.rs` | a simulated cluster |
 //! | `process.rs` | the process that simulates it |
+//! | `listing.rs` | every sandbox of the machine |
 //! | `running.rs` | a sandbox that runs: access and inventory |
 //! | `state.rs` | the state of a sandbox's cluster |
 //! | `endpoints.rs` | its URLs, and the `kubectl` line |
@@ -23,6 +24,7 @@ mod endpoints;
 mod evidence;
 mod ground;
 mod host;
+mod listing;
 mod location;
 mod node;
 mod node_images;
@@ -39,6 +41,7 @@ pub use endpoints::{endpoints, ready};
 pub use evidence::EvidenceSources;
 pub use ground::Ground;
 pub use host::Host;
+pub use listing::{ListedSandbox, Listing, SandboxState, list};
 pub use location::Location;
 pub use node_images::loaded;
 pub use running::Running;

@@ -11,7 +11,7 @@ use super::node_images::{load_bundle, load_into_node, obtain_node_image};
 use super::running::{Running, absent};
 use super::state::{Halt, Overview, Phase, Resumed, Standing};
 use crate::cluster::{self, Data, Engine, KeptData, NodeState};
-use crate::docker::{self, Docker, Origin};
+use crate::docker::{self, Docker};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
 use crate::flyte::names;
@@ -158,7 +158,7 @@ impl<'a> NodeSite<'a> {
     /// Removes containers, network and volumes; absent where there was nothing to remove.
     pub(super) async fn remove(&self, is_recorded: bool, data: Data, run: &Run) -> Result<Option<String>, Failure> {
         let docker = match self.host.docker().await {
-            Err(failure) if !is_recorded && failure.reason == Reason::DockerAbsent && self.is_default_socket() => {
+            Err(failure) if !is_recorded && failure.reason == Reason::DockerAbsent && self.host.names_no_docker() => {
                 run.report.warn(format!("Docker is not on this machine, and no sandbox of it is on record: {failure}"));
                 return Ok(None);
             }
@@ -166,12 +166,6 @@ impl<'a> NodeSite<'a> {
         };
         let removed = cluster::delete(&docker, &self.name, data).await?;
         Ok((!removed.is_empty()).then(|| removed.to_string()))
-    }
-
-    /// Whether nobody named a Docker daemon: one that a variable or a context names is expected to answer.
-    fn is_default_socket(&self) -> bool {
-        crate::docker::Endpoint::find(&self.host.variables, self.host.home.as_deref())
-            .is_ok_and(|endpoint| matches!(endpoint.origin, Origin::Socket))
     }
 
     /// What can be asked about a sandbox in any state; absent where there is nothing of it.

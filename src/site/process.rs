@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Reason};
 use crate::limits::{REHEARSAL_END, REHEARSAL_START};
-use crate::plan::Plan;
+use crate::plan::{API_PORT, Plan};
 use crate::process;
 use crate::rehearsal::{ApiServer, COMMAND, Faults, LiveProcess, RehearsalConfig, config_file, is_recorded, log_file};
 use crate::run::{Deadline, Run};
@@ -90,6 +90,12 @@ impl RehearsalProcess {
     /// Whether its configuration is that of the plan with these faults.
     pub(super) fn is_of(&self, plan: &Plan, faults: &Faults) -> bool {
         self.config == Some(RehearsalConfig::of(plan, faults.clone()))
+    }
+
+    /// Its host ports by NodePort, and that of its API.
+    pub(super) fn ports(&self) -> Vec<(u16, u16)> {
+        let published = self.config.iter().flat_map(|config| config.ports.clone());
+        published.chain(self.live.map(|live| (API_PORT, live.api_port))).collect()
     }
 
     pub(super) fn pid(&self) -> Option<u32> {

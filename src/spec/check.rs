@@ -91,9 +91,9 @@ impl Check {
         values
     }
 
-    pub(super) fn ports(&mut self, given: [(&'static str, Option<Sourced<u32>>); 4]) -> Option<Ports> {
+    pub(super) fn ports(&mut self, given: [(&'static str, Option<Sourced<u32>>); 5]) -> Option<Ports> {
         let mut taken = BTreeMap::<u16, &str>::new();
-        let [console, dashboard, minio, api] = given.map(|(key, given)| {
+        let [console, dashboard, minio, api, postgres] = given.map(|(key, given)| {
             let Sourced { value, origin } = given?;
             self.provenance.insert(key.to_owned(), origin.clone());
             let Some(port) = u16::try_from(value).ok().filter(|port| *port > 0) else {
@@ -106,7 +106,7 @@ impl Check {
             }
             Some(port)
         });
-        Some(Ports { console: console?, dashboard: dashboard?, minio: minio?, api })
+        Some(Ports { console: console?, dashboard: dashboard?, minio: minio?, api, postgres })
     }
 
     pub(super) fn engine(&mut self, given: Option<Sourced<String>>) -> Option<EngineKind> {

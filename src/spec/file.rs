@@ -159,6 +159,9 @@ struct FilePorts {
     /// The Kubernetes API; a free port where absent.
     #[schemars(with = "Option<u16>")]
     api: Option<Spanned<u32>>,
+    /// Postgres; not published where absent.
+    #[schemars(with = "Option<u16>")]
+    postgres: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -225,6 +228,7 @@ impl SpecFile {
             port_dashboard: ports.dashboard.map(|v| given(v, origin)),
             port_minio: ports.minio.map(|v| given(v, origin)),
             port_api: ports.api.map(|v| given(v, origin)),
+            port_postgres: ports.postgres.map(|v| given(v, origin)),
             kubernetes: self.kubernetes.map(|v| given(v, origin)),
             engine: self.engine.map(|v| given(v, origin)),
             context: self.context.map(|v| given(v, origin)),

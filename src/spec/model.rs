@@ -60,7 +60,7 @@ pub struct Domain {
     pub name: String,
 }
 
-/// Ports on the host's loopback address. Inside the node the NodePorts are always 30081, 30082 and 30084.
+/// Ports on the host's loopback address. Inside the node the NodePorts are always 30081 to 30084.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
     /// Console and admin, HTTP and gRPC.
@@ -72,6 +72,9 @@ pub struct Ports {
     /// The Kubernetes API; chosen among the free ones where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<u16>,
+    /// Postgres; not published where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<u16>,
 }
 
 /// The object store.

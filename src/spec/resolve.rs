@@ -42,6 +42,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         ("ports.dashboard", layer.port_dashboard),
         ("ports.minio", layer.port_minio),
         ("ports.api", layer.port_api),
+        ("ports.postgres", layer.port_postgres),
     ]);
     let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
     let engine = check.engine(layer.engine);

@@ -32,14 +32,14 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["zstd::"], &["backup/", "evidence/archive.rs", "images/bundle.rs"]),
     (&["similar::"], &["cli/commands/render.rs"]),
     (&["strsim"], &["spec/rules.rs"]),
-    (&["rustix"], &["process.rs", "preflight/run.rs", "files.rs"]),
+    (&["rustix"], &["process.rs", "preflight/run.rs", "files.rs", "cli/terminal.rs"]),
     (&["tempfile::"], &["files.rs", "evidence/folder.rs", "lifecycle/doctor.rs"]),
     (&["try_lock("], &["lock.rs"]),
     (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "lifecycle/", "site/", "evidence/"]),
     (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "rehearsal/flyte/mod.rs"]),
     (&["tokio::process", "process::Command"], &["process.rs"]),
     (&["clap::", "clap_complete", "clap_mangen", "etcetera", "tracing_subscriber"], &["cli/"]),
-    (&["std::env::", "tokio::signal", "process::exit", "ExitCode"], &["cli/", "main.rs"]),
+    (&["std::env::", "tokio::signal", "process::exit", "process::ExitCode"], &["cli/", "main.rs"]),
     (&["io::stdin", "io::stdout", "io::stderr"], &["cli/"]),
     (
         &[

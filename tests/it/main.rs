@@ -9,6 +9,7 @@ mod cluster;
 mod conformance;
 mod context;
 mod credentials;
+mod day;
 mod docker;
 mod docs;
 mod engine;

@@ -8,6 +8,7 @@
 //! | `path.rs` | paths of the Kubernetes API |
 //! | `store.rs` | the objects of the API, and its verbs |
 //! | `list.rs` | lists, whole or in pages |
+//! | `log.rs` | a container's log, and what comes |
 //! | `merge.rs` | server-side apply, as far as plain values go |
 //! | `access.rs` | access reviews, answered from the Roles and bindings that were applied |
 //! | `discovery.rs` | API discovery: enough for `kubectl`, and for clients that ask for one group |
@@ -17,6 +18,7 @@
 mod access;
 mod discovery;
 mod list;
+mod log;
 mod merge;
 mod path;
 mod refusal;
@@ -230,7 +232,7 @@ impl ApiServer {
             "GET" if path.part == "log" => {
                 let pod = Path { part: String::new(), ..path.clone() };
                 match store.objects.get(&pod) {
-                    Some(found) => log(&state.logs, &path, found, parameters),
+                    Some(found) => log::answer(self, &state.logs, &path, found, parameters),
                     None => refusal::not_found(&pod),
                 }
             }
@@ -248,18 +250,6 @@ impl ApiServer {
             _ => refusal(405, "the server does not allow this method on the requested resource"),
         }
     }
-}
-
-fn log(logs: &BTreeMap<String, String>, path: &Path, pod: &Value, parameters: &Parameters) -> Response {
-    let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let container = match (parameters.get("container"), containers) {
-        (Some(container), _) => container.as_str(),
-        (None, [only]) => only["name"].as_str().unwrap_or_default(),
-        (None, _) => return refusal(400, &format!("a container name must be specified for pod {}", path.name)),
-    };
-    let previous = parameters.get("previous").is_some_and(|previous| previous == "true");
-    let text = logs.get(&format!("{}/{container}/{previous}", path.name)).cloned();
-    text.map_or_else(|| refusal(400, "previous terminated container not found"), IntoResponse::into_response)
 }
 
 /// The answer to a SelfSubjectAccessReview: the caller is the administrator.

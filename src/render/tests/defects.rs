@@ -178,6 +178,20 @@ fn defect_09_only_what_the_host_reaches_has_node_ports() {
 }
 
 #[test]
+fn postgres_is_reached_from_the_host_where_the_spec_says_so() {
+    let mut spec = Spec { network_policies: true, ..Spec::default() };
+    let at = |spec: &Spec| {
+        let output = rendered(spec, ours());
+        let service = find(&output, "Service", "postgres").clone();
+        let fenced = all(&output, "NetworkPolicy").any(|policy| policy.name() == "postgres");
+        (service.get("/spec/type").cloned(), service.get("/spec/ports/0/nodePort").cloned(), fenced)
+    };
+    assert_eq!(at(&spec), (Some(json!("ClusterIP")), None, true));
+    spec.ports.postgres = Some(5432);
+    assert_eq!(at(&spec), (Some(json!("NodePort")), Some(json!(30083)), false));
+}
+
+#[test]
 fn defect_10_no_key_of_a_secret_is_null() {
     each(|_, output| {
         let secret = find(output, "Secret", "flyte-admin-secrets");

@@ -57,6 +57,7 @@ fn warn_of_given(context: &Context<'_>, draft: &mut Draft) {
 fn of_component(context: &Context<'_>, component: Component) -> Option<Object> {
     let (components, workflows): (&[Component], bool) = match component {
         Component::Minio | Component::Dashboard | Component::Gateway => return None,
+        Component::Postgres if context.spec.ports.postgres.is_some() => return None,
         Component::Postgres => (&[Component::Flyteadmin, Component::Datacatalog], false),
         Component::Datacatalog => (&[Component::Flytepropeller], false),
         // A task may register or start other workflows.

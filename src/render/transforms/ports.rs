@@ -1,4 +1,4 @@
-//! `ports`: the three ports of the node that are published on the host, and Services that lead to ports on which
+//! `ports`: the ports of the node that are published on the host, and Services that lead to ports on which
 //! something listens.
 
 use serde_json::{Value, json};
@@ -11,12 +11,18 @@ use super::listeners::{Listener, port};
 use crate::flyte::names::{self, PublishedService};
 use crate::manifest::Object;
 
-/// What the host reaches.
+/// What the host always reaches.
 const PUBLISHED: [(Component, PublishedService); 3] = [
     (Component::Gateway, names::PUBLISHED_CONSOLE),
     (Component::Dashboard, names::PUBLISHED_DASHBOARD),
     (Component::Minio, names::PUBLISHED_MINIO),
 ];
+
+/// What the host reaches.
+fn published_of(context: &Context<'_>) -> Vec<PublishedService> {
+    let postgres = context.spec.ports.postgres.map(|_| names::PUBLISHED_POSTGRES);
+    PUBLISHED.iter().map(|(_, published)| *published).chain(postgres).collect()
+}
 
 /// A port of a Service that something in a sandbox goes by.
 struct Wanted {
@@ -71,9 +77,10 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         provide(context, draft, wanted, listens)?;
     }
     let datacatalog = port(draft, Component::Datacatalog, Listener::Main)?;
+    let published = published_of(context);
     for object in &mut draft.objects {
         if object.kind() == "Service" {
-            settle(object);
+            settle(object, &published);
         }
         if component_of(object) == Some(Component::Datacatalog) {
             datacatalog_container(object, datacatalog);
@@ -86,7 +93,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
             }
         }
     }
-    warn_of_node_ports(draft);
+    warn_of_node_ports(draft, &published);
     Ok(())
 }
 
@@ -146,9 +153,9 @@ fn names_of(pods: &Object, component: Component, port: u16) -> Vec<String> {
     named.map(str::to_owned).collect()
 }
 
-/// Makes a Service one of the cluster's, or of those three that the host reaches.
-fn settle(service: &mut Object) {
-    let published = PUBLISHED.iter().find(|(_, one)| one.service == service.name()).map(|(_, one)| *one);
+/// Makes a Service one of the cluster's, or of those that the host reaches.
+fn settle(service: &mut Object, published: &[PublishedService]) {
+    let published = published.iter().find(|one| one.service == service.name()).copied();
     if component_of(service).is_some() {
         let headless = service.get("/spec/clusterIP").is_some_and(|address| address == "None");
         if published.is_some() && headless {
@@ -180,17 +187,18 @@ fn settle(service: &mut Object) {
 }
 
 /// What else asks for ports of the node gets some that nobody chose, and that are not published on the host.
-fn warn_of_node_ports(draft: &mut Draft) {
-    let is_published = |object: &Object| PUBLISHED.iter().any(|(_, one)| one.service == object.name());
+fn warn_of_node_ports(draft: &mut Draft, published: &[PublishedService]) {
+    let is_published = |object: &Object| published.iter().any(|one| one.service == object.name());
     let outward = |object: &Object| {
         object.kind() == "Service"
             && !is_published(object)
             && object.get("/spec/type").is_some_and(|kind| kind == "NodePort" || kind == "LoadBalancer")
     };
     for service in draft.objects.iter().filter(|object| outward(object)).cloned().collect::<Vec<_>>() {
-        let three = PUBLISHED.map(|(_, one)| one.node_port.to_string()).join(", ");
+        let known: Vec<_> = published.iter().map(|one| one.node_port.to_string()).collect();
         let message = format!(
-            "is not reached from the host: only the node's ports {three} are published; `kubectl port-forward` leads to it"
+            "is not reached from the host: only the node's ports {} are published; `kubectl port-forward` leads to it",
+            known.join(", ")
         );
         draft.warn(Effect::Differs, &service, message);
     }

@@ -1,0 +1,105 @@
+//! `sandbox list`
+
+use std::time::{Duration, SystemTime};
+
+use humantime::{format_duration, parse_rfc3339};
+
+use crate::cli::args::Output;
+use crate::cli::session::{CommandError, Session};
+use crate::report;
+use crate::site::{self, ListedSandbox, SandboxState};
+
+pub(in crate::cli) async fn run(session: &Session) -> Result<(), CommandError> {
+    let listing = session.query(site::list(&session.host())).await?;
+    match session.output() {
+        Output::Json => session.print_json(&listing.sandboxes).await?,
+        Output::Human if listing.sandboxes.is_empty() && listing.failure.is_some() => {}
+        Output::Human => session.print(&shown(&listing.sandboxes, SystemTime::now())).await?,
+    }
+    listing.failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+fn shown(sandboxes: &[ListedSandbox], now: SystemTime) -> String {
+    if sandboxes.is_empty() {
+        return "there is no sandbox; `sandbox up` makes one\n".to_owned();
+    }
+    let head = ["NAME", "STATE", "AGE", "MEMORY", "TIME LEFT", "PORTS"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(sandboxes.iter().map(|sandbox| row(sandbox, now))).collect();
+    let widths = [0, 1, 2, 3, 4].map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default());
+    let line = |row: &[String; 6]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  "));
+        format!("{}{}\n", cells.collect::<String>(), row[5])
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(sandbox: &ListedSandbox, now: SystemTime) -> [String; 6] {
+    let state = match &sandbox.state {
+        SandboxState::Running => "running".to_owned(),
+        SandboxState::Stopped => "stopped".to_owned(),
+        SandboxState::Frozen => "frozen".to_owned(),
+        SandboxState::Broken => "broken".to_owned(),
+        SandboxState::DataKept => "data kept".to_owned(),
+        SandboxState::OnContext(context) => format!("on context {context}"),
+        SandboxState::Rehearsed => "rehearsed".to_owned(),
+        SandboxState::RehearsalEnded => "rehearsal ended".to_owned(),
+        SandboxState::Lost => "lost: not in Docker".to_owned(),
+    };
+    let at = |time: &Option<String>| time.as_deref().and_then(|time| parse_rfc3339(time).ok());
+    let age = at(&sandbox.created).and_then(|created| now.duration_since(created).ok()).map(span);
+    let left = at(&sandbox.expires).map(|end| end.duration_since(now).map_or_else(|_| "over".to_owned(), span));
+    let ports: Vec<_> = sandbox.ports.iter().map(|(purpose, port)| format!("{purpose} {port}")).collect();
+    let or_none = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+    [
+        sandbox.name.clone(),
+        state,
+        or_none(age),
+        or_none(sandbox.memory.map(report::bytes)),
+        or_none(left),
+        or_none(Some(ports.join(", ")).filter(|ports| !ports.is_empty())),
+    ]
+}
+
+/// The two largest units of a time, such as `3h 12m`.
+fn span(time: Duration) -> String {
+    let whole = format_duration(Duration::from_secs(time.as_secs())).to_string();
+    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sandbox_is_a_line_and_what_is_not_known_is_a_dash() {
+        let sandbox = |name: &str, state| ListedSandbox {
+            name: name.to_owned(),
+            state,
+            ports: [("console".to_owned(), 30081), ("api".to_owned(), 40000)].into(),
+            created: Some("2026-11-27T10:00:00Z".to_owned()),
+            memory: Some(1_234_000_000),
+            expires: Some("2026-11-27T12:30:05Z".to_owned()),
+        };
+        let attached = ListedSandbox {
+            ports: Default::default(),
+            created: None,
+            memory: None,
+            expires: None,
+            ..sandbox("team", SandboxState::OnContext("prod".to_owned()))
+        };
+        let over = ListedSandbox {
+            expires: Some("2026-11-27T11:59:59Z".to_owned()),
+            ..sandbox("ci-1", SandboxState::Stopped)
+        };
+        let now = parse_rfc3339("2026-11-27T12:00:00Z").expect("a time");
+        assert_eq!(
+            shown(&[over, sandbox("flyte", SandboxState::Running), attached], now),
+            "\
+NAME   STATE            AGE  MEMORY  TIME LEFT  PORTS
+ci-1   stopped          2h   1.2 GB  over       api 40000, console 30081
+flyte  running          2h   1.2 GB  30m 5s     api 40000, console 30081
+team   on context prod  -    -       -          -
+"
+        );
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::completion;
 use crate::deadline::Deadline;
 use crate::limits;
 
@@ -14,6 +15,7 @@ const YEAR: Duration = Duration::from_secs(366 * 86_400);
 pub(crate) struct Global {
     /// The sandbox's name
     #[arg(long, global = true, env = "SANDBOX_NAME", value_name = "NAME", hide_env_values = true)]
+    #[arg(add = completion::sandboxes())]
     pub(crate) name: Option<String>,
     /// The spec to use in place of ./sandbox.yaml
     #[arg(long, global = true, env = "SANDBOX_CONFIG", value_name = "FILE", hide_env_values = true)]

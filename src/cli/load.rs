@@ -1,23 +1,19 @@
 //! From files, variables and flags to a spec and a bundle.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use super::args::Global;
+use super::spec_file::{MANIFEST_LIMIT, SpecFile, read_text};
 use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::manifest::{Bundle, Source};
 use crate::spec::{
     self, Domain, EngineKind, Layer, MachineKey, Origin, Problem, Resolved, Secret, SiteKind, Sourced, UPSTREAM,
 };
-use crate::text;
-
-/// The most text that is read in all, in bytes: upstream's manifests have 140 KB.
-const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// Folders within folders that are looked into.
 const FOLDERS: usize = 16;
@@ -28,14 +24,6 @@ const UNRENDERED: [(&str, &str); 3] = [
     ("kustomization.yaml", "kubectl kustomize"),
     ("kustomization.yml", "kubectl kustomize"),
 ];
-
-/// The user's file.
-#[derive(Debug, Clone)]
-pub(super) struct SpecFile {
-    /// Its path as the user knows it.
-    path: String,
-    text: String,
-}
 
 /// All that says something about the spec.
 #[derive(Debug, Clone, Copy)]
@@ -74,23 +62,11 @@ fn layers(inputs: &Inputs<'_>) -> Result<Vec<Layer>, Failure> {
     if let Some(name) = &inputs.flags.profile {
         layers.push(spec::profile(name, &Origins::of(inputs.matches).of_arg("profile")).map_err(refused)?);
     }
-    if let Some(SpecFile { path, text }) = inputs.file {
-        layers.push(spec::parse(text, path).map_err(refused)?);
+    if let Some(file) = inputs.file {
+        layers.push(file.layer().map_err(refused)?);
     }
     layers.push(flag_layer(inputs).map_err(refused)?);
     Ok(layers)
-}
-
-/// Reads the user's file: the named one, which must be there, or `sandbox.yaml` in the folder `here`, which may be.
-/// Blocks for as long as the file does.
-pub(super) fn spec_file(named: Option<&Path>, here: &Path) -> Result<Option<SpecFile>, Failure> {
-    let path = named.map_or_else(|| here.join("sandbox.yaml"), Path::to_owned);
-    let shown = path.strip_prefix(here).unwrap_or(&path).display().to_string();
-    match fs::File::open(&path).and_then(|file| read_text(file, &mut { MANIFEST_LIMIT })) {
-        Ok(text) => Ok(Some(SpecFile { path: shown, text })),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(None),
-        Err(error) => Err(Failure::new(Reason::Usage, "cannot read the spec").on(shown).because(error)),
-    }
 }
 
 /// Reads the bundle of a file, a folder, or `-`. Blocks for as long as they do.
@@ -114,16 +90,6 @@ pub(super) fn bundle(path: &Path) -> Result<Bundle, Failure> {
     }
     Bundle::parse(path.display().to_string(), sources)
         .map_err(|error| Failure::new(Reason::Manifests, "cannot use the manifests").caused_by(error))
-}
-
-/// Text of what may be `left`, which becomes less by it.
-fn read_text(from: impl Read, left: &mut u64) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    from.take(*left + 1).read_to_end(&mut bytes)?;
-    *left = left
-        .checked_sub(bytes.len() as u64)
-        .ok_or_else(|| std::io::Error::other(format!("all that is read may have {} MiB", MANIFEST_LIMIT >> 20)))?;
-    text::decoded(bytes).map_err(|why| std::io::Error::new(std::io::ErrorKind::InvalidData, why))
 }
 
 /// The file itself, or the YAML and JSON files within the folder and its folders, by path.

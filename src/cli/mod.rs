@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `command_line.rs` | the list of commands |
 //! | `args.rs` | flags that several commands share |
+//! | `spec_file.rs` | the user's sandbox.yaml |
 //! | `spec_flags.rs` | those of it that change the spec |
+//! | `completion.rs` | names that a shell completes |
 //! | `environment.rs` | the environment, as values |
 //! | `load.rs` | from files, variables and flags to a spec and a bundle |
 //! | `session.rs` | what a command works with: its inputs, its streams, a reported run |
@@ -16,17 +18,20 @@
 mod args;
 mod command_line;
 mod commands;
+mod completion;
 mod display;
 mod environment;
 mod load;
 mod session;
 mod signals;
+mod spec_file;
 mod spec_flags;
 mod terminal;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use clap_complete::CompleteEnv;
 
 use command_line::{Cli, Command};
 use environment::Environment;
@@ -35,6 +40,15 @@ use session::{CommandError, Session};
 /// Runs the command line to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    let completion = CompleteEnv::with_factory(Cli::command).var(completion::VARIABLE);
+    match completion.try_complete(std::env::args_os(), None) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
+    }
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -90,7 +104,7 @@ async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
         Command::Kubeconfig(args) => commands::kubeconfig::run(session, args).await,
         Command::Credentials(args) => commands::credentials::run(session, args).await,
         Command::Schema(args) => commands::schema::run(session, args).await,
-        Command::Completions(args) => commands::completions::run(session, args, Cli::command()).await,
+        Command::Completions(args) => commands::completions::run(session, args).await,
         Command::Man(args) => commands::man::run(args, Cli::command()),
         Command::Rehearse(args) => commands::rehearse::run(session, args).await,
     }

@@ -20,6 +20,7 @@ use super::display::{self, Display, Shown};
 use super::environment::Environment;
 use super::load::{self, Inputs};
 use super::signals::Watch;
+use super::spec_file::{SpecFile, spec_file};
 use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle::{self, Done, Leaving, Removal, Request};
@@ -41,7 +42,7 @@ pub(super) struct Session {
     deadline: Deadline,
     cancel: CancellationToken,
     watch: Arc<Watch>,
-    spec_file: OnceCell<Option<load::SpecFile>>,
+    spec_file: OnceCell<Option<SpecFile>>,
 }
 
 /// How a reported run is to go.
@@ -168,7 +169,7 @@ impl Session {
 
     async fn inputs<'a>(&'a self, flags: &'a SpecFlags) -> Result<Inputs<'a>, Failure> {
         let (config, here) = (self.global.config.clone(), self.environment.here.clone());
-        let read = async { on_thread(move || load::spec_file(config.as_deref(), &here)).await? };
+        let read = async { on_thread(move || spec_file(config.as_deref(), &here)).await? };
         let file = self.spec_file.get_or_try_init(|| self.query(read)).await?;
         Ok(Inputs { global: &self.global, flags, matches: self.matches(), file: file.as_ref() })
     }

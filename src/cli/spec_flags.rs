@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
+use super::completion;
+
 /// Flags that change the spec; each is a key of sandbox.yaml.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Spec")]
@@ -58,7 +60,7 @@ pub(crate) struct SpecFlags {
     #[arg(long, env = "SANDBOX_KUBECONFIG", value_name = "FILE", hide_env_values = true)]
     pub(crate) kubeconfig: Option<String>,
     /// Image in place of a pinned one
-    #[arg(long = "image", value_name = "COMPONENT=REF")]
+    #[arg(long = "image", value_name = "COMPONENT=REF", add = completion::images())]
     pub(crate) images: Vec<String>,
     /// Registry that images of another are pulled from, such as cr.flyte.org=ghcr.io
     #[arg(

@@ -47,6 +47,20 @@ impl Docker {
         }
     }
 
+    /// The digests of an image's layers, unpacked, from the lowest; none where the daemon has no such image.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn layers(&self, reference: &ImageRef) -> Result<Vec<String>, Error> {
+        let request = Request::Inspect(Kind::Image, reference.to_string());
+        let found = self.ask(request, limits::DOCKER_REQUEST, |client| client.inspect_image(reference.as_str())).await;
+        match found {
+            Ok(found) => Ok(found.root_fs.and_then(|layers| layers.layers).unwrap_or_default()),
+            Err(error) if error.is_absent() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Tags an image, as `docker tag` does.
     ///
     /// # Errors

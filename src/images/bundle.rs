@@ -26,9 +26,9 @@ use crate::run::Run;
 /// zstd's own default: it makes 200 MB of a sandbox's 611 in six seconds of one processor.
 const LEVEL: i32 = 3;
 /// Bytes that are handed to Docker at a time.
-const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 256 << 10;
 /// As many of them wait at most.
-const CHUNKS: usize = 16;
+pub(super) const CHUNKS: usize = 16;
 
 /// A bundle that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub async fn bundle(docker: &Docker, images: &[Image], path: &Path, run: &Run) -
     let packed = blocking(move || {
         let mut into = zstd::Encoder::new(BufWriter::new(new.file()), LEVEL).map_err(PackError::Io)?;
         into.include_checksum(true).map_err(PackError::Io)?;
-        pack(&mut saved, &names, Counted::new(&mut into, &at, &what, "pack", size))?;
+        pack(&mut saved, &names, &BTreeSet::new(), Counted::new(&mut into, &at, &what, "pack", size))?;
         into.finish().and_then(|mut file| file.flush()).map_err(PackError::Io)?;
         let bytes = new.commit().map_err(PackError::Io)?;
         Ok(Bundle { images: names.len(), bytes })
@@ -143,7 +143,12 @@ async fn missing(docker: &Docker, images: &[Bundled]) -> Result<Vec<Bundled>, do
 }
 
 /// Spools what Docker saves.
-async fn save(docker: &Docker, names: &[ImageRef], into: &mut File, mut count: Counted<io::Sink>) -> Result<(), Error> {
+pub(super) async fn save(
+    docker: &Docker,
+    names: &[ImageRef],
+    into: &mut File,
+    mut count: Counted<io::Sink>,
+) -> Result<(), Error> {
     let failed = |error| unwritable("what Docker saves", error);
     let mut file = tokio::fs::File::from_std(into.try_clone().map_err(failed)?);
     let mut chunks = std::pin::pin!(docker.save(names));
@@ -156,7 +161,7 @@ async fn save(docker: &Docker, names: &[ImageRef], into: &mut File, mut count: C
 }
 
 /// Work that computes, on a thread of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     Ok(tokio::task::spawn_blocking(work).await?)
 }
 
@@ -183,9 +188,9 @@ async fn open(
 }
 
 /// Hands bytes over to Docker.
-struct Chunks(mpsc::Sender<io::Result<Bytes>>);
+pub(super) struct Chunks<E>(pub(super) mpsc::Sender<Result<Bytes, E>>);
 
-impl Write for Chunks {
+impl<E> Write for Chunks<E> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(buffer)));
         sent.map(|()| buffer.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())

@@ -79,6 +79,14 @@ pub enum Error {
         /// What is wrong with the archive.
         why: String,
     },
+    /// A file that was to be imported is none that `docker save` wrote.
+    #[error("this is no archive of images that `docker save` wrote")]
+    NoArchive {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The bundle cannot be opened.
     #[error("cannot read the bundle")]
     Unreadable {
@@ -183,6 +191,7 @@ impl From<Error> for Failure {
                 .hint("name it by a tag: `--image COMPONENT=REF`"),
             Error::Unwritable { path, source } => new(Reason::BundleUnwritable).on(path).caused_by(source),
             Error::SavedUnusable { path, why } => new(Reason::Docker).on(path).because(why),
+            Error::NoArchive { path, why } => new(Reason::Usage).on(path).because(why),
             Error::Unreadable { path, source } => new(Reason::Usage).on(path.display()).caused_by(source),
             Error::Invalid { path, source } => new(Reason::BundleInvalid).on(path).caused_by(source),
             Error::NotLoaded(images) => new(Reason::Docker).on(names(&images)),

@@ -133,6 +133,13 @@ pub(super) struct Config {
     rootfs: RootFs,
 }
 
+impl Config {
+    /// The digests of its layers, unpacked, from the lowest.
+    pub(super) fn diff_ids(&self) -> &[Digest] {
+        &self.rootfs.diff_ids
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct RootFs {
     diff_ids: Vec<Digest>,

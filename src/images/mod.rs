@@ -5,6 +5,7 @@
 //! | `obtain.rs` | which images Docker has, and pulling those it has not |
 //! | `node.rs` | which images the node has, and importing those it has not |
 //! | `bundle.rs` | all images of a sandbox as one file, and out of it into Docker |
+//! | `import.rs` | a user's own images into a node, without the layers that it has |
 //! | `layout.rs` | what a bundle is: an OCI image layout in one archive |
 //! | `pack.rs` | what `docker save` writes, made into a bundle |
 //! | `unpack.rs` | a bundle, checked, and made into what `docker load` reads |
@@ -16,6 +17,7 @@
 mod bundle;
 mod claim;
 mod error;
+mod import;
 mod layout;
 mod node;
 mod obtain;
@@ -26,6 +28,7 @@ mod unpack;
 
 pub use bundle::{Bundle, Unbundled, bundle, unbundle};
 pub use error::{Error, PullCause, PullError};
+pub use import::{Imported, import, import_file};
 pub use node::{Loaded, load};
 pub use obtain::{Presence, obtain, resolve};
 pub use store::{Claim, claim, in_use, prune, store_key, stores};

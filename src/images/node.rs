@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 use serde_json::Value;
 
 use super::error::Error;
-use crate::docker::{Docker, Image};
+use super::layout::Digest;
+use crate::docker::{self, Docker, Image};
 use crate::failure::Failure;
 use crate::limits;
 use crate::manifest::ImageRef;
@@ -71,8 +73,21 @@ pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> R
     run.unless_cancelled(work).await
 }
 
-/// Streams images into the node. What the importer complained of is returned, not failed on: the inventory decides.
+/// Streams images into the node.
 async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Result<(u64, Option<String>), Error> {
+    let references: Vec<ImageRef> = images.iter().map(|image| image.reference.clone()).collect();
+    import_archive(docker, node, images, docker.save(&references), run).await
+}
+
+/// Streams an archive of these images into the node. What the importer complained of is returned, not failed on: the
+/// inventory decides.
+pub(super) async fn import_archive(
+    docker: &Docker,
+    node: &str,
+    images: &[&Image],
+    archive: impl Stream<Item = Result<Bytes, docker::Error>> + Send,
+    run: &Run,
+) -> Result<(u64, Option<String>), Error> {
     let total: u64 = images.iter().map(|image| image.size).sum();
     let label = match images {
         [image] => image.reference.to_string(),
@@ -80,8 +95,7 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
     };
     run.report.progress(Stage::Images, format!("import {label} into the node"));
     let (mut bytes, mut told) = (0, 0);
-    let references: Vec<ImageRef> = images.iter().map(|image| image.reference.clone()).collect();
-    let archive = docker.save(&references).inspect_ok(|chunk| {
+    let archive = archive.inspect_ok(|chunk| {
         bytes += chunk.len() as u64;
         if bytes >= told + STEP {
             told = bytes;
@@ -101,6 +115,18 @@ async fn import(docker: &Docker, node: &str, images: &[&Image], run: &Run) -> Re
     })?;
     let complaint = (!output.success()).then(|| output.complaint().to_owned());
     Ok((bytes, complaint))
+}
+
+/// Those of these images that the node has not, by id.
+pub(super) async fn not_there(docker: &Docker, node: &str, images: &[Image], run: &Run) -> Result<Vec<Image>, Error> {
+    let there = inventory(docker, node, images, run).await?;
+    Ok(missing(images, &there).into_iter().cloned().collect())
+}
+
+/// The digests of every blob in the node's containerd.
+pub(super) async fn blobs(docker: &Docker, node: &str) -> Result<BTreeSet<Digest>, Error> {
+    let listed = docker.exec(node, &["ctr", "-n", "k8s.io", "content", "ls", "-q"]).await?;
+    Ok(listed.stdout.lines().filter_map(|line| line.trim().to_owned().try_into().ok()).collect())
 }
 
 /// The digests by which the node knows an image: that of its configuration, which is its id there, and where that alone

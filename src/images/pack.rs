@@ -11,6 +11,7 @@ use super::layout::{
     misfit,
 };
 use crate::digest::Sha256;
+use crate::docker::Image;
 use crate::manifest::ImageRef;
 
 /// Why there is no bundle.
@@ -38,12 +39,16 @@ struct Contents {
     links: BTreeMap<String, String>,
 }
 
-/// Writes these images out of a saved archive as a bundle. Every layer is held against the image's configuration, and
-/// that against its name, before anything is written.
-pub(super) fn pack(saved: &mut (impl Read + Seek), wanted: &[ImageRef], into: impl Write) -> Result<(), PackError> {
+/// Writes these images out of a saved archive as a bundle, without the layers that the reader has. Every layer that is
+/// written is held against the image's configuration, and that against its name, before anything is written.
+pub(super) fn pack(
+    saved: &mut (impl Read + Seek),
+    wanted: &[ImageRef],
+    reader_has: &BTreeSet<Digest>,
+    into: impl Write,
+) -> Result<(), PackError> {
     let contents = scan(saved)?;
-    let entries: Vec<DockersEntry> = serde_json::from_slice(&document(saved, contents.find(DOCKERS_LIST)?)?)
-        .map_err(|error| PackError::Saved(format!("its {DOCKERS_LIST} cannot be read: {error}")))?;
+    let entries = entries(saved, &contents)?;
     if wanted.len() > IMAGES {
         return Err(PackError::Saved(format!("{} images are more than the {IMAGES} of a bundle", wanted.len())));
     }
@@ -54,12 +59,14 @@ pub(super) fn pack(saved: &mut (impl Read + Seek), wanted: &[ImageRef], into: im
         let entry = entries.iter().find(|entry| is_named(entry, name));
         let entry = entry.ok_or_else(|| PackError::Saved(format!("image {name} is not in it")))?;
         let config = document(saved, contents.find(&entry.config)?)?;
+        let unpacked: Option<Config> = serde_json::from_slice(&config).ok();
+        let unpacked = unpacked.iter().flat_map(Config::diff_ids).map(|layer| reader_has.get(layer));
         let mut of_image = Vec::new();
-        for path in &entry.layers {
+        for (path, had) in entry.layers.iter().zip(unpacked.chain(std::iter::repeat(None))) {
             let span = contents.find(path)?;
             let layer = match layers.get(&span) {
                 Some(layer) => Descriptor::clone(layer),
-                None => described(saved, span)?,
+                None => described(saved, span, had)?,
             };
             layers.insert(span, layer.clone());
             of_image.push(layer);
@@ -81,7 +88,7 @@ pub(super) fn pack(saved: &mut (impl Read + Seek), wanted: &[ImageRef], into: im
     for (digest, bytes) in &configs {
         out.file(&digest.path(), bytes.len() as u64, &bytes[..])?;
     }
-    for (span, layer) in &layers {
+    for (span, layer) in layers.iter().filter(|(_, layer)| !reader_has.contains(&layer.digest)) {
         saved.seek(SeekFrom::Start(span.start))?;
         out.file(&layer.digest.path(), span.size, saved.by_ref().take(span.size))?;
     }
@@ -112,6 +119,26 @@ pub(super) fn append(
     header.set_size(size);
     header.set_mode(0o644);
     archive.append_data(&mut header, path, content)
+}
+
+/// The images of a saved archive that have a name, by Docker's own list.
+pub(super) fn named(saved: &mut (impl Read + Seek)) -> Result<Vec<Image>, PackError> {
+    let contents = scan(saved)?;
+    let mut images = Vec::new();
+    for entry in entries(saved, &contents)? {
+        let config = document(saved, contents.find(&entry.config)?)?;
+        let spans = entry.layers.iter().filter_map(|path| contents.find(path).ok());
+        let (id, size) = (Digest::of(&config).as_str().to_owned(), spans.map(|span| span.size).sum());
+        let names = entry.repo_tags.iter().flatten().filter_map(|tag| tag.parse().ok());
+        let image = |reference| Image { reference, id: id.clone(), size, architecture: String::new() };
+        images.extend(names.map(image));
+    }
+    Ok(images)
+}
+
+fn entries(saved: &mut (impl Read + Seek), contents: &Contents) -> Result<Vec<DockersEntry>, PackError> {
+    serde_json::from_slice(&document(saved, contents.find(DOCKERS_LIST)?)?)
+        .map_err(|error| PackError::Saved(format!("its {DOCKERS_LIST} cannot be read: {error}")))
 }
 
 fn scan(saved: &mut (impl Read + Seek)) -> Result<Contents, PackError> {
@@ -169,8 +196,8 @@ fn document(saved: &mut (impl Read + Seek), span: Span) -> Result<Vec<u8>, PackE
     Ok(bytes)
 }
 
-/// What kind of layer is there, and its digest.
-fn described(saved: &mut (impl Read + Seek), span: Span) -> Result<Descriptor, PackError> {
+/// What kind of layer is there, and its digest; `had`, which the reader has, is not read.
+fn described(saved: &mut (impl Read + Seek), span: Span, had: Option<&Digest>) -> Result<Descriptor, PackError> {
     saved.seek(SeekFrom::Start(span.start))?;
     let mut content = saved.take(span.size);
     let mut start = Vec::new();
@@ -180,6 +207,9 @@ fn described(saved: &mut (impl Read + Seek), span: Span) -> Result<Descriptor, P
         [0x28, 0xb5, 0x2f, 0xfd] => format!("{LAYER_TYPE}+zstd"),
         _ => LAYER_TYPE.to_owned(),
     };
+    if let Some(had) = had.filter(|_| kind == LAYER_TYPE) {
+        return Ok(Descriptor::layer(kind, had.clone(), span.size));
+    }
     let mut hash = Sha256::default();
     hash.update(&start);
     let size = start.len() as u64 + io::copy(&mut content, &mut hash)?;

@@ -72,7 +72,7 @@ pub use doctor::doctor;
 pub use down::down;
 pub use gc::{Fate, Sweep, Swept, gc};
 pub use halt::{start, stop};
-pub use images::{bundle, load, pull};
+pub use images::{bundle, import, load, pull, rebuilt};
 pub use observed::Restart;
 pub use outcome::{Done, Options};
 pub use prepare::Request;

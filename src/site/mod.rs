@@ -48,8 +48,9 @@ pub use running::Running;
 pub use state::{Halt, Overview, Phase, Resumed, Standing};
 
 use crate::cluster::Data;
+use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
-use crate::plan::Plan;
+use crate::plan::{Plan, node_name};
 use crate::rehearsal::{BANNER, Faults};
 use crate::report::{Event, Outcome, Stage};
 use crate::run::Run;
@@ -163,6 +164,24 @@ impl<'a> Site<'a> {
             Self::Node(site) => site.running().await,
             Self::Attached(site) => site.running().await,
             Self::Rehearsal(site) => site.running().await,
+        }
+    }
+
+    /// Docker, and the container of the node that runs there.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`]: none runs; [`Reason::Usage`]: the sandbox has no node of its own.
+    pub async fn node(&self) -> Result<(Docker, String), Failure> {
+        match self {
+            Self::Node(site) => {
+                site.running().await?;
+                Ok((site.host.docker().await?, node_name(&site.name)))
+            }
+            Self::Rehearsal(_) => Err(Failure::new(Reason::Usage, "a rehearsal has no node that images could be in")),
+            Self::Attached(_) => {
+                Err(Failure::new(Reason::Usage, "the nodes of an existing cluster are not the sandbox's")
+                    .hint("push the image to a registry that the cluster pulls from"))
+            }
         }
     }
 

@@ -245,3 +245,36 @@ async fn every_sandbox_of_the_machine_is_listed_with_what_is_known_of_it() {
     assert_eq!(listing.sandboxes[0].expires.as_deref(), Some("2027-01-15T08:00:00Z"));
     assert_eq!(listing.sandboxes[2].ports, [("console".to_owned(), 30081)].into());
 }
+
+/// What a shell is offered for the last of these words.
+fn completed(machine: &Machine, words: &[&str]) -> Vec<String> {
+    let mut command = machine.command();
+    let last = words.len().to_string();
+    command.env("SANDBOX_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", last).env("_CLAP_IFS", "\n");
+    command.env("_CLAP_COMPLETE_COMP_TYPE", "9").env("_CLAP_COMPLETE_SPACE", "true");
+    let output = command.args(["--", "sandbox"]).args(words).output().expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    String::from_utf8(output.stdout).expect("text").lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn names_are_completed_by_the_state_folder_and_the_spec() {
+    let machine = Machine::new();
+    for name in ["ci-1", "flyte"] {
+        fs::create_dir_all(machine.state().join(name)).expect("made");
+    }
+    fs::create_dir(machine.state().join("Not-A-Name")).expect("made");
+    fs::write(machine.folder.path().join("sandbox.yaml"), "projects: [alpha]\ndomains: [{id: dev, name: D}]\n")
+        .expect("written");
+    assert_eq!(completed(&machine, &["status", "--name", ""]), ["ci-1", "flyte"]);
+    let propeller = "flytepropeller-alpha-dev";
+    assert_eq!(completed(&machine, &["logs", "-f", "flyte"]), ["flyteadmin", "flyteconsole", propeller]);
+    assert_eq!(completed(&machine, &["exec", "mi"]), ["minio"]);
+    assert_eq!(completed(&machine, &["project", "remove", "al"]), ["alpha"]);
+    assert_eq!(completed(&machine, &["credentials", "--project", ""]), ["alpha"]);
+    assert_eq!(completed(&machine, &["up", "--image", "po"]), ["postgres="]);
+    assert_eq!(completed(&machine, &["kubec"]), ["kubectl", "kubeconfig"]);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(machine.run(&["completions", shell]).exits(0).out().contains("SANDBOX_COMPLETE"), "{shell}");
+    }
+}

@@ -49,6 +49,7 @@ fn the_command_reference_is_what_help_says() {
         &["images", "pull"],
         &["images", "bundle"],
         &["images", "load"],
+        &["images", "import"],
         &["images", "prune"],
         &["project"],
         &["project", "add"],

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::cli::args::{ManifestsArg, Output, TimeoutArg, duration, query_deadline};
+use crate::cli::completion;
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason};
@@ -21,7 +22,7 @@ pub(crate) struct CredentialsArgs {
     #[command(subcommand)]
     change: Option<CredentialsCommand>,
     /// Those that open the bucket of this project, and no other one; the store's own where absent
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = completion::projects())]
     project: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::cli::completion;
 use crate::cli::session::{CommandError, Session};
 use crate::cli::terminal::RawTerminal;
 use crate::failure::{Failure, Reason};
@@ -12,7 +13,7 @@ use crate::site;
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {
     /// The component, or the pod
-    #[arg(value_name = "COMPONENT|POD")]
+    #[arg(value_name = "COMPONENT|POD", add = completion::components())]
     target: String,
     /// The command and its arguments
     #[arg(value_name = "CMD", last = true, required = true)]

@@ -1,7 +1,8 @@
 //! `sandbox images`
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -10,10 +11,11 @@ use crate::cli::args::{Output, TimeoutArg, query_deadline};
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::deadline::Deadline;
+use crate::failure::{Failure, Reason};
 use crate::images::{self, Presence};
 use crate::lifecycle;
 use crate::limits;
-use crate::manifest::ImageRef;
+use crate::manifest::{ImageRef, ImageRefError};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImagesCommand {
@@ -25,6 +27,8 @@ pub(crate) enum ImagesCommand {
     Bundle(Box<ImagesBundleArgs>),
     /// Load into Docker what a bundle has and Docker has not
     Load(ImagesLoadArgs),
+    /// Bring your own images into the running sandbox, without the layers that it has
+    Import(ImagesImportArgs),
     /// Drop the stores that no sandbox uses
     Prune,
 }
@@ -59,6 +63,18 @@ pub(crate) struct ImagesLoadArgs {
     pub(in crate::cli) timeout: TimeoutArg<{ limits::IMAGES.as_secs() }>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ImagesImportArgs {
+    /// An image that Docker has, or a file that `docker save` wrote
+    #[arg(value_name = "IMAGE|FILE", required = true)]
+    images: Vec<String>,
+    /// Go on, and do it again whenever Docker has built one of the images anew
+    #[arg(long, conflicts_with = "timeout")]
+    watch: bool,
+    #[command(flatten)]
+    timeout: TimeoutArg<{ limits::IMAGES.as_secs() }>,
+}
+
 impl ImagesCommand {
     /// When it gives up, counted from now.
     pub(in crate::cli) fn deadline(&self) -> Deadline {
@@ -66,6 +82,8 @@ impl ImagesCommand {
             Self::Pull(args) => args.timeout.deadline(),
             Self::Bundle(args) => args.pull.timeout.deadline(),
             Self::Load(args) => args.timeout.deadline(),
+            Self::Import(args) if args.watch => Deadline::fixed(Duration::MAX),
+            Self::Import(args) => args.timeout.deadline(),
             Self::List(_) | Self::Prune => query_deadline(),
         }
     }
@@ -77,7 +95,35 @@ pub(in crate::cli) async fn run(session: &Session, args: &ImagesCommand) -> Resu
         ImagesCommand::Pull(args) => pull(session, args).await,
         ImagesCommand::Bundle(args) => bundle(session, args).await,
         ImagesCommand::Load(args) => load(session, args).await,
+        ImagesCommand::Import(args) => import(session, args).await,
         ImagesCommand::Prune => prune(session).await,
+    }
+}
+
+async fn import(session: &Session, args: &ImagesImportArgs) -> Result<(), CommandError> {
+    let name = session.name().await?;
+    let (files, images): (Vec<_>, Vec<_>) = args.images.iter().partition(|named| Path::new(named).is_file());
+    let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
+    let images = images.into_iter().map(|image| {
+        image.parse().map_err(|error: ImageRefError| {
+            Failure::new(Reason::Usage, "neither an image nor a file").on(image).caused_by(error)
+        })
+    });
+    let images: Vec<ImageRef> = images.collect::<Result<_, _>>()?;
+    if args.watch && images.is_empty() {
+        return Err(Failure::new(Reason::Usage, "only images of Docker can be watched").into());
+    }
+    let host = session.host();
+    loop {
+        session
+            .run_reported(RunSettings::new("images import", &name), async |run| {
+                lifecycle::import(&name, &images, &files, &host, run).await
+            })
+            .await?;
+        if !args.watch {
+            return Ok(());
+        }
+        session.until_stopped(lifecycle::rebuilt(&images, &host)).await?;
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use crate::cli::args::query_deadline;
+use crate::cli::completion;
 use crate::cli::session::{CommandError, Session};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
@@ -19,7 +20,7 @@ const READ_AHEAD: usize = 1000;
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// Components, such as flyteadmin or flytepropeller-x-d-dev, or pods; without any, a list of components
-    #[arg(value_name = "COMPONENT|POD")]
+    #[arg(value_name = "COMPONENT|POD", add = completion::components())]
     names: Vec<String>,
     /// The pods of this execution
     #[arg(long, value_name = "ID", conflicts_with = "names")]

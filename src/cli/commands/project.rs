@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::args::{ManifestsArg, Output, TimeoutArg, query_deadline};
+use crate::cli::completion;
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::deadline::Deadline;
@@ -30,6 +31,7 @@ pub(crate) enum ProjectCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ProjectChangeArgs {
     /// Flyte project id
+    #[arg(add = completion::projects())]
     project: String,
     #[command(flatten)]
     manifests: ManifestsArg,

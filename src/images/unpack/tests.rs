@@ -6,7 +6,7 @@ use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
-use super::super::pack::pack;
+use super::super::pack::{named, pack};
 use super::*;
 use crate::manifest::ImageRef;
 
@@ -65,7 +65,7 @@ fn saved(images: &[Image]) -> Vec<u8> {
 
 fn packed(saved: &[u8], names: &[ImageRef]) -> Result<Vec<u8>, String> {
     let mut bundle = Vec::new();
-    pack(&mut Cursor::new(saved), names, &mut bundle).map_err(|error| error.to_string())?;
+    pack(&mut Cursor::new(saved), names, &BTreeSet::new(), &mut bundle).map_err(|error| error.to_string())?;
     Ok(bundle)
 }
 
@@ -340,4 +340,25 @@ proptest! {
         prop_assert!(check_compressed(&bytes).is_err());
         prop_assert!(packed(&bytes, &names(&two())).is_err());
     }
+}
+
+#[test]
+fn what_the_reader_has_is_named_and_not_written() {
+    let shared = Digest::of(b"a shared layer");
+    let mut rest = Vec::new();
+    let has = BTreeSet::from([shared.clone()]);
+    pack(&mut Cursor::new(saved(&two())), &names(&two()), &has, &mut rest).expect("packed");
+    let (whole, rest) = (files(&bundle()), files(&rest));
+    let left_out: Vec<_> = whole.iter().filter(|file| !rest.contains(file)).collect();
+    assert_eq!(left_out, [&(shared.path(), b"a shared layer".to_vec())]);
+    assert!(rest.iter().all(|file| whole.contains(file)), "nothing else differs");
+}
+
+#[test]
+fn an_archive_tells_the_names_and_ids_of_its_images() {
+    let images = named(&mut Cursor::new(saved(&two()))).expect("read");
+    let found: Vec<_> = images.iter().map(|image| (image.reference.as_str(), image.size)).collect();
+    assert_eq!(found, [("other/name:1", 18), ("a/b:1", 18), ("other/name:1", 14), ("registry.example/c:2", 14)]);
+    assert_eq!(images[1].id, Digest::of(&config(&two()[0].1)).as_str());
+    named(&mut Cursor::new(b"no archive".to_vec())).expect_err("refused");
 }

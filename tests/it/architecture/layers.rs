@@ -142,6 +142,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "evidence",
             "failure",
             "files",
+            "flyte",
             "images",
             "issuer",
             "kubernetes",

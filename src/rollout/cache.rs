@@ -266,6 +266,10 @@ mod tests {
         let targets = [target("Deployment")];
         let running = json!({"running": {}});
         let died = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+        let died_soon = json!({"terminated": {"exitCode": 1, "reason": "Error",
+            "startedAt": "2026-11-28T00:05:00Z", "finishedAt": "2026-11-28T00:05:09Z"}});
+        let killed = json!({"terminated": {"exitCode": 137, "reason": "Error",
+            "startedAt": "2026-11-28T00:05:00Z", "finishedAt": "2026-11-28T00:05:17Z"}});
         let with_its_node = json!({"terminated": {"exitCode": 255, "reason": "Unknown"}});
         let looping = json!({"waiting": {"reason": "CrashLoopBackOff"}});
         let none = json!({});
@@ -279,6 +283,10 @@ mod tests {
             (vec![(10, &died, &with_its_node), (12, &looping, &died)], 3),
             // It looped before anybody looked.
             (vec![(3, &looping, &died)], 3),
+            (vec![(3, &looping, &died_soon)], 3),
+            // Its node was stopped twice, and somebody killed its process.
+            (vec![(3, &looping, &killed)], 1),
+            (vec![(3, &looping, &killed), (6, &looping, &killed)], 3),
             (vec![(2, &looping, &died)], 1),
             (vec![(0, &running, &none), (3, &looping, &died)], 3),
         ] {

@@ -225,8 +225,8 @@ pub(super) fn restarts_before(pod: &Value) -> Vec<(String, u64)> {
         let ended = ["/state/terminated", "/lastState/terminated"].into_iter().find_map(|at| container.pointer(at));
         let counts = match ended {
             Some(end) if !is_end_of_node(end) => {
-                let loops = text(container, "/state/waiting/reason") == Some("CrashLoopBackOff");
-                if loops { HOPELESS_RESTARTS } else { 1 }
+                let backs_off = text(container, "/state/waiting/reason") == Some("CrashLoopBackOff");
+                if backs_off && !ran_for_long(end) { HOPELESS_RESTARTS } else { 1 }
             }
             _ => 0,
         };
@@ -234,6 +234,14 @@ pub(super) fn restarts_before(pod: &Value) -> Vec<(String, u64)> {
         (name, count(container, "/restartCount").saturating_sub(counts))
     };
     statuses.map(before).collect()
+}
+
+/// Whether a container had been running for longer than one in a crash loop does. The kubelet backs off from a container that
+/// somebody killed as it does from one that crashes at its start.
+fn ran_for_long(terminated: &Value) -> bool {
+    let at = |pointer: &str| humantime::parse_rfc3339(text(terminated, pointer)?).ok();
+    let ran = at("/startedAt").zip(at("/finishedAt")).and_then(|(start, end)| end.duration_since(start).ok());
+    ran.is_some_and(|ran| ran.as_secs() >= 10)
 }
 
 /// Whether a container ended because its node was stopped under it: containerd did not see it end.

@@ -8,7 +8,7 @@ use kube::Client;
 use super::evidence::{self, EvidenceSources, within_a_moment};
 use super::host::Host;
 use super::node_images::{load_bundle, load_into_node, obtain_node_image};
-use super::running::{Running, absent};
+use super::running::{Running, absent, halted};
 use super::state::{Halt, Overview, Phase, Resumed, Standing};
 use crate::cluster::{self, Data, Engine, KeptData, NodeState};
 use crate::docker::{self, Docker};
@@ -88,11 +88,9 @@ impl<'a> NodeSite<'a> {
         let kubeconfig = match cluster::state(&docker, &self.name).await? {
             NodeState::Running => cluster::kubeconfig(&docker, &self.name).await?,
             NodeState::Absent | NodeState::Foreign => return Err(absent(&self.name, "there is no such sandbox")),
-            NodeState::Frozen => {
-                let hint = format!("`sandbox start --name {}` thaws it", self.name);
-                return Err(absent(&self.name, "the sandbox is frozen").hint(hint));
-            }
-            NodeState::Stopped | NodeState::Unstarted => return Err(absent(&self.name, "the sandbox does not run")),
+            NodeState::Frozen => return Err(halted(&self.name, "the sandbox is frozen")),
+            NodeState::Stopped => return Err(halted(&self.name, "the sandbox is stopped")),
+            NodeState::Unstarted => return Err(absent(&self.name, "the sandbox does not run")),
             NodeState::Restarting { .. } => return Err(absent(&self.name, "the sandbox's node does not stay up")),
         };
         Running::on_own_cluster(&self.name, kubeconfig, false).await

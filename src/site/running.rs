@@ -33,3 +33,10 @@ pub(super) fn absent(name: &str, what: &str) -> Failure {
         .on(format!("sandbox {name}"))
         .hint(format!("`sandbox up --name {name}` makes it"))
 }
+
+/// As [`absent`], of one that is there and does not run.
+pub(super) fn halted(name: &str, what: &str) -> Failure {
+    Failure::new(Reason::NotFound, what)
+        .on(format!("sandbox {name}"))
+        .hint(format!("`sandbox start --name {name}` lets it run again"))
+}

@@ -21,6 +21,7 @@
 //! | `attach.rs` | a command in a container that somebody types into and reads along with |
 //! | `selection.rs` | the pods that a user names |
 //! | `logs.rs` | the logs of pods: their end, and what comes |
+//! | `out_of_memory.rs` | containers that were killed for lack of memory |
 //! | `delete.rs` | ConfigMaps that somebody made at run time, deleted |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
@@ -38,6 +39,7 @@ mod inventory;
 mod kinds;
 mod logs;
 mod normalise;
+mod out_of_memory;
 mod port_forward;
 mod presence;
 mod request;
@@ -63,6 +65,7 @@ pub use kinds::{Resource, resolve};
 pub(crate) use kinds::{api_resource, known_kinds};
 pub use logs::{LogLine, follow, logs};
 pub use normalise::normalise;
+pub use out_of_memory::{OutOfMemory, out_of_memory};
 pub use port_forward::{Forwarded, forward};
 pub use presence::{Drift, drift};
 pub(crate) use request::was_ours;

@@ -35,7 +35,7 @@ impl PodSelection {
     /// [`Reason::NotFound`]: it has no pod, and no FlyteWorkflow that would make one; [`Reason::ClusterNotReady`].
     pub async fn of_execution(id: &str, client: &Client, spec: &Spec) -> Result<Self, Failure> {
         let selection = Self { namespaces: workflow_namespaces(spec), by: By::Execution(id.to_owned()) };
-        if selection.workflow(client).await?.is_none() && selection.pods(client).await?.is_empty() {
+        if selection.workflows(client).await?.is_empty() && selection.pods(client).await?.is_empty() {
             return Err(Failure::new(Reason::NotFound, "the cluster has nothing of such an execution")
                 .on(format!("execution {id}"))
                 .hint("an execution's pods, and their logs, go with its FlyteWorkflow, a while after it ended"));
@@ -111,27 +111,25 @@ impl PodSelection {
         if !matches!(self.by, By::Execution(_)) {
             return Ok(false);
         }
-        let workflow = self.workflow(client).await?;
-        Ok(workflow.is_none_or(|workflow| workflow.labels().contains_key(TERMINATED)))
+        let workflows = self.workflows(client).await?;
+        Ok(workflows.iter().all(|workflow| workflow.labels().contains_key(TERMINATED)))
     }
 
-    /// The FlyteWorkflow of the execution.
-    async fn workflow(&self, client: &Client) -> Result<Option<PartialObjectMeta<DynamicObject>>, Failure> {
-        let By::Execution(id) = &self.by else { return Ok(None) };
+    /// The FlyteWorkflows of the execution: those of other projects and domains may have the same name.
+    async fn workflows(&self, client: &Client) -> Result<Vec<PartialObjectMeta<DynamicObject>>, Failure> {
+        let By::Execution(id) = &self.by else { return Ok(Vec::new()) };
         let kind = api_resource(workflow::API_VERSION, workflow::KIND);
         let params = ListParams::default().fields(&format!("metadata.name={id}"));
         let apis: Vec<Api<DynamicObject>> = match &self.namespaces[..] {
             [] => vec![Api::all_with(client.clone(), &kind)],
             namespaces => namespaces.iter().map(|at| Api::namespaced_with(client.clone(), at, &kind)).collect(),
         };
+        let mut found = Vec::new();
         for api in apis {
             let listed = ask(API_ANSWER, api.list_metadata(&params)).await;
-            let mut found = listed.map_err(|error| error.unread(Reason::ClusterNotReady, SILENT))?.items;
-            if let Some(workflow) = found.pop() {
-                return Ok(Some(workflow));
-            }
+            found.extend(listed.map_err(|error| error.unread(Reason::ClusterNotReady, SILENT))?.items);
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// Whether a pod is one of them.

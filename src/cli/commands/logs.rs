@@ -10,7 +10,7 @@ use crate::cli::completion;
 use crate::cli::session::{CommandError, Session};
 use crate::deadline::Deadline;
 use crate::failure::Failure;
-use crate::kubernetes::{self, LogLine, PodSelection};
+use crate::kubernetes::{self, LogLine, OutOfMemory, PodSelection};
 use crate::report::LogLines;
 use crate::site::{self, Running};
 
@@ -78,7 +78,21 @@ pub(in crate::cli) async fn run(session: &Session, args: &LogsArgs) -> Result<()
             .await?
     };
     session.until_stopped(async { tokio::try_join!(read, print(session, lines, alone)) }).await?;
+    for selection in &selections {
+        let pods = session.query(selection.pods(&running.client)).await?;
+        session.warn(kubernetes::out_of_memory(&pods).iter().map(killed));
+    }
     Ok(())
+}
+
+/// What no log says: that its container was killed.
+fn killed(OutOfMemory { pod, limit }: &OutOfMemory) -> String {
+    match limit {
+        Some(limit) => format!(
+            "{pod} was killed for lack of memory: its limit is {limit}; a task sets it by `@task(requests=Resources(mem=\"1Gi\"), limits=Resources(mem=\"1Gi\"))`"
+        ),
+        None => format!("{pod} was killed for lack of memory: the node had no more"),
+    }
 }
 
 async fn selections(args: &LogsArgs, running: &Running) -> Result<Vec<PodSelection>, Failure> {

@@ -2,11 +2,11 @@
 //! bounded. One kind outlives us on purpose: see [`detach`].
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -351,6 +351,17 @@ impl Detached {
     pub fn kill(&mut self) {
         let _ = self.0.kill().and_then(|()| self.0.wait());
     }
+}
+
+/// Replaces this process by `program`, which has its streams and its environment without these variables. The first of
+/// `args` is the name that it is called by. Returns where that fails, with why.
+pub fn replace(program: &Path, mut args: impl Iterator<Item = OsString>, without: &[OsString]) -> io::Error {
+    let mut command = std::process::Command::new(program);
+    command.arg0(args.next().unwrap_or_default()).args(args);
+    for variable in without {
+        command.env_remove(variable);
+    }
+    command.exec()
 }
 
 /// Starts a new session, so that the terminal's end and its Ctrl-C do not reach this process.

@@ -1,12 +1,23 @@
 //! What the process was started with. The only reader of the environment.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
 
+use crate::process;
 use crate::state::StateRoot;
+
+/// Replaces this process by one without the variables that are set to nothing, where there are any. CI systems set those
+/// that nobody filled in, and clap and others read the environment by themselves and take an empty one for a choice.
+pub(super) fn drop_empty_variables() {
+    let empty: Vec<_> = env::vars_os().filter(|(_, value)| value.is_empty()).map(|(name, _)| name).collect();
+    let (Ok(program), false) = (env::current_exe(), empty.is_empty()) else { return };
+    // It returns where that fails; the variables are then what each reader makes of them.
+    let _ = process::replace(&program, env::args_os(), &empty);
+}
 
 /// The environment as values, for stages that must not read it themselves.
 #[derive(Debug, Clone)]
@@ -26,17 +37,17 @@ pub(crate) struct Environment {
 impl Environment {
     pub(crate) fn read() -> Self {
         let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        let variables: BTreeMap<_, _> = std::env::vars_os().filter_map(text).collect();
-        let home = variables.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-        let state = variables.get("SANDBOX_STATE_DIR").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let variables: BTreeMap<_, _> = env::vars_os().filter_map(text).collect();
+        let home = variables.get("HOME").map(PathBuf::from);
+        let state = variables.get("SANDBOX_STATE_DIR").map(PathBuf::from);
         let state = state.or_else(|| {
             let xdg = home.as_ref().and_then(|_| etcetera::base_strategy::Xdg::new().ok());
             xdg.and_then(|xdg| xdg.state_dir()).map(|path| path.join("flyte-sandbox"))
         });
         Self {
-            here: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
-            state: StateRoot::new(state.unwrap_or_else(|| std::env::temp_dir().join("flyte-sandbox"))),
-            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("sandbox")),
+            here: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            state: StateRoot::new(state.unwrap_or_else(|| env::temp_dir().join("flyte-sandbox"))),
+            program: env::current_exe().unwrap_or_else(|_| PathBuf::from("sandbox")),
             variables,
             home,
         }

@@ -40,6 +40,7 @@ use session::{CommandError, Session};
 /// Runs the command line to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    environment::drop_empty_variables();
     let completion = CompleteEnv::with_factory(Cli::command).var(completion::VARIABLE);
     match completion.try_complete(std::env::args_os(), None) {
         Ok(false) => {}

@@ -34,4 +34,5 @@ mod state;
 mod stopping;
 mod store;
 mod support;
+mod variables;
 mod words;

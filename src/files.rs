@@ -31,12 +31,15 @@ pub struct NewFile {
 
 impl NewFile {
     /// Begins to write what is to replace `path`, whose folder must be there. Where the path is a link, its target is
-    /// replaced, and the link stays.
+    /// replaced, and the link stays. A folder, a pipe or a device such as `/dev/null` is never replaced.
     ///
     /// # Errors
-    /// The file system's own.
+    /// Something that is not a file is there, or the file system's own.
     pub fn create(path: &Path, readable: Readable) -> io::Result<Self> {
         let target = resolved(path)?;
+        if fs::metadata(&target).is_ok_and(|there| !there.is_file()) {
+            return Err(io::Error::other("it is not a file"));
+        }
         let name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
         let end = (0..=NAME.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
         let mode = match readable {
@@ -208,6 +211,8 @@ mod tests {
         let occupied = folder.path().join("config");
         fs::create_dir_all(occupied.join("in it")).expect("made");
         write_whole(&occupied, "text").expect_err("a folder is there");
+        // Whoever runs as root may put a file in a device's place.
+        write_whole(Path::new("/dev/null"), "text").expect_err("a device");
         write_whole(&folder.path().join("not there/config"), "text").expect_err("no folder");
         write_whole(Path::new("/"), "text").expect_err("no name");
         drop(NewFile::create(&folder.path().join("given up"), Readable::ByUmask).expect("begun"));

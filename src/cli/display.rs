@@ -12,6 +12,9 @@ use crate::failure::{Failure, Reason};
 use crate::limits::{PRINT_GRACE, READER_GRACE};
 use crate::report::{self, Event, View};
 
+/// What cannot be done where standard output takes nothing.
+pub(super) const UNWRITABLE: &str = "cannot write to standard output";
+
 /// Views under way.
 #[derive(Debug)]
 pub(super) struct Display(oneshot::Receiver<io::Result<()>>);
@@ -81,7 +84,7 @@ pub(super) async fn print(text: String, cancel: &CancellationToken) -> Result<bo
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::new(Reason::ReportUnwritable, "cannot write to standard output").because(error)),
+        Err(error) => Err(Failure::new(Reason::ReportUnwritable, UNWRITABLE).because(error)),
     }
 }
 

@@ -28,12 +28,15 @@ mod spec_file;
 mod spec_flags;
 mod terminal;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use clap_complete::CompleteEnv;
 
+use crate::failure::Reason;
 use command_line::{Cli, Command};
+use display::UNWRITABLE;
 use environment::Environment;
 use session::{CommandError, Session};
 
@@ -45,25 +48,12 @@ pub fn main() -> ExitCode {
     match completion.try_complete(std::env::args_os(), None) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(2);
-        }
+        Err(message) => return explain(&message),
     }
-    let matches = match Cli::command().try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => {
-            let code = if error.use_stderr() { 2 } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
-    };
-    let cli = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(2);
-        }
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(message) => return explain(&message),
     };
     let deadline = cli.command.deadline();
     let session = Session::new(cli.global, matches, Environment::read(), deadline);
@@ -74,6 +64,20 @@ pub fn main() -> ExitCode {
         }
     }));
     exit_code.unwrap_or_else(|failure| ExitCode::from(failure.exit_code()))
+}
+
+/// Prints the help or version that was asked for, or what is wrong with the command line.
+fn explain(message: &clap::Error) -> ExitCode {
+    let printed = message.print().and_then(|()| io::stdout().flush());
+    match printed {
+        _ if message.use_stderr() => ExitCode::from(Reason::Usage.exit_code()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let reason = Reason::ReportUnwritable;
+            let _ = writeln!(io::stderr(), "error[{}]: {UNWRITABLE}\n  because {error}", reason.entry().id);
+            ExitCode::from(reason.exit_code())
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {

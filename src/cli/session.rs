@@ -33,6 +33,8 @@ use crate::run::{Deadline, Run, on_thread};
 use crate::site::{Host, Location};
 use crate::spec::{MachineKey, Provenance, Resolved, SiteKind};
 
+const UNWRITABLE_REPORT: &str = "cannot write the report";
+
 /// One command line under way.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -323,11 +325,15 @@ impl Session {
         drop(run);
         let shown = display.finish(&self.cancel, self.deadline).await;
         match (result, shown) {
+            // Whoever reads another view may not know of the failure.
+            (Err(failure), Shown::Failed(error)) => {
+                Err(CommandError::Unreportable(failure.evidence([format!("{UNWRITABLE_REPORT}: {error}")])))
+            }
             (Err(failure), _) => Err(CommandError::Reported(failure.exit_code())),
             (Ok(_), Shown::Whole) => Ok(()),
             (Ok(_), Shown::Stalled) => Err(CommandError::Reported(self.why_ended().exit_code())),
             (Ok(_), Shown::Failed(error)) => {
-                Err(Failure::new(Reason::ReportUnwritable, "cannot write the report").because(error).into())
+                Err(Failure::new(Reason::ReportUnwritable, UNWRITABLE_REPORT).because(error).into())
             }
         }
     }
@@ -338,19 +344,31 @@ impl Session {
 
     /// Reports what is not reported yet; the exit code.
     pub(super) async fn end(&self, error: CommandError) -> ExitCode {
+        let human = || vec![self.human(Verbosity::Normal)];
         let (failure, views) = match error {
             CommandError::Reported(exit_code) => return ExitCode::from(exit_code),
             CommandError::Unreported(failure) => (failure, self.views(false)),
-            CommandError::Unreportable(failure) => (failure, vec![self.human(Verbosity::Normal)]),
+            CommandError::Unreportable(failure) => (failure, human()),
         };
         let exit_code = failure.exit_code();
+        let is_json = self.global.output == Output::Json;
+        if let Shown::Failed(_) = self.show(failure.clone(), views).await
+            && is_json
+        {
+            self.show(failure, human()).await;
+        }
+        ExitCode::from(exit_code)
+    }
+
+    /// Shows a failure as the end of a run.
+    async fn show(&self, failure: Failure, views: Vec<Box<dyn View>>) -> Shown {
         let (report, events) = Reporter::channel();
         report.emit(finished(&Err(failure), Instant::now()));
         drop(report);
-        if let Ok(display) = Display::start(events, views) {
-            display.finish(&self.cancel, self.deadline).await;
+        match Display::start(events, views) {
+            Ok(display) => display.finish(&self.cancel, self.deadline).await,
+            Err(_) => Shown::Stalled,
         }
-        ExitCode::from(exit_code)
     }
 
     fn views(&self, in_full: bool) -> Vec<Box<dyn View>> {

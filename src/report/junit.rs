@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, innermost};
 
 use super::event::{Event, Outcome};
 use super::view::View;
@@ -140,12 +140,12 @@ impl View for Junit {
                 text: "stopped before its end".to_owned(),
             });
         }
-        let named = |error: &dyn std::error::Error| io::Error::other(format!("{}: {error}", self.path.display()));
+        let named = |why: String| io::Error::other(format!("{}: {why}", self.path.display()));
         // A pipe, which may be written too, has no length.
         if self.file.metadata().is_ok_and(|file| file.is_file()) {
-            self.file.set_len(0).map_err(|error| named(&error))?;
+            self.file.set_len(0).map_err(|error| named(innermost(&error)))?;
         }
-        self.report().serialize(&self.file).map_err(|error| named(&error))
+        self.report().serialize(&self.file).map_err(|error| named(innermost(&error)))
     }
 }
 

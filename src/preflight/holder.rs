@@ -7,6 +7,11 @@ use std::fs;
 /// The state of a listening socket (`TCP_LISTEN` in the kernel's `tcp_states.h`).
 const LISTENING: &str = "0A";
 
+/// The local addresses that keep others from a port on 127.0.0.1: all, and that one, in both tables of `/proc`, whose
+/// numbers have their lowest byte first.
+const ADDRESSES: [&str; 4] =
+    ["00000000", "0100007F", "00000000000000000000000000000000", "0000000000000000FFFF00000100007F"];
+
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
@@ -34,7 +39,7 @@ pub(super) struct PortUse {
     pub(super) uid: u32,
 }
 
-/// The use of a TCP port of the host: by a listener, or else by a connection.
+/// The use of a TCP port on 127.0.0.1: by a listener, or else by a connection.
 pub(super) fn port_use(port: u16) -> Option<PortUse> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let mut sockets: Vec<Socket> = tables.iter().flat_map(|table| sockets(table, port)).collect();
@@ -71,12 +76,13 @@ struct Socket {
     inode: String,
 }
 
-/// The sockets with this local port. A line is `sl local_address rem_address st … uid timeout inode …`,
+/// The sockets that have this port on 127.0.0.1. A line is `sl local_address rem_address st … uid timeout inode …`,
 /// addresses in hexadecimal with the port behind a colon (proc(5)).
 fn sockets(table: &str, port: u16) -> Vec<Socket> {
-    let suffix = format!(":{port:04X}");
+    let port = format!("{port:04X}");
+    let is_ours = |local: &str| local.split_once(':').is_some_and(|(at, of)| ADDRESSES.contains(&at) && of == port);
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let found = lines.filter(|words| words.len() > 9 && words[1].ends_with(&suffix));
+    let found = lines.filter(|words| words.len() > 9 && is_ours(words[1]));
     let socket = |words: Vec<&str>| {
         Some(Socket { listens: words[3] == LISTENING, uid: words[7].parse().ok()?, inode: words[9].to_owned() })
     };
@@ -94,8 +100,33 @@ mod tests {
         let socket = |listens, inode: &str| Socket { listens, uid: 0, inode: inode.to_owned() };
         assert_eq!(sockets(TABLE, 0x7582), [socket(true, "4711"), socket(false, "4712")]);
         assert_eq!(sockets(TABLE, 80), [socket(true, "4713")]);
+        // Others' addresses are free for a port of ours; all addresses are not.
+        let table = |address: &str| TABLE.replace("0100007F:7582 00", &format!("{address}:7582 00"));
+        for (address, found) in [
+            ("0200007F", false),
+            ("0101A8C0", false),
+            ("00000000000000000000000001000000", false),
+            ("00000000000000000000000000000000", true),
+            ("0000000000000000FFFF00000100007F", true),
+        ] {
+            let listens = sockets(&table(address), 0x7582).iter().any(|socket| socket.listens);
+            assert_eq!(listens, found, "{address}");
+        }
         // The other end of a connection is not ours.
         assert!(sockets(TABLE, 0x9999).is_empty() && sockets("", 80).is_empty() && sockets("a b", 80).is_empty());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_listener_on_another_address_does_not_hold_the_port() {
+        let ours = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let port = ours.local_addr().expect("address").port();
+        drop(ours);
+        for address in ["127.0.0.2", "::1"] {
+            // A machine may have no IPv6.
+            let Ok(other) = std::net::TcpListener::bind((address, port)) else { continue };
+            assert_eq!(port_use(port), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Waiting {
 pub struct Endpoint {
     /// Such as `console`.
     pub name: String,
-    /// Such as `http://localhost:30081/console`.
+    /// Such as `http://127.0.0.1:30081/console`.
     pub url: String,
     /// The way to get the credentials for a login, if needed; never a secret itself.
     #[serde(skip_serializing_if = "Option::is_none")]

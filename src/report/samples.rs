@@ -68,8 +68,8 @@ pub(super) fn success() -> Vec<(u64, Event)> {
     };
     let ready = Event::Ready {
         endpoints: vec![
-            endpoint("console", "http://localhost:30081/console", None),
-            endpoint("minio", "http://localhost:30084", Some("`sandbox credentials` prints the keys")),
+            endpoint("console", "http://127.0.0.1:30081/console", None),
+            endpoint("minio", "http://127.0.0.1:30084", Some("`sandbox credentials` prints the keys")),
         ],
         kubectl: "KUBECONFIG=… kubectl get pods".to_owned(),
     };

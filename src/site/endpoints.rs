@@ -41,12 +41,12 @@ pub fn endpoints(spec: &Spec) -> Vec<Endpoint> {
         Endpoint { name: name.to_owned(), url, credentials }
     };
     let keys = format!("`sandbox credentials --name {}` prints the keys", spec.name);
-    let postgres = spec.ports.postgres.map(|port| endpoint("postgres", format!("localhost:{port}"), None));
+    let postgres = spec.ports.postgres.map(|port| endpoint("postgres", format!("127.0.0.1:{port}"), None));
     let always = [
-        endpoint("console", format!("http://localhost:{}/console", spec.ports.console), None),
-        endpoint("admin", format!("localhost:{} (gRPC, insecure)", spec.ports.console), None),
-        endpoint("dashboard", format!("http://localhost:{}/", spec.ports.dashboard), None),
-        endpoint("minio", format!("http://localhost:{}/minio/", spec.ports.minio), Some(keys)),
+        endpoint("console", format!("http://127.0.0.1:{}/console", spec.ports.console), None),
+        endpoint("admin", format!("127.0.0.1:{} (gRPC, insecure)", spec.ports.console), None),
+        endpoint("dashboard", format!("http://127.0.0.1:{}/", spec.ports.dashboard), None),
+        endpoint("minio", format!("http://127.0.0.1:{}/minio/", spec.ports.minio), Some(keys)),
     ];
     always.into_iter().chain(postgres).collect()
 }

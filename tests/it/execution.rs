@@ -247,7 +247,7 @@ async fn a_failed_execution_is_told_in_its_own_words() {
 #[tokio::test]
 async fn a_log_that_may_not_be_read_is_not_taken_for_one() {
     let flyte = FakeFlyte::start().await;
-    flyte.trouble(Workflow::Link("http://localhost:1/#/log/n/p/pod?namespace=n".to_owned()));
+    flyte.trouble(Workflow::Link("http://127.0.0.1:1/#/log/n/p/pod?namespace=n".to_owned()));
     let elsewhere = failing(&flyte).await;
     let dashboard = flyte.spec.ports.dashboard;
     assert_eq!(elsewhere.causes[1], format!("propeller: it leads to port 1, and the dashboard is on {dashboard}"));

@@ -100,3 +100,26 @@ fn a_device_is_not_replaced_by_a_file() {
         assert!(fs::metadata(&pipe).expect("there").file_type().is_fifo(), "{args:?}: it is a pipe no longer");
     }
 }
+
+/// Ports are published on 127.0.0.1 alone; many machines look `localhost` up as ::1 first, where another may listen.
+#[test]
+fn every_address_that_is_printed_or_rendered_is_the_published_one() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    let ports: Vec<_> = machine.ports.iter().map(String::as_str).collect();
+    let rehearsed = |command| [&[command, "--engine", "rehearsal"][..], &ports].concat();
+    for (args, addresses) in [
+        (rehearsed("up"), 4),
+        (rehearsed("status"), 4),
+        ([&rehearsed("status")[..], &["-o", "json"]].concat(), 4),
+        (rehearsed("render"), 2 * 6),
+        (vec!["config", "--client", "flytekit"], 2),
+        (vec!["config", "--client", "flytectl"], 2),
+        (vec!["kubeconfig"], 1),
+    ] {
+        let output = machine.run(&args).exits(0).0;
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!text.contains("localhost"), "{args:?}: {text}");
+        assert!(text.matches("127.0.0.1:").count() >= addresses, "{args:?}: {text}");
+    }
+}

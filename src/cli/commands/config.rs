@@ -47,9 +47,9 @@ fn flytekit(spec: &Spec) -> String {
     let Spec { name, ports, storage, .. } = spec;
     let secret = format!("$(sandbox credentials --name {name} | sed -n 's/^minio secret key *//p')");
     let variables = [
-        ("FLYTE_PLATFORM_URL", format!("localhost:{}", ports.console)),
+        ("FLYTE_PLATFORM_URL", format!("127.0.0.1:{}", ports.console)),
         ("FLYTE_PLATFORM_INSECURE", "true".to_owned()),
-        ("FLYTE_AWS_ENDPOINT", format!("http://localhost:{}", ports.minio)),
+        ("FLYTE_AWS_ENDPOINT", format!("http://127.0.0.1:{}", ports.minio)),
         ("FLYTE_AWS_ACCESS_KEY_ID", shell_word(&storage.access_key)),
         ("FLYTE_AWS_SECRET_ACCESS_KEY", format!("\"{secret}\"")),
     ];
@@ -61,12 +61,12 @@ fn flytekit(spec: &Spec) -> String {
 fn flytectl(spec: &Spec) -> String {
     let Spec { name, ports, storage, .. } = spec;
     let config = json!({
-        "admin": { "endpoint": format!("dns:///localhost:{}", ports.console), "insecure": true },
+        "admin": { "endpoint": format!("dns:///127.0.0.1:{}", ports.console), "insecure": true },
         "storage": {
             "type": "minio",
             "container": storage.bucket,
             "connection": {
-                "endpoint": format!("http://localhost:{}", ports.minio),
+                "endpoint": format!("http://127.0.0.1:{}", ports.minio),
                 "auth-type": "accesskey",
                 "access-key": storage.access_key,
                 "secret-key": "",

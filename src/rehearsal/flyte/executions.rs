@@ -90,7 +90,7 @@ impl Executions {
                 let link = match &self.trouble {
                     Some(Workflow::Link(link)) => link.clone(),
                     _ => format!(
-                        "http://localhost:{}/#/log/{namespace}/{name}-n0-0/pod?namespace={namespace}",
+                        "http://127.0.0.1:{}/#/log/{namespace}/{name}-n0-0/pod?namespace={namespace}",
                         spec.ports.dashboard
                     ),
                 };

@@ -379,7 +379,7 @@ fn map_tasks_have_log_links_too() {
         assert!(!text(given(input, "ConfigMap", "flyte-propeller-config")).contains("k8s-array:"));
         for plugin in [&["plugins", "logs"][..], &["plugins", "k8s-array", "logs", "config"]] {
             let path = [plugin, &["kubernetes-template-uri"]].concat();
-            let uri = "http://localhost:30082/#/log/{{ .namespace }}/{{ .podName }}/pod?namespace={{ .namespace }}";
+            let uri = "http://127.0.0.1:30082/#/log/{{ .namespace }}/{{ .podName }}/pod?namespace={{ .namespace }}";
             assert_eq!(setting(output, "flyte-propeller-config-y-d-dev", &path), Some(json!(uri)));
         }
     });

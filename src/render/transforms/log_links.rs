@@ -8,7 +8,7 @@ const HOME: &str = "task_logs.yaml";
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let template = format!(
-        "http://localhost:{}/#/log/{{{{ .namespace }}}}/{{{{ .podName }}}}/pod?namespace={{{{ .namespace }}}}",
+        "http://127.0.0.1:{}/#/log/{{{{ .namespace }}}}/{{{{ .podName }}}}/pod?namespace={{{{ .namespace }}}}",
         context.spec.ports.dashboard
     );
     draft.edit_config(Component::Flytepropeller, |config| {

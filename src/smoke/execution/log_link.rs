@@ -31,7 +31,7 @@ pub(super) async fn read(
     deadline: Deadline,
 ) -> Result<String, CheckFailure> {
     let Link { port, namespace, pod } = parse(link).ok_or_else(|| {
-        let wanted = "not of the form http://localhost:<port>/#/log/<namespace>/<pod>/pod?namespace=<namespace>";
+        let wanted = "not of the form http://127.0.0.1:<port>/#/log/<namespace>/<pod>/pod?namespace=<namespace>";
         FailedPart::Propeller.attribute(CheckFailure::new(link, wanted))
     })?;
     let leads_to = |where_to: String| {
@@ -94,14 +94,14 @@ mod tests {
         };
         let table = [
             (
-                "http://localhost:30082/#/log/103020-x-d-dev/e-n0-0/pod?namespace=103020-x-d-dev",
+                "http://127.0.0.1:30082/#/log/103020-x-d-dev/e-n0-0/pod?namespace=103020-x-d-dev",
                 link(30082, "103020-x-d-dev", "e-n0-0"),
             ),
             ("http://logs/#/log/n/p/pod?namespace=n", link(80, "n", "p")),
-            ("http://localhost:30082/#!/log/n/p/pod?namespace=n", None),
-            ("http://localhost:30082/#/log/n/p/pod?namespace=other", None),
-            ("http://localhost:30082/#/log/n/p/pod", None),
-            ("http://localhost:30082/", None),
+            ("http://127.0.0.1:30082/#!/log/n/p/pod?namespace=n", None),
+            ("http://127.0.0.1:30082/#/log/n/p/pod?namespace=other", None),
+            ("http://127.0.0.1:30082/#/log/n/p/pod", None),
+            ("http://127.0.0.1:30082/", None),
             ("#/log/n/p/pod?namespace=n", None),
             ("", None),
         ];

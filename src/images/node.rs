@@ -146,6 +146,20 @@ async fn inventory(docker: &Docker, node: &str, images: &[Image], run: &Run) -> 
     Ok(there)
 }
 
+/// The digests by which the node knows its images, by name, at this moment.
+///
+/// # Errors
+/// As Docker's.
+pub async fn known(docker: &Docker, node: &str) -> Result<BTreeMap<String, BTreeSet<String>>, docker::Error> {
+    let (crictl, ctr) = (["crictl", "images", "-o", "json"], ["ctr", "-n", "k8s.io", "images", "ls"]);
+    let (listed, table) = tokio::try_join!(docker.exec(node, &crictl), docker.exec(node, &ctr))?;
+    let mut known = parse(&listed.stdout).unwrap_or_default();
+    for (name, target) in targets(&table.stdout) {
+        known.entry(name.to_owned()).or_default().insert(target.to_owned());
+    }
+    Ok(known)
+}
+
 async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Error> {
     // Why there is no node is known to whoever makes it, and is told first.
     let deadline: Deadline = run.deadline.min(limits::IMAGES_CONTAINERD).extended_by(limits::IMAGES_GRACE);

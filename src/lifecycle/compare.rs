@@ -1,9 +1,12 @@
 //! What `up` would do to a sandbox that runs.
 
+use std::collections::BTreeSet;
+
 use kube::Client;
 use serde::Serialize;
 
 use super::lacking::lacking;
+use super::outdated::{Outdated, outdated};
 use super::retention::{self, Leaving};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Drift, Inventory};
@@ -25,6 +28,8 @@ pub struct Comparison {
     pub leaving: Vec<Leaving>,
     /// Workloads that are not ready, and would be waited for.
     pub waiting: Vec<Waiting>,
+    /// Workloads whose pods run an image that was built again since, and would be replaced.
+    pub outdated: BTreeSet<Outdated>,
     /// Projects, tables and buckets that are gone, and would be made again. Looked for where all workloads are ready.
     pub lacking: Vec<Waiting>,
 }
@@ -47,11 +52,13 @@ pub async fn compare(
             let waiting = rollout::ready_now(&client, &there.cloned().collect::<Vec<_>>()).await?;
             let answers = waiting.is_empty() && missing.is_empty();
             let lacking = if answers { Box::pin(lacking(&client, &inventory)).await } else { Vec::new() };
+            let among = async |images| site.outdated(images).await;
+            let outdated = outdated(&client, &inventory.spec.system_namespace(), among).await?;
             let mut applied = inventory.objects;
             applied.retain(|object, _| !missing.contains(object));
             retention::measure(&mut leaving, &client, &inventory.spec, run).await;
             let difference = Difference { edited, ..Difference::between(&inventory.spec, &applied, plan) };
-            Ok(Some(Comparison { difference, leaving, waiting, lacking }))
+            Ok(Some(Comparison { difference, leaving, waiting, outdated, lacking }))
         }
         Err(failure) if failure.reason == Reason::NotFound => Ok(None),
         Err(failure) => Err(failure),

@@ -21,6 +21,7 @@
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `doctor.rs` | the checks before an `up`, alone |
 //! | `status.rs` | the state of a sandbox, as data |
+//! | `outdated.rs` | workloads whose pods run an image that was built again since |
 //! | `observed.rs` | what pods say, as far as that holds since the node started |
 //! | `diagnose.rs` | the evidence of a sandbox in any state |
 //! | `down.rs` | removal |
@@ -51,6 +52,7 @@ mod lost;
 mod migration;
 mod observed;
 mod outcome;
+mod outdated;
 mod prepare;
 mod projects;
 mod registration;
@@ -75,6 +77,7 @@ pub use halt::{start, stop};
 pub use images::{bundle, import, load, pull, rebuilt};
 pub use observed::Restart;
 pub use outcome::{Done, Options};
+pub use outdated::Outdated;
 pub use prepare::Request;
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use renewal::renew_keys;

@@ -1,5 +1,6 @@
 //! The state of a sandbox, as data.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use humantime::format_rfc3339_seconds;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::compare::drift;
 use super::lacking::lacking;
 use super::observed::{Restart, restarts, stale};
+use super::outdated::{Outdated, outdated};
 use crate::failure::Failure;
 use crate::limits::STATUS_ANSWERS;
 use crate::manifest::{Edit, ObjectRef};
@@ -43,7 +45,8 @@ pub enum SpecState {
     Unchanged,
     /// `up` would apply a difference.
     Changed,
-    /// The spec is the same; objects are missing or were edited, and `up` would apply them again.
+    /// The spec is the same; objects are missing or were edited, or pods run an image that was built again since, and `up`
+    /// mends that.
     Drifted,
     /// It cannot be told.
     Unknown,
@@ -78,6 +81,8 @@ pub struct Status {
     pub missing: Vec<ObjectRef>,
     /// Objects that somebody changed since they were applied.
     pub edited: Vec<Edit>,
+    /// Workloads whose pods run an image that was built again since; `up` replaces them.
+    pub outdated: BTreeSet<Outdated>,
     /// Containers that died since the node started, and what of.
     pub restarts: Vec<Restart>,
     /// What the endpoints answered just now.
@@ -89,18 +94,27 @@ pub struct Status {
 }
 
 impl Status {
-    async fn see(&mut self, running: Running, node_started: Option<SystemTime>, plan: &Plan) -> Result<(), Failure> {
+    async fn see(
+        &mut self,
+        running: Running,
+        node_started: Option<SystemTime>,
+        site: &Site<'_>,
+        plan: &Plan,
+    ) -> Result<(), Failure> {
         let Running { inventory, client, .. } = running;
         let workloads: Vec<_> = inventory.workloads().cloned().collect();
         let system = inventory.spec.system_namespace();
-        let (answers, waiting, lives) = tokio::join!(
+        let among = async |images| site.outdated(images).await;
+        let (answers, waiting, lives, outdated) = tokio::join!(
             Box::pin(smoke::answers(&inventory.spec, &client, STATUS_ANSWERS)),
             rollout::ready_now(&client, &workloads),
             rollout::lives_within(&client, &system),
+            Box::pin(outdated(&client, &system, among)),
         );
         let lives = lives?;
         self.answers = answers;
         self.waiting = waiting?;
+        self.outdated = outdated?;
         self.waiting.extend(stale(&lives, node_started));
         self.restarts = restarts(&lives, node_started);
         let answered = self.answers.iter().all(|answer| answer.is_well);
@@ -113,7 +127,7 @@ impl Status {
         let ready = whole && self.waiting.is_empty() && answered;
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };
         self.spec = match inventory.digest.as_ref() == Some(&plan.digest) {
-            true if ready && drift.is_none() => SpecState::Unchanged,
+            true if ready && drift.is_none() && self.outdated.is_empty() => SpecState::Unchanged,
             true => SpecState::Drifted,
             false => SpecState::Changed,
         };
@@ -144,6 +158,7 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
         waiting: Vec::new(),
         missing: Vec::new(),
         edited: Vec::new(),
+        outdated: BTreeSet::new(),
         restarts: Vec::new(),
         answers: Vec::new(),
         endpoints: Vec::new(),
@@ -155,7 +170,7 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
         site::Phase::Frozen => status.phase = Phase::Frozen,
         site::Phase::Broken => status.phase = Phase::Broken,
         site::Phase::Running(running) => match *running {
-            Ok(running) => Box::pin(status.see(running, overview.node_started, plan)).await?,
+            Ok(running) => Box::pin(status.see(running, overview.node_started, &site, plan)).await?,
             Err(failure) => {
                 status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() });
             }

@@ -4,6 +4,7 @@ use super::compare::is_as_planned;
 use super::converge::{Prerequisites, Reconciled};
 use super::observed::{seen_again, stale};
 use super::outcome::{Done, Options};
+use super::outdated::outdated;
 use super::prepare::{Request, plan_again, plan_with_keys};
 use super::restore::Backup;
 use super::verify::{verify, verify_with_work};
@@ -132,11 +133,15 @@ async fn bring(
         Box::pin(stand(plan, request, ground, host, options, run)),
         Box::pin(ground.load_images(plan, options.bundle.is_some(), run))
     );
-    let Stood { client, prerequisites, plan: again } = match made {
+    let Stood { client, mut prerequisites, plan: again } = match made {
         Ok((stood, ())) => stood,
         Err(failure) => return Err(ground.first_cause(failure).await),
     };
     let plan = again.as_ref().unwrap_or(plan);
+    if !ground.is_new() {
+        let among = async |images| ground.outdated(images).await;
+        prerequisites.outdated = outdated(&client, &plan.spec.system_namespace(), among).await?;
+    }
     let proven = async {
         let names_resolve = ground.wait_for_dns(&client, run);
         let filled = async {
@@ -174,6 +179,10 @@ async fn settle(
     let lives = rollout::lives_within(&running.client, &plan.spec.system_namespace()).await?;
     let is_known = stale(&lives, ground.node_started().await?).is_empty();
     if !is_known || !is_as_planned(&running.client, Some(&running.inventory), plan).await? {
+        return Ok(None);
+    }
+    let among = async |images| ground.outdated(images).await;
+    if !outdated(&running.client, &plan.spec.system_namespace(), among).await?.is_empty() {
         return Ok(None);
     }
     run.stage(Stage::Cluster, async {

@@ -8,6 +8,7 @@
 //! | `events.rs` | Kubernetes events about an object, and reading JSON |
 //! | `cache.rs` | what the watches have seen so far, and what follows from it |
 //! | `wait.rs` | watches until all are ready, one is stuck, or time is up |
+//! | `images.rs` | the images that pods run |
 //! | `restarts.rs` | restarts of containers: how often, and what the last one died of |
 //! | `last_words.rs` | which line of a log tells why a container ended |
 //! | `sockets.rs` | the ports that a container listens on |
@@ -16,6 +17,7 @@
 mod cache;
 mod events;
 mod explain;
+mod images;
 mod last_words;
 mod model;
 mod pods;
@@ -24,6 +26,7 @@ mod sockets;
 mod status;
 mod wait;
 
+pub use images::{RunningImage, images_within};
 pub use model::{Blocker, ContainerRef, LastExit, Neighbours, Status};
 pub(crate) use pods::status as pod_status;
 pub use restarts::{ContainerLife, LastEnd, container_lives, died_since, lives_within};

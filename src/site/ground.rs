@@ -1,5 +1,6 @@
 //! What preflight found on a site, and what is then made there, watched and taken back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,7 @@ use super::running::Running;
 use super::state::Standing;
 use crate::cluster;
 use crate::failure::Failure;
+use crate::manifest::ImageRef;
 use crate::plan::Plan;
 use crate::run::Run;
 
@@ -130,6 +132,21 @@ impl Ground<'_> {
             Self::Node(ground) => ground.load_images(plan, run).await,
             Self::Attached(ground) => ground.load_images(plan, has_bundle, run).await,
             Self::Rehearsal(_) => Ok(()),
+        }
+    }
+
+    /// Those of these images, each with the digest that a pod runs, that the cluster would have another one for by now.
+    /// Which image a name stands for is known of a node in Docker alone.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub async fn outdated(
+        &self,
+        running: BTreeSet<(ImageRef, String)>,
+    ) -> Result<BTreeSet<(ImageRef, String)>, Failure> {
+        match self {
+            Self::Node(ground) => ground.outdated(running).await,
+            Self::Attached(_) | Self::Rehearsal(_) => Ok(BTreeSet::new()),
         }
     }
 

@@ -35,6 +35,7 @@ mod running;
 mod state;
 mod withdraw;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub use endpoints::{endpoints, ready};
@@ -50,6 +51,7 @@ pub use state::{Halt, Overview, Phase, Resumed, Standing};
 use crate::cluster::Data;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
+use crate::manifest::ImageRef;
 use crate::plan::{Plan, node_name};
 use crate::rehearsal::{BANNER, Faults};
 use crate::report::{Event, Outcome, Stage};
@@ -194,6 +196,20 @@ impl<'a> Site<'a> {
             Self::Node(site) => site.overview().await,
             Self::Attached(site) => site.overview().await,
             Self::Rehearsal(site) => site.overview().await,
+        }
+    }
+
+    /// Those of these images, each with the digest that a pod runs, that the cluster would have another one for by now.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub async fn outdated(
+        &self,
+        running: BTreeSet<(ImageRef, String)>,
+    ) -> Result<BTreeSet<(ImageRef, String)>, Failure> {
+        match self {
+            Self::Node(site) => site.outdated(running).await,
+            Self::Attached(_) | Self::Rehearsal(_) => Ok(BTreeSet::new()),
         }
     }
 

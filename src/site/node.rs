@@ -1,5 +1,6 @@
 //! A sandbox on a k3s node in Docker, which it makes and removes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +8,7 @@ use kube::Client;
 
 use super::evidence::{self, EvidenceSources, within_a_moment};
 use super::host::Host;
-use super::node_images::{load_bundle, load_into_node, obtain_node_image};
+use super::node_images::{load_bundle, load_into_node, obtain_node_image, outdated};
 use super::running::{Running, absent, halted};
 use super::state::{Halt, Overview, Phase, Resumed, Standing};
 use crate::cluster::{self, Data, Engine, KeptData, NodeState};
@@ -19,7 +20,7 @@ use crate::images::{self, Claim};
 use crate::kubernetes;
 use crate::limits::{DOCKER_QUIET, EVIDENCE_ANSWER, NODE_GONE};
 use crate::manifest::ImageRef;
-use crate::plan::Plan;
+use crate::plan::{Plan, node_name};
 use crate::preflight::{self, RequiredImage};
 use crate::render::Lock;
 use crate::report::Outcome;
@@ -113,6 +114,13 @@ impl<'a> NodeSite<'a> {
         };
         let node_started = cluster::started(&docker, &self.name).await?;
         Ok(Overview { phase, node_started, expires: expiries.get(&self.name).copied(), sandboxes, kept_data: kept })
+    }
+
+    pub(super) async fn outdated(
+        &self,
+        running: BTreeSet<(ImageRef, String)>,
+    ) -> Result<BTreeSet<(ImageRef, String)>, Failure> {
+        outdated(&self.host.docker().await?, &node_name(&self.name), running).await
     }
 
     /// Stops the node, or freezes it. Whether it ran.
@@ -273,6 +281,13 @@ impl NodeGround<'_> {
 
     pub(super) async fn load_images(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {
         load_into_node(plan, &self.docker, run).await
+    }
+
+    pub(super) async fn outdated(
+        &self,
+        running: BTreeSet<(ImageRef, String)>,
+    ) -> Result<BTreeSet<(ImageRef, String)>, Failure> {
+        outdated(&self.docker, &node_name(&self.name), running).await
     }
 
     /// Ends only when the node has gone down, with the failure to report.

@@ -1,10 +1,12 @@
 //! The images of a sandbox in Docker: into the daemon, and from there into the node.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::docker::Docker;
 use crate::failure::Failure;
 use crate::images::{self, Presence, Unbundled};
+use crate::manifest::ImageRef;
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
@@ -49,6 +51,41 @@ pub(super) async fn obtain_node_image(plan: &Plan, docker: &Docker, run: &Run) -
     .await
 }
 
+/// Those of these images, each with the digest that a pod runs, whose name is another image's in Docker by now. One that
+/// Docker has not is what it was.
+pub(super) async fn outdated(
+    docker: &Docker,
+    node: &str,
+    running: BTreeSet<(ImageRef, String)>,
+) -> Result<BTreeSet<(ImageRef, String)>, Failure> {
+    let names: BTreeSet<_> = running.iter().map(|(image, _)| image.clone()).collect();
+    let found = images::resolve(docker, &names.into_iter().collect::<Vec<_>>()).await?;
+    let ids: BTreeMap<_, _> = found
+        .into_iter()
+        .filter_map(|presence| match presence {
+            Presence::Present(image) => Some((image.reference, image.id)),
+            Presence::Absent(_) => None,
+        })
+        .collect();
+    let differs = |(image, digest): &(ImageRef, String)| ids.get(image).is_some_and(|id| id != digest);
+    let suspects: BTreeSet<_> = running.into_iter().filter(differs).collect();
+    if suspects.is_empty() {
+        return Ok(suspects);
+    }
+    let known = images::known(docker, node).await?;
+    let is_outdated = |(image, digest): &(ImageRef, String)| {
+        let digests = known.get(&image.canonical());
+        !ids.get(image).is_some_and(|id| is_same(digests, id, digest))
+    };
+    Ok(suspects.into_iter().filter(is_outdated).collect())
+}
+
+/// Whether Docker's id and a pod's digest are of the one image that the node knows by `digests`: there are an image's
+/// configuration, its manifest and an index of some, and each program has its own favourite.
+fn is_same(digests: Option<&BTreeSet<String>>, id: &str, digest: &str) -> bool {
+    digests.is_some_and(|digests| digests.contains(id) && digests.contains(digest))
+}
+
 /// All images in the node: the workloads' must come, k3s' own are carried over where they are here.
 pub(super) async fn load_into_node(plan: &Plan, docker: &Docker, run: &Run) -> Result<(), Failure> {
     run.stage(Stage::Images, async {
@@ -72,4 +109,25 @@ pub(super) async fn load_into_node(plan: &Plan, docker: &Docker, run: &Run) -> R
         Ok(((), outcome, summary))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_runs_the_image_of_the_name_where_the_node_knows_both_digests_for_it() {
+        let known: BTreeSet<_> = ["sha256:configuration", "sha256:manifest"].map(str::to_owned).into();
+        for (id, digest, same) in [
+            ("sha256:manifest", "sha256:configuration", true),
+            ("sha256:configuration", "sha256:manifest", true),
+            // Docker has a newer one than the node.
+            ("sha256:newer", "sha256:configuration", false),
+            // The node has it already, and the pod started before.
+            ("sha256:configuration", "sha256:older", false),
+        ] {
+            assert_eq!(is_same(Some(&known), id, digest), same, "{id} {digest}");
+        }
+        assert!(!is_same(None, "sha256:manifest", "sha256:configuration"));
+    }
 }

@@ -52,9 +52,9 @@ async fn compared(session: &Session, plan: &Plan, leaving: Vec<Leaving>) -> Opti
     })
 }
 
-fn against(Comparison { difference, leaving, waiting, lacking }: &Comparison) -> String {
+fn against(Comparison { difference, leaving, waiting, outdated, lacking }: &Comparison) -> String {
     let mut text = "\nagainst the sandbox that runs".to_owned();
-    if difference.is_empty() && lacking.is_empty() {
+    if difference.is_empty() && outdated.is_empty() && lacking.is_empty() {
         text.push_str(": nothing would change");
     }
     text.push('\n');
@@ -73,6 +73,9 @@ fn against(Comparison { difference, leaving, waiting, lacking }: &Comparison) ->
     }
     for edit in edited {
         let _ = writeln!(text, "  apply again, since somebody changed {edit}");
+    }
+    for outdated in outdated {
+        let _ = writeln!(text, "  restart {outdated}");
     }
     for Waiting { object, reason } in lacking {
         let _ = writeln!(text, "  mend {object}: {reason}");

@@ -66,6 +66,9 @@ fn shown(status: &Status, now: SystemTime) -> String {
     for edit in &status.edited {
         let _ = writeln!(text, "  {edit}: not as it was applied");
     }
+    for outdated in &status.outdated {
+        let _ = writeln!(text, "  {outdated}");
+    }
     text.extend(status.expires.as_deref().map(|at| expiry(at, now)));
     match status.spec {
         SpecState::Unchanged => text.push_str("the spec says the same; `sandbox up` would change nothing\n"),

@@ -1,7 +1,7 @@
 //! What is broken in a sandbox that runs: named by `status` and `plan`, mended by `up`.
 //!
-//! `tests/it/healed.rs` has what the Kubernetes API alone decides; here are its own records of who owns what, and a
-//! database that is gone.
+//! `tests/it/healed.rs` has what the Kubernetes API alone decides; here are its own records of who owns what, a database
+//! that is gone, and an image that was built again under its tag.
 
 use super::Scenario;
 use crate::support::docker::docker;
@@ -12,21 +12,35 @@ use crate::support::sandbox::Sandbox;
 pub(super) const SCENARIOS: &[Scenario] = &[("a_broken_sandbox_is_named_by_status_and_mended_by_up", of_breaks)];
 
 const SYSTEM: &str = "103020-flytepoc-dev";
+const MINIO: &str = "minio/minio:RELEASE.2020-12-16T05-05-17Z";
 
 fn of_breaks() {
     let sandbox = Sandbox::new("healed", &Ground::find(Wish::Real, Major::Five));
     let args = ["--profile", "minimal", "--project", "x", "--engine", "docker"];
-    sandbox.up(&args).exits(0);
     if sandbox.ground.is_real() {
-        mended(&sandbox, &args);
+        let image = format!("{}/minio:built-here", sandbox.name);
+        build(&image, 1);
+        let own = format!("minio={image}");
+        mended(&sandbox, &[&args[..], &["--image", &own]].concat(), &image);
+        sandbox.run(&["down"]).exits(0);
+        docker(&["rmi", &image]);
     } else {
+        sandbox.up(&args).exits(0);
         println!("NOT HERE: an API that records who owns what, and a database; tests/it/healed.rs has the double's");
+        sandbox.run(&["down"]).exits(0);
     }
-    sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
 }
 
-fn mended(sandbox: &Sandbox, args: &[&str]) {
+/// Builds an image under this tag that differs from its other builds in a label only.
+fn build(image: &str, number: u32) {
+    let container = docker(&["create", MINIO]);
+    docker(&["commit", "--change", &format!("LABEL build={number}"), container.trim(), image]);
+    docker(&["rm", container.trim()]);
+}
+
+fn mended(sandbox: &Sandbox, args: &[&str], image: &str) {
+    sandbox.up(args).exits(0);
     let kubectl = |args: &[&str]| docker(&[&["exec", &sandbox.node(), "kubectl", "-n", SYSTEM], args].concat());
     let status = || sandbox.run(&[&["status"], args].concat());
     status().exits(0).says("would change nothing");
@@ -40,6 +54,7 @@ fn mended(sandbox: &Sandbox, args: &[&str]) {
     for object in ["secret/flyte-storage-x", "service/flyteadmin", "deployment/datacatalog"] {
         kubectl(&["delete", object]);
     }
+    build(image, 2);
     let edited = [
         format!("configmap {SYSTEM}/gateway-config: .data"),
         format!("role {SYSTEM}/flytepropeller-leader-x: .rules"),
@@ -55,7 +70,14 @@ fn mended(sandbox: &Sandbox, args: &[&str]) {
         assert!(planned.out.contains(edit), "{edit}: {}", planned.out);
     }
     assert!(gone.iter().all(|object| seen.out.contains(&format!("{object}: not there any more"))), "{}", seen.out);
+    let outdated = format!("deployment {SYSTEM}/minio: its pods run another image than {image}");
+    assert!(seen.out.contains(&outdated), "{}", seen.out);
+    assert!(planned.out.contains(&format!("restart {outdated}")), "{}", planned.out);
     let events = sandbox.up(args).exits(0).events();
+    let (id, runs) =
+        (docker(&["inspect", "-f", "{{.Id}}", image]), "jsonpath={.items[0].status.containerStatuses[0].imageID}");
+    let running = kubectl(&["get", "pods", "-l", "app.kubernetes.io/name=minio", "-o", runs]);
+    assert_eq!(running.trim(), id.trim(), "the image that was built last runs");
     let changed = applied(&events, "changed");
     for edit in &edited {
         assert!(changed.iter().any(|object| edit.starts_with(object)), "{edit}: {changed:?}");

@@ -90,6 +90,8 @@ limits! {
     KIND_ESTABLISHED = seconds(60);
     /// Credentials of a kubeconfig, which may come from a plugin that asks the user.
     CREDENTIAL_PLUGIN = seconds(120);
+    /// The answer of a credential helper of Docker's configuration, which may ask the user.
+    CREDENTIAL_HELPER = seconds(60);
     /// flyteadmin's list of projects, brought to what the spec says.
     REGISTRATION = seconds(60);
     /// Workflows that a propeller aborts; it takes well below a second.

@@ -12,7 +12,7 @@ use std::process::{ExitStatus, Stdio};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, setsid, test_kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::failure::{Failure, Reason};
@@ -320,6 +320,43 @@ impl Drop for EndedWhenDropped {
     fn drop(&mut self) {
         self.0.into_iter().for_each(end);
     }
+}
+
+/// What a program answered.
+pub struct Answer {
+    /// Whether its exit code is zero.
+    pub is_success: bool,
+    /// Its standard output, which may be a secret.
+    pub stdout: Vec<u8>,
+}
+
+/// The answer of a program on the `PATH` of its environment that gets a question on standard input. Nothing of it is told
+/// or kept. Dropping the future kills it and its children.
+///
+/// # Errors
+/// The program cannot be found, started or read.
+pub async fn ask(program: &str, arg: &str, env: &BTreeMap<String, String>, question: &str) -> io::Result<Answer> {
+    let absent = || io::Error::new(io::ErrorKind::NotFound, "it is not on the PATH");
+    let path = find(program, env).ok_or_else(absent)?;
+    let mut child = Command::new(path)
+        .arg(arg)
+        .env_clear()
+        .envs(env)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that knows the answer without the question may have ended.
+        let _ = stdin.write_all(question.as_bytes()).await;
+    }
+    let mut written = Written::default();
+    let Ended { status, .. } = read_output(&mut child, &mut written, |_| ()).await?;
+    group.0 = None;
+    Ok(Answer { is_success: status.success(), stdout: written.stdout.join("\n").into_bytes() })
 }
 
 /// A process that outlives this one.

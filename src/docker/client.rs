@@ -1,27 +1,38 @@
 //! The connection to a Docker daemon, and its version and settings.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error as Transport;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use super::endpoint::{Endpoint, Origin, sockets};
+use super::endpoint::{Endpoint, Origin, config_folder, sockets};
 use super::error::{Cause, Error, Request, io_kind};
 use super::kept::{Kept, Size};
+use super::login::{LoginFolder, LoginSource, with_readable_logins};
 use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason, innermost};
 use crate::limits;
+use crate::manifest::ImageRef;
 
 /// A connection to a Docker daemon. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Docker {
     /// Used through [`Docker::ask`] and [`Docker::stream`] alone, so that no call is without a limit.
     client: bollard::Docker,
     endpoint: Endpoint,
+    logins: Option<Arc<LoginFolder>>,
+}
+
+impl fmt::Debug for Docker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Docker").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
 }
 
 /// The version and settings of a daemon.
@@ -48,13 +59,16 @@ pub struct About {
 }
 
 impl Docker {
-    /// Connects to the daemon that the environment chooses, see [`Endpoint::find`].
+    /// Connects to the daemon that the environment chooses, see [`Endpoint::find`]. Registries get the logins of Docker's
+    /// configuration.
     ///
     /// # Errors
     /// As [`Docker::connect_to`], with the other sockets there are.
     pub async fn connect(env: &BTreeMap<String, String>, home: Option<&Path>) -> Result<Self, Failure> {
         let endpoint = Endpoint::find(env, home)?;
-        Self::connect_to(endpoint.clone()).await.map_err(|failure| {
+        let logins = config_folder(env, home).map(|path| Arc::new(LoginFolder { path, env: env.clone() }));
+        let connected = Self::connect_to(endpoint.clone()).await.map(|docker| Self { logins, ..docker });
+        connected.map_err(|failure| {
             let others = sockets(env, home).into_iter().filter(|socket| socket.exists());
             let others =
                 others.map(|socket| format!("unix://{}", socket.display())).filter(|url| *url != endpoint.host);
@@ -64,7 +78,7 @@ impl Docker {
         })
     }
 
-    /// Connects to this daemon and waits for an answer.
+    /// Connects to this daemon and waits for an answer. No registry gets a login.
     ///
     /// # Errors
     /// [`Reason::DockerAbsent`], [`Reason::DockerRefused`], [`Reason::DockerForbidden`], [`Reason::DockerLost`];
@@ -75,7 +89,10 @@ impl Docker {
         let client = bollard::Docker::connect_with_host(&endpoint.host)
             .map_err(|error| unusable(failure(unreachable(&error, &endpoint)), &endpoint, error))?;
         match Deadline::fixed(limits::DOCKER_CONNECT).limit(client.version()).await {
-            Some(Ok(_)) => Ok(Self { client: client.with_timeout(limits::DOCKER_SAVE), endpoint }),
+            Some(Ok(_)) => {
+                let client = with_readable_logins(client.with_timeout(limits::DOCKER_SAVE));
+                Ok(Self { client, endpoint, logins: None })
+            }
             Some(Err(error)) => Err(unusable(failure(unreachable(&error, &endpoint)), &endpoint, error)),
             None => Err(failure(Reason::DockerSilent).caused_by(Cause::Silent(limits::DOCKER_CONNECT))),
         }
@@ -85,6 +102,14 @@ impl Docker {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Where the login is that an image's registry is to get.
+    ///
+    /// # Errors
+    /// Why Docker's configuration cannot be used; `docker` itself goes on without a login then.
+    pub fn login_source(&self, image: &ImageRef) -> Result<LoginSource, String> {
+        self.logins.as_ref().map_or(Ok(LoginSource::Absent), |logins| logins.source(image))
     }
 
     /// A request whose whole answer must be here within `limit`.

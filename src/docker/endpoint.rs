@@ -42,7 +42,7 @@ impl Endpoint {
         if let Some(host) = set("DOCKER_HOST") {
             return Ok(Self { host: host.clone(), origin: Origin::Variable });
         }
-        let config = set("DOCKER_CONFIG").map(PathBuf::from).or_else(|| home.map(|home| home.join(".docker")));
+        let config = config_folder(env, home);
         let context = set("DOCKER_CONTEXT").cloned().or_else(|| current_context(config.as_deref()?));
         match (context, config) {
             (Some(name), Some(config)) if name != "default" => {
@@ -85,6 +85,12 @@ impl fmt::Display for Endpoint {
             Origin::Socket => Ok(()),
         }
     }
+}
+
+/// The folder of Docker's configuration.
+pub(super) fn config_folder(env: &BTreeMap<String, String>, home: Option<&Path>) -> Option<PathBuf> {
+    let named = env.get("DOCKER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.or_else(|| home.map(|home| home.join(".docker")))
 }
 
 /// The places where engines put their sockets, Docker's own first.

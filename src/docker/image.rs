@@ -10,6 +10,7 @@ use futures::{Stream, TryStreamExt};
 
 use super::client::Docker;
 use super::error::{Error, Kind, Request};
+use super::login::Login;
 use super::pull::{PullEvent, PullState};
 use crate::limits;
 use crate::manifest::ImageRef;
@@ -96,18 +97,24 @@ impl Docker {
         self.ask(Request::Load, limit, load).await
     }
 
-    /// Pulls an image; `progress` gets the bytes so far and the total as far as known.
+    /// Pulls an image, with a login where its registry is to get one; `progress` gets the bytes so far and the total as far as known.
     ///
     /// # Errors
     /// A registry's reason, or [`Reason::Docker`](crate::failure::Reason::Docker), with the registry's or the daemon's own
     /// words; [`Reason::PullTimeout`](crate::failure::Reason::PullTimeout) when for a minute nothing comes.
-    pub async fn pull(&self, reference: &ImageRef, mut progress: impl FnMut(u64, Option<u64>)) -> Result<(), Error> {
+    pub async fn pull(
+        &self,
+        reference: &ImageRef,
+        login: Option<Login>,
+        mut progress: impl FnMut(u64, Option<u64>),
+    ) -> Result<(), Error> {
         // Without a tag the daemon would pull every tag there is.
         let wanted = reference.canonical();
         let options = CreateImageOptionsBuilder::default().from_image(&wanted).build();
         let request = Request::Pull(reference.to_string());
+        let credentials = login.map(Login::credentials);
         let mut said =
-            self.stream(request, limits::DOCKER_PULL, |client| client.create_image(Some(options), None, None));
+            self.stream(request, limits::DOCKER_PULL, |client| client.create_image(Some(options), None, credentials));
         let mut state = PullState::default();
         while let Some(said) = said.try_next().await? {
             let Some(event) = PullEvent::read(said) else { continue };

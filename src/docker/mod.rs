@@ -10,6 +10,7 @@
 //! | `exec.rs` | a command inside a container, with or without input |
 //! | `image.rs` | images: inspect, save, load, pull |
 //! | `kept.rs` | how much of an answer is kept |
+//! | `login.rs` | logins to registries, as `docker login` keeps them |
 //! | `node_container.rs` | a privileged container that runs containers itself |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
@@ -23,6 +24,7 @@ mod evidence;
 mod exec;
 mod image;
 mod kept;
+mod login;
 mod node_container;
 mod pull;
 mod storage;
@@ -34,6 +36,7 @@ pub use endpoint::{Endpoint, Origin};
 pub use error::{Cause, Error, Kind, Request};
 pub use exec::Output;
 pub use image::Image;
+pub use login::{CredentialHelper, Login, LoginSource};
 pub use node_container::NodeContainer;
 pub use pull::{PullEvent, PullState};
 pub use storage::{Network, Volume};

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `obtain.rs` | which images Docker has, and pulling those it has not |
+//! | `login.rs` | the logins of registries that images are pulled from |
 //! | `node.rs` | which images the node has, and importing those it has not |
 //! | `bundle.rs` | all images of a sandbox as one file, and out of it into Docker |
 //! | `import.rs` | a user's own images into a node, without the layers that it has |
@@ -19,6 +20,7 @@ mod claim;
 mod error;
 mod import;
 mod layout;
+mod login;
 mod node;
 mod obtain;
 mod pack;

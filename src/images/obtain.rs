@@ -4,7 +4,8 @@ use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 
 use super::error::{Error, PullCause, PullError};
-use crate::docker::{self, Docker, Image};
+use super::login::logins;
+use crate::docker::{self, Docker, Image, Login};
 use crate::limits;
 use crate::manifest::ImageRef;
 use crate::report::{Event, Stage};
@@ -61,8 +62,13 @@ pub async fn obtain(
         if !absent.is_empty() {
             run.report.progress(Stage::Images, format!("pull {} of {} images", absent.len(), references.len()));
         }
+        let called = |reference: &ImageRef| mirrors.name(reference).unwrap_or_else(|| reference.clone());
+        let logins = logins(docker, &absent.iter().map(called).collect::<Vec<_>>(), run).await;
         let pulls = stream::iter(&absent)
-            .map(|reference| pull(docker, reference, mirrors, deadline, run))
+            .map(|reference| {
+                let login = logins.get(&called(reference)).cloned();
+                pull(docker, reference, mirrors, login, deadline, run)
+            })
             .buffer_unordered(PULLS);
         let failed: Vec<PullError> = pulls.filter_map(async |pulled| pulled.err()).collect().await;
         let images = resolve(docker, references).await?.into_iter().map(|presence| match presence {
@@ -84,6 +90,7 @@ async fn pull(
     docker: &Docker,
     reference: &ImageRef,
     mirrors: &Mirrors,
+    login: Option<Login>,
     deadline: Deadline,
     run: &Run,
 ) -> Result<(), PullError> {
@@ -92,7 +99,7 @@ async fn pull(
         run.report.progress(Stage::Images, format!("pull {reference} from {mirrored}"));
     }
     let pulled = async {
-        pull_as(docker, reference, mirrored.as_ref().unwrap_or(reference), deadline, run).await?;
+        pull_as(docker, reference, mirrored.as_ref().unwrap_or(reference), login, deadline, run).await?;
         match &mirrored {
             Some(mirrored) => Ok(docker.tag(mirrored, reference).await?),
             None => Ok(()),
@@ -106,11 +113,12 @@ async fn pull_as(
     docker: &Docker,
     reference: &ImageRef,
     called: &ImageRef,
+    login: Option<Login>,
     deadline: Deadline,
     run: &Run,
 ) -> Result<(), PullCause> {
     let mut told = 0;
-    let pulled = docker.pull(called, |bytes, total| {
+    let pulled = docker.pull(called, login, |bytes, total| {
         if bytes >= told + STEP {
             told = bytes;
             let (image, step) = (reference.to_string(), "pull".to_owned());

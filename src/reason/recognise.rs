@@ -61,6 +61,7 @@ pub const PATTERNS: &[Pattern] = &[
     // The whole of what the daemon says since 20.10, with the status that is told beside it.
     pattern(&[Registry], &["denied (status"], Reason::RegistryDenied),
     pattern(&[Registry], &["unauthorized"], Reason::RegistryDenied),
+    pattern(&[Registry], &["no basic auth credentials"], Reason::RegistryDenied),
     pattern(&[Registry], &["no such host"], Reason::RegistryUnreachable),
     pattern(&[Registry], &["server misbehaving"], Reason::RegistryUnreachable),
     pattern(&[Registry], &["connection refused"], Reason::RegistryUnreachable),

@@ -21,6 +21,7 @@ mod healed;
 mod hostile;
 mod images;
 mod issuer;
+mod login;
 mod output;
 mod pairs;
 mod preflight;

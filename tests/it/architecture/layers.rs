@@ -48,8 +48,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "images",
         &[
-            "cluster", "digest", "docker", "failure", "files", "limits", "lock", "manifest", "reason", "report", "run",
-            "spec",
+            "cluster", "digest", "docker", "failure", "files", "limits", "lock", "manifest", "process", "reason",
+            "report", "run", "spec",
         ],
     ),
     ("issuer", &["failure", "limits", "process", "run", "spec"]),

@@ -32,6 +32,10 @@ pub(crate) struct World {
     pub(crate) info: BTreeMap<&'static str, Value>,
     /// Images that a registry has, ids by canonical reference.
     pub(crate) registry: BTreeMap<String, String>,
+    /// The logins that registries want, by their host; the others want none.
+    pub(crate) private: BTreeMap<String, Value>,
+    /// The login that came with each pull, by what was pulled; null where none came that the daemon can read.
+    pub(crate) logins: BTreeMap<String, Value>,
     /// What `docker save` writes, whatever it is asked for.
     pub(crate) saved: Vec<u8>,
     /// How often something was loaded.

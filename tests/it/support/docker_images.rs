@@ -4,18 +4,31 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 
 use super::docker::{Shared, lock, missing, refuse};
 
-pub(super) async fn pull(State(world): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Response {
+pub(super) async fn pull(
+    State(world): State<Shared>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
     let mut world = lock(&world);
     if let Some(words) = world.refused.get("pull") {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, words);
     }
     let wanted = &query["fromImage"];
+    let login = headers.get("x-registry-auth").and_then(|value| login(value.as_bytes())).unwrap_or_default();
+    world.logins.insert(wanted.clone(), login.clone());
+    let host = wanted.split('/').next().unwrap_or_default();
+    if world.private.get(host).is_some_and(|wanted| *wanted != login) {
+        let words = "repository does not exist or may require 'docker login': denied: requested access is denied";
+        return refuse(StatusCode::NOT_FOUND, &format!("pull access denied for {wanted}, {words}"));
+    }
     let Some(id) = world.registry.get(wanted).cloned() else {
         return refuse(StatusCode::NOT_FOUND, &format!("manifest for {wanted} not found"));
     };
@@ -25,6 +38,13 @@ pub(super) async fn pull(State(world): State<Shared>, Query(query): Query<HashMa
         json!({ "status": "Pull complete", "id": "layer", "progressDetail": {} }),
     ];
     lines.map(|line| format!("{line}\n")).concat().into_response()
+}
+
+/// The login of a pull, without what it says nothing of. The daemon takes one that it cannot read for none.
+fn login(header: &[u8]) -> Option<Value> {
+    let mut login: Value = serde_json::from_slice(&URL_SAFE.decode(header).ok()?).ok()?;
+    login.as_object_mut()?.retain(|_, value| !value.is_null());
+    Some(login)
 }
 
 /// A name as the daemon keeps it.

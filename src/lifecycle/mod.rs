@@ -21,6 +21,7 @@
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `doctor.rs` | the checks before an `up`, alone |
 //! | `status.rs` | the state of a sandbox, as data |
+//! | `restart.rs` | pods that are replaced although the plan has them as they are |
 //! | `outdated.rs` | workloads whose pods run an image that was built again since |
 //! | `observed.rs` | what pods say, as far as that holds since the node started |
 //! | `diagnose.rs` | the evidence of a sandbox in any state |
@@ -57,6 +58,7 @@ mod prepare;
 mod projects;
 mod registration;
 mod renewal;
+mod restart;
 mod restore;
 mod retention;
 mod rollback;

@@ -22,6 +22,7 @@ mod hostile;
 mod images;
 mod issuer;
 mod login;
+mod outdated;
 mod output;
 mod pairs;
 mod preflight;

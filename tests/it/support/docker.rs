@@ -1,5 +1,5 @@
 //! A Docker daemon in memory: what the tests put in is what it has. It speaks as much of the Engine API (1.41) as
-//! this program asks for, commands inside containers excepted.
+//! this program asks for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,6 +15,7 @@ use flyte_sandbox::report::Reporter;
 use flyte_sandbox::run::{Deadline, Run};
 use serde_json::{Value, json};
 
+use super::docker_exec;
 use super::docker_images::{image, load, pull, save, tag};
 
 /// What the daemon has.
@@ -58,6 +59,8 @@ pub(crate) struct World {
     pub(crate) inspections_refused: usize,
     /// Files in containers, by `container:path`.
     pub(crate) files: BTreeMap<String, String>,
+    /// What commands in containers write to standard output, by their words.
+    pub(crate) commands: BTreeMap<String, String>,
     /// What `GET /events` has.
     pub(crate) events: Vec<Value>,
     /// Whether `GET /events` never answers.
@@ -131,6 +134,9 @@ fn router(world: Shared) -> Router {
         .route("/containers/{name}/start", post(start_container))
         .route("/containers/{name}/logs", get(logs))
         .route("/containers/{name}/archive", get(file))
+        .route("/containers/{name}/exec", post(docker_exec::create))
+        .route("/exec/{id}/start", post(docker_exec::start))
+        .route("/exec/{id}/json", get(docker_exec::inspect))
         .route("/events", get(events))
         .route("/containers/{name}", delete(remove_container))
         .route("/volumes", get(volumes))

@@ -156,7 +156,7 @@ fn commands_of_the_day_work_in_a_rehearsal_or_say_why_not() {
     let failure = machine.run(&["logs", "--execution", "nothing", "-o", "json"]).exits(13).failure();
     assert_eq!(failure["object"], "execution nothing");
 
-    let console = machine.ports[0].replace("--port-console=", "http://localhost:") + "/console\n";
+    let console = machine.ports[0].replace("--port-console=", "http://127.0.0.1:") + "/console\n";
     assert_eq!(machine.run(&["open"]).exits(0).out(), console);
     for command in [&["exec", "minio", "--", "ls"][..], &["psql", "-c", "select 1"], &["kubectl", "get", "pods"]] {
         machine.run(command).exits(2);

@@ -46,6 +46,8 @@ fn what_a_full_disk_does_not_take_is_a_failure_with_its_cause() {
         vec!["credentials"],
         vec!["kubeconfig"],
         vec!["project", "list"],
+        vec!["list"],
+        vec!["list", "-o", "json"],
         vec!["smoke", "-o", "json"],
         vec!["diagnose"],
     ] {

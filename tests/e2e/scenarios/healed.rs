@@ -19,11 +19,11 @@ fn of_breaks() {
     let args = ["--profile", "minimal", "--project", "x", "--engine", "docker"];
     if sandbox.ground.is_real() {
         let image = format!("{}/minio:built-here", sandbox.name);
-        build(&image, 1);
+        let first = build(&image, 1);
         let own = format!("minio={image}");
         mended(&sandbox, &[&args[..], &["--image", &own]].concat(), &image);
         sandbox.run(&["down"]).exits(0);
-        docker(&["rmi", &image]);
+        docker(&["rmi", &image, &first]);
     } else {
         sandbox.up(&args).exits(0);
         println!("NOT HERE: an API that records who owns what, and a database; tests/it/healed.rs has the double's");
@@ -32,11 +32,12 @@ fn of_breaks() {
     sandbox.assert_gone();
 }
 
-/// Builds an image under this tag that differs from its other builds in a label only.
-fn build(image: &str, number: u32) {
+/// Builds an image under this tag that differs from its other builds in a label only; its id.
+fn build(image: &str, number: u32) -> String {
     let container = docker(&["create", MINIO]);
-    docker(&["commit", "--change", &format!("LABEL build={number}"), container.trim(), image]);
+    let id = docker(&["commit", "--change", &format!("LABEL build={number}"), container.trim(), image]);
     docker(&["rm", container.trim()]);
+    id.trim().to_owned()
 }
 
 fn mended(sandbox: &Sandbox, args: &[&str], image: &str) {

@@ -133,7 +133,11 @@ impl Sandbox {
     /// Things of others that look like this sandbox's.
     fn add_bystanders(&self) {
         let image = match self.ground.is_real() {
-            true => docker(&["image", "ls", "--quiet"]).lines().next().expect("an image").to_owned(),
+            // Not just any: another test's own could not be removed by it then.
+            true => {
+                let nodes = docker(&["image", "ls", "--quiet", "--filter", "reference=rancher/k3s"]);
+                nodes.lines().next().expect("the real node image").to_owned()
+            }
             false => images::name("k3s"),
         };
         let other = other(&self.name);

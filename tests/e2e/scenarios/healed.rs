@@ -34,9 +34,11 @@ fn of_breaks() {
 
 /// Builds an image under this tag that differs from its other builds in a label only; its id.
 fn build(image: &str, number: u32) -> String {
-    let container = docker(&["create", MINIO]);
-    let id = docker(&["commit", "--change", &format!("LABEL build={number}"), container.trim(), image]);
-    docker(&["rm", container.trim()]);
+    // By its name the tests beside this one know it for a test's.
+    let container = image.replace(['/', ':'], "-");
+    docker(&["create", "--name", &container, MINIO]);
+    let id = docker(&["commit", "--change", &format!("LABEL build={number}"), &container, image]);
+    docker(&["rm", &container]);
     id.trim().to_owned()
 }
 

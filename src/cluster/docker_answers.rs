@@ -4,7 +4,7 @@
 //! (`container/docker/factory.go`, `rootDirRetries`), and goes on without. k3s serves its folder of static files to
 //! everybody on its own port (`pkg/server/router.go`), which listens before the kubelet starts. It finds the answers there.
 
-use crate::docker::{self, Docker};
+use crate::docker::Docker;
 use crate::plan::ClusterPlan;
 
 /// The script that puts the answers in a node, on the volume that k3s keeps its state on.
@@ -24,12 +24,12 @@ pub(super) fn are_asked_for(plan: &ClusterPlan) -> bool {
     plan.kubernetes < (1, 24)
 }
 
-/// Puts the answers in a node that runs, for its next start.
-pub(super) async fn put(docker: &Docker, plan: &ClusterPlan) -> Result<(), docker::Error> {
+/// Puts the answers in a node that runs, for its next start. One that cannot take them starts later, and one that is down
+/// is told by its watch.
+pub(super) async fn put(docker: &Docker, plan: &ClusterPlan) {
     if are_asked_for(plan) {
-        docker.exec(&plan.node(), &["sh", "-c", SCRIPT]).await?;
+        let _ = docker.exec(&plan.node(), &["sh", "-c", SCRIPT]).await;
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -62,7 +62,10 @@ impl Engine {
             (Err(error), _) => Err(error),
             (Ok(()), Err(error)) => Err(error.into()),
             (Ok(()), Ok(NodeState::Absent)) => Err(K3dError::NoNode { node: plan.node() }.into()),
-            _ => Ok(docker_answers::put(docker, plan).await?),
+            _ => {
+                docker_answers::put(docker, plan).await;
+                Ok(())
+            }
         }
     }
 }

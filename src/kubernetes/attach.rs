@@ -10,25 +10,11 @@ use kube::api::{Api, AttachParams, TerminalSize};
 use kube::{Client, ResourceExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::feed::{Errors, Feed, PIECE};
 use super::logs::status;
 use super::{ExecError, PodSelection, ask};
 use crate::failure::{Failure, Reason};
 use crate::limits::API_ANSWER;
-
-/// Bytes that are read or written at a time.
-const CHUNK: usize = 32 << 10;
-
-/// Before Kubernetes 1.30 the API has no way to say that an input has ended. So it comes in pieces, each behind a line with
-/// its size, and 0 says that there is no more. What reads them stays behind when the command ends early; it must end well,
-/// for in Postgres' pod it becomes the server's child. `read` takes a byte at a time, and so does not take from a piece.
-const FEED: &str = r#"exec 3<&0
-{
-    (
-        trap "" PIPE
-        while read -r size && [ "$size" -gt 0 ] && dd bs="$size" count=1 iflag=fullblock; do :; done
-        exit 0
-    ) <&3 2>/dev/null &
-} | "$@" 3<&-"#;
 
 /// What a command reads.
 #[derive(Debug)]
@@ -101,22 +87,33 @@ pub async fn attach(
         // A terminal has one output.
         stderr: !tty,
         tty,
-        max_stdin_buf_size: Some(CHUNK),
-        max_stdout_buf_size: Some(CHUNK),
-        max_stderr_buf_size: Some(CHUNK),
+        max_stdin_buf_size: Some(PIECE),
+        max_stdout_buf_size: Some(PIECE),
+        max_stderr_buf_size: Some(PIECE),
     };
-    let fed: &[&str] = if matches!(input, Input::Piped(_)) { &["sh", "-c", FEED, "sh"] } else { &[] };
-    let command = fed.iter().copied().chain(command.iter().map(String::as_str));
+    let feed = matches!(input, Input::Piped(_)).then(Feed::new);
+    let words = command.iter().map(String::as_str);
+    let words: Vec<_> = match &feed {
+        Some(feed) => feed.command(words).collect(),
+        None => words.collect(),
+    };
     let pods: Api<Pod> = Api::namespaced(streaming.clone(), namespace);
-    let mut process = ask(API_ANSWER, pods.exec(pod, command, &parameters)).await?;
+    let mut process = ask(API_ANSWER, pods.exec(pod, words, &parameters)).await?;
     let (stdin, from, errors) = (process.stdin(), process.stdout(), process.stderr());
     let (status, sizes) = (process.take_status(), process.terminal_size());
-    let feed = async {
+    let send = async {
         let Some(mut to) = stdin else { return Ok::<_, io::Error>(()) };
-        match input {
-            Input::None => {}
-            Input::Piped(from) => pieces(from, &mut to).await?,
-            Input::Terminal(mut from, changes) => {
+        match (input, &feed) {
+            (Input::Piped(mut from), Some(feed)) => {
+                let mut bytes = vec![0; PIECE];
+                loop {
+                    let size = from.read(&mut bytes).await?;
+                    if feed.write(&mut to, &bytes[..size]).await.is_err() || size == 0 {
+                        break;
+                    }
+                }
+            }
+            (Input::Terminal(mut from, changes), _) => {
                 let resize = async {
                     let Some(mut sizes) = sizes else { return Ok(()) };
                     let changes =
@@ -126,46 +123,40 @@ pub async fn attach(
                 let (_, typed) = tokio::join!(resize, tokio::io::copy(&mut from, &mut to));
                 typed?;
             }
+            _ => {}
         }
         // Kept open until the command ends: an old API takes the end of the input for that of the connection.
         std::future::pending().await
     };
     let ended = async {
-        let (out, err) = (copy(from, &mut stdout), copy(errors, &mut stderr));
+        let mut own = feed.as_ref().map(Feed::errors);
+        let out = copy(from, &mut stdout, <[u8]>::to_vec);
+        let err = copy(errors, &mut stderr, |bytes| own.as_mut().map_or_else(|| bytes.to_vec(), |own| own.take(bytes)));
         tokio::try_join!(out, err).map_err(ExecError::Output)?;
+        let rest = own.map(Errors::end).unwrap_or_default();
+        stderr.write_all(&rest).await.map_err(ExecError::Output)?;
         let Some(status) = status else { return Err(ExecError::Cut) };
         exit_code(status.await.ok_or(ExecError::Cut)?)
     };
     tokio::select! {
         code = ended => code,
-        // An input that cannot be written is one that the command did not wait for.
-        Err(error) = feed => Err(ExecError::Output(error)),
+        // An input that cannot be read is one that the command did not wait for.
+        Err(error) = send => Err(ExecError::Output(error)),
     }
 }
 
-/// Writes the input in pieces, and that it has ended.
-async fn pieces(mut from: impl AsyncRead + Unpin, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
-    let mut piece = vec![0; CHUNK];
-    loop {
-        let size = from.read(&mut piece).await?;
-        let line = format!("{size}\n");
-        if to.write_all(line.as_bytes()).await.is_err() || size == 0 {
-            return Ok(());
-        }
-        if to.write_all(&piece[..size]).await.is_err() {
-            return Ok(());
-        }
-    }
-}
-
-async fn copy(from: Option<impl AsyncRead + Unpin>, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+async fn copy(
+    from: Option<impl AsyncRead + Unpin>,
+    to: &mut (impl AsyncWrite + Unpin),
+    mut own: impl FnMut(&[u8]) -> Vec<u8>,
+) -> io::Result<()> {
     let Some(mut from) = from else { return Ok(()) };
-    let mut bytes = vec![0; CHUNK];
+    let mut bytes = vec![0; PIECE];
     loop {
         match from.read(&mut bytes).await? {
             0 => return Ok(()),
             count => {
-                to.write_all(&bytes[..count]).await?;
+                to.write_all(&own(&bytes[..count])).await?;
                 to.flush().await?;
             }
         }
@@ -191,8 +182,6 @@ fn exit_code(status: Status) -> Result<u8, ExecError> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
-
     use serde_json::json;
 
     use super::*;
@@ -206,33 +195,5 @@ mod tests {
         assert_eq!(status(failed).expect("ran"), 3);
         let absent = json!({"status": "Failure", "message": "no such file", "reason": "InternalError"});
         assert_eq!(status(absent).expect_err("did not run").to_string(), "no such file");
-    }
-
-    /// What the shell within the container makes of pieces, by a shell of this machine.
-    async fn fed(input: &[u8], command: &[&str]) -> (Option<i32>, Vec<u8>) {
-        let mut sent = Vec::new();
-        pieces(input, &mut sent).await.expect("written");
-        let mut shell = Command::new("sh");
-        let shell = shell.args(["-c", FEED, "sh"]).args(command).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut shell = shell.spawn().expect("a shell");
-        let mut stdin = shell.stdin.take().expect("piped");
-        // The input stays open, as the connection does.
-        let _ = io::Write::write_all(&mut stdin, &sent);
-        let output = shell.wait_with_output().expect("it ends");
-        (output.status.code(), output.stdout)
-    }
-
-    #[tokio::test]
-    async fn an_input_arrives_byte_for_byte_and_ends_while_its_connection_stays_open() {
-        let all: Vec<u8> = (0..200_000_u32).map(|byte| (byte % 251) as u8).collect();
-        for input in [&b""[..], b"one\ntwo", b"0\n12\n\0\xff", &all] {
-            assert_eq!(fed(input, &["cat"]).await, (Some(0), input.to_vec()));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_command_that_does_not_read_its_input_ends_with_its_own_code() {
-        assert_eq!(fed(b"unread", &["sh", "-c", "echo out; exit 3"]).await, (Some(3), b"out\n".to_vec()));
-        assert_eq!(fed(b"", &["printf", "%s", "a  b"]).await, (Some(0), b"a  b".to_vec()));
     }
 }

@@ -39,13 +39,14 @@ pub fn client(kubeconfig: &str) -> Result<Client, KubeconfigError> {
     connected(Kubeconfig::from_yaml(kubeconfig)?)
 }
 
-/// As [`client`], for a connection that somebody types into or reads along with: silence does not end it.
+/// As [`client`], for a connection that somebody types into or reads along with: silence does not end it, nor that
+/// nobody reads what is sent.
 ///
 /// # Errors
 /// The text is no usable kubeconfig.
 pub fn streaming_client(kubeconfig: &str) -> Result<Client, KubeconfigError> {
     let mut config = config(Kubeconfig::from_yaml(kubeconfig)?)?;
-    config.read_timeout = None;
+    (config.read_timeout, config.write_timeout) = (None, None);
     Ok(Client::try_from(config)?)
 }
 

@@ -1,6 +1,7 @@
 //! Commands in a container, by the API's `exec`.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io;
 
 use bytes::Bytes;
@@ -9,9 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, ListParams};
 use kube::{Client, ResourceExt};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
+use super::feed::Feed;
 use super::{ApiError, ask};
 use crate::limits::API_ANSWER;
 
@@ -141,21 +143,29 @@ impl Container {
             max_stdout_buf_size: Some(CHUNK),
             ..AttachParams::default()
         };
-        let mut process = ask(API_ANSWER, self.pods.exec(&self.pod, command.iter().copied(), &parameters)).await?;
+        let pieces = input.is_some().then(Feed::new);
+        let words = command.iter().copied();
+        let words: Vec<_> = match &pieces {
+            Some(pieces) => pieces.command(words).collect(),
+            None => words.collect(),
+        };
+        let mut process = ask(API_ANSWER, self.pods.exec(&self.pod, words, &parameters)).await?;
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
         let status = process.take_status();
         let feed = async {
-            let (Some(mut stdin), Some((mut input, mut left))) = (stdin, input) else { return Ok(None) };
+            let (Some(mut stdin), Some(pieces), Some((mut input, mut left))) = (stdin, &pieces, input) else {
+                return std::future::pending::<Result<Infallible, ExecError>>().await;
+            };
             while left > 0 {
                 let bytes = input.recv().await.ok_or(ExecError::Input)?;
                 left = left.saturating_sub(bytes.len() as u64);
                 // A command that ended early says why by its status.
-                if stdin.write_all(&bytes).await.is_err() {
+                if pieces.write(&mut stdin, &bytes).await.is_err() {
                     break;
                 }
             }
             // Kept until all has ended: an old API takes the end of the input for that of the connection.
-            Ok(Some(stdin))
+            std::future::pending().await
         };
         let read = async {
             let Some(mut stdout) = stdout else { return Ok(()) };
@@ -164,8 +174,9 @@ impl Container {
         let mut words = Vec::new();
         let listen = async {
             let Some(mut stderr) = stderr else { return Ok(()) };
+            let mut own = pieces.as_ref().map(Feed::errors);
             let keep = |bytes: &[u8]| {
-                words.extend_from_slice(bytes);
+                words.extend(own.as_mut().map_or_else(|| bytes.to_vec(), |own| own.take(bytes)));
                 words.drain(..words.len().saturating_sub(WORDS));
                 Ok(())
             };
@@ -175,8 +186,12 @@ impl Container {
             let Some(status) = status else { return Err(ExecError::Cut) };
             status.await.ok_or(ExecError::Cut)
         };
-        let (_stdin, (), (), status) = tokio::try_join!(feed, read, listen, ended)?;
-        judge(status, &words)
+        let all = async { tokio::try_join!(read, listen, ended).map(|((), (), status)| status) };
+        let status = tokio::select! {
+            status = all => status,
+            Err(error) = feed => Err(error),
+        };
+        judge(status?, &words)
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `restart.rs` | a Deployment's pods made anew |
 //! | `port_forward.rs` | ports of this machine that lead to pods, while they are needed |
 //! | `exec.rs` | commands in a container |
+//! | `feed.rs` | the input of such a command |
 //! | `attach.rs` | a command in a container that somebody types into and reads along with |
 //! | `selection.rs` | the pods that a user names |
 //! | `logs.rs` | the logs of pods: their end, and what comes |
@@ -34,6 +35,7 @@ mod edits;
 mod election;
 mod error;
 mod exec;
+mod feed;
 mod fields;
 mod inventory;
 mod kinds;

@@ -14,6 +14,7 @@ mod docker;
 mod docs;
 mod engine;
 mod evidence;
+mod exec;
 mod execution;
 mod expiry;
 mod fuzz;

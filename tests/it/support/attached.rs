@@ -373,9 +373,11 @@ async fn print(mut socket: Socket, ran: Result<String, String>) {
     let _ = socket.close(None).await;
 }
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+/// A connection of `exec` or `portforward`, as the API has it.
+pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-fn upgraded<F: Future<Output = ()> + Send + 'static>(
+/// Makes a WebSocket of a request, and hands it on.
+pub(crate) fn upgraded<F: Future<Output = ()> + Send + 'static>(
     request: Request,
     work: impl FnOnce(Socket) -> F + Send + 'static,
 ) -> Response {

@@ -6,9 +6,9 @@ use super::Problem;
 use super::credentials::Secret;
 use super::layer::{Origin, Provenance, Sourced};
 use super::mirrors::Mirrors;
-use super::model::{COMPONENTS, CredentialSource, EngineKind, Ports, Spec};
-use super::rules::{LABEL_LIMIT, closest, credentials, label, secret};
-use crate::manifest::ImageRef;
+use super::model::{COMPONENTS, CredentialSource, EngineKind, Ports, Spec, Tasks};
+use super::rules::{LABEL_LIMIT, closest, credentials, label, quantity, secret};
+use crate::manifest::{ImageRef, Quantity};
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
 const NAME_LIMIT: usize = 32;
@@ -212,6 +212,34 @@ impl Check {
             }
         }
         hosts
+    }
+
+    /// Quantities, no default above its limit.
+    pub(super) fn tasks(&mut self, given: Vec<(String, Sourced<String>)>) -> Tasks {
+        let mut tasks = Tasks::default();
+        for (key, Sourced { value, origin }) in given {
+            if let Err(why) = quantity(&value) {
+                self.problem(&origin, format!("`tasks.{key}: {value}`: {why}"), None);
+            }
+            match key.as_str() {
+                "cpu" => tasks.defaults.cpu = Some(value),
+                "memory" => tasks.defaults.memory = Some(value),
+                "limits.cpu" => tasks.limits.cpu = Some(value),
+                _ => tasks.limits.memory = Some(value),
+            }
+            self.provenance.insert(format!("tasks.{key}"), origin);
+        }
+        let (defaults, limits) = (&tasks.defaults, &tasks.limits);
+        for (key, default, limit) in [("cpu", &defaults.cpu, &limits.cpu), ("memory", &defaults.memory, &limits.memory)]
+        {
+            let (Some(default), Some(limit)) = (default, limit) else { continue };
+            if Quantity::of(&default.as_str().into()) > Quantity::of(&limit.as_str().into()) {
+                let origin = self.provenance.get(&format!("tasks.{key}")).cloned().unwrap_or(Origin::Default);
+                let message = format!("`tasks.{key}: {default}` is more than `tasks.limits.{key}: {limit}`");
+                self.problem(&origin, message, None);
+            }
+        }
+        tasks
     }
 
     pub(super) fn mirrors(&mut self, given: Vec<(String, Sourced<String>)>) -> Mirrors {

@@ -131,6 +131,8 @@ struct SpecFile {
     /// Whether NetworkPolicies let pods be reached only by those who have business with them.
     #[schemars(with = "Option<bool>")]
     network_policies: Option<Spanned<bool>>,
+    /// The resources of task pods.
+    tasks: Option<FileTasks>,
     /// The object store.
     storage: Option<FileStorage>,
 }
@@ -179,6 +181,39 @@ struct FileStorage {
     /// Who issues the keys of each project, one of `file`, `command` and `url`; they are derived where absent.
     #[schemars(with = "Option<FileCredentials>")]
     credentials: Option<Spanned<FileCredentials>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct FileTasks {
+    /// Processors of a task that names none, such as `500m`: its request, and its limit.
+    #[schemars(with = "Option<String>")]
+    cpu: Option<Spanned<String>>,
+    /// Memory of a task that names none, such as `1Gi`: its request, and its limit. At least 500Mi where absent.
+    #[schemars(with = "Option<String>")]
+    memory: Option<Spanned<String>>,
+    /// The most that a task may name; one that names more is refused when it is registered.
+    limits: FileResources,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct FileResources {
+    /// Processors, such as `2`.
+    #[schemars(with = "Option<String>")]
+    cpu: Option<Spanned<String>>,
+    /// Memory, such as `8Gi`.
+    #[schemars(with = "Option<String>")]
+    memory: Option<Spanned<String>>,
+}
+
+impl FileTasks {
+    /// Each value with its key below `tasks`.
+    fn by_key(self) -> Vec<(String, Spanned<String>)> {
+        let FileResources { cpu, memory } = self.limits;
+        let all = [("cpu", self.cpu), ("memory", self.memory), ("limits.cpu", cpu), ("limits.memory", memory)];
+        all.into_iter().filter_map(|(key, given)| Some((key.to_owned(), given?))).collect()
+    }
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -239,6 +274,13 @@ impl SpecFile {
             registry_mirrors: by_key(self.registry_mirrors),
             keep_external: self.keep_external.unwrap_or_default().into_iter().map(|v| given(v, origin)).collect(),
             network_policies: self.network_policies.map(|v| given(v, origin)),
+            tasks: self
+                .tasks
+                .unwrap_or_default()
+                .by_key()
+                .into_iter()
+                .map(|(key, v)| (key, given(v, origin)))
+                .collect(),
             bucket: storage.bucket.map(|v| given(v, origin)),
             access_key: storage.access_key.map(|v| given(v, origin)),
             secret_key: storage.secret_key.map(|v| given(v, origin)),

@@ -86,6 +86,8 @@ pub struct Layer {
     /// Layers add to each other.
     pub keep_external: Vec<Sourced<String>>,
     pub network_policies: Option<Sourced<bool>>,
+    /// By the key below `tasks`, such as `limits.cpu`; layers add to each other.
+    pub tasks: Vec<(String, Sourced<String>)>,
     pub bucket: Option<Sourced<String>>,
     pub access_key: Option<Sourced<String>>,
     pub secret_key: Option<Sourced<Secret>>,
@@ -118,6 +120,7 @@ impl Layer {
             registry_mirrors: by_key(self.registry_mirrors, above.registry_mirrors),
             keep_external: self.keep_external.into_iter().chain(above.keep_external).collect(),
             network_policies: above.network_policies.or(self.network_policies),
+            tasks: by_key(self.tasks, above.tasks),
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),
             secret_key: above.secret_key.or(self.secret_key),

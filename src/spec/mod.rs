@@ -28,7 +28,9 @@ pub use credentials::{Keys, MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Layer, Origin, Provenance, Sourced};
 pub use mirrors::Mirrors;
-pub use model::{COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Spec, Storage, WorkflowNamespace};
+pub use model::{
+    COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Resources, Spec, Storage, Tasks, WorkflowNamespace,
+};
 pub use resolve::{Resolved, engine, is_name, name, resolve};
 pub use scope::{DATA_FOLDER, NodeEngine, Scope, SiteKind};
 

@@ -146,6 +146,36 @@ impl Storage {
     }
 }
 
+/// Quantities of resources, as Kubernetes writes them: `500m`, `1Gi`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    /// Memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+}
+
+/// The resources of task pods. What is absent is as the manifests say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tasks {
+    /// The requests of a task that names none, and its limits.
+    #[serde(flatten)]
+    pub defaults: Resources,
+    /// The most that a task may name.
+    #[serde(default)]
+    pub limits: Resources,
+}
+
+impl Tasks {
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A complete, valid description of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -197,6 +227,9 @@ pub struct Spec {
     /// Whether pods are reached only by those who have business with them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network_policies: bool,
+    /// What the pods of tasks ask for, and may have.
+    #[serde(default, skip_serializing_if = "Tasks::is_empty")]
+    pub tasks: Tasks,
     /// The object store.
     pub storage: Storage,
 }

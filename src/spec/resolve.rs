@@ -58,6 +58,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let keep_external = check.hosts("keepExternal", layer.keep_external);
     let network_policies = check.switch("networkPolicies", layer.network_policies);
+    let tasks = check.tasks(layer.tasks);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
         access_key: check.value("storage.accessKey", layer.access_key, |text| secret(text, 3)),
@@ -90,6 +91,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         registry_mirrors,
         keep_external,
         network_policies,
+        tasks,
         storage,
     };
     check.namespaces(&spec);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::model::CredentialSource;
-use crate::manifest::ImageRef;
+use crate::manifest::{ImageRef, Quantity};
 
 /// RFC 1123: a DNS label.
 pub(super) const LABEL_LIMIT: usize = 63;
@@ -40,6 +40,14 @@ pub(super) fn secret(text: &str, least: usize) -> Result<(), String> {
         return Err("spaces and control characters are not allowed".to_owned());
     }
     Ok(())
+}
+
+/// An amount of a resource that is more than nothing.
+pub(super) fn quantity(text: &str) -> Result<(), String> {
+    match Quantity::of(&text.into()) {
+        Some(amount) if Some(amount) > Quantity::of(&0.into()) => Ok(()),
+        _ => Err("this is no quantity; write it as 500m, 200Mi or 1.5Gi".to_owned()),
+    }
 }
 
 pub(super) fn kubernetes_version(text: &str) -> Result<(u32, u32), String> {

@@ -337,3 +337,21 @@ fn a_spec_in_an_inventory_says_which_projects_were_added_and_may_be_older_than_t
     let removed = added.without_project("z", &origin).expect("valid");
     assert_eq!((removed.projects, removed.added_projects), (spec.projects, vec![]));
 }
+
+#[test]
+fn tasks_are_read_with_their_places_and_no_default_is_above_its_limit() {
+    let resolved = |text: &str| resolve([parse(text, "s.yaml").expect("YAML")], &KEY);
+    let tasks = resolved("tasks: {cpu: 2, memory: 1Gi, limits: {cpu: '4'}}").expect("valid").spec.tasks;
+    assert_eq!((tasks.defaults.cpu.as_deref(), tasks.defaults.memory.as_deref()), (Some("2"), Some("1Gi")));
+    assert_eq!((tasks.limits.cpu.as_deref(), tasks.limits.memory), (Some("4"), None));
+    for (text, told) in [
+        ("tasks: {memory: 1GB}", "s.yaml:1:17: `tasks.memory: 1GB`: this is no quantity"),
+        ("tasks:\n  cpu: '0'", "s.yaml:2:8: `tasks.cpu: 0`: this is no quantity"),
+        ("tasks: {memory: 2Gi, limits: {memory: 1Gi}}", "`tasks.memory: 2Gi` is more than `tasks.limits.memory: 1Gi`"),
+    ] {
+        let problems = resolved(text).expect_err(text);
+        let problem = problems[0].to_string();
+        assert!(problem.contains(told), "{problem}");
+    }
+    assert!(parse("tasks: {mem: 1Gi}", "s.yaml").expect_err("unknown").message.contains("unknown key `mem`"));
+}

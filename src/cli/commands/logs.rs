@@ -89,7 +89,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &LogsArgs) -> Result<()
 fn killed(OutOfMemory { pod, limit }: &OutOfMemory) -> String {
     match limit {
         Some(limit) => format!(
-            "{pod} was killed for lack of memory: its limit is {limit}; a task sets it by `@task(requests=Resources(mem=\"1Gi\"), limits=Resources(mem=\"1Gi\"))`"
+            "{pod} was killed for lack of memory: its limit is {limit}; a task sets it by `@task(requests=Resources(mem=\"1Gi\"), limits=Resources(mem=\"1Gi\"))`, and `tasks: {{memory: 1Gi}}` in sandbox.yaml for those that name none"
         ),
         None => format!("{pod} was killed for lack of memory: the node had no more"),
     }

@@ -437,7 +437,7 @@ fn a_request_above_the_limit_that_a_transform_sets_raises_it() {
     let resources = &container(&output, "flyteadmin", "flyteadmin")["resources"];
     assert_eq!(resources["limits"], json!({"ephemeral-storage": "1Gi", "memory": "128Mi"}));
     // Small enough for a dozen of them on a laptop.
-    assert_eq!(resources["requests"], json!({"ephemeral-storage": "1Gi", "memory": "128Mi", "cpu": "50m"}));
+    assert_eq!(resources["requests"], json!({"ephemeral-storage": "1Gi", "memory": "128Mi", "cpu": "200m"}));
 }
 
 #[test]

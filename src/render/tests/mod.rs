@@ -8,6 +8,7 @@ mod equivalence;
 mod errors;
 mod policies;
 mod properties;
+mod tasks;
 
 use serde_json::Value;
 

@@ -19,6 +19,7 @@
 //! | `database.rs` | a database that is there, and those who wait for it |
 //! | `name_lookups.rs` | DNS queries that are repeated after a second |
 //! | `log_links.rs` | links from tasks to their logs |
+//! | `task_resources.rs` | what task pods ask for, and may have |
 //! | `pace.rs` | propellers that look at their workflows often |
 //! | `one_config_file.rs` | propellers that use up few of the machine's watches |
 //! | `images.rs` | pinned images |
@@ -69,6 +70,7 @@ mod project_storage;
 mod projects_and_domains;
 mod resources;
 mod storage;
+mod task_resources;
 mod unused_settings;
 
 use super::context::{Context, Draft};
@@ -153,6 +155,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "log-links",
         why: "task logs, those of map tasks too, must open in the dashboard's port on this host",
         run: log_links::run,
+    },
+    Transform {
+        name: "task-resources",
+        why: "flytekit with pandas is killed for lack of memory with upstream's defaults",
+        run: task_resources::run,
     },
     Transform {
         name: "pace",

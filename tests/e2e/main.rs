@@ -39,12 +39,14 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
-    let (name, soak) = scenarios::SOAK;
-    let soak = Trial::test(name, move || {
-        soak();
-        Ok(())
+    let on_request = scenarios::ON_REQUEST.into_iter().map(|(name, test)| {
+        let trial = Trial::test(name, move || {
+            test();
+            Ok(())
+        });
+        trial.with_ignored_flag(true)
     });
-    let trials = trials.chain([soak.with_ignored_flag(true)]);
+    let trials = trials.chain(on_request);
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     let ended = libtest_mimic::run(&arguments, trials.collect());
     support::images::remove();

@@ -14,6 +14,7 @@
 //! | `manifests.rs` | manifests of others |
 //! | `attached.rs` | an attached cluster |
 //! | `data.rs` | what users put into a sandbox, and what happens to sandboxes |
+//! | `load.rs` | many executions at once on a small machine |
 //! | `soak.rs` | random faults with workflows running, for as long as one likes |
 //! | `backup.rs` | what is saved, and is there after a restore |
 //! | `issued.rs` | keys that somebody else issues |
@@ -33,12 +34,14 @@ mod interrupted;
 mod isolated;
 mod issued;
 mod life;
+mod load;
 mod manifests;
 mod projects;
 mod soak;
 mod together;
 
-pub(crate) use soak::SOAK;
+/// What only runs when it is asked for.
+pub(crate) const ON_REQUEST: [Scenario; 2] = [soak::SOAK, load::LOAD];
 
 /// A test's name, which says what holds, and the test.
 pub(crate) type Scenario = (&'static str, fn());

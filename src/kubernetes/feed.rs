@@ -13,8 +13,9 @@ use tokio::sync::Semaphore;
 
 /// Bytes of a piece.
 pub(super) const PIECE: usize = 32 << 10;
-/// Pieces on their way: with them the pipes between the API and the command are not full.
-const WINDOW: usize = 2;
+/// Pieces on their way. containerd has two pipes of 64 KiB before the command's own, and a buffer of 32 KiB between them:
+/// with these pieces they are not full.
+const WINDOW: usize = 4;
 
 /// Takes the pieces, and writes `$0` to standard error for each that the command has taken; `read` takes a byte at a time, and
 /// so does not take from a piece. It stays until the command ends, so that its process id is its own, and ends by no signal:
@@ -172,10 +173,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_is_sent_than_two_pieces_that_nobody_took() {
+    async fn no_more_is_sent_than_the_pipes_of_the_container_hold() {
         let feed = Feed::new();
         let (mut to, mut from) = duplex(10 * PIECE);
-        let write = async { feed.write(&mut to, &vec![7; 5 * PIECE]).await };
+        let write = async { feed.write(&mut to, &vec![7; 9 * PIECE]).await };
         tokio::select! {
             biased;
             _ = write => panic!("all is sent"),
@@ -184,7 +185,7 @@ mod tests {
         to.shutdown().await.expect("ends");
         let mut sent = Vec::new();
         from.read_to_end(&mut sent).await.expect("read");
-        assert_eq!(sent.iter().filter(|byte| **byte == 7).count(), 2 * PIECE);
+        assert_eq!(sent.iter().filter(|byte| **byte == 7).count(), WINDOW * PIECE);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -150,6 +151,8 @@ fn commands_of_the_day_work_in_a_rehearsal_or_say_why_not() {
             && several.contains("\npostgres            | REHEARSAL: "),
         "{several}"
     );
+    let lines = machine.run(&["logs", "minio", "-o", "json"]).exits(0).events();
+    assert!(lines.iter().any(|line| line["log"] == "minio" && line["text"].is_string()), "{lines:?}");
     let failure = machine.run(&["logs", "minoi", "-o", "json"]).exits(13).failure();
     let hint = failure["hints"][0].as_str().expect("a hint").to_owned();
     assert!(hint.contains("flytepropeller-x-d-dev, ") && hint.contains("minio"), "{hint}");
@@ -207,6 +210,40 @@ fn kubectl_gets_a_kubeconfig_of_its_own_and_its_exit_code_is_passed_on() {
     assert_eq!(config["current-context"], "rehearsal-flyte");
     assert_eq!(config["contexts"][0]["context"]["namespace"], SYSTEM);
     assert_eq!(said, "get|\npods|\n-o|\nname|\n--name|\ntheirs|");
+}
+
+#[test]
+fn one_client_file_has_a_projects_bucket_and_keys_and_only_its_owner_reads_it() {
+    let machine = Machine::new();
+    machine.up(&["--project", "x,y"]).exits(0);
+    let config = |args: &[&str]| machine.run(&[&["config"], args].concat()).exits(0).out();
+    let keys = |project| machine.run(&["credentials", "--project", project, "-o", "json"]).exits(0).out();
+    for (args, project) in [(&[][..], "x"), (&["--project", "y"], "y"), (&["-p", "y", "-o", "json"], "y")] {
+        let said = config(args);
+        let keys: Value = serde_json::from_str(&keys(project)).expect("JSON");
+        let secret = keys["minio"]["secretKey"].as_str().expect("text");
+        assert!(!said.contains(secret), "{said}");
+        let file = machine.state().join(format!("flyte/clients/{project}.yaml"));
+        assert!(said.contains(&*file.to_string_lossy()), "{said}");
+        assert_eq!(fs::metadata(&file).expect("written").permissions().mode() & 0o777, 0o600);
+        let file = fs::read_to_string(&file).expect("read");
+        for line in [&*format!("    secret-key: {secret}"), &*format!("  container: my-s3-bucket-{project}")] {
+            assert!(file.lines().any(|has| has == line), "{line}: {file}");
+        }
+    }
+    assert_eq!(machine.run(&["config", "-p", "z", "-o", "json"]).exits(2).failure()["object"], "project z");
+
+    let tools = format!("{}:/usr/bin:/bin", Path::new(env!("CARGO_BIN_EXE_sandbox")).parent().expect("one").display());
+    let script = format!("eval '{}'; cat \"$FLYTECTL_CONFIG\"; echo; echo \"$FLYTE_AWS_SECRET_ACCESS_KEY\"", {
+        config(&[]).replace('\'', r"'\''")
+    });
+    let sandbox = machine.command();
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.env_clear().envs(sandbox.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", tools);
+    let output = shell.args(["-c", &script]).output().expect("a shell");
+    let taken = String::from_utf8(output.stdout).expect("text");
+    let secret = taken.lines().last().expect("a line");
+    assert!(secret.len() == 40 && taken.contains(&format!("secret-key: {secret}")), "{taken}");
 }
 
 #[tokio::test]

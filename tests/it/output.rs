@@ -41,8 +41,7 @@ fn what_a_full_disk_does_not_take_is_a_failure_with_its_cause() {
         with_spec(&["doctor", "-o", "json"]),
         vec!["logs"],
         vec!["logs", "flyteadmin"],
-        vec!["config", "--client", "flytekit"],
-        vec!["config", "--client", "flytectl"],
+        vec!["config"],
         vec!["credentials"],
         vec!["kubeconfig"],
         vec!["project", "list"],
@@ -115,8 +114,7 @@ fn every_address_that_is_printed_or_rendered_is_the_published_one() {
         (rehearsed("status"), 4),
         ([&rehearsed("status")[..], &["-o", "json"]].concat(), 4),
         (rehearsed("render"), 2 * 6),
-        (vec!["config", "--client", "flytekit"], 2),
-        (vec!["config", "--client", "flytectl"], 2),
+        (vec!["config"], 2),
         (vec!["kubeconfig"], 1),
     ] {
         let output = machine.run(&args).exits(0).0;

@@ -1,112 +1,175 @@
 //! `sandbox config`
 
-use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
 use serde_json::json;
 
+use super::credentials;
 use crate::cli::args::Output;
+use crate::cli::completion;
 use crate::cli::session::{CommandError, Session};
-use crate::site;
-use crate::spec::Spec;
+use crate::failure::Failure;
+use crate::site::{self, Host};
+use crate::spec::{Keys, Spec};
 use crate::text::shell_word;
 use crate::yaml;
 
-/// What both clients call Minio's only region.
+/// What every client calls Minio's only region.
 const REGION: &str = "us-east-1";
+/// The variable of a client's secret key.
+const SECRET: &str = "FLYTE_AWS_SECRET_ACCESS_KEY";
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
-    /// Whose
-    #[arg(long, value_enum)]
-    client: Client,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Client {
-    /// Lines for a shell, to be taken in by `eval`; flyte-cli and pyflyte read the same variables
-    Flytekit,
-    /// A config.yaml, for `flytectl --config`
-    Flytectl,
+    /// The project whose bucket and keys the client gets; the sandbox's first where absent
+    #[arg(long, short, value_name = "ID", add = completion::projects())]
+    project: Option<String>,
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &ConfigArgs) -> Result<(), CommandError> {
     let name = session.name().await?;
-    let spec = session.query(async { site::running(&name, &session.host()).await }).await?.inventory.spec;
-    let text = match args.client {
-        Client::Flytekit => flytekit(&spec),
-        Client::Flytectl => flytectl(&spec),
-    };
+    let host = session.host();
+    let spec = session.query(async { site::running(&name, &host).await }).await?.inventory.spec;
+    let client = Client::of(&spec, args.project.as_deref())?;
+    let file = client.write(&host)?;
+    let lines = client.lines(&file);
     match session.output() {
-        Output::Json => session.print_json(&json!({ "config": text })).await?,
-        Output::Human => session.print(&text).await?,
+        Output::Json => {
+            session.print_json(&json!({ "project": client.project, "file": file, "shell": lines })).await?;
+        }
+        Output::Human => session.print(&lines).await?,
     }
     Ok(())
 }
 
-/// Variables that flytekit reads in every version; the secret is fetched when a shell takes them in, and stands nowhere.
-fn flytekit(spec: &Spec) -> String {
-    let Spec { name, ports, storage, .. } = spec;
-    let secret = format!("$(sandbox credentials --name {name} | sed -n 's/^minio secret key *//p')");
-    let variables = [
-        ("FLYTE_PLATFORM_URL", format!("127.0.0.1:{}", ports.console)),
-        ("FLYTE_PLATFORM_INSECURE", "true".to_owned()),
-        ("FLYTE_AWS_ENDPOINT", format!("http://127.0.0.1:{}", ports.minio)),
-        ("FLYTE_AWS_ACCESS_KEY_ID", shell_word(&storage.access_key)),
-        ("FLYTE_AWS_SECRET_ACCESS_KEY", format!("\"{secret}\"")),
-    ];
-    let lines = variables.iter().map(|(variable, value)| format!("export {variable}={value}\n"));
-    format!("# eval \"$(sandbox config --client flytekit --name {name})\"\n{}", lines.collect::<String>())
+/// A Flyte client that works for one project.
+pub(super) struct Client<'a> {
+    spec: &'a Spec,
+    pub(super) project: String,
+    pub(super) bucket: String,
+    keys: Keys,
 }
 
-/// Registration needs the first part alone; the second is for code that is uploaded, as fast registration does.
-fn flytectl(spec: &Spec) -> String {
-    let Spec { name, ports, storage, .. } = spec;
-    let config = json!({
-        "admin": { "endpoint": format!("dns:///127.0.0.1:{}", ports.console), "insecure": true },
-        "storage": {
-            "type": "minio",
-            "container": storage.bucket,
-            "connection": {
-                "endpoint": format!("http://127.0.0.1:{}", ports.minio),
-                "auth-type": "accesskey",
-                "access-key": storage.access_key,
-                "secret-key": "",
-                "region": REGION,
-                "disable-ssl": true,
+impl<'a> Client<'a> {
+    /// The client of a project, or of the first one.
+    ///
+    /// # Errors
+    /// [`Reason::Usage`](crate::failure::Reason::Usage): the sandbox has no such project.
+    pub(super) fn of(spec: &'a Spec, project: Option<&str>) -> Result<Self, Failure> {
+        let project = project.or(spec.projects.first().map(String::as_str)).unwrap_or_default();
+        let (bucket, keys) = credentials::of(spec, Some(project))?;
+        Ok(Self { spec, project: project.to_owned(), bucket, keys })
+    }
+
+    /// Writes the client file into the state folder, readable by its owner only; its path.
+    ///
+    /// # Errors
+    /// [`Reason::StateUnwritable`](crate::failure::Reason::StateUnwritable).
+    pub(super) fn write(&self, host: &Host) -> Result<PathBuf, Failure> {
+        let state = host.state.sandbox(&self.spec.name);
+        let file = state.path().join("clients").join(format!("{}.yaml", self.project));
+        state.write(&file, &self.file())?;
+        Ok(file)
+    }
+
+    /// The client file: a config.yaml of flytectl, which flytekit reads from 0.32 on.
+    fn file(&self) -> String {
+        let Self { spec, project, bucket, keys } = self;
+        let config = json!({
+            "admin": { "endpoint": format!("dns:///127.0.0.1:{}", spec.ports.console), "insecure": true },
+            "storage": {
+                "type": "minio",
+                "container": bucket,
+                "connection": {
+                    "endpoint": format!("http://127.0.0.1:{}", spec.ports.minio),
+                    "auth-type": "accesskey",
+                    "access-key": keys.access_key,
+                    "secret-key": keys.secret_key.expose(),
+                    "region": REGION,
+                    "disable-ssl": true,
+                },
             },
-        },
-    });
-    format!(
-        "\
-# sandbox config --client flytectl --name {name} > flytectl.yaml
-# Fast registration needs the secret key too: `sandbox credentials --name {name}` prints it.
-{}",
-        yaml::emit(&config)
-    )
+        });
+        format!(
+            "# Sandbox {}, project {project}; made by `sandbox config`, with the project's secret key.\n{}",
+            spec.name,
+            yaml::emit(&config)
+        )
+    }
+
+    /// Lines for a shell, to be taken in by `eval`. The secret is fetched when a shell takes them in, and stands nowhere.
+    fn lines(&self, file: &Path) -> String {
+        let Self { spec: Spec { name, .. }, project, .. } = self;
+        let secret = format!("sandbox credentials --name {name} --project {project}");
+        let secret = format!("\"$({secret} | sed -n 's/^minio secret key *//p')\"");
+        let mut variables = self.variables(file).map(|(variable, value)| (variable, shell_word(&value))).to_vec();
+        variables.push((SECRET, secret));
+        let lines = variables.iter().map(|(variable, value)| format!("export {variable}={value}\n"));
+        format!("# eval \"$(sandbox config --name {name} --project {project})\"\n{}", lines.collect::<String>())
+    }
+
+    /// The variables of a client: where its file is, and for flytekit before 0.32 the same as variables.
+    fn variables(&self, file: &Path) -> [(&'static str, String); 5] {
+        let Spec { ports, .. } = self.spec;
+        [
+            ("FLYTECTL_CONFIG", file.to_string_lossy().into_owned()),
+            ("FLYTE_PLATFORM_URL", self.admin()),
+            ("FLYTE_PLATFORM_INSECURE", "true".to_owned()),
+            ("FLYTE_AWS_ENDPOINT", format!("http://127.0.0.1:{}", ports.minio)),
+            ("FLYTE_AWS_ACCESS_KEY_ID", self.keys.access_key.clone()),
+        ]
+    }
+
+    /// The environment of a client that this program starts, over what it was started with itself.
+    pub(super) fn environment(&self, file: &Path, host: &Host) -> BTreeMap<String, String> {
+        let mut environment = host.variables.clone();
+        environment.extend(self.variables(file).map(|(variable, value)| (variable.to_owned(), value)));
+        environment.insert(SECRET.to_owned(), self.keys.secret_key.expose().to_owned());
+        environment
+    }
+
+    /// Host and port of admin's gRPC.
+    pub(super) fn admin(&self) -> String {
+        format!("127.0.0.1:{}", self.spec.ports.console)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{flytectl, flytekit};
-    use crate::spec::Spec;
+    use std::path::Path;
+
+    use super::Client;
+    use crate::spec::{Keys, Secret, Spec};
     use crate::yaml;
 
-    #[test]
-    fn both_clients_are_led_to_the_ports_and_neither_text_has_the_secret() {
+    fn spec() -> Spec {
         let mut spec = Spec { name: "demo".to_owned(), ..Spec::default() };
         (spec.ports.console, spec.ports.minio) = (31081, 31084);
-        let both = format!("{}\n{}", flytekit(&spec), flytectl(&spec));
-        assert!(!both.contains(spec.storage.secret_key.expose()));
-        insta::assert_snapshot!("config", both);
+        spec
     }
 
     #[test]
-    fn any_access_key_arrives_in_flytectl_as_it_is() {
+    fn a_client_is_led_to_the_ports_and_to_its_projects_bucket_and_the_shell_gets_no_secret() {
+        let spec = spec();
+        let keys = Keys { access_key: "its-key".to_owned(), secret_key: Secret::new("its-secret"), expires_at: None };
+        let client = Client { spec: &spec, project: "y".to_owned(), bucket: "its-bucket".to_owned(), keys };
+        let lines = client.lines(Path::new("/state of mine/demo/clients/y.yaml"));
+        assert!(!lines.contains("its-secret"));
+        insta::assert_snapshot!("config", format!("{lines}\n{}", client.file()));
+    }
+
+    #[test]
+    fn any_keys_arrive_as_they_are() {
+        let spec = spec();
         for key in ["a$bcd", "yes", "1e3", "a: b", "#c", "'\"\\"] {
-            let mut spec = Spec::default();
-            (spec.storage.access_key, spec.storage.bucket) = (key.to_owned(), key.to_owned());
-            let config = yaml::document(&flytectl(&spec)).expect("YAML");
-            assert_eq!(config["storage"]["connection"]["access-key"], key);
-            assert_eq!(config["storage"]["container"], key);
+            let keys = Keys { access_key: key.to_owned(), secret_key: Secret::new(key), expires_at: None };
+            let client = Client { spec: &spec, project: "x".to_owned(), bucket: key.to_owned(), keys };
+            let config = yaml::document(&client.file()).expect("YAML");
+            for read in ["/storage/connection/access-key", "/storage/connection/secret-key", "/storage/container"] {
+                assert_eq!(config.pointer(read).and_then(|value| value.as_str()), Some(key), "{read}");
+            }
         }
     }
 }

@@ -84,7 +84,7 @@ async fn renew(session: &Session, name: &str, args: &CredentialsRenewArgs) -> Re
 }
 
 /// The bucket and its keys: a project's, or admin's with those of the store itself.
-fn of(spec: &Spec, project: Option<&str>) -> Result<(String, Keys), Failure> {
+pub(super) fn of(spec: &Spec, project: Option<&str>) -> Result<(String, Keys), Failure> {
     let storage = &spec.storage;
     let Some(project) = project else {
         return Ok((storage.bucket.clone(), storage.root()));

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::cli::args::query_deadline;
+use crate::cli::args::{Output, query_deadline};
 use crate::cli::completion;
 use crate::cli::session::{CommandError, Session};
 use crate::deadline::Deadline;
@@ -15,7 +16,7 @@ use crate::report::LogLines;
 use crate::site::{self, Running};
 
 /// Lines that may be read before they are printed.
-const READ_AHEAD: usize = 1000;
+pub(super) const READ_AHEAD: usize = 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
@@ -86,7 +87,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &LogsArgs) -> Result<()
 }
 
 /// What no log says: that its container was killed.
-fn killed(OutOfMemory { pod, limit }: &OutOfMemory) -> String {
+pub(super) fn killed(OutOfMemory { pod, limit }: &OutOfMemory) -> String {
     match limit {
         Some(limit) => format!(
             "{pod} was killed for lack of memory: its limit is {limit}; a task sets it by `@task(requests=Resources(mem=\"1Gi\"), limits=Resources(mem=\"1Gi\"))`, and `tasks: {{memory: 1Gi}}` in sandbox.yaml for those that name none"
@@ -108,13 +109,15 @@ async fn selections(args: &LogsArgs, running: &Running) -> Result<Vec<PodSelecti
 }
 
 /// Prints lines as they come, several at a time where they come fast.
-async fn print(session: &Session, mut lines: mpsc::Receiver<LogLine>, alone: bool) -> Result<(), Failure> {
+pub(super) async fn print(session: &Session, mut lines: mpsc::Receiver<LogLine>, alone: bool) -> Result<(), Failure> {
     let mut names = LogLines::new(session.prints_in_colour());
+    let is_json = session.output() == Output::Json;
     let mut came = Vec::new();
     while lines.recv_many(&mut came, READ_AHEAD).await > 0 {
-        let shown = came.drain(..).map(|LogLine { label, text }| match alone {
-            true => format!("{text}\n"),
-            false => names.line(&label, &text),
+        let shown = came.drain(..).map(|LogLine { label, text }| match (is_json, alone) {
+            (true, _) => format!("{}\n", json!({ "log": label, "text": text })),
+            (false, true) => format!("{text}\n"),
+            (false, false) => names.line(&label, &text),
         });
         if !session.print_on(&shown.collect::<String>()).await? {
             break;

@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | [`spec`] | what the user wants, with the origin of every value | pure |
 //! | [`flyte`] | Flyte as the rest sees it: names, labels, ports, its custom resource, admin's HTTP API | pure |
+//! | [`flytekit`] | what flytekit's programs are called with, and what they write | pure, but for copies of code |
 //! | [`manifest`] | Kubernetes objects as data, and the bundle they come in | pure |
 //! | [`render`] | named transforms that turn a bundle into what this sandbox runs | pure |
 //! | [`plan`] | everything that would happen, as data | pure |
@@ -44,6 +45,7 @@ pub mod evidence;
 pub mod failure;
 pub mod files;
 pub mod flyte;
+pub mod flytekit;
 pub mod images;
 pub mod issuer;
 pub mod kubernetes;

@@ -64,6 +64,10 @@ limits! {
     CHANGE = minutes(5);
     /// Images on their way into Docker or a file, without `--timeout`: `images pull`, `images bundle`, `images load`.
     IMAGES = minutes(30);
+    /// `sandbox run` as a whole, without `--timeout`.
+    RUN = minutes(60);
+    /// The last lines of an execution's logs, after its end.
+    LAST_LINES = seconds(5);
     /// `sandbox gc` as a whole.
     GC = minutes(15);
     /// A connection to the Kubernetes API, TLS included.

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::args::{Global, query_deadline};
 use super::commands::{
     backup, completions, config, credentials, diagnose, doctor, down, exec, gc, images, kubeconfig, kubectl, logs, man,
-    plan, project, rehearse, render, schema, smoke, start, status, stop, up,
+    plan, project, rehearse, render, run, schema, smoke, start, status, stop, up,
 };
 use crate::deadline::Deadline;
 use crate::limits;
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     List,
     /// Print the logs of components, of a pod or of an execution
     Logs(logs::LogsArgs),
+    /// Register a Python file's workflow by flytekit, run it, and print its logs to its end
+    Run(run::RunArgs),
     /// Run a command in a component's container
     Exec(exec::ExecArgs),
     /// Open the sandbox's Postgres in psql
@@ -99,6 +101,7 @@ impl Command {
             Self::Project(project) => project.deadline(),
             Self::Credentials(credentials) => credentials.deadline(),
             Self::Logs(args) => args.deadline(),
+            Self::Run(args) => args.timeout.deadline(),
             Self::Gc(_) => Deadline::fixed(limits::GC),
             Self::Doctor(_) => Deadline::fixed(limits::DOCTOR),
             Self::Diagnose(_) => Deadline::fixed(limits::DIAGNOSE),

@@ -98,6 +98,7 @@ async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
         Command::Plan(args) => commands::plan::run(session, args).await,
         Command::Render(args) => commands::render::run(session, args).await,
         Command::List => commands::list::run(session).await,
+        Command::Run(args) => commands::run::run(session, args).await,
         Command::Exec(args) => commands::exec::run(session, args).await,
         Command::Psql(args) => commands::exec::psql(session, args).await,
         Command::Open => commands::open::run(session).await,

@@ -229,6 +229,21 @@ impl Execution {
         self.closure.phase.as_deref().filter(|phase| *phase != "UNDEFINED")
     }
 
+    /// Whether it has succeeded; none until it has ended.
+    #[must_use]
+    pub fn outcome(&self) -> Option<bool> {
+        match self.phase()? {
+            "SUCCEEDED" => Some(true),
+            "FAILED" | "ABORTED" | "TIMED_OUT" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Why it failed, in lines as admin has them.
+    pub fn error_lines(&self) -> impl Iterator<Item = &str> {
+        self.closure.error.iter().flat_map(|error| error.message.lines())
+    }
+
     /// Why it failed, in one line.
     #[must_use]
     pub fn error(&self) -> String {

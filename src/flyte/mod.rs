@@ -8,8 +8,10 @@
 //! | `names.rs` | names of Deployments, ServiceAccounts, locks and Services |
 //! | `workflow.rs` | the custom resource FlyteWorkflow |
 //! | `admin.rs` | flyteadmin's HTTP API: requests and answers, whichever way they travel |
+//! | `launch.rs` | an execution of a launch plan: requests about it, and what is new in the answers |
 
 pub mod admin;
 pub mod labels;
+pub mod launch;
 pub mod names;
 pub mod workflow;

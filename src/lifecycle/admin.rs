@@ -82,7 +82,7 @@ fn unless_admins(error: kube::Error) -> kube::Error {
 }
 
 /// One request to admin's HTTP API, by way of Kubernetes'.
-async fn send<T: DeserializeOwned>(client: &Client, spec: &Spec, request: Request) -> kube::Result<T> {
+pub(super) async fn send<T: DeserializeOwned>(client: &Client, spec: &Spec, request: Request) -> kube::Result<T> {
     let (namespace, admin, port) = (spec.system_namespace(), names::ADMIN, admin::PORT);
     let uri = format!("/api/v1/namespaces/{namespace}/services/{admin}:{port}/proxy{}", request.path);
     let body = request.body.map(|body| body.to_string().into_bytes()).unwrap_or_default();

@@ -28,6 +28,7 @@
 //! | `down.rs` | removal |
 //! | `backup.rs` | a sandbox's data, saved to a file |
 //! | `restore.rs` | saved data, loaded into a sandbox that has none |
+//! | `execution.rs` | an execution that a user starts, and its way to the end |
 //! | `lost.rs` | executions whose workflow went with its node, aborted |
 //! | `database.rs` | the content of Postgres, by its own programs |
 //! | `halt.rs` | a sandbox halted, and brought back |
@@ -44,6 +45,7 @@ mod database;
 mod diagnose;
 mod doctor;
 mod down;
+mod execution;
 mod gc;
 mod halt;
 mod idle;
@@ -74,6 +76,7 @@ pub use converge::{Prerequisites, apply_prerequisites, roll_out};
 pub use diagnose::{Diagnosis, diagnose};
 pub use doctor::doctor;
 pub use down::down;
+pub use execution::{launch, watch};
 pub use gc::{Fate, Sweep, Swept, gc};
 pub use halt::{start, stop};
 pub use images::{bundle, import, load, pull, rebuilt};

@@ -64,6 +64,9 @@ const RESERVED: &[(&[&str], &[&str])] = &[
 const PURE: &[&str] = &[
     "spec/",
     "flyte/",
+    "flytekit/inputs.rs",
+    "flytekit/module.rs",
+    "flytekit/registration.rs",
     "manifest/",
     "render/",
     "plan/",

@@ -42,6 +42,7 @@ fn the_command_reference_is_what_help_says() {
         &["logs"],
         &["exec"],
         &["psql"],
+        &["run"],
         &["open"],
         &["kubectl"],
         &["images"],

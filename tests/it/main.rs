@@ -17,6 +17,7 @@ mod evidence;
 mod exec;
 mod execution;
 mod expiry;
+mod flytekit;
 mod fuzz;
 mod healed;
 mod hostile;

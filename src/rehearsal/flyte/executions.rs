@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::flyte::{labels::EXECUTION_ID, workflow};
+use crate::flyte::labels::{EXECUTION_ID, TERMINATED};
+use crate::flyte::workflow;
 use crate::rehearsal::faults::Workflow;
 use crate::spec::Spec;
 
@@ -20,6 +21,8 @@ pub struct Executions {
     /// `METHOD path body` of the requests that create something, in order.
     pub posted: Vec<(String, Value)>,
     workflows: BTreeSet<String>,
+    /// The specifications of launch plans, by `project/domain/name/version`.
+    plans: BTreeMap<String, Value>,
     /// The number of reads so far, by `project/domain/name`.
     running: BTreeMap<String, usize>,
     /// The launch plan of each, by `project/domain/name`.
@@ -33,6 +36,14 @@ type Answer = (StatusCode, Value);
 
 fn refusal(status: StatusCode, message: &str) -> Answer {
     (status, json!({"error": message, "message": message, "code": 2}))
+}
+
+fn value_of<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn limit(query: &str) -> Option<usize> {
+    value_of(query, "limit")?.parse().ok()
 }
 
 fn namespace_of(spec: &Spec, project: &str, domain: &str) -> Option<String> {
@@ -53,15 +64,29 @@ impl Executions {
         if *method == Method::POST {
             self.posted.push((path.to_owned(), body.clone()));
         }
+        let id_of = |body: &Value| {
+            let part = |field: &str| body["id"][field].as_str().unwrap_or_default().to_owned();
+            ["project", "domain", "name", "version"].map(part).join("/")
+        };
         match (method.as_str(), kind.split('/').collect::<Vec<_>>().as_slice()) {
             // What kills the real one.
             ("POST", ["tasks"]) if body.pointer("/spec/template/metadata/runtime/version").is_none() => {
                 Some(refusal(StatusCode::INTERNAL_SERVER_ERROR, "nil pointer"))
             }
-            ("POST", ["tasks" | "launch_plans"]) => Some((StatusCode::OK, json!({}))),
+            ("POST", ["tasks"]) => Some((StatusCode::OK, json!({}))),
+            ("POST", ["launch_plans"]) => {
+                self.plans.insert(id_of(&body), body["spec"].clone());
+                Some((StatusCode::OK, json!({})))
+            }
+            ("GET", ["launch_plans", id @ ..]) => Some(match self.plans.get(&id.join("/")) {
+                Some(spec) => {
+                    let expected = spec.get("default_inputs").cloned().unwrap_or_else(|| json!({}));
+                    (StatusCode::OK, json!({"spec": spec, "closure": {"expected_inputs": expected}}))
+                }
+                None => refusal(StatusCode::NOT_FOUND, "missing entity"),
+            }),
             ("POST", ["workflows"]) => {
-                let id = |field: &str| body["id"][field].as_str().unwrap_or_default().to_owned();
-                self.workflows.insert(["project", "domain", "name", "version"].map(id).join("/"));
+                self.workflows.insert(id_of(&body));
                 Some((StatusCode::OK, json!({})))
             }
             // It has every phase already.
@@ -85,6 +110,11 @@ impl Executions {
             }
             ("GET", ["executions", project, domain]) => Some(self.list(&format!("{project}/{domain}/"), query)),
             ("GET", ["executions", id @ ..]) => Some(self.look(&id.join("/"))),
+            ("GET", ["node_executions", id @ ..]) => Some(self.nodes(&id.join("/"), query)),
+            ("GET", ["data", "executions", id @ ..]) => Some(match self.running.contains_key(&id.join("/")) {
+                true => (StatusCode::OK, json!({"full_outputs": {"literals": {}}})),
+                false => refusal(StatusCode::NOT_FOUND, "missing entity"),
+            }),
             ("GET", ["task_executions", project, domain, name, "n0"]) => {
                 let namespace = namespace_of(spec, project, domain)?;
                 let link = match &self.trouble {
@@ -103,25 +133,42 @@ impl Executions {
     fn look(&mut self, id: &str) -> Answer {
         let Some(looks) = self.running.get_mut(id) else { return refusal(StatusCode::NOT_FOUND, "missing entity") };
         *looks += 1;
-        let closure = match (&self.trouble, *looks) {
-            (Some(Workflow::Ignored), _) | (_, 1) => json!({}),
+        let looks = *looks;
+        (StatusCode::OK, json!({"closure": self.closure(looks)}))
+    }
+
+    /// The phase of an execution that was looked at so many times, and why it failed.
+    fn closure(&self, looks: usize) -> Value {
+        match (&self.trouble, looks) {
+            (Some(Workflow::Ignored), _) | (_, 0 | 1) => json!({}),
             (_, 2) => json!({"phase": "QUEUED"}),
             (Some(Workflow::Waits(..)), _) | (_, 3) => json!({"phase": "RUNNING"}),
             (Some(Workflow::Fails(code, message)), _) => {
                 json!({"phase": "FAILED", "error": {"code": code, "message": message}})
             }
             _ => json!({"phase": "SUCCEEDED"}),
-        };
-        (StatusCode::OK, json!({"closure": closure}))
+        }
+    }
+
+    /// The nodes of an execution: one, in its phase.
+    fn nodes(&self, id: &str, query: &str) -> Answer {
+        match self.running.get(id) {
+            _ if limit(query).is_none() => refusal(StatusCode::BAD_REQUEST, "invalid value for limit"),
+            None => refusal(StatusCode::NOT_FOUND, "missing entity"),
+            Some(looks) => {
+                let node = json!({"id": {"node_id": "n0"}, "closure": self.closure(*looks)});
+                (StatusCode::OK, json!({"node_executions": [node]}))
+            }
+        }
     }
 
     /// The executions below `at`. As the real one, it refuses a list without a limit, and knows a filter by workflow.
     fn list(&self, at: &str, query: &str) -> Answer {
-        let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        let Some(limit) = of("limit").and_then(|limit| limit.parse::<usize>().ok()) else {
+        let Some(limit) = limit(query) else {
             return refusal(StatusCode::BAD_REQUEST, "invalid value for limit");
         };
-        let except = of("filters").map(|filter| filter.strip_prefix("ne(workflow.name,")?.strip_suffix(')'));
+        let except =
+            value_of(query, "filters").map(|filter| filter.strip_prefix("ne(workflow.name,")?.strip_suffix(')'));
         let except = match except {
             Some(None) => return refusal(StatusCode::BAD_REQUEST, "invalid value for filters"),
             Some(except) => except,
@@ -148,8 +195,13 @@ impl Executions {
     /// The Kubernetes API's response about objects of executions.
     pub fn kubernetes(&mut self, spec: &Spec, method: &Method, path: &str, query: &str) -> Option<Answer> {
         let object = |namespace: &str, name: &str| {
+            let own = self.running.iter().filter(|(id, _)| id.ends_with(&format!("/{name}")));
+            let ended = own
+                .map(|(_, looks)| self.closure(*looks))
+                .any(|closure| matches!(closure["phase"].as_str(), Some("FAILED" | "SUCCEEDED")));
+            let labels = if ended { json!({TERMINATED: "terminated"}) } else { json!({}) };
             json!({"apiVersion": workflow::API_VERSION, "kind": workflow::KIND,
-                "metadata": {"namespace": namespace, "name": name}})
+                "metadata": {"namespace": namespace, "name": name, "labels": labels}})
         };
         if let Some(rest) = path.strip_prefix(&format!("/apis/{}/", workflow::API_VERSION)) {
             return Some(match rest.split('/').collect::<Vec<_>>()[..] {

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Scenario;
+use super::{Scenario, examples};
 use crate::support::cluster;
 use crate::support::docker::{docker, try_docker};
+use crate::support::flytekit::Flytekit;
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::applied;
 use crate::support::sandbox::Sandbox;
@@ -24,6 +25,8 @@ fn of_policies() {
     let sandbox = Sandbox::new("isolated", &Ground::find(Wish::Real, Major::Five));
     sandbox.ask_for_policies();
     let up = || sandbox.up(&["--profile", "minimal", "--project", "x,y", "--engine", "docker"]);
+    // It takes a while to be installed, and is needed last.
+    let flytekit = std::thread::spawn(|| Flytekit::find(&examples::commands()[0]));
     up().exits(0);
     sandbox.run(&["smoke", "--full"]).exits(0).says("2 workflows ran");
     if sandbox.ground.is_real() {
@@ -38,6 +41,7 @@ fn of_policies() {
             "NOT HERE: a node that enforces anything; src/render/tests/policies.rs judges the policies themselves"
         );
     }
+    examples::run(&sandbox, flytekit.join().expect("looked for"));
     sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
 }

@@ -19,6 +19,7 @@
 //! | `backup.rs` | what is saved, and is there after a restore |
 //! | `issued.rs` | keys that somebody else issues |
 //! | `healed.rs` | what is broken in a sandbox that runs, and mended |
+//! | `examples.rs` | the way from code to SUCCEEDED that examples/README.md tells |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
 
 mod attached;
@@ -26,6 +27,7 @@ mod backup;
 mod bundle;
 mod data;
 mod elsewhere;
+mod examples;
 mod expiry;
 mod failing;
 mod healed;

@@ -7,6 +7,7 @@
 //! | `conformance.rs` | what a Kubernetes API and its double must answer alike; shared with the integration tests |
 //! | `ports.rs` | ports that no other test takes; shared with the integration tests |
 //! | `docker.rs` | the Docker CLI, and what is there |
+//! | `flytekit.rs` | flytekit in a virtual environment, and an image made of it |
 //! | `images.rs` | images for stand-ins, made from this program |
 //! | `desk.rs` | a folder to run the binary in, without Docker |
 //! | `sandbox.rs` | one sandbox to drive, and the guard that leaves nothing of it |
@@ -21,6 +22,7 @@ pub(crate) mod conformance;
 pub(crate) mod daemon;
 pub(crate) mod desk;
 pub(crate) mod docker;
+pub(crate) mod flytekit;
 pub(crate) mod ground;
 pub(crate) mod images;
 #[path = "../../it/support/ports.rs"]

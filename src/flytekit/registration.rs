@@ -1,0 +1,132 @@
+//! The command lines of pyflyte and flyte-cli, and the files between them.
+//!
+//! `pyflyte serialize fast` writes a file for each task, workflow and launch plan, and an archive of the code;
+//! `flyte-cli fast-register-files` uploads the archive to the project's bucket and tells admin of the rest. Both are the same
+//! from flytekit 0.20 to 1.16, and neither needs admin's DataProxy, which flyteadmin v0.6.13 has not.
+
+use std::path::Path;
+
+/// Code to be registered.
+#[derive(Debug, Clone, Copy)]
+pub struct Registration<'a> {
+    /// The module that has the workflow.
+    pub module: &'a str,
+    /// The folder that it is imported from.
+    pub root: &'a Path,
+    /// The folder that pyflyte writes to.
+    pub output: &'a Path,
+    /// The image of tasks that name none; flytekit's own where absent.
+    pub image: Option<&'a str>,
+    /// The project.
+    pub project: &'a str,
+    /// The domain.
+    pub domain: &'a str,
+    /// The version of all that is registered.
+    pub version: &'a str,
+    /// Host and port of admin's gRPC.
+    pub admin: &'a str,
+    /// The project's bucket.
+    pub bucket: &'a str,
+}
+
+impl Registration<'_> {
+    /// The arguments of pyflyte.
+    #[must_use]
+    pub fn serialize(&self) -> Vec<String> {
+        let mut args = words(&["--pkgs", self.module, "serialize"]);
+        args.extend(self.image.iter().flat_map(|image| words(&["--image", image])));
+        args.extend(words(&["--local-source-root", &self.root.to_string_lossy(), "fast", "workflows"]));
+        args.extend(words(&["--folder", &self.output.to_string_lossy()]));
+        args
+    }
+
+    /// The arguments of flyte-cli, for these files of pyflyte's. A task unpacks the code where its image works.
+    #[must_use]
+    pub fn register(&self, files: &[String]) -> Vec<String> {
+        let mut args = words(&["fast-register-files", "-p", self.project, "-d", self.domain, "-v", self.version]);
+        args.extend(words(&["-h", self.admin, "-i"]));
+        args.extend(words(&["--additional-distribution-dir", &format!("s3://{}/fast", self.bucket)]));
+        args.extend(words(&["--dest-dir", "."]));
+        args.extend(files.iter().map(|file| self.output.join(file).to_string_lossy().into_owned()));
+        args
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The launch plan that a user means, by the names of pyflyte's files, such as `2_hello.wf_3.pb`: by its whole name or the
+/// last part of it, or without a name the only workflow of the module.
+///
+/// # Errors
+/// The names that there are.
+pub fn choose(files: &[String], module: &str, named: Option<&str>) -> Result<String, Vec<String>> {
+    const WORKFLOW: &str = "2";
+    const LAUNCH_PLAN: &str = "3";
+    let of = |kind: &str| -> Vec<&str> {
+        let entities = files.iter().filter_map(|file| file.strip_suffix(".pb")?.split_once('_')?.1.rsplit_once('_'));
+        entities.filter(|(_, is)| *is == kind).map(|(name, _)| name).collect()
+    };
+    let (own, plans) = (format!("{module}."), of(LAUNCH_PLAN));
+    let meant: Vec<_> = match named {
+        Some(named) if plans.contains(&named) => vec![named],
+        Some(named) => plans.iter().copied().filter(|plan| plan.strip_prefix(&own) == Some(named)).collect(),
+        None => of(WORKFLOW).into_iter().filter(|name| name.starts_with(&own) && plans.contains(name)).collect(),
+    };
+    match meant[..] {
+        [plan] => Ok(plan.to_owned()),
+        _ => Err(plans.iter().map(|plan| plan.strip_prefix(&own).unwrap_or(plan).to_owned()).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Registration, choose, words};
+
+    #[test]
+    fn code_is_registered_by_the_commands_that_every_flytekit_has() {
+        let registration = Registration {
+            module: "core.hello",
+            root: Path::new("/state/code"),
+            output: Path::new("/state/out"),
+            image: Some("tasks:1"),
+            project: "x",
+            domain: "d-dev",
+            version: "r1",
+            admin: "127.0.0.1:30081",
+            bucket: "my-s3-bucket-x",
+        };
+        let files = words(&["0_core.hello.wf_3.pb", "fast1.tar.gz"]);
+        let lines = [registration.serialize(), registration.register(&files)].map(|args| args.join(" "));
+        insta::assert_snapshot!("command_lines", lines.join("\n"));
+        assert!(!Registration { image: None, ..registration }.serialize().contains(&"--image".to_owned()));
+    }
+
+    #[test]
+    fn the_workflow_is_the_one_that_is_named_or_the_only_one_of_the_file() {
+        let files = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let one = files("0_m.task_1.pb 1_m.my_wf_2.pb 2_m.my_wf_3.pb fast0.tar.gz");
+        // What is imported is registered too; a launch plan has any name.
+        let several = files("0_m.a_2.pb 1_m.a_3.pb 2_m.b_2.pb 3_m.b_3.pb 4_other.wf_2.pb 5_other.wf_3.pb 6_daily_3.pb");
+        let imported = files("0_m.a_2.pb 1_m.a_3.pb 4_other.wf_2.pb 5_other.wf_3.pb");
+        for (files, named, chosen) in [
+            (&one, None, Ok("m.my_wf")),
+            (&one, Some("my_wf"), Ok("m.my_wf")),
+            (&one, Some("m.my_wf"), Ok("m.my_wf")),
+            (&one, Some("wf"), Err("my_wf")),
+            (&one, Some("task"), Err("my_wf")),
+            (&several, None, Err("a b other.wf daily")),
+            (&several, Some("b"), Ok("m.b")),
+            (&several, Some("other.wf"), Ok("other.wf")),
+            (&several, Some("wf"), Err("a b other.wf daily")),
+            (&several, Some("daily"), Ok("daily")),
+            (&imported, None, Ok("m.a")),
+        ] {
+            let found = choose(files, "m", named).map_err(|names| names.join(" "));
+            assert_eq!(found, chosen.map(str::to_owned).map_err(str::to_owned), "{files:?} {named:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `sandbox run`, against programs that answer as flytekit's do.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::machine::{Machine, Ran};
+
+/// Writes what `pyflyte serialize fast` writes: a file for each task, workflow and launch plan, named after it. A file that
+/// has `raise` in it cannot be loaded.
+const PYFLYTE: &str = r#"#!/bin/bash
+printf '%s\n' "$0 $*" >>"$CALLS"
+module=$2
+while [ $# -gt 0 ]; do
+  case $1 in --local-source-root) root=$2 ;; --folder) out=$2 ;; esac
+  shift
+done
+file=$root/${module//.//}.py
+if grep -q raise "$file"; then echo "File \"$file\", line 1" >&2; echo "ValueError: no" >&2; exit 1; fi
+touch "$out/0_$module.task_1.pb" "$out/fast0.tar.gz"
+for workflow in $(sed -n 's/^def \(wf[a-z]*\).*/\1/p' "$file"); do
+  touch "$out/1_$module.${workflow}_2.pb" "$out/2_$module.${workflow}_3.pb"
+done
+"#;
+
+/// Registers launch plans, whose one input is an integer, as `flyte-cli fast-register-files` does, but by HTTP.
+const FLYTE_CLI: &str = r#"#!/bin/bash
+printf '%s\n' "$0 $*" >>"$CALLS"
+env | grep '^FLYTE' | sort >"$CALLS.env"
+cp "$FLYTECTL_CONFIG" "$CALLS.yaml"
+while [ $# -gt 0 ]; do
+  case $1 in -p) project=$2 ;; -d) domain=$2 ;; -v) version=$2 ;; -h) admin=$2 ;; esac
+  case $1 in *_3.pb)
+    name=${1##*/}; name=${name#*_}; name=${name%_3.pb}
+    number='"var": {"type": {"simple": "INTEGER"}}, "default": {"scalar": {"primitive": {"integer": "1"}}}'
+    id="\"project\": \"$project\", \"domain\": \"$domain\", \"name\": \"$name\", \"version\": \"$version\""
+    body="{\"id\": {$id}, \"spec\": {\"default_inputs\": {\"parameters\": {\"n\": {$number}}}}}"
+    exec 3<>"/dev/tcp/${admin%:*}/${admin#*:}"
+    printf 'POST /api/v1/launch_plans HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n' >&3
+    printf 'Content-Length: %s\r\n\r\n%s' ${#body} "$body" >&3
+    head -1 <&3 | grep -q ' 200 ' || exit 1
+  esac
+  shift
+done
+"#;
+
+/// A machine with a rehearsed sandbox, and with flytekit in a virtual environment.
+struct Desk {
+    machine: Machine,
+    calls: PathBuf,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::with(&[], 0)
+    }
+
+    /// With a sandbox whose `up` ends like this.
+    fn with(args: &[&str], code: i32) -> Self {
+        let machine = Machine::new();
+        machine.up(&[&["--project", "x,y"], args].concat()).exits(code);
+        let bin = machine.folder.path().join("venv/bin");
+        fs::create_dir_all(&bin).expect("made");
+        for (name, script) in [("pyflyte", PYFLYTE), ("flyte-cli", FLYTE_CLI)] {
+            fs::write(bin.join(name), script).expect("written");
+            fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o700)).expect("set");
+        }
+        let calls = machine.folder.path().join("calls");
+        Self { machine, calls }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.machine.folder.path().join("code").join(file);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let mut command = self.machine.command();
+        command.env("VIRTUAL_ENV", self.machine.folder.path().join("venv")).env("PATH", "/usr/bin:/bin");
+        command.env("CALLS", &self.calls).env("FLYTE_PLATFORM_URL", "somewhere.example").arg("run").args(args);
+        Ran(command.output().expect("it runs"))
+    }
+
+    fn called(&self) -> Vec<String> {
+        let calls = fs::read_to_string(&self.calls).unwrap_or_default();
+        let _ = fs::remove_file(&self.calls);
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    fn left_behind(&self) -> usize {
+        let runs = self.machine.state().join("flyte/run");
+        fs::read_dir(runs).map_or(0, Iterator::count)
+    }
+}
+
+#[test]
+fn a_file_is_registered_with_the_callers_flytekit_and_followed_to_its_end() {
+    let desk = Desk::new();
+    desk.write("core/__init__.py", "");
+    desk.write("core/hello.py", "def wf(n=1):\n    pass\n");
+    let ran =
+        desk.run(&["code/core/hello.py", "-p", "y", "-d", "t-dev", "--image", "tasks:1", "--input", "n=5"]).exits(0);
+    let out = ran.out();
+    let id = out.split(' ').next().expect("a name").to_owned();
+    let told = |text: &str| out.lines().any(|line| line.starts_with(&id) && line.ends_with(text));
+    assert!(out.contains(" | core.hello.wf registered in y/t-dev ("), "{out}");
+    let page = format!("/console/projects/y/domains/t-dev/executions/{id}");
+    for text in [page.as_str(), "| QUEUED", "| RUNNING", "| SUCCEEDED"] {
+        assert!(told(text), "{text}: {out}");
+    }
+    assert!(out.trim_end().ends_with("| SUCCEEDED"), "the end comes last: {out}");
+
+    let venv = desk.machine.folder.path().join("venv/bin").display().to_string();
+    let state = desk.machine.state().join(format!("flyte/run/{id}")).display().to_string();
+    let admin = desk.machine.ports[0].replace("--port-console=", "127.0.0.1:");
+    let files = ["0_core.hello.task_1.pb", "1_core.hello.wf_2.pb", "2_core.hello.wf_3.pb", "fast0.tar.gz"];
+    let files = files.map(|file| format!("{state}/out/{file}")).join(" ");
+    let serialize = "--pkgs core.hello serialize --image tasks:1";
+    let register =
+        format!("-p y -d t-dev -v {id} -h {admin} -i --additional-distribution-dir s3://my-s3-bucket-y/fast");
+    assert_eq!(
+        desk.called(),
+        [
+            format!("{venv}/pyflyte {serialize} --local-source-root {state}/code fast workflows --folder {state}/out"),
+            format!("{venv}/flyte-cli fast-register-files {register} --dest-dir . {files}"),
+        ]
+    );
+    let read = |kind: &str| fs::read_to_string(desk.calls.with_extension(kind)).expect("written");
+    let keys = desk.machine.run(&["credentials", "--project", "y", "-o", "json"]).exits(0).out();
+    let keys: Value = serde_json::from_str(&keys).expect("JSON");
+    let secret = keys["minio"]["secretKey"].as_str().expect("text");
+    assert!(read("yaml").contains(&format!("secret-key: {secret}")));
+    assert!(read("env").contains(&format!("FLYTE_AWS_SECRET_ACCESS_KEY={secret}\n")));
+    assert!(read("env").contains(&format!("FLYTE_PLATFORM_URL={admin}\n")), "the sandbox's, whatever was set");
+    assert_eq!(desk.left_behind(), 0);
+}
+
+#[test]
+fn what_cannot_run_is_told_with_the_way_out() {
+    let desk = Desk::new();
+    desk.write("one.py", "def wf(n=1):\n");
+    desk.write("two.py", "def wfa():\ndef wfb():\n");
+    desk.write("none.py", "x = 1\n");
+    desk.write("bad.py", "raise ValueError('no')\n");
+    let told = |args: &[&str], code: i32| {
+        let ran = desk.run(&[&["-o", "json"], args].concat()).exits(code);
+        assert_eq!(desk.left_behind(), 0, "{args:?}");
+        ran.failure()
+    };
+    assert_eq!(told(&["code/two.py"], 2)["causes"][0], "there are: wfa, wfb");
+    assert_eq!(told(&["code/two.py", "wfc"], 2)["causes"][0], "there are: wfa, wfb");
+    assert_eq!(told(&["code/none.py"], 2)["causes"][0], "the file has no workflow");
+    assert_eq!(told(&["code/one.py", "--input", "m=1"], 2)["causes"][0], "there is no input m; there are: n (INTEGER)");
+    assert_eq!(told(&["code/one.py", "--input", "n=a"], 2)["causes"][0], "input n: `a` is no INTEGER");
+    assert_eq!(told(&["code/one.py", "-p", "z"], 2)["object"], "project z");
+    assert_eq!(told(&["code/one.py", "-d", "development"], 2)["hints"][0], "there are: d-dev, t-dev, p-dev");
+    assert_eq!(told(&["code/absent.py"], 2)["object"], "code/absent.py");
+    let bad = told(&["code/bad.py"], 10);
+    let path = fs::canonicalize(desk.machine.folder.path()).expect("there").join("code/bad.py");
+    let shown = [format!("File \"{}\", line 1", path.display()), "ValueError: no".to_owned()];
+    assert_eq!(bad["evidence"], serde_json::json!(shown), "by the user's own path");
+
+    fs::remove_dir_all(desk.machine.folder.path().join("venv")).expect("removed");
+    let absent = told(&["code/one.py"], 2);
+    assert_eq!(absent["causes"][0], "there is no pyflyte in VIRTUAL_ENV or on the PATH");
+    assert!(
+        absent["hints"][0].as_str().is_some_and(|hint| hint.contains("pip install 'flytekit==1.10.7'")),
+        "{absent}"
+    );
+}
+
+#[test]
+fn a_workflow_that_fails_is_told_in_its_own_words() {
+    let desk = Desk::with(&["--keep", "--rehearse-fault", "workflow=failed,message=its own words"], 10);
+    desk.write("one.py", "def wf(n=1):\n");
+    let ran = desk.run(&["code/one.py", "wf"]).exits(10);
+    assert!(ran.out().trim_end().ends_with("| FAILED"), "{}", ran.out());
+    let said = String::from_utf8_lossy(&ran.0.stderr);
+    assert!(said.contains("error[workflow-failed]: the workflow did not succeed"), "{said}");
+    assert!(said.contains("because FAILED: UserError: its own words"), "{said}");
+}

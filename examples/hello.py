@@ -1,21 +1,19 @@
-"""A workflow of two tasks, the second one over a list."""
+"""A workflow of two tasks."""
 
-from typing import List
-
-from flytekit import map_task, task, workflow
+from flytekit import task, workflow
 
 
 @task
-def letters(name: str) -> List[str]:
+def greet(name: str) -> str:
     print(f"hello {name}", flush=True)
-    return list(name)
+    return f"hello {name}"
 
 
 @task
-def upper(letter: str) -> str:
-    return letter.upper()
+def shout(text: str) -> str:
+    return text.upper()
 
 
 @workflow
-def hello(name: str = "you") -> List[str]:
-    return map_task(upper)(letter=letters(name=name))
+def hello(name: str = "you") -> str:
+    return shout(text=greet(name=name))

@@ -42,7 +42,8 @@ impl Flytekit {
             let _ = fs::remove_dir_all(&environment);
             println!("flytekit: installed into {}", environment.display());
             said(Command::new(&python).args(["-m", "venv"]).arg(&environment))?;
-            said(Command::new("sh").args(["-c", install]).env("PATH", environment.join("bin")))?;
+            let path = format!("{}/bin:/usr/bin:/bin", environment.display());
+            said(Command::new("sh").args(["-c", install]).env("PATH", path))?;
             fs::write(done, install).map_err(|error| error.to_string())?;
         }
         Ok(Self { environment, python, library })
@@ -67,8 +68,10 @@ impl Flytekit {
         let layer = frame.path().join("layer.tar");
         let mut tar = Command::new("tar");
         tar.args(["--create", "--dereference", "--hard-dereference", "--file"]).arg(&layer);
-        // A link to `lib`, followed.
-        tar.arg(format!("--exclude={}/lib64", environment.display()).replacen("=/", "=", 1));
+        // A link to `lib`, followed; and what else is installed here.
+        for left_out in [environment.join("lib64"), library.join("site-packages")] {
+            tar.arg(format!("--exclude={}", left_out.display().to_string().trim_start_matches('/')));
+        }
         tar.args(["--exclude=test", "--exclude=idlelib", "--exclude=config-3*", "-C", "/"]);
         tar.args(files.map(|file| file.trim_start_matches('/')));
         said(tar.arg("-C").arg(frame.path()).args(["tmp", "root", "etc"]))?;

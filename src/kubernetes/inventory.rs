@@ -36,6 +36,8 @@ pub struct Inventory {
     /// The tables that there were in Flyte's databases, such as `flyte_development.projects`; empty where that is not
     /// known.
     pub tables: BTreeSet<String>,
+    /// What an `up` that did not end put back, after somebody's edit: the pods that read it may run with the edit.
+    pub mended: BTreeSet<ObjectRef>,
 }
 
 impl Inventory {
@@ -96,11 +98,14 @@ async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
     // The Secret has an empty text for a digest that is absent.
     let known = |digest: String| Some(digest).filter(|digest| !digest.is_empty());
     let objects: Vec<(ObjectRef, String)> = serde_json::from_str(&text("objects")).map_err(damaged)?;
+    let mended = text("mended");
+    let mended = if mended.is_empty() { BTreeSet::new() } else { serde_json::from_str(&mended).map_err(damaged)? };
     Ok(Some(Inventory {
         digest: known(text("digest").into_owned()),
         spec,
         objects: objects.into_iter().map(|(object, digest)| (object, known(digest))).collect(),
         tables: text("tables").lines().map(str::to_owned).collect(),
+        mended,
     }))
 }
 
@@ -114,6 +119,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     let unwritable = |error: serde_json::Error| Failure::new(Reason::Internal, what).caused_by(error);
     let objects = inventory.objects.iter().map(|(object, digest)| (object, digest.as_deref().unwrap_or_default()));
     let objects = serde_json::to_string(&objects.collect::<Vec<_>>()).map_err(unwritable)?;
+    let mended = serde_json::to_string(&inventory.mended).map_err(unwritable)?;
     let spec = serde_json::to_string(&inventory.spec).map_err(unwritable)?;
     let issued = inventory
         .spec
@@ -125,6 +131,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     let data = [
         ("digest", inventory.digest.clone().unwrap_or_default()),
         ("issuedKeys", issued),
+        ("mended", mended),
         ("objects", objects),
         ("secretKey", inventory.spec.storage.secret_key.expose().to_owned()),
         ("spec", spec),

@@ -30,8 +30,8 @@ pub struct Prerequisites {
     pub before: Option<Inventory>,
     /// Workloads whose pods run an image that was built again since.
     pub outdated: BTreeSet<Outdated>,
-    /// ConfigMaps and Secrets that somebody had edited, and ServiceAccounts that were gone: the pods of these may run with
-    /// the edit, or with a token that opens nothing.
+    /// ConfigMaps and Secrets that somebody had edited, and ServiceAccounts that were gone, in this run or in one that did
+    /// not end: the pods of these may run with the edit, or with a token that opens nothing.
     mended: BTreeSet<ObjectRef>,
 }
 
@@ -55,12 +55,25 @@ pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Res
         } else {
             kubernetes::find_within(client, &plan.spec.system_namespace()).await?
         };
-        let tables = before.as_ref().map(|before| before.tables.clone()).unwrap_or_default();
-        save(client, plan, None, intended(plan, before.as_ref()), tables, run).await?;
+        let mut begun = Inventory {
+            digest: None,
+            spec: plan.spec.clone(),
+            objects: intended(plan, before.as_ref()),
+            tables: before.as_ref().map(|before| before.tables.clone()).unwrap_or_default(),
+            mended: before.as_ref().map(|before| before.mended.clone()).unwrap_or_default(),
+        };
+        let namespace = plan.spec.system_namespace();
+        kubernetes::save(client, &namespace, &begun, run).await?;
         for wave in waves {
             changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
         }
         let mended = before.as_ref().map(|before| mended(plan, before, &changes)).unwrap_or_default();
+        // A run that ends before their readers have restarted leaves no other trace of the edit.
+        if !mended.is_subset(&begun.mended) {
+            begun.mended.extend(mended);
+            kubernetes::save(client, &namespace, &begun, run).await?;
+        }
+        let mended = begun.mended;
         let changes: Vec<_> = changes.into_iter().map(|(_, change)| change).collect();
         Ok((Prerequisites { before, mended, outdated: BTreeSet::new() }, outcome(&changes), summary(&changes)))
     })
@@ -149,7 +162,7 @@ pub async fn roll_out(
             changes.extend(prune(client, plan, &before, run).await?);
         }
         storage::dismiss(client, &plan.spec, &registered.archived, run).await?;
-        save(client, plan, Some(plan.digest.clone()), applied(plan), tables, run).await?;
+        save(client, plan, tables, run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
         Ok(((), if registered.changed || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
     })
@@ -196,16 +209,6 @@ pub(super) struct Reconciled {
     pub(super) changed: bool,
     /// The tables that there are.
     pub(super) tables: BTreeSet<String>,
-}
-
-/// Writes down the spec of a sandbox whose objects are as planned.
-pub(super) async fn save_spec(
-    client: &Client,
-    plan: &Plan,
-    tables: BTreeSet<String>,
-    run: &Run,
-) -> Result<(), Failure> {
-    save(client, plan, Some(plan.digest.clone()), applied(plan), tables, run).await
 }
 
 /// Removes what is rendered no longer, and sees that namespaces are gone.
@@ -269,15 +272,15 @@ async fn apply_wave(
     Ok(changes.into_iter().map(|(_, change)| change).collect())
 }
 
-async fn save(
-    client: &Client,
-    plan: &Plan,
-    digest: Option<String>,
-    objects: BTreeMap<ObjectRef, Option<String>>,
-    tables: BTreeSet<String>,
-    run: &Run,
-) -> Result<(), Failure> {
-    let inventory = Inventory { digest, objects, spec: plan.spec.clone(), tables };
+/// Writes down that all objects are as planned.
+pub(super) async fn save(client: &Client, plan: &Plan, tables: BTreeSet<String>, run: &Run) -> Result<(), Failure> {
+    let inventory = Inventory {
+        digest: Some(plan.digest.clone()),
+        spec: plan.spec.clone(),
+        objects: applied(plan),
+        tables,
+        mended: BTreeSet::new(),
+    };
     kubernetes::save(client, &plan.spec.system_namespace(), &inventory, run).await
 }
 

@@ -195,7 +195,7 @@ async fn settle(
     let Reconciled { changed, tables } = reconciled;
     // The spec has a project now that was only added: it leaves with the spec, too.
     if inventory.spec.added_projects != plan.spec.added_projects {
-        converge::save_spec(&client, plan, tables, run).await?;
+        converge::save(&client, plan, tables, run).await?;
     }
     // What has run a workflow before and has not changed need not do so again.
     let (executions, budget) = match options.executions {

@@ -239,8 +239,13 @@ async fn pruning_removes_what_vanished_and_is_ours_and_nothing_else() {
     server.put(theirs.clone());
     let mut previous: BTreeMap<_, _> = objects.iter().map(|object| (object.reference(), None)).collect();
     previous.insert(object(theirs).reference(), None);
-    let previous =
-        Inventory { digest: Some("1".to_owned()), spec: Spec::default(), objects: previous, tables: BTreeSet::new() };
+    let previous = Inventory {
+        digest: Some("1".to_owned()),
+        spec: Spec::default(),
+        objects: previous,
+        tables: BTreeSet::new(),
+        mended: BTreeSet::new(),
+    };
     let now = BTreeSet::from([objects[0].reference()]);
     let pruned = prune(&client, &previous, &now, &run).await.expect("pruned");
     assert_eq!(pruned, [objects[1].reference()]);
@@ -265,6 +270,7 @@ async fn an_object_whose_api_version_moves_on_is_not_pruned() {
         spec: Spec::default(),
         objects: BTreeMap::from([(at("v1beta1"), None)]),
         tables: BTreeSet::new(),
+        mended: BTreeSet::new(),
     };
     let pruned = prune(&client, &previous, &BTreeSet::from([at("v1")]), &run).await.expect("pruned");
     assert_eq!((pruned, server.requests()), (vec![], vec![]));
@@ -284,6 +290,7 @@ async fn an_inventory_comes_back_as_it_was_kept() {
             (config("b", "1").reference(), None),
         ]),
         tables: BTreeSet::from(["flyte_development.projects".to_owned(), "flyte_development.tasks".to_owned()]),
+        mended: BTreeSet::from([config("b", "1").reference()]),
     };
     save(&client, "default", &inventory, &run).await.expect("kept");
     let kept = server.get("/api/v1/namespaces/default/secrets/sandbox-inventory").expect("in a Secret");
@@ -334,6 +341,7 @@ async fn an_object_that_is_made_anew_while_its_delete_travels_is_gone_and_the_ne
         spec: Spec::default(),
         objects: BTreeMap::from([(config("a", "1").reference(), None)]),
         tables: BTreeSet::new(),
+        mended: BTreeSet::new(),
     };
     let first = api.get(path).expect("there")["metadata"]["uid"].clone();
     api.fail("DELETE", 1, Answer::Late(500));

@@ -55,7 +55,13 @@ fn inventory() -> Inventory {
         namespace: Some(SYSTEM.to_owned()),
         name: "minio".to_owned(),
     };
-    Inventory { digest: None, spec: Spec::default(), objects: [(minio, None)].into(), tables: Default::default() }
+    Inventory {
+        digest: None,
+        spec: Spec::default(),
+        objects: [(minio, None)].into(),
+        tables: Default::default(),
+        mended: Default::default(),
+    }
 }
 
 /// The lines of a log that is followed, as they come.

@@ -7,7 +7,7 @@ use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::kubernetes::client;
 use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState, Status};
 use flyte_sandbox::plan::Difference;
-use flyte_sandbox::rehearsal::Faults;
+use flyte_sandbox::rehearsal::{Answer, Faults};
 use flyte_sandbox::report::{Change, Event, Outcome, Waiting};
 use flyte_sandbox::smoke::Executions;
 use kube::Client;
@@ -148,6 +148,29 @@ async fn configuration_that_was_edited_is_put_back_and_read_again() {
     assert!(restarted(&cluster, "flyteadmin"), "it may have read the edit");
     assert!(restarted(&cluster, "flytepropeller-x-d-dev"), "its Secret was edited");
     assert!(!restarted(&cluster, "flyteconsole"), "it reads nothing of these");
+}
+
+#[tokio::test]
+async fn what_reads_an_edit_restarts_although_the_first_run_failed_once_it_had_put_it_back() {
+    let cluster = AttachedCluster::start().await;
+    up(&cluster).await.expect("brought up");
+    let client = client(&cluster.api.kubeconfig()).expect("a client");
+    let config = path("configmaps", "flyte-admin-config");
+    send(&client, "PATCH", &config, &json!({"data": {"db.yaml": "database: {}"}})).await;
+    let first_wave = format!("PATCH {}", path("deployments", "postgres"));
+    for _ in 0..2 {
+        cluster.api.fail(&first_wave, 1, Answer::status(403, "not now"));
+        let failure = up(&cluster).await.expect_err("the first wave is refused");
+        assert_eq!(failure.reason, Reason::ApplyForbidden, "{failure:?}");
+        assert!(!restarted(&cluster, "flyteadmin"));
+    }
+    up(&cluster).await.expect("mended");
+    assert!(restarted(&cluster, "flyteadmin"), "its pod may have read the edit");
+    assert!(!restarted(&cluster, "flyteconsole"), "it reads nothing of it");
+    let template = || cluster.api.get(&path("deployments", "flyteadmin")).expect("there")["spec"]["template"].clone();
+    let before = template();
+    up(&cluster).await.expect("unchanged");
+    assert_eq!(template(), before, "once is enough");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::site::{Host, Location};
 use crate::spec;
+use crate::state::SandboxLock;
 
 /// What became of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -100,6 +101,15 @@ fn due(sandbox: &str, expiry: Option<SystemTime>, now: SystemTime) -> Result<Str
     }
 }
 
+/// The sandbox's lock, or who holds it.
+fn lock(sandbox: &str, host: &Host) -> Result<Result<SandboxLock, String>, Failure> {
+    match host.state.sandbox(sandbox).lock("gc") {
+        Ok(lock) => Ok(Ok(lock)),
+        Err(busy) if busy.reason == Reason::Locked => Ok(Err(busy.causes.join(": "))),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Freezes it, if its spec allows for that; nothing where it says nothing of it.
 async fn freeze(
     sandbox: &str,
@@ -111,10 +121,9 @@ async fn freeze(
     if !spec::is_name(sandbox) || !host.state.sandbox(sandbox).path().is_dir() {
         return Ok(None);
     }
-    let _lock = match host.state.sandbox(sandbox).lock("gc") {
+    let _lock = match lock(sandbox, host)? {
         Ok(lock) => lock,
-        Err(busy) if busy.reason == Reason::Locked => return Ok(Some((Fate::Left, busy.causes.join(": ")))),
-        Err(failure) => return Err(failure),
+        Err(busy) => return Ok(Some((Fate::Left, busy))),
     };
     Ok(match idle_for(sandbox, host, docker, now).await? {
         None => None,
@@ -130,10 +139,9 @@ async fn freeze(
 /// Removes it, unless there is a reason to leave it, which is returned.
 async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) -> Result<Option<String>, Failure> {
     let state = host.state.sandbox(sandbox);
-    let lock = match state.lock("gc") {
+    let lock = match lock(sandbox, host)? {
         Ok(lock) => lock,
-        Err(busy) if busy.reason == Reason::Locked => return Ok(Some(busy.causes.join(": "))),
-        Err(failure) => return Err(failure),
+        Err(busy) => return Ok(Some(busy)),
     };
     // A run that had the lock until now may have given it more time.
     let again = cluster::expiries(docker).await?.get(sandbox).copied();

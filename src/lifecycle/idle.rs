@@ -29,10 +29,8 @@ pub(super) async fn idle_for(
     docker: &Docker,
     now: SystemTime,
 ) -> Result<Option<Result<String, String>>, Failure> {
-    let Site::Node(_) = Site::resolve(sandbox, None, host)? else { return Ok(None) };
-    let Ok(Running { client, inventory, .. }) = Site::resolve(sandbox, None, host)?.running().await else {
-        return Ok(None);
-    };
+    let site @ Site::Node(_) = Site::resolve(sandbox, None, host)? else { return Ok(None) };
+    let Ok(Running { client, inventory, .. }) = site.running().await else { return Ok(None) };
     let Some(limit) = inventory.spec.idle_limit() else { return Ok(None) };
     let node_started = cluster::started(docker, sandbox).await?.unwrap_or(UNIX_EPOCH);
     let mut activity = Activity { unfinished: 0, last: node_started };

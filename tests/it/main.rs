@@ -21,6 +21,7 @@ mod flytekit;
 mod fuzz;
 mod healed;
 mod hostile;
+mod idle;
 mod images;
 mod issuer;
 mod login;

@@ -10,7 +10,7 @@ use flyte_sandbox::state::StateRoot;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
-use crate::support::docker::{FakeDocker, World, node, run};
+use crate::support::docker::{FakeDocker, World, node_with_api, run};
 use crate::support::flyte::FakeFlyte;
 use crate::support::stage::EVER;
 
@@ -49,20 +49,14 @@ async fn flyte(digest: &str) -> (FakeFlyte, Plan) {
 
 /// A daemon with the node of that Flyte, and the image under this id; and what the node's containerd knows of it.
 async fn docker(flyte: &FakeFlyte, id: &str, in_node: (&str, &str)) -> FakeDocker {
-    let mut container = node("flyte", Some("flyte"), "running");
-    let api = json!({ "IP": "127.0.0.1", "PrivatePort": 6443, "PublicPort": flyte.spec.ports.api, "Type": "tcp" });
-    container["Ports"] = json!([api]);
-    let kubeconfig = "{apiVersion: v1, kind: Config, current-context: default,
-        clusters: [{name: default, cluster: {server: 'http://127.0.0.1:6443'}}],
-        contexts: [{name: default, context: {cluster: default, user: default}}],
-        users: [{name: default, user: {}}]} # no client-key-data";
+    let (container, kubeconfig) = node_with_api("flyte", flyte.spec.ports.api.expect("it has one"));
     let name = format!("docker.io/{IMAGE}");
     let listed = json!({"images": [{"id": in_node.0, "repoTags": [name], "repoDigests": []}]});
     let table = format!("REF TYPE DIGEST\n{name} application/vnd.oci.image.manifest.v1+json {}\n", in_node.1);
     FakeDocker::start(World {
         containers: vec![container],
         images: [(IMAGE.to_owned(), id.to_owned())].into_iter().filter(|(_, id)| !id.is_empty()).collect(),
-        files: [("k3d-flyte-server-0:/output/kubeconfig.yaml".to_owned(), kubeconfig.to_owned())].into(),
+        files: [kubeconfig].into(),
         commands: [
             ("crictl images -o json".to_owned(), listed.to_string()),
             ("ctr -n k8s.io images ls".to_owned(), table),

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::support::docker::{FakeDocker, World, node};
+use crate::support::docker::{FakeDocker, World, node_with_api};
 use crate::support::flyte::FakeFlyte;
 use crate::support::stage::EVER;
 
@@ -45,15 +45,8 @@ async fn sandbox() -> (FakeFlyte, FakeDocker) {
     let listed = json!({ "kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": [secret] });
     flyte.break_path("/api/v1/secrets", EVER, 200, &listed.to_string());
 
-    let mut container = node("flyte", Some("flyte"), "running");
-    let api = json!({ "IP": "127.0.0.1", "PrivatePort": 6443, "PublicPort": flyte.spec.ports.api, "Type": "tcp" });
-    container["Ports"] = json!([api]);
-    let kubeconfig = "{apiVersion: v1, kind: Config, current-context: default,
-        clusters: [{name: default, cluster: {server: 'http://127.0.0.1:6443'}}],
-        contexts: [{name: default, context: {cluster: default, user: default}}],
-        users: [{name: default, user: {}}]} # no client-key-data";
-    let file = ("k3d-flyte-server-0:/output/kubeconfig.yaml".to_owned(), kubeconfig.to_owned());
-    let world = World { containers: vec![container], files: [file].into(), ..World::default() };
+    let (container, kubeconfig) = node_with_api("flyte", flyte.spec.ports.api.expect("it has one"));
+    let world = World { containers: vec![container], files: [kubeconfig].into(), ..World::default() };
     (flyte, FakeDocker::start(world).await)
 }
 

@@ -52,6 +52,8 @@ struct Rules {
     kind: bool,
     /// Whether namespaces may be looked at by name.
     namespaces_seen: bool,
+    /// Whether the user is an administrator, as that of a node is.
+    everything: bool,
 }
 
 /// The cluster, a machine that reaches it, and what was asked beyond the namespaces.
@@ -68,6 +70,7 @@ pub(crate) struct AttachedCluster {
     database: Arc<Mutex<Option<Database>>>,
     flyte: Arc<FakeFlyte>,
     folder: Arc<TempDir>,
+    port: u16,
 }
 
 impl AttachedCluster {
@@ -93,7 +96,7 @@ impl AttachedCluster {
         for name in spec.namespaces() {
             api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
         }
-        let rules = Rules { denied: BTreeSet::new(), kind: true, namespaces_seen: true };
+        let rules = Rules { denied: BTreeSet::new(), kind: true, namespaces_seen: true, everything: false };
         let state = StateRoot::new(folder.path().join("state"));
         let host = Host { home: None, variables: Default::default(), state, program: "sandbox".into() };
         let cluster = Self {
@@ -108,6 +111,7 @@ impl AttachedCluster {
             database: Arc::default(),
             flyte,
             folder: Arc::new(folder),
+            port: listener.local_addr().expect("bound").port(),
         };
         let served = cluster.clone();
         let app = Router::new().fallback(move |request: Request| {
@@ -116,6 +120,11 @@ impl AttachedCluster {
         });
         tokio::spawn(async move { axum::serve(listener, app).await });
         cluster
+    }
+
+    /// The API's port on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// The user's kubeconfig as it is now.
@@ -139,6 +148,11 @@ impl AttachedCluster {
     /// Holds back a right, such as `patch deployments`, in every namespace.
     pub(crate) fn deny(&self, right: &str) {
         self.rules().denied.insert(right.to_owned());
+    }
+
+    /// Lets the user do everything, as on a node of one's own.
+    pub(crate) fn own(&self) {
+        self.rules().everything = true;
     }
 
     /// Takes the kind away.
@@ -227,7 +241,8 @@ impl AttachedCluster {
 
     async fn answer(&self, request: Request) -> Response {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let within = self.spec.namespaces().iter().any(|ours| path.contains(&format!("/namespaces/{ours}/")));
+        let within = self.rules().everything
+            || self.spec.namespaces().iter().any(|ours| path.contains(&format!("/namespaces/{ours}/")));
         match (&method, path.as_str()) {
             (&Method::GET, "/version") => self.api.respond(request).await,
             (&Method::GET, DISCOVERY) if self.rules().kind => axum::Json(json!({"kind": "APIResourceList",

@@ -121,6 +121,17 @@ pub(crate) fn node(cluster: &str, owner: Option<&str>, state: &str) -> Value {
     })
 }
 
+/// A running node whose API answers on this port of the machine, and its kubeconfig as a file in it.
+pub(crate) fn node_with_api(sandbox: &str, port: u16) -> (Value, (String, String)) {
+    let mut container = node(sandbox, Some(sandbox), "running");
+    container["Ports"] = json!([{ "IP": "127.0.0.1", "PrivatePort": 6443, "PublicPort": port, "Type": "tcp" }]);
+    let kubeconfig = "{apiVersion: v1, kind: Config, current-context: default,
+        clusters: [{name: default, cluster: {server: 'http://127.0.0.1:6443'}}],
+        contexts: [{name: default, context: {cluster: default, user: default}}],
+        users: [{name: default, user: {}}]} # no client-key-data";
+    (container, (format!("k3d-{sandbox}-server-0:/output/kubeconfig.yaml"), kubeconfig.to_owned()))
+}
+
 fn router(world: Shared) -> Router {
     Router::new()
         .route(
@@ -132,6 +143,7 @@ fn router(world: Shared) -> Router {
         .route("/containers/create", post(create_container))
         .route("/containers/{name}/json", get(container))
         .route("/containers/{name}/start", post(start_container))
+        .route("/containers/{name}/pause", post(pause_container))
         .route("/containers/{name}/logs", get(logs))
         .route("/containers/{name}/archive", get(file))
         .route("/containers/{name}/exec", post(docker_exec::create))
@@ -206,7 +218,7 @@ async fn container(State(world): State<Shared>, Path(name): Path<String>) -> Res
     });
     Json(json!({
         "Id": found["Id"], "Name": found["Names"][0], "RestartCount": 0, "Image": "sha256:node",
-        "State": { "Status": found["State"], "ExitCode": 1 },
+        "State": { "Status": found["State"], "ExitCode": 1, "StartedAt": found["StartedAt"] },
         "Config": { "Labels": found["Labels"], "Env": found["Env"] },
         "HostConfig": { "PortBindings": bindings.collect::<serde_json::Map<_, _>>() },
     }))
@@ -250,6 +262,18 @@ async fn start_container(State(world): State<Shared>, Path(name): Path<String>) 
         return missing();
     };
     found["State"] = json!(state);
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn pause_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    let mut world = lock(&world);
+    let Some(found) = world.containers.iter_mut().find(|container| is_named(container, &name)) else {
+        return missing();
+    };
+    if found["State"] != "running" {
+        return refuse(StatusCode::CONFLICT, &format!("Container {name} is not running"));
+    }
+    found["State"] = json!("paused");
     StatusCode::NO_CONTENT.into_response()
 }
 

@@ -205,6 +205,18 @@ impl Draft {
 /// The names of the ConfigMaps that a workload's program is told to read its settings from (`--config FOLDER/*.yaml`), in
 /// the order of its volumes; all that it mounts, where it is not told so.
 pub(super) fn settings_config_maps(workload: &Object) -> Vec<&str> {
+    let (settings, all) = mounted(workload, "configMap", "name");
+    if settings.is_empty() { all } else { settings }
+}
+
+/// The names of the Secrets that a workload's program is told to read its settings from, in the order of its volumes.
+pub(super) fn settings_secrets(workload: &Object) -> Vec<&str> {
+    mounted(workload, "secret", "secretName").0
+}
+
+/// The names of what a workload mounts of a kind where its program is told to read settings, and of all that it mounts of
+/// it. `key` is where a volume has the name.
+fn mounted<'a>(workload: &'a Object, kind: &'static str, key: &'static str) -> (Vec<&'a str>, Vec<&'a str>) {
     let folders: Vec<&str> = workload.containers().flat_map(settings_folders).collect();
     let told: Vec<&str> = workload
         .containers()
@@ -224,14 +236,14 @@ pub(super) fn settings_config_maps(workload: &Object) -> Vec<&str> {
         .collect();
     let (mut settings, mut all) = (Vec::new(), Vec::new());
     for volume in volumes(workload) {
-        for name in of_volume(volume).filter(|name| !all.contains(name)).collect::<Vec<_>>() {
+        for name in of_volume(volume, kind, key).filter(|name| !all.contains(name)).collect::<Vec<_>>() {
             all.push(name);
             if volume["name"].as_str().is_some_and(|volume| told.contains(&volume)) {
                 settings.push(name);
             }
         }
     }
-    if settings.is_empty() { all } else { settings }
+    (settings, all)
 }
 
 /// The folders that follow `--config` among a container's words.
@@ -247,8 +259,8 @@ fn volumes(workload: &Object) -> impl Iterator<Item = &Value> {
     workload.pod_spec().and_then(|spec| spec.get("volumes")?.as_array()).into_iter().flatten()
 }
 
-fn of_volume(volume: &Value) -> impl Iterator<Item = &str> {
+fn of_volume<'a>(volume: &'a Value, kind: &'static str, key: &'static str) -> impl Iterator<Item = &'a str> {
     let projected = volume.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten();
-    let sources = projected.filter_map(|source| source.get("configMap")).chain(volume.get("configMap"));
-    sources.filter_map(|source| source.get("name")?.as_str())
+    let projected = projected.filter_map(move |source| source.get(kind)?.get("name")?.as_str());
+    projected.chain(volume.get(kind).and_then(|source| source.get(key)?.as_str()))
 }

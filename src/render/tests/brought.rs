@@ -543,3 +543,168 @@ fn a_program_reads_all_files_of_its_folder_and_knows_its_flags() {
     let command = &container(&output, "flyteadmin", "flyteadmin")["command"];
     assert_eq!(*command, json!(["flyteadmin", "--config", "/etc/flyte/config/*.yaml", "serve"]));
 }
+
+#[test]
+fn settings_in_a_secret_are_read_and_set_as_those_in_a_config_map() {
+    let output = output(changed(|all| {
+        for (name, deployment) in [
+            ("flyte-admin-config", "flyteadmin"),
+            ("datacatalog-config", "datacatalog"),
+            ("flyte-propeller-config", "flytepropeller"),
+        ] {
+            edit(all, "ConfigMap", name, |object| {
+                object.set(&["kind"], "Secret");
+                let data = object.remove(&["data"]).expect("settings");
+                object.set(&["stringData"], data);
+            });
+            edit(all, "Deployment", deployment, |object| {
+                let volumes = object.pod_spec_mut().expect("a pod")["volumes"].as_array_mut().expect("volumes");
+                let volume = volumes.iter_mut().find(|one| one["configMap"]["name"] == name).expect("mounted");
+                *volume = json!({"name": volume["name"], "secret": {"secretName": name, "defaultMode": 420}});
+            });
+        }
+        // Another program's, with the same Secret among others: it stays for that one.
+        all.extend(
+            bundle(
+                "{apiVersion: v1, kind: Pod, metadata: {name: own, namespace: flyte},
+            spec: {containers: [{name: a, image: a, envFrom: [{secretRef: {name: datacatalog-config}}]}]}}",
+            )
+            .objects,
+        );
+    }));
+    let settings = setting(&output, "flyte-propeller-config-x-d-dev", &["propeller", "limit-namespace"]);
+    assert_eq!(settings, Some(json!("103020-flytepoc-x-d-dev")));
+    assert_eq!(setting(&output, "flyte-admin-config", &["namespace_mapping", "template"]).is_some(), true);
+    let volumes = find(&output, "Deployment", "datacatalog").pod_spec().expect("a pod")["volumes"].clone();
+    let mounted = json!({"defaultMode": 420, "name": "datacatalog-config"});
+    assert!(volumes.as_array().expect("volumes").iter().any(|one| one["configMap"] == mounted), "{volumes}");
+    let secrets = output.objects.iter().filter(|one| one.kind() == "Secret").map(Object::name).collect::<Vec<_>>();
+    assert!(secrets.contains(&"datacatalog-config") && !secrets.contains(&"flyte-admin-config"), "{secrets:?}");
+    assert_eq!(
+        told(&output),
+        ["pod 103020-flytepoc-dev/own is kept and runs a: it is no component that a sandbox knows"]
+    );
+}
+
+#[test]
+fn a_secret_that_is_no_settings_stays_one() {
+    let output = output(changed(|all| {
+        edit(all, "Deployment", "flyteadmin", |object| {
+            let pod = object.pod_spec_mut().expect("a pod");
+            let mounts = pod["containers"][0]["volumeMounts"].as_array_mut().expect("mounts");
+            mounts.push(json!({"name": "s", "mountPath": "/etc/secrets"}));
+            pod["volumes"].as_array_mut().expect("volumes").push(json!({"name": "s", "secret": {"secretName": "s"}}));
+        });
+        all.extend(
+            bundle(
+                "{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: flyte}, stringData: {a.yaml: 'a: 1'}}",
+            )
+            .objects,
+        );
+    }));
+    assert_eq!(find(&output, "Secret", "s").get("/stringData"), Some(&json!({"a.yaml": "a: 1"})));
+}
+
+#[test]
+fn a_component_is_a_deployment_whatever_it_was() {
+    let output = output(changed(|all| {
+        for name in ["flytepropeller", "postgres", "flyteadmin"] {
+            edit(all, "Deployment", name, |object| {
+                object.set(&["kind"], "StatefulSet");
+                object.set(&["spec", "serviceName"], name);
+                object.set(&["spec", "updateStrategy"], json!({"type": "RollingUpdate"}));
+                object.remove(&["spec", "strategy"]);
+            });
+        }
+        edit(all, "StatefulSet", "postgres", |object| {
+            let claim =
+                json!([{"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}]);
+            object.set(&["spec", "volumeClaimTemplates"], claim);
+        });
+    }));
+    for name in ["flytepropeller-x-d-dev", "postgres", "flyteadmin"] {
+        let deployment = find(&output, "Deployment", name);
+        assert_eq!(deployment.get("/spec/strategy"), Some(&json!({"type": "Recreate"})), "{name}");
+        for field in ["serviceName", "updateStrategy", "volumeClaimTemplates"] {
+            assert_eq!(deployment.get("/spec").and_then(|spec| spec.get(field)), None, "{name} {field}");
+        }
+    }
+    assert_eq!(told(&output), Vec::<String>::new());
+}
+
+#[test]
+fn ports_and_the_network_of_the_node_keep_no_pods_apart() {
+    let output = output(changed(|all| {
+        for name in ["minio", "flyteadmin"] {
+            edit(all, "Deployment", name, |object| {
+                let pod = object.pod_spec_mut().expect("a pod");
+                pod["containers"][0]["ports"][0]["hostPort"] = json!(30081);
+            });
+        }
+        edit(all, "Deployment", "datacatalog", |object| {
+            let pod = object.pod_spec_mut().and_then(Value::as_object_mut).expect("a pod");
+            pod.insert("hostNetwork".to_owned(), json!(true));
+            pod.insert("dnsPolicy".to_owned(), json!("ClusterFirstWithHostNet"));
+        });
+    }));
+    for name in ["minio", "flyteadmin", "datacatalog"] {
+        let pod = find(&output, "Deployment", name).pod_spec().expect("a pod").to_string();
+        assert!(!pod.contains("hostPort") && !pod.contains("hostNetwork") && !pod.contains("WithHostNet"), "{pod}");
+    }
+}
+
+#[test]
+fn a_service_has_an_address_and_families_of_its_own_cluster() {
+    let output = output(changed(|all| {
+        edit(all, "Service", "flyteadmin", |object| {
+            object.set(&["spec", "clusterIP"], "10.0.0.5");
+            object.set(&["spec", "clusterIPs"], json!(["10.0.0.5"]));
+            object.set(&["spec", "ipFamilies"], json!(["IPv4", "IPv6"]));
+            object.set(&["spec", "ipFamilyPolicy"], "RequireDualStack");
+        });
+        edit(all, "Service", "postgres", |object| object.set(&["spec", "clusterIP"], "None"));
+    }));
+    let spec = find(&output, "Service", "flyteadmin").get("/spec").cloned().expect("a spec");
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        assert_eq!(spec.get(field), None, "{field}");
+    }
+    assert_eq!(find(&output, "Service", "postgres").get("/spec/clusterIP"), Some(&json!("None")));
+}
+
+#[test]
+fn a_propeller_counts_nothing_in_a_redis_that_is_not_there() {
+    let manager = |host: &str| {
+        format!("propeller: {{resourcemanager: {{type: redis, redis: {{hostPaths: ['{host}:6379'], hostKey: k}}}}}}\n")
+    };
+    let kind = ["propeller", "resourcemanager", "type"];
+    for (host, added, wanted) in [
+        ("redis.corp.example.com", "", "noop"),
+        ("redis.flyte.svc.cluster.local", "", "noop"),
+        (
+            "redis.flyte.svc.cluster.local",
+            "{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: flyte}, spec: {selector: {a: b}, ports: [{port: 6379}]}}",
+            "redis",
+        ),
+    ] {
+        let output = output(changed(|all| {
+            edit(all, "ConfigMap", "flyte-propeller-config", |object| {
+                let data = object.get("/data").and_then(Value::as_object).cloned().expect("settings");
+                for (file, text) in data {
+                    let text = text.as_str().unwrap_or_default();
+                    if text.contains("resourcemanager") {
+                        let mut settings = crate::yaml::document(text).expect("YAML");
+                        settings["propeller"].as_object_mut().expect("settings").shift_remove("resourcemanager");
+                        object.set(&["data", &file], crate::yaml::emit(&settings));
+                    }
+                }
+                object.set(&["data", "rm.yaml"], manager(host));
+            });
+            if !added.is_empty() {
+                all.extend(bundle(added).objects);
+            }
+        }));
+        assert_eq!(setting(&output, "flyte-propeller-config-x-d-dev", &kind), Some(json!(wanted)), "{host}");
+        let is_told = told(&output).iter().any(|line| line.contains("limits nothing by the Redis"));
+        assert_eq!(is_told, wanted == "noop", "{:?}", told(&output));
+    }
+}

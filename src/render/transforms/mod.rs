@@ -7,6 +7,7 @@
 //! | `left_behind.rs` | what nobody needs once they are gone |
 //! | `dashboard.rs` | the Kubernetes dashboard, for task logs |
 //! | `api_versions.rs` | only API versions that old and new Kubernetes serve |
+//! | `secret_settings.rs` | settings that a component reads from a Secret, in a ConfigMap |
 //! | `namespace.rs` | the system namespace and the workflow namespaces, and every reference to them |
 //! | `containers.rs` | a component's container by its name, and the ports that programs listen on |
 //! | `listeners.rs` | the ports that settings say, for other transforms |
@@ -26,6 +27,7 @@
 //! | `data_volume.rs` | Postgres' and Minio's data on the node's data volume |
 //! | `postgres_start.sh` | what Postgres does there before its own entrypoint |
 //! | `claims.rs` | claims for storage as folders of the data volume |
+//! | `deployments.rs` | each component as a Deployment |
 //! | `ports.rs` | the three ports for the host, and none else |
 //! | `resources.rs` | limits that do not slow the start, and hold |
 //! | `probes.rs` | a readiness probe for every component |
@@ -46,6 +48,7 @@ mod containers;
 mod dashboard;
 mod data_volume;
 mod database;
+mod deployments;
 mod edit;
 mod gateway;
 mod images;
@@ -69,6 +72,7 @@ mod probes;
 mod project_storage;
 mod projects_and_domains;
 mod resources;
+mod secret_settings;
 mod storage;
 mod task_resources;
 mod unused_settings;
@@ -100,6 +104,11 @@ pub static TRANSFORMS: &[Transform] = &[
     },
     Transform { name: "dashboard", why: "the console links task logs to a Kubernetes dashboard", run: dashboard::run },
     Transform { name: "api-versions", why: "Kubernetes 1.22 removed the beta versions", run: api_versions::run },
+    Transform {
+        name: "secret-settings",
+        why: "settings in a Secret are hidden from those who must read and set some of them",
+        run: secret_settings::run,
+    },
     Transform {
         name: "namespace",
         why: "namespaces are named <appid>-<project>-<env>, and every reference must follow",
@@ -178,6 +187,11 @@ pub static TRANSFORMS: &[Transform] = &[
         run: data_volume::run,
     },
     Transform { name: "claims", why: "no provisioner runs in a sandbox, so no claim is ever bound", run: claims::run },
+    Transform {
+        name: "deployments",
+        why: "each component is one pod, whose data is on the node's volume",
+        run: deployments::run,
+    },
     Transform { name: "ports", why: "the host reaches exactly three ports of the node", run: ports::run },
     Transform {
         name: "resources",

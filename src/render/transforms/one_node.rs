@@ -21,6 +21,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     let mut told = Vec::new();
     for object in draft.objects.iter_mut().filter(|object| is_workload(object)) {
         let mut dropped = BTreeSet::new();
+        let is_component = component_of(object).is_some();
         if let Some(pod) = object.pod_spec_mut().and_then(Value::as_object_mut) {
             loosen_affinity(pod, &mut dropped);
             let elsewhere = |selector: &Value| {
@@ -49,6 +50,13 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
                     "scheduler",
                 ),
             ];
+            if is_component && pod.shift_remove("hostNetwork").is_some_and(|given| given == json!(true)) {
+                pod.shift_remove("dnsPolicy");
+                dropped.insert("host network");
+            }
+            if !pod.contains_key("hostNetwork") && drop_host_ports(pod) {
+                dropped.insert("host ports");
+            }
             for (key, _, what) in unknown.into_iter().filter(|(_, drop, _)| *drop) {
                 pod.shift_remove(key);
                 dropped.insert(what);
@@ -100,6 +108,20 @@ fn loosen_affinity(pod: &mut serde_json::Map<String, Value>, dropped: &mut BTree
             pod.shift_remove("topologySpreadConstraints");
         }
     }
+}
+
+/// Nothing outside the node reaches them, and two pods cannot have one.
+fn drop_host_ports(pod: &mut serde_json::Map<String, Value>) -> bool {
+    let mut dropped = false;
+    for list in ["initContainers", "containers"] {
+        let containers = pod.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        let ports = containers.filter_map(|container| container.get_mut("ports")?.as_array_mut()).flatten();
+        for port in ports.filter_map(Value::as_object_mut) {
+            dropped |= port.shift_remove("hostPort").is_some();
+            port.shift_remove("hostIP");
+        }
+    }
+    dropped
 }
 
 /// Images are in the node already: a Secret for pulling that nobody brought is missed by nothing but an event.

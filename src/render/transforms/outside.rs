@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     stores(context, draft, &own)?;
     endpoints(draft, &own)?;
     clouds(draft)?;
+    resource_manager(draft, &own)?;
     authentication(draft)?;
     strangers(context, draft, &own)
 }
@@ -226,6 +227,24 @@ fn endpoints(draft: &mut Draft, own: &Own) -> Result<(), RenderError> {
             format!("speaks to the sandbox's own {component}, and not to {}", host(&given)),
         );
     }
+    Ok(())
+}
+
+/// A propeller that counts what runs in a Redis does not start without it.
+fn resource_manager(draft: &mut Draft, own: &Own) -> Result<(), RenderError> {
+    const PROPELLER: Component = Component::Flytepropeller;
+    const PATH: [&str; 2] = ["propeller", "resourcemanager"];
+    let Some(given) = draft.config_value(PROPELLER, &PATH)? else { return Ok(()) };
+    let redis = given.pointer("/redis/hostPaths/0").or_else(|| given.pointer("/redis/hostPath"));
+    let redis = redis.and_then(Value::as_str).map(host).unwrap_or_default().to_owned();
+    if given["type"] != "redis" || own.is(&redis) {
+        return Ok(());
+    }
+    draft.edit_config(PROPELLER, |config| {
+        config.set("core.yaml", &[&PATH[..], &["type"]].concat(), "noop");
+        config.remove(&[&PATH[..], &["redis"]].concat());
+    })?;
+    tell(draft, PROPELLER, format!("limits nothing by the Redis at {redis}, which is none of the sandbox's"));
     Ok(())
 }
 

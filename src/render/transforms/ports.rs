@@ -59,13 +59,15 @@ const fn published(index: usize) -> Wanted {
     Wanted { component, service, name: None, port, listener: Listener::Main }
 }
 
-/// Fields of a Service that the API refuses, or gives a meaning, for another type than it gets here.
-const OF_OTHER_TYPES: [&str; 8] = [
+/// Fields of a Service that the API refuses, or gives a meaning, for another type or cluster than it gets here.
+const OF_OTHER_TYPES: [&str; 10] = [
     "allocateLoadBalancerNodePorts",
     "externalIPs",
     "externalName",
     "externalTrafficPolicy",
     "healthCheckNodePort",
+    "ipFamilies",
+    "ipFamilyPolicy",
     "loadBalancerClass",
     "loadBalancerIP",
     "loadBalancerSourceRanges",
@@ -158,7 +160,8 @@ fn settle(service: &mut Object, published: &[PublishedService]) {
     let published = published.iter().find(|one| one.service == service.name()).copied();
     if component_of(service).is_some() {
         let headless = service.get("/spec/clusterIP").is_some_and(|address| address == "None");
-        if published.is_some() && headless {
+        // An address that somebody chose is one of another cluster's.
+        if published.is_some() || !headless {
             service.remove(&["spec", "clusterIP"]);
             service.remove(&["spec", "clusterIPs"]);
         }

@@ -40,6 +40,8 @@ const ALWAYS: &[&str] = &[
     "--kubelet-arg=kube-api-burst=200",
     // The usual 110 end at 33 projects with three domains each; the node's subnet has addresses for these.
     "--kubelet-arg=max-pods=250",
+    // Rules for Services that come into being are written a second apart by default; a node that starts waits for a dozen.
+    "--kube-proxy-arg=iptables-min-sync-period=100ms",
     // Imported images cannot be pulled again, so they must not be collected.
     "--kubelet-arg=image-gc-high-threshold=100",
 ];

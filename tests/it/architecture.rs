@@ -12,7 +12,7 @@ use flyte_sandbox::failure::Reason;
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["serde_saphyr"], &["yaml.rs"]),
     (&["bollard::"], &["docker/"]),
-    (&["base64::"], &["docker/login.rs"]),
+    (&["base64::"], &["docker/login.rs", "render/transforms/secret_settings.rs"]),
     (&["reqwest"], &["issuer/", "smoke/", "store/"]),
     (&["ring::"], &["digest.rs", "store/"]),
     (&["argon2"], &["store/seal.rs"]),

@@ -555,7 +555,14 @@ fn settings_in_a_secret_are_read_and_set_as_those_in_a_config_map() {
             edit(all, "ConfigMap", name, |object| {
                 object.set(&["kind"], "Secret");
                 let data = object.remove(&["data"]).expect("settings");
-                object.set(&["stringData"], data);
+                let encoded = data.as_object().expect("settings").iter().map(|(key, text)| {
+                    let text = text.as_str().expect("text");
+                    (key.clone(), json!(k8s_openapi::ByteString(text.as_bytes().to_vec())))
+                });
+                match name {
+                    "datacatalog-config" => object.set(&["stringData"], data),
+                    _ => object.set(&["data"], Value::Object(encoded.collect())),
+                }
             });
             edit(all, "Deployment", deployment, |object| {
                 let volumes = object.pod_spec_mut().expect("a pod")["volumes"].as_array_mut().expect("volumes");

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::super::component::{Component, component_of, is_workload};
@@ -63,8 +64,8 @@ fn texts(secret: &Object) -> Option<BTreeMap<String, String>> {
     let entries = |field: &str| secret.get(field).and_then(Value::as_object).into_iter().flatten();
     let mut texts = BTreeMap::new();
     for (key, value) in entries("/data") {
-        let bytes: ByteString = serde_json::from_value(value.clone()).ok()?;
-        texts.insert(key.clone(), String::from_utf8(bytes.0).ok()?);
+        let encoded: String = value.as_str()?.split_ascii_whitespace().collect();
+        texts.insert(key.clone(), String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?);
     }
     for (key, value) in entries("/stringData") {
         texts.insert(key.clone(), value.as_str()?.to_owned());

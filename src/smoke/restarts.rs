@@ -1,5 +1,7 @@
 //! Components that restart while they are checked.
 
+use std::collections::BTreeMap;
+
 use futures::future::join_all;
 
 use super::check_failure::CheckFailure;
@@ -31,8 +33,7 @@ pub(super) async fn failure(
     let died = died_since(before, listed(context).await.ok()?);
     let first = died.first()?;
     let system = context.spec.system_namespace();
-    let names: Vec<_> = died.iter().map(|life| life.container.as_str()).collect();
-    let what = format!("{} restarted during the checks", names.join(", "));
+    let what = format!("{} restarted during the checks", counted(died.iter().map(|life| life.container.as_str())));
     let mut failure =
         Failure::new(Reason::ComponentRestarted, what).on(format!("pod {system}/{}", first.pod)).because(ended(first));
     let logs = join_all(died.iter().map(async |life| {
@@ -56,6 +57,34 @@ pub(super) async fn failure(
     Some(failure)
 }
 
+/// Names, each once, with how often where that is more: `flyteadmin, flytepropeller (9 pods)`.
+fn counted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    let told = counts.into_iter().map(|(name, count)| match count {
+        1 => name.to_owned(),
+        count => format!("{name} ({count} pods)"),
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 fn ended(life: &ContainerLife) -> String {
     life.last_end.as_ref().map_or_else(|| "how its container ended is not known".to_owned(), |end| end.how.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_of_several_pods_is_named_once() {
+        for (names, told) in [
+            (&["flyteadmin"][..], "flyteadmin"),
+            (&["flytepropeller", "flyteadmin", "flytepropeller"], "flyteadmin, flytepropeller (2 pods)"),
+        ] {
+            assert_eq!(counted(names.iter().copied()), told);
+        }
+    }
 }

@@ -78,6 +78,7 @@ async fn postgres(client: &Client) -> RunningContainer {
         spec: flyte_sandbox::spec::Spec::default(),
         objects: [(pod, None)].into(),
         tables: Default::default(),
+        mended: Default::default(),
     };
     let selection = PodSelection::named("postgres-0", client, &inventory).await.expect("there");
     kubernetes::running_container(client, &selection, "postgres").await.expect("it runs")

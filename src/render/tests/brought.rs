@@ -581,7 +581,7 @@ fn settings_in_a_secret_are_read_and_set_as_those_in_a_config_map() {
     }));
     let settings = setting(&output, "flyte-propeller-config-x-d-dev", &["propeller", "limit-namespace"]);
     assert_eq!(settings, Some(json!("103020-flytepoc-x-d-dev")));
-    assert_eq!(setting(&output, "flyte-admin-config", &["namespace_mapping", "template"]).is_some(), true);
+    assert!(setting(&output, "flyte-admin-config", &["namespace_mapping", "template"]).is_some());
     let volumes = find(&output, "Deployment", "datacatalog").pod_spec().expect("a pod")["volumes"].clone();
     let mounted = json!({"defaultMode": 420, "name": "datacatalog-config"});
     assert!(volumes.as_array().expect("volumes").iter().any(|one| one["configMap"] == mounted), "{volumes}");

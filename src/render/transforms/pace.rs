@@ -10,8 +10,8 @@ use super::super::error::RenderError;
 const HOME: &str = "core.yaml";
 
 /// Below `propeller`. `base-delay` doubles with each change of a workflow that is not yet looked at, the propeller's own
-/// five among them (flytepropeller `composite_workqueue.go`). `queue.queue.max-delay` stays: with it, the retries of a workflow that meets an error outlast an
-/// admin that is away for half an hour.
+/// five among them (flytepropeller `composite_workqueue.go`). `queue.queue.max-delay` stays: with it, the retries of a
+/// workflow that meets an error outlast an admin that is away for half an hour.
 const SETTINGS: [(&[&str], &str); 3] = [
     (&["workflow-reeval-duration"], "1s"),
     (&["queue", "batching-interval"], "100ms"),

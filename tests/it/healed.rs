@@ -5,15 +5,14 @@
 
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::kubernetes::client;
-use flyte_sandbox::lifecycle::{self, Options, Phase, SpecState, Status};
+use flyte_sandbox::lifecycle::{self, Phase, SpecState, Status};
 use flyte_sandbox::plan::Difference;
-use flyte_sandbox::rehearsal::{Answer, Faults};
+use flyte_sandbox::rehearsal::Answer;
 use flyte_sandbox::report::{Change, Event, Outcome, Waiting};
-use flyte_sandbox::smoke::Executions;
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::support::attached::{AttachedCluster, run};
+use crate::support::attached::{AttachedCluster, options, run};
 use crate::support::database::DATABASE;
 
 const SYSTEM: &str = "103020-flytepoc-dev";
@@ -44,19 +43,8 @@ async fn send(client: &Client, method: &str, path: &str, body: &Value) {
 }
 
 async fn up(cluster: &AttachedCluster) -> Result<(Outcome, Vec<Event>), Failure> {
-    let options = Options {
-        keep: false,
-        fresh: false,
-        prune_projects: false,
-        restore: None,
-        bundle: None,
-        store: true,
-        executions: Executions::None,
-        ttl: None,
-        faults: Faults::default(),
-    };
     let (run, mut events) = run();
-    let done = lifecycle::up(cluster.request(), &cluster.host, options, &run).await?;
+    let done = lifecycle::up(cluster.request(), &cluster.host, options(), &run).await?;
     Ok((done.outcome, std::iter::from_fn(|| events.try_recv().ok()).collect()))
 }
 

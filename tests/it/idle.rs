@@ -3,14 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use flyte_sandbox::kubernetes::{client, find_within, save};
-use flyte_sandbox::lifecycle::{Fate, Options, Swept, gc, up};
-use flyte_sandbox::rehearsal::Faults;
+use flyte_sandbox::lifecycle::{Fate, Swept, gc, up};
 use flyte_sandbox::site::Host;
-use flyte_sandbox::smoke::Executions;
 use flyte_sandbox::state::StateRoot;
 use serde_json::json;
 
-use crate::support::attached::{AttachedCluster, run};
+use crate::support::attached::{AttachedCluster, options, run};
 use crate::support::docker::{FakeDocker, World, node_with_api};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -18,19 +16,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A cluster that a sandbox was brought up on, whose spec says to freeze it after half an hour.
 async fn cluster() -> AttachedCluster {
     let cluster = AttachedCluster::start().await;
-    let options = Options {
-        keep: false,
-        fresh: false,
-        prune_projects: false,
-        restore: None,
-        bundle: None,
-        store: true,
-        executions: Executions::None,
-        ttl: None,
-        faults: Faults::default(),
-    };
     let (run, _events) = run();
-    up(cluster.request(), &cluster.host, options, &run).await.expect("brought up");
+    up(cluster.request(), &cluster.host, options(), &run).await.expect("brought up");
     let (namespace, client) = (cluster.spec.system_namespace(), client(&cluster.api.kubeconfig()).expect("a client"));
     let mut inventory = find_within(&client, &namespace).await.expect("readable").expect("kept");
     inventory.spec.idle = Some("30m".to_owned());

@@ -18,11 +18,12 @@ use axum::response::{IntoResponse, Response};
 use flyte_sandbox::lifecycle;
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::Plan;
-use flyte_sandbox::rehearsal::{ApiServer, Projects};
+use flyte_sandbox::rehearsal::{ApiServer, Faults, Projects};
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
 use flyte_sandbox::site::Host;
+use flyte_sandbox::smoke::Executions;
 use flyte_sandbox::spec::{EngineKind, Spec};
 use flyte_sandbox::state::StateRoot;
 use futures::{SinkExt, StreamExt};
@@ -71,6 +72,21 @@ pub(crate) struct AttachedCluster {
     flyte: Arc<FakeFlyte>,
     folder: Arc<TempDir>,
     port: u16,
+}
+
+/// The options of an `up` that runs no workflow.
+pub(crate) fn options() -> lifecycle::Options<'static> {
+    lifecycle::Options {
+        keep: false,
+        fresh: false,
+        prune_projects: false,
+        restore: None,
+        bundle: None,
+        store: true,
+        executions: Executions::None,
+        ttl: None,
+        faults: Faults::default(),
+    }
 }
 
 impl AttachedCluster {

@@ -42,8 +42,8 @@ pub async fn import(
     folder: &Path,
     run: &Run,
 ) -> Result<Imported, Error> {
-    let there = blobs(docker, node).await?;
-    let missing = run.unless_cancelled(not_there(docker, node, images, run)).await?;
+    let looks = async { tokio::try_join!(not_there(docker, node, images, run), blobs(docker, node)) };
+    let (missing, there) = run.unless_cancelled(looks).await?;
     let mut bytes = 0;
     for image in &missing {
         let layers = docker.layers(&image.reference).await?;

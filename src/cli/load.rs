@@ -186,8 +186,8 @@ fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
     let (access, secret) = UPSTREAM;
     Ok(layer! {
         {
-            appid, system_project, env, port_console, port_dashboard, port_minio, port_api, port_postgres, kubernetes,
-            engine, context, kubeconfig
+            appid, system_project, env, port_console, port_dashboard, port_minio, port_api, port_postgres, port_registry,
+            kubernetes, engine, context, kubeconfig
         }
         name: global.name.clone().map(|name| origins.given("name", name)),
         projects: list("projects", &flags.projects),
@@ -197,6 +197,7 @@ fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
             "registry_mirrors", &flags.registry_mirrors, "--registry-mirror cr.flyte.org=ghcr.io"
         )?,
         keep_external: list("keep_external", &Some(flags.keep_external.clone())).unwrap_or_default(),
+        registry: flags.registry.then(|| origins.given("registry", true)),
         access_key: upstream(access),
         secret_key: upstream(secret).map(|Sourced { value, origin }| Sourced { value: Secret::new(value), origin })
     })
@@ -257,6 +258,7 @@ mod tests {
             ("port-minio", "3"),
             ("port-api", "4"),
             ("port-postgres", "5"),
+            ("port-registry", "6"),
             ("kubernetes", "v1"),
             ("engine", "docker"),
             ("context", "c"),
@@ -266,9 +268,9 @@ mod tests {
             ("keep-external", "h"),
         ];
         let args: Vec<_> = one_each.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
-        let args: Vec<_> = args.iter().map(String::as_str).chain(["--upstream-credentials"]).collect();
+        let args: Vec<_> = args.iter().map(String::as_str).chain(["--upstream-credentials", "--registry"]).collect();
         let said = format!("{:?}", layer(&args));
-        for flag in one_each.iter().map(|(flag, _)| *flag).chain(["upstream-credentials"]) {
+        for flag in one_each.iter().map(|(flag, _)| *flag).chain(["upstream-credentials", "registry"]) {
             assert!(said.contains(&format!("Flag(\"--{flag}\")")), "--{flag}: {said}");
         }
         let known = SpecFlags::augment_args(clap::Command::new("sandbox"));

@@ -46,6 +46,12 @@ pub(crate) struct SpecFlags {
     /// Host port of Postgres; not published where absent
     #[arg(long, env = "SANDBOX_PORT_POSTGRES", value_name = "PORT", hide_env_values = true)]
     pub(crate) port_postgres: Option<u32>,
+    /// Have a registry that images are pushed to
+    #[arg(long)]
+    pub(crate) registry: bool,
+    /// Host port of the registry, where there is one
+    #[arg(long, env = "SANDBOX_PORT_REGISTRY", value_name = "PORT", hide_env_values = true)]
+    pub(crate) port_registry: Option<u32>,
     /// k3s release of the node
     #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
     pub(crate) kubernetes: Option<String>,

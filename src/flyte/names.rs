@@ -20,6 +20,9 @@ pub const GATEWAY: &str = "gateway";
 /// The Deployment of Minio.
 pub const MINIO: &str = "minio";
 
+/// The Deployment of the registry for pushed images.
+pub const REGISTRY: &str = "image-registry";
+
 /// What the names of all propellers begin with.
 pub const PROPELLER: &str = "flytepropeller";
 
@@ -86,7 +89,7 @@ pub const PUBLISHED_MINIO: PublishedService =
 pub const PUBLISHED_POSTGRES: PublishedService =
     PublishedService { purpose: "postgres", service: "postgres", port: 5432, node_port: 30083 };
 
-/// All of them.
+/// All of them, but for the registry, which is no Service.
 pub const PUBLISHED: [PublishedService; 4] =
     [PUBLISHED_CONSOLE, PUBLISHED_DASHBOARD, PUBLISHED_POSTGRES, PUBLISHED_MINIO];
 

@@ -15,13 +15,14 @@ macro_rules! manifests {
 }
 
 /// The manifests embedded in this binary; a test holds that none is left out.
-const MANIFESTS: [(&str, &str); 9] = manifests![
+const MANIFESTS: [(&str, &str); 10] = manifests![
     "crd.yaml",
     "datacatalog.yaml",
     "flyteadmin.yaml",
     "flyteconsole.yaml",
     "flytepropeller.yaml",
     "gateway.yaml",
+    "image-registry.yaml",
     "kubernetes-dashboard.yaml",
     "minio.yaml",
     "postgres.yaml",

@@ -19,7 +19,8 @@ pub struct PortMapping {
     pub host: u16,
     /// The port of the node.
     pub node: u16,
-    /// What is behind it, as a word of the flag that changes it: `console`, `dashboard`, `minio`, `postgres`.
+    /// What is behind it, as a word of the flag that changes it: `console`, `dashboard`, `minio`, `postgres`,
+    /// `registry`.
     pub purpose: String,
 }
 
@@ -53,11 +54,13 @@ impl ClusterPlan {
             port(spec.ports.minio, names::PUBLISHED_MINIO),
         ];
         let postgres = spec.ports.postgres.map(|host| port(host, names::PUBLISHED_POSTGRES));
+        let registry =
+            spec.ports.registry.map(|port| PortMapping { host: port, node: port, purpose: "registry".to_owned() });
         Self {
             name: spec.name.clone(),
             node_image: spec.node_image.clone(),
             kubernetes: spec.kubernetes_minor(),
-            ports: always.into_iter().chain(postgres).collect(),
+            ports: always.into_iter().chain(postgres).chain(registry).collect(),
             api_port: spec.ports.api,
             network_policies: spec.network_policies,
             store: None,

@@ -364,6 +364,9 @@ catalogue! {
     DatacatalogFailing "datacatalog-failing" SMOKE, 10, no,
         "datacatalog does not answer.",
         "`sandbox logs datacatalog` shows its log";
+    RegistryFailing "registry-failing" SMOKE, 10, no,
+        "The registry for pushed images does not answer.",
+        "`sandbox logs image-registry` shows its log";
     PropellerFailing "propeller-failing" SMOKE, 10, no,
         "A propeller has no workers, does not lead, or cannot reach admin.",
         "`sandbox logs flytepropeller-PROJECT-DOMAIN` shows its log";

@@ -13,6 +13,7 @@ use super::api::ApiServer;
 use super::cluster::Cluster;
 use super::config::{RehearsalConfig, RehearsalLock};
 use super::flyte::Port;
+use crate::flyte::names;
 
 const POLL: Duration = Duration::from_millis(20);
 /// The time after the last change in which reconciliation goes on; longer than any pod takes to start.
@@ -31,6 +32,11 @@ pub async fn serve(folder: &std::path::Path, stop: impl Future<Output = ()>) -> 
     for (number, port) in Port::ALL {
         let host = config.ports.get(&number).copied().unwrap_or(number);
         ports.push((bind(host, port.name()).await?, port));
+    }
+    // The node's port for the registry is whichever is published: no NodePort leads to it.
+    let is_registry = |node: &u16| names::PUBLISHED.iter().all(|published| published.node_port != *node);
+    for (_, host) in config.ports.iter().filter(|(node, _)| is_registry(node)) {
+        ports.push((bind(*host, Port::Registry.name()).await?, Port::Registry));
     }
     let address = api.local_addr()?;
     let server = ApiServer::at(&address.to_string(), config.minor);

@@ -26,11 +26,13 @@ pub enum Component {
     Dashboard,
     /// The one port in front of console and admin.
     Gateway,
+    /// Takes images that people push, where the spec asks for it.
+    Registry,
 }
 
 impl Component {
     /// All, in the order in which they can start.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Postgres,
         Self::Minio,
         Self::Datacatalog,
@@ -39,6 +41,7 @@ impl Component {
         Self::Flyteconsole,
         Self::Dashboard,
         Self::Gateway,
+        Self::Registry,
     ];
 
     /// The `app.kubernetes.io/name` of its objects, and its key in the image lock and in a spec's `images`.
@@ -53,6 +56,7 @@ impl Component {
             Self::Flyteconsole => "flyteconsole",
             Self::Dashboard => "kubernetes-dashboard",
             Self::Gateway => "gateway",
+            Self::Registry => "image-registry",
         }
     }
 

@@ -48,5 +48,6 @@ pub fn endpoints(spec: &Spec) -> Vec<Endpoint> {
         endpoint("dashboard", format!("http://127.0.0.1:{}/", spec.ports.dashboard), None),
         endpoint("minio", format!("http://127.0.0.1:{}/minio/", spec.ports.minio), Some(keys)),
     ];
-    always.into_iter().chain(postgres).collect()
+    let registry = spec.ports.registry.map(|port| endpoint("registry", format!("localhost:{port}"), None));
+    always.into_iter().chain(postgres).chain(registry).collect()
 }

@@ -11,19 +11,19 @@ use super::apiserver::ApiServer;
 use super::check_failure::CheckFailure;
 use super::http::Http;
 use super::target::CheckContext;
-use super::{admin, console, dashboard, s3};
+use super::{admin, console, dashboard, registry, s3};
 use crate::kubernetes::forward;
 use crate::run::Deadline;
 use crate::spec::Spec;
 
-/// Each endpoint's name.
+/// The endpoints of every sandbox.
 const ENDPOINTS: [&str; 4] = ["console", "admin", "dashboard", "minio"];
 
 /// Whether an endpoint answers as it should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// `console`, `admin`, `dashboard` or `minio`.
+    /// `console`, `admin`, `dashboard`, `minio` or `registry`.
     pub endpoint: &'static str,
     /// Whether it answered as it should.
     pub is_well: bool,
@@ -34,8 +34,10 @@ pub struct Answer {
 /// Asks every endpoint once, all at the same moment. On an attached cluster each is reached by port-forward. Takes no
 /// longer than `limit`.
 pub async fn answers(spec: &Spec, client: &Client, limit: Duration) -> Vec<Answer> {
-    let all =
-        |seen: &str| ENDPOINTS.map(|endpoint| Answer { endpoint, is_well: false, seen: seen.to_owned() }).to_vec();
+    let endpoints = ENDPOINTS.into_iter().chain(spec.ports.registry.map(|_| "registry"));
+    let all = |seen: &str| {
+        endpoints.clone().map(|endpoint| Answer { endpoint, is_well: false, seen: seen.to_owned() }).collect()
+    };
     let late = format!("no answer within {} s", limit.as_secs_f32());
     let deadline = Deadline::fixed(limit);
     let Ok(http) = Http::new() else { return all("no HTTP client") };
@@ -50,12 +52,13 @@ pub async fn answers(spec: &Spec, client: &Client, limit: Duration) -> Vec<Answe
     let ports = forwarded.as_ref().map_or(spec.ports, |forwarded| forwarded.ports);
     let api = ApiServer::new(client.clone());
     let context = &CheckContext { spec, ports, http, api, projects: Mutex::default() };
-    let asked = ENDPOINTS.map(async |endpoint| {
+    let asked = endpoints.clone().map(async |endpoint| {
         let asking = async {
             match endpoint {
                 "console" => console::healthy(context).await,
                 "admin" => admin::healthy(context).await,
                 "dashboard" => dashboard::loads(context).await,
+                "registry" => registry::answers(context).await,
                 _ => s3::healthy(context).await,
             }
         };

@@ -28,6 +28,7 @@ pub enum Id {
     R1,
     R2,
     R3,
+    I1,
 }
 
 impl fmt::Display for Id {
@@ -149,6 +150,14 @@ pub const CATALOGUE: [Check; 17] = [
         "no ClusterRole or ClusterRoleBinding is ours or names a ServiceAccount of ours",
     ),
 ];
+
+/// The check of the registry, where the spec asks for one.
+pub(super) const REGISTRY: Check = check(
+    Id::I1,
+    Reason::RegistryFailing,
+    "registry answers",
+    "the registry port is published, and the registry speaks the protocol that `docker push` speaks",
+);
 
 /// Checks of one project and domain by a workflow that runs in it, one after the other.
 pub const EXECUTION: [Check; 3] = [

@@ -14,7 +14,7 @@
 //! | `target.rs` | the sandbox under test, and how checks reach it |
 //! | `http.rs` | HTTP requests to the published ports |
 //! | `apiserver.rs` | requests through the Kubernetes API, pod and service proxies among them |
-//! | `admin.rs`, `console.rs`, `dashboard.rs`, `datacatalog.rs` | checks of one component each |
+//! | `admin.rs`, `console.rs`, `dashboard.rs`, `datacatalog.rs`, `registry.rs` | checks of one component each |
 //! | `s3.rs` | checks of Minio: health, browser, a signed round trip |
 //! | `propeller.rs` | checks of the propellers: workers and leadership |
 //! | `propeller_log.rs` | known faults of a propeller, by its log |
@@ -41,6 +41,7 @@ mod http;
 mod progress;
 mod propeller;
 mod propeller_log;
+mod registry;
 mod restarts;
 mod review;
 mod roles;

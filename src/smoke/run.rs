@@ -12,19 +12,21 @@ use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 
 use super::apiserver::ApiServer;
-use super::catalogue::{CATALOGUE, Check, EXECUTION, Id};
+use super::catalogue::{CATALOGUE, Check, EXECUTION, Id, REGISTRY};
 use super::check_failure::{CheckFailure, CheckResult};
 use super::check_report::{CheckReport, FailedCheck, combined_failure};
 use super::http::Http;
 use super::progress::CheckProgress;
 use super::target::{CheckContext, Target};
-use super::{admin, cluster_wide, console, dashboard, datacatalog, execution, propeller, restarts, review, s3};
+use super::{
+    admin, cluster_wide, console, dashboard, datacatalog, execution, propeller, registry, restarts, review, s3,
+};
 
 /// The pause between two attempts at a check; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs every check of [`CATALOGUE`] at once, each until it passes, its answer is final, or the budget ends; where all
+/// Runs every check of [`CATALOGUE`] at once, and that of a registry where there is one, each until it passes, its answer is final, or the budget ends; where all
 /// pass, those of [`EXECUTION`] in the selected projects and domains. Emits all events of [`Stage::Smoke`]: start,
 /// progress, a probe per check, end.
 ///
@@ -89,13 +91,14 @@ fn summary(reports: &[CheckReport]) -> String {
 
 async fn all_checks(context: &CheckContext<'_>, budget: Duration, run: &Run) -> Result<Vec<CheckReport>, Failure> {
     let deadline = run.deadline.min(budget);
-    let progress = &CheckProgress::new(run, "checks", CATALOGUE.len());
-    let results = join_all(CATALOGUE.iter().map(|check| until_passed(check, context, progress, deadline))).await;
+    let checks: Vec<Check> = CATALOGUE.into_iter().chain(context.spec.ports.registry.map(|_| REGISTRY)).collect();
+    let progress = &CheckProgress::new(run, "checks", checks.len());
+    let results = join_all(checks.iter().map(|check| until_passed(check, context, progress, deadline))).await;
     let (reports, failures): (Vec<_>, Vec<_>) = results.into_iter().unzip();
     let failed = |(check, failure): (&Check, Option<CheckFailure>)| {
         Some(FailedCheck { id: check.id.to_string(), check: *check, failure: failure? })
     };
-    let failed: Vec<_> = CATALOGUE.iter().zip(failures).filter_map(failed).collect();
+    let failed: Vec<_> = checks.iter().zip(failures).filter_map(failed).collect();
     let what = format!("{} of {} smoke checks failed", failed.len(), reports.len());
     let late = deadline.has_passed();
     let ended_by = late.then(|| deadline.expired_message());
@@ -154,6 +157,7 @@ async fn attempt(id: Id, context: &CheckContext<'_>) -> CheckResult {
         Id::K1 => datacatalog::healthy(context).await,
         Id::P1 => propeller::have_workers(context).await,
         Id::P2 => propeller::lead(context).await,
+        Id::I1 => registry::answers(context).await,
         Id::R1 => review::allows(context).await,
         Id::R2 => review::denies(context).await,
         Id::R3 => cluster_wide::nothing(context).await,

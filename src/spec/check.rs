@@ -7,7 +7,7 @@ use super::credentials::Secret;
 use super::layer::{Origin, Provenance, Sourced};
 use super::mirrors::Mirrors;
 use super::model::{COMPONENTS, CredentialSource, EngineKind, Ports, Spec, Tasks};
-use super::rules::{LABEL_LIMIT, closest, credentials, label, quantity, secret};
+use super::rules::{LABEL_LIMIT, closest, credentials, is_node_port, label, quantity, secret};
 use crate::manifest::{ImageRef, Quantity};
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
@@ -91,9 +91,9 @@ impl Check {
         values
     }
 
-    pub(super) fn ports(&mut self, given: [(&'static str, Option<Sourced<u32>>); 5]) -> Option<Ports> {
+    pub(super) fn ports(&mut self, given: [(&'static str, Option<Sourced<u32>>); 6]) -> Option<Ports> {
         let mut taken = BTreeMap::<u16, &str>::new();
-        let [console, dashboard, minio, api, postgres] = given.map(|(key, given)| {
+        let [console, dashboard, minio, api, postgres, registry] = given.map(|(key, given)| {
             let Sourced { value, origin } = given?;
             self.provenance.insert(key.to_owned(), origin.clone());
             let Some(port) = u16::try_from(value).ok().filter(|port| *port > 0) else {
@@ -104,9 +104,13 @@ impl Check {
                 let hint = format!("give one of them another port, such as {}", port.saturating_add(1000));
                 self.problem(&origin, format!("`{key}: {port}`: `{other}` has this port already"), Some(hint));
             }
+            if key == "ports.registry" && is_node_port(port) {
+                let hint = "the node listens on the same port; give it another, such as 5050".to_owned();
+                self.problem(&origin, format!("`{key}: {port}`: Kubernetes uses this port of the node"), Some(hint));
+            }
             Some(port)
         });
-        Some(Ports { console: console?, dashboard: dashboard?, minio: minio?, api, postgres })
+        Some(Ports { console: console?, dashboard: dashboard?, minio: minio?, api, postgres, registry })
     }
 
     pub(super) fn engine(&mut self, given: Option<Sourced<String>>) -> Option<EngineKind> {
@@ -174,6 +178,15 @@ impl Check {
             let origin = self.provenance.get("idle").cloned().unwrap_or(Origin::Default);
             let message = format!("`idle: {idle}`: only a node of the sandbox's own is frozen");
             self.problem(&origin, message, Some("leave it out".to_owned()));
+        }
+    }
+
+    /// On somebody else's cluster no node pulls from here.
+    pub(super) fn registry(&mut self, engine: Option<EngineKind>, wanted: bool) {
+        if let (true, Some(EngineKind::Context)) = (wanted, engine) {
+            let origin = self.provenance.get("registry").cloned().unwrap_or(Origin::Default);
+            let message = "`registry: true`: only a node of the sandbox's own pulls from it";
+            self.problem(&origin, message, Some("leave it out, and push to the cluster's registry".to_owned()));
         }
     }
 

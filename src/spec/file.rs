@@ -131,6 +131,9 @@ struct SpecFile {
     /// Whether NetworkPolicies let pods be reached only by those who have business with them.
     #[schemars(with = "Option<bool>")]
     network_policies: Option<Spanned<bool>>,
+    /// Whether the sandbox has a registry that images are pushed to, on the port `ports.registry`.
+    #[schemars(with = "Option<bool>")]
+    registry: Option<Spanned<bool>>,
     /// The resources of task pods.
     tasks: Option<FileTasks>,
     /// The object store.
@@ -164,6 +167,9 @@ struct FilePorts {
     /// Postgres; not published where absent.
     #[schemars(with = "Option<u16>")]
     postgres: Option<Spanned<u32>>,
+    /// The registry, where `registry` is `true`.
+    #[schemars(with = "Option<u16>")]
+    registry: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -264,6 +270,7 @@ impl SpecFile {
             port_minio: ports.minio.map(|v| given(v, origin)),
             port_api: ports.api.map(|v| given(v, origin)),
             port_postgres: ports.postgres.map(|v| given(v, origin)),
+            port_registry: ports.registry.map(|v| given(v, origin)),
             kubernetes: self.kubernetes.map(|v| given(v, origin)),
             engine: self.engine.map(|v| given(v, origin)),
             context: self.context.map(|v| given(v, origin)),
@@ -274,6 +281,7 @@ impl SpecFile {
             registry_mirrors: by_key(self.registry_mirrors),
             keep_external: self.keep_external.unwrap_or_default().into_iter().map(|v| given(v, origin)).collect(),
             network_policies: self.network_policies.map(|v| given(v, origin)),
+            registry: self.registry.map(|v| given(v, origin)),
             tasks: self
                 .tasks
                 .unwrap_or_default()

@@ -73,6 +73,7 @@ pub struct Layer {
     pub port_minio: Option<Sourced<u32>>,
     pub port_api: Option<Sourced<u32>>,
     pub port_postgres: Option<Sourced<u32>>,
+    pub port_registry: Option<Sourced<u32>>,
     pub kubernetes: Option<Sourced<String>>,
     pub engine: Option<Sourced<String>>,
     pub context: Option<Sourced<String>>,
@@ -86,6 +87,7 @@ pub struct Layer {
     /// Layers add to each other.
     pub keep_external: Vec<Sourced<String>>,
     pub network_policies: Option<Sourced<bool>>,
+    pub registry: Option<Sourced<bool>>,
     /// By the key below `tasks`, such as `limits.cpu`; layers add to each other.
     pub tasks: Vec<(String, Sourced<String>)>,
     pub bucket: Option<Sourced<String>>,
@@ -110,6 +112,7 @@ impl Layer {
             port_minio: above.port_minio.or(self.port_minio),
             port_api: above.port_api.or(self.port_api),
             port_postgres: above.port_postgres.or(self.port_postgres),
+            port_registry: above.port_registry.or(self.port_registry),
             kubernetes: above.kubernetes.or(self.kubernetes),
             engine: above.engine.or(self.engine),
             context: above.context.or(self.context),
@@ -120,6 +123,7 @@ impl Layer {
             registry_mirrors: by_key(self.registry_mirrors, above.registry_mirrors),
             keep_external: self.keep_external.into_iter().chain(above.keep_external).collect(),
             network_policies: above.network_policies.or(self.network_policies),
+            registry: above.registry.or(self.registry),
             tasks: by_key(self.tasks, above.tasks),
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),

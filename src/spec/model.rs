@@ -15,6 +15,7 @@ pub const COMPONENTS: &[&str] = &[
     "flyteconsole",
     "flytepropeller",
     "gateway",
+    "image-registry",
     "k3s",
     "kubernetes-dashboard",
     "minio",
@@ -75,6 +76,9 @@ pub struct Ports {
     /// Postgres; not published where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<u16>,
+    /// The registry for images that people push; there is none where absent. The node listens on the same port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<u16>,
 }
 
 /// The object store.

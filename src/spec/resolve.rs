@@ -37,12 +37,14 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         .list("projects", layer.projects, |project: &String| label(project, LABEL_LIMIT).map(|()| project.clone()));
     let domains = check
         .list("domains", layer.domains, |domain: &Domain| label(&domain.id, LABEL_LIMIT).map(|()| domain.id.clone()));
+    let registry = check.switch("registry", layer.registry);
     let ports = check.ports([
         ("ports.console", layer.port_console),
         ("ports.dashboard", layer.port_dashboard),
         ("ports.minio", layer.port_minio),
         ("ports.api", layer.port_api),
         ("ports.postgres", layer.port_postgres),
+        ("ports.registry", layer.port_registry.filter(|_| registry)),
     ]);
     let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
     let engine = check.engine(layer.engine);
@@ -54,6 +56,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     check.attached_cluster(engine, context.as_deref(), storage_class.as_deref());
     let idle = layer.idle.map(|given| check.value("idle", Some(given), |text| idle_limit(text).map(drop)));
     check.only_on_a_node(engine, idle.as_deref());
+    check.registry(engine, registry);
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let keep_external = check.hosts("keepExternal", layer.keep_external);

@@ -355,3 +355,27 @@ fn tasks_are_read_with_their_places_and_no_default_is_above_its_limit() {
     }
     assert!(parse("tasks: {mem: 1Gi}", "s.yaml").expect_err("unknown").message.contains("unknown key `mem`"));
 }
+
+#[test]
+fn a_registry_has_a_port_that_the_node_leaves_free() {
+    let port = |text: &str| from_file(text).expect("valid").spec.ports.registry;
+    assert_eq!(port("{}"), None);
+    assert_eq!(port("ports: {registry: 6443}"), None, "there is none");
+    assert_eq!(port("registry: true"), Some(5050));
+    assert_eq!(port("{registry: true, ports: {registry: 5000}}"), Some(5000));
+    for (text, complaint) in [
+        ("{registry: true, ports: {registry: 6443}}", "`ports.registry: 6443`: Kubernetes uses this port of the node"),
+        (
+            "{registry: true, ports: {registry: 30085}}",
+            "`ports.registry: 30085`: Kubernetes uses this port of the node",
+        ),
+        ("{registry: true, ports: {minio: 5050}}", "`ports.registry: 5050`: `ports.minio` has this port already"),
+        (
+            "{registry: true, engine: context, context: team}",
+            "`registry: true`: only a node of the sandbox's own pulls from it",
+        ),
+    ] {
+        let complaints = complaints(text);
+        assert!(complaints.len() == 1 && complaints[0].contains(complaint), "{text}: {complaints:?}");
+    }
+}

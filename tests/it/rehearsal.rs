@@ -14,6 +14,7 @@ use kube::api::DeleteParams;
 use serde_json::Value;
 
 use crate::support::machine::Machine;
+use crate::support::ports;
 use crate::support::releases::RELEASES;
 use crate::support::wait::wait_for;
 
@@ -43,6 +44,25 @@ fn a_state_folder_that_is_given_by_a_relative_path_holds_from_everywhere() {
     machine.run_with_state(relative, &["status"]).exits(0);
     machine.run_with_state(relative, &["down"]).exits(0);
     assert_eq!(folders(&machine.state()), ["machine.key"]);
+}
+
+#[test]
+fn a_registry_that_is_asked_for_is_published_and_proven() {
+    let machine = Machine::new();
+    let [port] = ports::reserve::<1>();
+    let flag = format!("--port-registry={port}");
+    let events = machine.up(&["--registry", &flag]).exits(0).events();
+    let endpoints = &events.iter().find(|event| event["event"] == "ready").expect("ready")["endpoints"];
+    let registry = endpoints.as_array().expect("a list").iter().find(|one| one["name"] == "registry").expect("there");
+    assert_eq!(registry["url"], format!("localhost:{port}"));
+    let probe = events.iter().find(|event| event["id"] == "I1").expect("asked");
+    assert_eq!(probe["outcome"], "passed");
+    machine.run(&["status"]).exits(0);
+
+    let kubeconfig = machine.run(&["kubeconfig"]).exits(0).out();
+    remove(&kubeconfig, ["apps/v1", "Deployment", "103020-flytepoc-dev", "image-registry"]);
+    let failure = machine.run(&["smoke", "-o", "json"]).exits(10).failure();
+    assert_eq!(failure["reason"], "registry-failing");
 }
 
 #[test]

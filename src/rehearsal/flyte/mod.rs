@@ -41,10 +41,12 @@ pub enum Port {
     Dashboard,
     /// Minio.
     Minio,
+    /// The registry for pushed images, where there is one.
+    Registry,
 }
 
 impl Port {
-    /// All ports, with the NodePort of each.
+    /// The ports of every sandbox, with the NodePort of each.
     pub const ALL: [(u16, Self); 3] = [
         (names::PUBLISHED_CONSOLE.node_port, Self::Console),
         (names::PUBLISHED_DASHBOARD.node_port, Self::Dashboard),
@@ -58,6 +60,7 @@ impl Port {
             Self::Console => names::PUBLISHED_CONSOLE.purpose,
             Self::Dashboard => names::PUBLISHED_DASHBOARD.purpose,
             Self::Minio => names::PUBLISHED_MINIO.purpose,
+            Self::Registry => "registry",
         }
     }
 
@@ -67,6 +70,7 @@ impl Port {
             Self::Console => &[names::GATEWAY, names::ADMIN, names::CONSOLE],
             Self::Dashboard => &[names::DASHBOARD],
             Self::Minio => &[names::MINIO],
+            Self::Registry => &[names::REGISTRY],
         }
     }
 
@@ -124,7 +128,7 @@ impl Flyte {
                     executions.admin(spec, &parts.method, parts.uri.path(), query, &body)
                 }
                 Port::Dashboard => executions.log(parts.uri.path()),
-                Port::Minio => None,
+                Port::Minio | Port::Registry => None,
             }
         };
         if let Some((status, json)) = executed {
@@ -134,6 +138,8 @@ impl Flyte {
         match port {
             Port::Console => responders.gateway(parts.uri.path(), &parts.headers),
             Port::Dashboard => responders.dashboard(parts.uri.path()),
+            Port::Registry if parts.uri.path() == "/v2/" => Json(serde_json::json!({})).into_response(),
+            Port::Registry => not_found(),
             Port::Minio => {
                 let mut minio = self.minio.lock().unwrap_or_else(PoisonError::into_inner);
                 as_minio(minio.answer(spec, &parts.method, &parts.uri, &parts.headers, body))

@@ -1,10 +1,10 @@
-//! What is left for tasks, and what they are given.
+//! What is left for tasks, what they are given, and where their images come from.
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::render::component::component_of;
-use crate::spec::{Resources, Tasks};
+use crate::render::component::{Component, component_of};
+use crate::spec::{Ports, Resources, Tasks};
 use crate::yaml;
 
 /// The settings of admin about tasks.
@@ -22,6 +22,27 @@ fn resources(cpu: Option<&str>, memory: Option<&str>) -> Resources {
 
 fn spec(defaults: Resources, limits: Resources) -> Spec {
     Spec { tasks: Tasks { defaults, limits }, ..Spec::default() }
+}
+
+#[test]
+fn a_registry_is_there_where_it_is_asked_for_on_the_port_that_is_published() {
+    let with = |registry| Spec { ports: Ports { registry, ..Spec::default().ports }, ..Spec::default() };
+    let ours_of = |objects: &[Object]| -> Vec<Object> {
+        objects.iter().filter(|object| component_of(object) == Some(Component::Registry)).cloned().collect()
+    };
+    for bundle in std::iter::once(ours()).chain(upstream()) {
+        assert_eq!(ours_of(&rendered(&with(None), bundle.clone()).objects), []);
+        let made = ours_of(&rendered(&with(Some(5055)), bundle).objects);
+        let [settings, server] = &made[..] else { panic!("{made:?}") };
+        let text = settings.get("/data/config.yml").and_then(Value::as_str).expect("settings");
+        assert_eq!(yaml::document(text).expect("YAML")["http"]["addr"], ":5055");
+        let pod = server.pod_spec().expect("a pod");
+        assert_eq!(pod["hostNetwork"], true);
+        assert_eq!(pod["containers"][0]["readinessProbe"]["httpGet"], json!({"path": "/v2/", "port": 5055}));
+        let folder = json!({"path": "/var/lib/sandbox/image-registry", "type": "DirectoryOrCreate"});
+        assert_eq!(pod["volumes"][1], json!({"name": "images", "hostPath": folder}));
+        assert_eq!(pod["containers"][0]["image"], "registry:3.0.0");
+    }
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn runs(container: &Value, component: Component) -> bool {
         Component::Postgres => matches!(last, "postgres" | "postgresql"),
         Component::Dashboard => last == "dashboard",
         Component::Gateway => last == "envoy",
+        Component::Registry => last == "registry",
         _ => last == component.id(),
     }
 }

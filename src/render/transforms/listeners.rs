@@ -51,12 +51,17 @@ pub(super) fn port(draft: &Draft, component: Component, listener: Listener) -> R
         (Component::Flyteconsole, _) => server().and_then(|one| variable(one, "PORT")).unwrap_or(8080),
         (Component::Dashboard, _) => 9090,
         (Component::Gateway, _) => 8080,
+        (Component::Registry, _) => server().and_then(container_port).unwrap_or(5050),
     })
 }
 
 fn variable(container: &Value, name: &str) -> Option<u16> {
     let variables = container.get("env")?.as_array()?;
     variables.iter().find(|variable| variable["name"] == name)?.get("value")?.as_str()?.parse().ok()
+}
+
+fn container_port(container: &Value) -> Option<u16> {
+    container.pointer("/ports/0/containerPort")?.as_u64()?.try_into().ok()
 }
 
 /// The port at the end of an address that a flag gives, such as `--address :9000`.

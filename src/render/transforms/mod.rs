@@ -28,6 +28,7 @@
 //! | `postgres_start.sh` | what Postgres does there before its own entrypoint |
 //! | `claims.rs` | claims for storage as folders of the data volume |
 //! | `deployments.rs` | each component as a Deployment |
+//! | `registry.rs` | a registry for images that people push |
 //! | `ports.rs` | the three ports for the host, and none else |
 //! | `resources.rs` | limits that do not slow the start, and hold |
 //! | `probes.rs` | a readiness probe for every component |
@@ -71,6 +72,7 @@ mod ports;
 mod probes;
 mod project_storage;
 mod projects_and_domains;
+mod registry;
 mod resources;
 mod secret_settings;
 mod storage;
@@ -179,6 +181,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "one-config-file",
         why: "a propeller watches each of its files with an inotify instance of its own, and a user has 128",
         run: one_config_file::run,
+    },
+    Transform {
+        name: "registry",
+        why: "whoever asks for it pushes images to a registry on this machine, and the node pulls them by the same names",
+        run: registry::run,
     },
     Transform { name: "images", why: "versions are pinned in one lock file", run: images::run },
     Transform {

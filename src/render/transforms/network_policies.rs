@@ -56,7 +56,7 @@ fn warn_of_given(context: &Context<'_>, draft: &mut Draft) {
 /// Who reaches a component; nobody is told where it is published.
 fn of_component(context: &Context<'_>, component: Component) -> Option<Object> {
     let (components, workflows): (&[Component], bool) = match component {
-        Component::Minio | Component::Dashboard | Component::Gateway => return None,
+        Component::Minio | Component::Dashboard | Component::Gateway | Component::Registry => return None,
         Component::Postgres if context.spec.ports.postgres.is_some() => return None,
         Component::Postgres => (&[Component::Flyteadmin, Component::Datacatalog], false),
         Component::Datacatalog => (&[Component::Flytepropeller], false),

@@ -48,6 +48,7 @@ fn probe(component: Component, port: u16, container: &Value) -> Value {
         Component::Datacatalog | Component::Flyteadmin | Component::Flytepropeller => http("/healthcheck"),
         Component::Flyteconsole => http("/console/healthz"),
         Component::Dashboard => http("/"),
+        Component::Registry => http("/v2/"),
         Component::Gateway => json!({"tcpSocket": {"port": port}}),
     }
 }

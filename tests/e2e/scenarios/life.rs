@@ -1,6 +1,7 @@
 //! From `up` to `down`, with all that comes between.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Scenario;
 use crate::support::cluster;
-use crate::support::docker::{belongings, stores};
+use crate::support::docker::{belongings, docker, stores, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::ran::{applied, outcome};
 use crate::support::sandbox::Sandbox;
@@ -161,13 +162,19 @@ fn with_k3d_4() {
 
 fn with_docker() {
     let sandbox = Sandbox::new("life-d", &Ground::find(Wish::Real, Major::Five));
-    let up = || sandbox.up(&["--engine", "docker"]).exits(0);
-    up().says(" by Docker; node Ready").says("20 of 20 checks");
+    let registry = registry(&sandbox);
+    let flags = ["--engine", "docker", "--registry", "--port-registry", registry.as_deref().unwrap_or_default()];
+    let flags = if registry.is_some() { &flags[..] } else { &flags[..2] };
+    let up = || sandbox.up(flags).exits(0);
+    up().says(" by Docker; node Ready").says(if registry.is_some() { "21 of 21 checks" } else { "20 of 20 checks" });
     sandbox.run(&["smoke"]).exits(0);
     assert_eq!(up().events().last().expect("events")["outcome"], "unchanged");
+    if let Some(port) = &registry {
+        pushed_and_pulled(&sandbox, port);
+    }
 
     sandbox.ask_for_policies();
-    let lax = sandbox.up(&["--engine", "docker"]).exits(3).failure();
+    let lax = sandbox.up(flags).exits(3).failure();
     assert_eq!(lax["causes"], json!(["its node does not enforce NetworkPolicies"]));
 
     match &sandbox.ground.k3d {
@@ -178,6 +185,40 @@ fn with_docker() {
         }
     };
     sandbox.assert_gone();
+}
+
+/// A free port for a registry, where a real one can be had.
+fn registry(sandbox: &Sandbox) -> Option<String> {
+    const IMAGE: &str = "registry:3.0.0";
+    if !sandbox.ground.is_real() || try_docker(&["image", "inspect", IMAGE]).is_err() {
+        println!("NOT HERE: {IMAGE}, or a node that pulls from it; tests/it/rehearsal.rs plays a registry");
+        return None;
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    Some(listener.local_addr().expect("an address").port().to_string())
+}
+
+/// An image that Docker pushes is pulled by the node under the same name, after the registry's pod was replaced too.
+fn pushed_and_pulled(sandbox: &Sandbox, port: &str) {
+    const SYSTEM: &str = "103020-flytepoc-dev";
+    const TASKS: &str = "103020-flytepoc-x-d-dev";
+    let image = format!("localhost:{port}/pushed:1");
+    docker(&["tag", "rancher/pause:3.1", &image]);
+    docker(&["push", "--quiet", &image]);
+    docker(&["image", "rm", &image]);
+    for pod in cluster::pods(sandbox, SYSTEM).keys().filter(|pod| pod.starts_with("image-registry-")) {
+        cluster::delete(sandbox, ["v1", "Pod", SYSTEM, pod]);
+    }
+    let wait = |namespace: &str, what: &str, condition: &str| {
+        let condition = format!("--for=condition={condition}");
+        docker(&["exec", &sandbox.node(), "kubectl", "-n", namespace, "wait", what, &condition, "--timeout=60s"]);
+    };
+    wait(SYSTEM, "deployment/image-registry", "Available");
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pushed", "namespace": TASKS},
+        "spec": {"containers": [{"name": "pushed", "image": image}]}});
+    cluster::apply(sandbox, &pod);
+    wait(TASKS, "pod/pushed", "Ready");
+    cluster::delete(sandbox, ["v1", "Pod", TASKS, "pushed"]);
 }
 
 /// What k3d itself says of a cluster that it has not made, and that it removes all of it.

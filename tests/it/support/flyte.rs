@@ -54,8 +54,14 @@ impl FakeFlyte {
             listeners.push(TcpListener::bind("127.0.0.1:0").await.expect("a free port"));
         }
         let ports: Vec<u16> = listeners.iter().map(|on| on.local_addr().expect("bound").port()).collect();
-        let ports =
-            Ports { console: ports[0], dashboard: ports[1], minio: ports[2], api: Some(ports[3]), postgres: None };
+        let ports = Ports {
+            console: ports[0],
+            dashboard: ports[1],
+            minio: ports[2],
+            api: Some(ports[3]),
+            postgres: None,
+            registry: None,
+        };
         let spec = Spec { ports, ..Spec::default() };
         let world = Arc::new(World { spec: Some(spec.clone()), ..World::default() });
         for (name, listener) in ["console", "dashboard", "minio", "api"].into_iter().zip(listeners) {

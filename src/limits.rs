@@ -169,6 +169,8 @@ limits! {
     POD_RETRIED = seconds(20);
     /// A pod that no node has room for: terminating pods give their room back within their 30 s of grace.
     POD_UNSCHEDULABLE = seconds(60);
+    /// A pod of an execution on its way, such as `ContainerCreating`, until `sandbox run` tells of it.
+    POD_QUIET = seconds(3);
     /// A controller that is refused a pod, until that is taken for hopeless.
     POD_REFUSED = seconds(20);
     /// The log of a workload that failed.

@@ -11,8 +11,9 @@ use crate::flyte::admin::Execution;
 use crate::flyte::launch::{Launch, NodeList, Progress};
 use crate::flyte::names::PROPELLER;
 use crate::flytekit::inputs;
-use crate::kubernetes::{ApiError, ask};
+use crate::kubernetes::{ApiError, PodSelection, ask};
 use crate::limits::API_ANSWER;
+use crate::rollout::ExecutionPods;
 use crate::run::Run;
 use crate::spec::Spec;
 
@@ -42,7 +43,8 @@ pub async fn launch(
     started.map(|_| ()).map_err(|error| refused("admin does not start the execution", error))
 }
 
-/// Watches an execution to its end, and tells each new phase of it and its nodes. Returns its outputs, a line each.
+/// Watches an execution to its end, and tells each new phase of it and its nodes, and what holds back its pods. Returns its
+/// outputs, a line each.
 ///
 /// # Errors
 /// [`Reason::WorkflowFailed`]: it did not succeed, or admin does not answer.
@@ -50,6 +52,7 @@ pub async fn watch(
     client: &Client,
     spec: &Spec,
     launch: &Launch,
+    (selection, held): (&PodSelection, &mut HeldBack),
     run: &Run,
     mut tell: impl AsyncFnMut(String, String),
 ) -> Result<Vec<String>, Failure> {
@@ -62,14 +65,54 @@ pub async fn watch(
         for (name, phase) in progress.news(&launch.execution, &execution, &nodes) {
             tell(name, phase).await;
         }
+        // Where Kubernetes does not answer, admin still tells.
+        for (pod, line) in held.0.look(client, selection).await.unwrap_or_default() {
+            tell(pod, line).await;
+        }
         match execution.outcome() {
             Some(true) => {
                 let data = repeated::<Value>(client, spec, &launch.read_data(), run).await.map_err(unread)?;
                 return Ok(inputs::outputs(&data));
             }
-            Some(false) => return Err(failed(launch, &execution)),
+            Some(false) => return Err(held.explain(failed(launch, &execution))),
             None => tokio::time::sleep(POLL).await,
         }
+    }
+}
+
+/// What holds back the pods of an execution, or has ended them.
+#[derive(Debug, Default)]
+pub struct HeldBack(ExecutionPods);
+
+impl HeldBack {
+    /// What a pod waits for, as a sentence.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        self.0.cause().map(|(pod, cause)| format!("pod {pod}: {}", cause.line))
+    }
+
+    /// A failure of the execution, with what its pods tell of the cause, and the way out.
+    #[must_use]
+    pub fn explain(&self, failure: Failure) -> Failure {
+        let Some((_, cause)) = self.0.cause() else { return failure };
+        let failure = self.line().into_iter().fold(failure, Failure::because);
+        let hint = match cause.reason {
+            // Its own words are in the log; the limit of memory that was hit, and what sets it, are told of all pods.
+            Reason::PodMemory | Reason::PodCrash | Reason::PodInit => return failure,
+            Reason::RolloutTimeout => None,
+            Reason::PodImage | Reason::PodImageName => Some(
+                "`sandbox images import IMAGE` brings an image of this machine into the node; `--image` or the task's \
+                 `container_image` names another",
+            ),
+            Reason::PodUnschedulable => Some(
+                "the node has no room for what the task requests: let it request less, end what else runs, or give Docker \
+                 more memory and processors",
+            ),
+            reason => Some(reason.entry().remedy),
+        };
+        let mut failure = failure.evidence(cause.evidence.iter().map(|line| format!("event: {line}")));
+        failure.hints.splice(..0, hint.map(str::to_owned));
+        failure
     }
 }
 

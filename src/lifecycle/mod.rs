@@ -76,7 +76,7 @@ pub use converge::{Prerequisites, apply_prerequisites, roll_out};
 pub use diagnose::{Diagnosis, diagnose};
 pub use doctor::doctor;
 pub use down::down;
-pub use execution::{launch, watch};
+pub use execution::{HeldBack, launch, watch};
 pub use gc::{Fate, Sweep, Swept, gc};
 pub use halt::{start, stop};
 pub use images::{bundle, import, load, pull, rebuilt};

@@ -18,8 +18,8 @@ const REASONS: &[&str] = &[
 const WORKFLOWS: &[&str] = &["failed", "ignored", "waiting"];
 
 impl Faults {
-    /// Parses and adds a fault: `pod=NAME,reason=REASON` or `workflow=failed|ignored|waiting`, either with `message=WORDS`
-    /// at the end, which may have commas in them.
+    /// Parses and adds a fault: `pod=NAME,reason=REASON` or `workflow=failed|ignored|waiting`, the last of them with a
+    /// `reason=REASON` of its pod where it is not an image, and each with `message=WORDS` at the end, which may have commas in them.
     ///
     /// # Errors
     /// The error, as a sentence.
@@ -46,8 +46,9 @@ impl Faults {
                 let fault = pod_fault(reason, message).ok_or_else(|| unknown("reason", reason, REASONS))?;
                 self.pods.insert(pod.to_owned(), fault);
             }
-            (None, None, Some(word)) => {
-                let known = workflow_fault(word, message).ok_or_else(|| unknown("workflow", word, WORKFLOWS))?;
+            (None, reason, Some(word)) if reason.is_none_or(|it| word == "waiting" && REASONS.contains(&it)) => {
+                let known =
+                    workflow_fault(word, reason, message).ok_or_else(|| unknown("workflow", word, WORKFLOWS))?;
                 self.workflows = Some(known);
             }
             _ => return Err("it needs pod=NAME and reason=REASON, or workflow=WHAT".to_owned()),
@@ -77,12 +78,12 @@ fn pod_fault(reason: &str, message: Option<&str>) -> Option<PodFault> {
     })
 }
 
-fn workflow_fault(word: &str, message: Option<&str>) -> Option<Workflow> {
+fn workflow_fault(word: &str, reason: Option<&str>, message: Option<&str>) -> Option<Workflow> {
     let text = || message.unwrap_or("rehearsed: as requested").to_owned();
     Some(match word {
         "failed" => Workflow::Fails("UserError".to_owned(), text()),
         "ignored" => Workflow::Ignored,
-        "waiting" => Workflow::Waits("ImagePullBackOff".to_owned(), text()),
+        "waiting" => Workflow::Waits(reason.unwrap_or("ImagePullBackOff").to_owned(), text()),
         _ => return None,
     })
 }

@@ -11,11 +11,13 @@
 //! | `images.rs` | the images that pods run |
 //! | `restarts.rs` | restarts of containers: how often, and what the last one died of |
 //! | `last_words.rs` | which line of a log tells why a container ended |
+//! | `execution_pods.rs` | what holds back the pods of an execution |
 //! | `sockets.rs` | the ports that a container listens on |
 //! | `explain.rs` | the failure of a wait: first cause, log tail, events |
 
 mod cache;
 mod events;
+mod execution_pods;
 mod explain;
 mod images;
 mod last_words;
@@ -26,6 +28,7 @@ mod sockets;
 mod status;
 mod wait;
 
+pub use execution_pods::ExecutionPods;
 pub use images::{RunningImage, images_within};
 pub use model::{Blocker, ContainerRef, LastExit, Neighbours, Status};
 pub(crate) use pods::status as pod_status;

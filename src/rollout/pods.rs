@@ -283,7 +283,7 @@ fn ended(container: &Value, terminated: Option<&Value>, state: &str, init: bool)
     };
     let told = how.iter().filter(|part| *part != state).cloned().chain(counted);
     let mut line = std::iter::once(state.to_owned()).chain(told).collect::<Vec<_>>().join(", ");
-    if let Some(message) = part("/message").filter(|message| !message.is_empty()) {
+    if let Some(message) = part("/message").filter(|message| !message.trim().is_empty()) {
         line += &format!(": {message}");
     }
     let hopeless = restarts >= HOPELESS_RESTARTS && !terminated.is_some_and(is_end_of_node);

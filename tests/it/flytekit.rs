@@ -182,3 +182,18 @@ fn a_workflow_that_fails_is_told_in_its_own_words() {
     assert!(said.contains("error[workflow-failed]: the workflow did not succeed"), "{said}");
     assert!(said.contains("because FAILED: UserError: its own words"), "{said}");
 }
+
+#[test]
+fn a_pod_that_waits_is_told_while_it_waits_and_at_the_end() {
+    let words = "Failed to apply default image tag \"Nowhere\"";
+    let fault = format!("workflow=waiting,reason=InvalidImageName,message={words}");
+    let desk = Desk::with(&["--keep", "--rehearse-fault", &fault], 10);
+    desk.write("one.py", "def wf(n=1):\n");
+    let ran = desk.run(&["code/one.py", "--timeout", "5s"]).exits(124);
+    let held = format!("container task: InvalidImageName: {words}");
+    let told: Vec<_> = ran.out().lines().filter(|line| line.ends_with(&held)).map(str::to_owned).collect();
+    assert!(matches!(&told[..], [one] if one.contains("-n0-0 ")), "once: {}", ran.out());
+    let said = String::from_utf8_lossy(&ran.0.stderr).into_owned();
+    assert!(said.contains(&format!("-n0-0: {held}")), "{said}");
+    assert!(said.contains("`sandbox images import IMAGE`"), "{said}");
+}

@@ -18,7 +18,7 @@ use crate::files::private_folder;
 use crate::flyte::launch::Launch;
 use crate::flytekit::{Module, Registration, choose, code};
 use crate::kubernetes::{self, LogLine, PodSelection};
-use crate::lifecycle;
+use crate::lifecycle::{self, HeldBack};
 use crate::limits;
 use crate::process::{self, Tool};
 use crate::run::{Deadline, on_thread};
@@ -74,12 +74,19 @@ pub(in crate::cli) async fn run(session: &Session, args: &RunArgs) -> Result<(),
         client: &client,
     };
     let (lines, printed) = mpsc::channel(logs::READ_AHEAD);
-    let work = async { tokio::try_join!(job.to_the_end(lines), logs::print(session, printed, false)) };
-    let ended = session.until_stopped(work).await;
+    let mut held = HeldBack::default();
+    let work = async { tokio::try_join!(job.to_the_end(lines, &mut held), logs::print(session, printed, false)) };
+    let ended = session.until_stopped(work).await.map_err(|error| match error {
+        CommandError::Unreported(failure) if failure.reason == Reason::TimedOut => {
+            CommandError::Unreported(held.explain(failure))
+        }
+        error => error,
+    });
     if let Ok(selection) = PodSelection::of_execution(&job.id, &running.client, spec).await {
         let pods = session.query(selection.pods(&running.client)).await.unwrap_or_default();
         session.warn(kubernetes::out_of_memory(&pods).iter().map(logs::killed));
         if matches!(ended, Err(CommandError::Reported(_))) {
+            session.warn(held.line());
             session.warn([format!("execution {} goes on; `sandbox logs -f --execution {}` shows it", job.id, job.id)]);
         }
     }
@@ -102,7 +109,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn to_the_end(&self, lines: Sender<LogLine>) -> Result<(), Failure> {
+    async fn to_the_end(&self, lines: Sender<LogLine>, held: &mut HeldBack) -> Result<(), Failure> {
         let launch = self.register(&lines).await?;
         let (client, spec) = (&self.running.client, &self.running.inventory.spec);
         let run = self.session.silent_run();
@@ -113,7 +120,7 @@ impl Job<'_> {
         let streaming = kubernetes::streaming_client(&self.running.kubeconfig)?;
         let is_there = async || site::running(&spec.name, self.host).await.map(|_| ());
         let follow = kubernetes::follow(client, &streaming, &selection, i64::MAX, &lines, is_there);
-        let watch = lifecycle::watch(client, spec, &launch, &run, async |label, text| {
+        let watch = lifecycle::watch(client, spec, &launch, (&selection, held), &run, async |label, text| {
             let _ = lines.send(LogLine { label, text }).await;
         });
         let (mut follow, mut watch) = (std::pin::pin!(follow), std::pin::pin!(watch));

@@ -593,6 +593,79 @@ fn settings_in_a_secret_are_read_and_set_as_those_in_a_config_map() {
     );
 }
 
+/// A program that reads its settings from a Secret, which has a key file and bytes that are no text as well.
+#[test]
+fn what_else_is_in_a_secret_with_settings_stays_where_the_pod_looks_for_it() {
+    let bytes = json!(k8s_openapi::ByteString(vec![0xff, 0xfe, 0x00]));
+    let output = output(changed(|all| {
+        edit(all, "ConfigMap", "datacatalog-config", |object| {
+            object.set(&["kind"], "Secret");
+            object.set(&["type"], "Opaque");
+            object.set(&["immutable"], true);
+            object.set(&["metadata", "labels", "team"], "x");
+            object.set(&["metadata", "annotations", "note"], "y");
+            let mut data = object.remove(&["data"]).expect("settings");
+            data["tls.key"] = json!("a key\n");
+            data["empty"] = json!("");
+            object.set(&["stringData"], data);
+            object.set(&["data"], json!({"store.jks": bytes}));
+        });
+        edit(all, "Deployment", "datacatalog", |object| {
+            let volumes = object.pod_spec_mut().expect("a pod")["volumes"].as_array_mut().expect("volumes");
+            let volume =
+                volumes.iter_mut().find(|one| one["configMap"]["name"] == "datacatalog-config").expect("mounted");
+            let items = json!([{"key": "tls.key", "path": "tls.key"}, {"key": "store.jks", "path": "certs/store.jks"}]);
+            *volume = json!({"name": volume["name"], "projected": {"sources": [
+                {"secret": {"name": "datacatalog-config"}}, {"secret": {"name": "datacatalog-config", "items": items}}]}});
+        });
+    }));
+    assert!(!output.objects.iter().any(|one| one.is("Secret", "datacatalog-config")), "nobody reads it");
+    let map = find(&output, "ConfigMap", "datacatalog-config");
+    assert_eq!(map.get("/data/tls.key"), Some(&json!("a key\n")));
+    assert_eq!(map.get("/data/empty"), Some(&json!("")));
+    assert_eq!(map.get("/binaryData"), Some(&json!({"store.jks": bytes})));
+    assert_eq!((map.label("team"), map.get("/metadata/annotations/note")), (Some("x"), Some(&json!("y"))));
+    assert_eq!((map.get("/immutable"), map.get("/type"), map.get("/stringData")), (None, None, None));
+    let volumes = find(&output, "Deployment", "datacatalog").pod_spec().expect("a pod")["volumes"].clone();
+    let projected =
+        volumes.as_array().expect("volumes").iter().find_map(|one| one.get("projected")).expect("projected");
+    assert_eq!(projected["sources"][1]["configMap"]["items"][1]["path"], "certs/store.jks", "{projected}");
+}
+
+#[test]
+fn a_secret_of_others_is_not_taken_for_the_keys_of_a_project() {
+    let output = output(added(
+        "{apiVersion: v1, kind: Secret, metadata: {name: flyte-storage-certs, namespace: flyte}, stringData: {ca: c}}",
+    ));
+    assert_eq!(find(&output, "Secret", "flyte-storage-certs").get("/stringData"), Some(&json!({"ca": "c"})));
+}
+
+#[test]
+fn a_stateful_sets_pod_keeps_the_name_that_others_reach_it_by() {
+    let output = output(changed(|all| {
+        edit(all, "Deployment", "postgres", |object| {
+            object.set(&["kind"], "StatefulSet");
+            object.set(&["spec", "serviceName"], "postgres");
+            object.remove(&["spec", "strategy"]);
+        });
+        edit(all, "Service", "postgres", |object| object.set(&["spec", "clusterIP"], "None"));
+    }));
+    let pod = find(&output, "Deployment", "postgres").pod_spec().expect("a pod");
+    assert_eq!((&pod["hostname"], &pod["subdomain"]), (&json!("postgres-0"), &json!("postgres")));
+}
+
+#[test]
+fn fields_that_only_the_beta_versions_had_go_with_them() {
+    let output = output(changed(|all| {
+        edit(all, "Deployment", "flyteadmin", |object| {
+            object.set(&["apiVersion"], "extensions/v1beta1");
+            object.set(&["spec", "rollbackTo"], json!({"revision": 1}));
+        });
+    }));
+    let admin = find(&output, "Deployment", "flyteadmin");
+    assert_eq!((admin.api_version(), admin.get("/spec/rollbackTo")), ("apps/v1", None));
+}
+
 #[test]
 fn a_secret_that_is_no_settings_stays_one() {
     let output = output(changed(|all| {

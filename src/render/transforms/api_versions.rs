@@ -7,10 +7,16 @@ use super::super::error::RenderError;
 use crate::flyte::workflow::DEFINITION;
 use crate::manifest::Object;
 
+/// Fields of beta workloads that the stable versions do not have: the API refuses an object for them.
+const OF_BETA: [&str; 2] = ["rollbackTo", "templateGeneration"];
+
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     for object in &mut draft.objects {
         if let Some(stable) = stable(object.api_version(), object.kind()) {
             object.set(&["apiVersion"], stable);
+            for field in OF_BETA {
+                object.remove(&["spec", field]);
+            }
         }
         default_selector(object);
         if object.kind() == "CustomResourceDefinition" {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::component::Component;
+use super::super::component::{Component, component_of};
 use super::super::config::Config;
 use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
@@ -32,7 +32,7 @@ const KEYS: [(&str, &str, &str, &str); 2] = [
 ];
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    draft.objects.retain(|object| !(object.kind() == "Secret" && object.name().starts_with(SECRET)));
+    draft.objects.retain(|object| !is_keys(object));
     draft.objects.extend(context.spec.projects.iter().map(|project| secret(context, project)));
     let projects: BTreeMap<&str, &str> =
         context.workflows.iter().map(|workflow| (workflow.name.as_str(), workflow.project.as_str())).collect();
@@ -42,6 +42,15 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         }
     }
     Ok(())
+}
+
+/// A Secret of a project's keys, as this transform made it before.
+fn is_keys(object: &Object) -> bool {
+    let entries = object.get("/stringData").or(object.get("/data")).and_then(Value::as_object);
+    object.kind() == "Secret"
+        && object.name().starts_with(SECRET)
+        && component_of(object) == Some(Component::Flytepropeller)
+        && entries.is_some_and(|all| all.len() == KEYS.len() && KEYS.iter().all(|(key, ..)| all.contains_key(*key)))
 }
 
 fn secret(context: &Context<'_>, project: &str) -> Object {

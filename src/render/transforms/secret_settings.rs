@@ -34,13 +34,15 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
         let Some(secret) = draft.objects.iter().find(|one| is_there(one) && one.is("Secret", &name)).cloned() else {
             continue;
         };
-        let Some(mut settings) = texts(&secret) else { continue };
+        let Some(Entries { texts, bytes }) = entries(&secret) else { continue };
         let taken = draft.objects.iter().any(|one| is_there(&one) && one.is("ConfigMap", &name));
         let place = if taken { format!("{name}-settings") } else { name.clone() };
         let mut metadata = secret.get("/metadata").cloned().unwrap_or_default();
         metadata["name"] = json!(place);
-        settings.retain(|key, _| is_yaml(key));
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": settings});
+        let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": texts});
+        if !bytes.is_empty() {
+            map["binaryData"] = json!(bytes);
+        }
         let Ok(map) = Object::new(map) else { continue };
         draft.warn(Effect::Harmless, &secret, format!("has settings, which are in the ConfigMap {place} here"));
         draft.objects.push(map);
@@ -59,18 +61,31 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
     Ok(())
 }
 
-/// What a Secret has, where all of it is text and some of it settings.
-fn texts(secret: &Object) -> Option<BTreeMap<String, String>> {
-    let entries = |field: &str| secret.get(field).and_then(Value::as_object).into_iter().flatten();
-    let mut texts = BTreeMap::new();
-    for (key, value) in entries("/data") {
+/// What a Secret has: settings, and what lies beside them in the folder that the Secret is mounted at.
+#[derive(Default)]
+struct Entries {
+    /// As text.
+    texts: BTreeMap<String, String>,
+    /// What is no text, in base64.
+    bytes: BTreeMap<String, String>,
+}
+
+/// The entries of a Secret, where some of them are settings.
+fn entries(secret: &Object) -> Option<Entries> {
+    let given = |field: &str| secret.get(field).and_then(Value::as_object).into_iter().flatten();
+    let mut entries = Entries::default();
+    for (key, value) in given("/data") {
         let encoded: String = value.as_str()?.split_ascii_whitespace().collect();
-        texts.insert(key.clone(), String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?);
+        match String::from_utf8(STANDARD.decode(&encoded).ok()?) {
+            Ok(text) => drop(entries.texts.insert(key.clone(), text)),
+            Err(_) => drop(entries.bytes.insert(key.clone(), encoded)),
+        }
     }
-    for (key, value) in entries("/stringData") {
-        texts.insert(key.clone(), value.as_str()?.to_owned());
+    for (key, value) in given("/stringData") {
+        entries.bytes.remove(key);
+        entries.texts.insert(key.clone(), value.as_str()?.to_owned());
     }
-    texts.keys().any(|key| is_yaml(key)).then_some(texts)
+    entries.texts.keys().any(|key| is_yaml(key)).then_some(entries)
 }
 
 /// Mounts the ConfigMap wherever the Secret was mounted.

@@ -25,7 +25,8 @@ use crate::run::Run;
 const POLL: Duration = Duration::from_millis(100);
 
 /// Kinds whose immutable fields are changed by deleting the object and creating it again, without loss.
-const REPLACEABLE: &[&str] = &["DaemonSet", "Deployment", "Job", "RoleBinding", "StatefulSet"];
+const REPLACEABLE: &[&str] =
+    &["ConfigMap", "DaemonSet", "Deployment", "Job", "RoleBinding", "Secret", "Service", "StatefulSet"];
 
 const REFUSED: &str = "the API did not take the object";
 

@@ -29,6 +29,8 @@ const WORDING: &[(Option<u16>, &str, Told)] = &[
     (Some(422), "spec is immutable after creation", Told::ImmutableField),
     (Some(422), ": cannot change roleRef", Told::ImmutableField),
     (Some(422), "Forbidden: updates to ", Told::ImmutableField),
+    (Some(422), ": may not change once set", Told::ImmutableField),
+    (Some(422), ": primary clusterIP can not be unset", Told::ImmutableField),
     (Some(422), "Forbidden: pod updates may not change fields", Told::ImmutableField),
     (Some(409), "object is being deleted: ", Told::BeingDeleted),
     (Some(500), "etcdserver: ", Told::StorageAway),

@@ -107,7 +107,9 @@ async fn a_namespace_and_a_kind_come_before_what_is_in_them() {
     let mut inside = config("a", "1");
     inside.set(&["metadata", "namespace"], "n");
     let definition = object(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "flyteworkflows.flyte.lyft.com"}}));
+        "metadata": {"name": "things.example.com"}, "spec": {"group": "example.com", "scope": "Namespaced",
+            "names": {"kind": "Thing", "plural": "things"}, "versions": [{"name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}}}]}}));
     let namespace = object(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}));
     let done = apply(&client, &[inside, definition, namespace], &run).await.expect("applied");
     let order: Vec<_> = done.into_iter().map(|(object, _)| object.kind).collect();
@@ -225,6 +227,38 @@ async fn our_deployment_with_another_selector_is_made_anew_and_a_strangers_is_no
     let failure = apply(&client, &[deployment("z")], &run).await.expect_err("not ours to delete");
     assert_eq!(failure.object.as_deref(), Some("deployment default/d"));
     assert_eq!(server.get(path).expect("it is there")["spec"]["selector"], json!({"matchLabels": {"app": "y"}}));
+}
+
+/// Settings that say they never change, a Secret of another type, a Service that has no address any more.
+#[tokio::test]
+async fn what_cannot_be_changed_and_is_kept_nowhere_else_is_made_anew() {
+    let one = |kind: &str, fields: Value| {
+        let mut one = json!({"apiVersion": "v1", "kind": kind,
+            "metadata": {"name": "a", "namespace": "default", "labels": {"app.kubernetes.io/managed-by": "sandbox"}}});
+        one.as_object_mut().expect("a mapping").extend(fields.as_object().expect("fields").clone());
+        object(one)
+    };
+    let service = |address: &str| json!({"spec": {"clusterIP": address, "ports": [{"port": 80, "protocol": "TCP"}]}});
+    for (kind, plural, before, after, field) in [
+        (
+            "ConfigMap",
+            "configmaps",
+            json!({"immutable": true, "data": {"a": "1"}}),
+            json!({"immutable": true, "data": {"a": "2"}}),
+            "data",
+        ),
+        ("Secret", "secrets", json!({"type": "Opaque"}), json!({"type": "example.com/keys"}), "type"),
+        ("Service", "services", service("None"), json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}]}}), "spec"),
+    ] {
+        let server = ApiServer::start(33).await.expect("a free port");
+        let client = client(&server.kubeconfig()).expect("a client");
+        let (run, _events) = run(10);
+        apply(&client, &[one(kind, before)], &run).await.expect("applied");
+        let done = apply(&client, &[one(kind, after.clone())], &run).await.expect("made anew");
+        assert_eq!(changes(done), [("a".to_owned(), Change::Changed)], "{kind}");
+        let live = server.get(&format!("/api/v1/namespaces/default/{plural}/a")).expect("it is there");
+        assert_eq!(live[field], after[field], "{kind}");
+    }
 }
 
 #[tokio::test]

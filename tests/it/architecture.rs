@@ -12,7 +12,7 @@ use flyte_sandbox::failure::Reason;
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["serde_saphyr"], &["yaml.rs"]),
     (&["bollard::"], &["docker/"]),
-    (&["base64::"], &["docker/login.rs", "render/transforms/secret_settings.rs"]),
+    (&["base64::"], &["docker/login.rs", "render/transforms/secret_settings.rs", "rehearsal/api/validate/others.rs"]),
     (&["reqwest"], &["issuer/", "smoke/", "store/"]),
     (&["ring::"], &["digest.rs", "store/"]),
     (&["argon2"], &["store/seal.rs"]),
@@ -37,7 +37,18 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["tempfile::"], &["files.rs", "evidence/folder.rs", "lifecycle/doctor.rs"]),
     (&["try_lock("], &["lock.rs"]),
     (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "lifecycle/", "site/", "evidence/"]),
-    (&["k8s_openapi"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "rehearsal/flyte/mod.rs"]),
+    (
+        &["k8s_openapi"],
+        &[
+            "kubernetes/",
+            "rollout/",
+            "smoke/",
+            "cluster/",
+            "context/",
+            "rehearsal/flyte/mod.rs",
+            "rehearsal/api/schema.rs",
+        ],
+    ),
     (&["tokio::process", "process::Command"], &["process.rs"]),
     (&["clap::", "clap_complete", "clap_mangen", "etcetera", "tracing_subscriber"], &["cli/"]),
     (&["std::env::", "tokio::signal", "process::exit", "process::ExitCode"], &["cli/", "main.rs"]),

@@ -1,7 +1,8 @@
 //! A Kubernetes API in memory: objects, server-side apply with field ownership, watches, access reviews, logs, discovery,
 //! and faults on demand. It speaks plain HTTP and knows no controllers: somebody says what becomes of a workload.
 //!
-//! What it leaves out: authentication, admission, most of validation, defaults, and lists that merge by a key.
+//! What it leaves out: authentication, admission, defaults, lists that merge by a key, and what validation asks of fields
+//! that hardly anybody sets.
 //!
 //! | file | what |
 //! |---|---|
@@ -12,7 +13,8 @@
 //! | `merge.rs` | server-side apply, as far as plain values go |
 //! | `access.rs` | access reviews, answered from the Roles and bindings that were applied |
 //! | `discovery.rs` | API discovery: enough for `kubectl`, and for clients that ask for one group |
-//! | `validate.rs` | what the API refuses of objects that it reads |
+//! | `schema.rs` | fields and types of a kind, as server-side apply asks for them |
+//! | `validate/` | what the API refuses of objects that it reads |
 //! | `refusal.rs` | error responses of the API |
 
 mod access;
@@ -22,6 +24,7 @@ mod log;
 mod merge;
 mod path;
 mod refusal;
+mod schema;
 mod store;
 mod validate;
 

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::merge::{conflicts, merged, updated};
 use super::path::Path;
 use super::refusal::{already_exists, not_found, refusal};
+use super::schema::untyped;
 use super::validate::invalid;
 
 /// The query parameters of a request.
@@ -121,6 +122,9 @@ impl Store {
         if let Some(refusal) = self.missing_namespace(&path) {
             return refusal;
         }
+        if let Some(why) = untyped(body) {
+            return refusal(500, &why);
+        }
         let live = self.objects.get(&path).cloned();
         if parameters.get("force").is_none_or(|force| force != "true")
             && let Some(live) = &live
@@ -131,14 +135,11 @@ impl Store {
             }
         }
         let next = merged(live.as_ref().unwrap_or(&json!({})), body, manager, &now());
-        for (plural, field) in [("deployments", "selector"), ("jobs", "template")] {
-            let changes = live.as_ref().is_some_and(|live| live["spec"][field] != next["spec"][field]);
-            if path.plural == plural && changes {
-                return refusal(422, &format!("{} is invalid: spec.{field}: field is immutable", path.name));
-            }
-        }
-        if let Some(why) = invalid(&next, self.objects.values()) {
+        if let Some(why) = invalid(&next, live.as_ref(), self.objects.values()) {
             return refusal(422, &why);
+        }
+        if parameters.contains_key("dryRun") {
+            return Json(next).into_response();
         }
         match live {
             Some(live) if live == next => Json(live).into_response(),

@@ -8,10 +8,12 @@
 //! | `names.rs` | names of Deployments, ServiceAccounts, locks and Services |
 //! | `workflow.rs` | the custom resource FlyteWorkflow |
 //! | `admin.rs` | flyteadmin's HTTP API: requests and answers, whichever way they travel |
+//! | `task_resources.rs` | what tasks get that name no resources, by project and domain |
 //! | `launch.rs` | an execution of a launch plan: requests about it, and what is new in the answers |
 
 pub mod admin;
 pub mod labels;
 pub mod launch;
 pub mod names;
+pub mod task_resources;
 pub mod workflow;

@@ -10,7 +10,7 @@ use super::observed::seen_again;
 use super::outdated::Outdated;
 use super::restart::{Restart, restarts};
 use super::retention::{self, Removal};
-use super::storage;
+use super::{storage, task_resources};
 use crate::failure::Failure;
 use crate::flyte::names;
 use crate::kubernetes::{self, Inventory};
@@ -158,13 +158,15 @@ pub async fn roll_out(
         let settled = Box::pin(migration::settle(client, &plan.spec, &recorded, &had, removal, run)).await?;
         let Settled { registered, tables } = settled;
         retention::warn_of_data_alone(&registered.leaving, run);
+        let former = before.as_ref().map(|before| &before.spec);
+        let resourced = task_resources::reconcile(client, &plan.spec, former, run).await?;
         if let Some(before) = before {
             changes.extend(prune(client, plan, &before, run).await?);
         }
         storage::dismiss(client, &plan.spec, &registered.archived, run).await?;
         save(client, plan, tables, run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
-        Ok(((), if registered.changed || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
+        Ok(((), if registered.changed || resourced || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
     })
     .await
 }
@@ -193,6 +195,7 @@ pub(super) async fn reconcile_settings(
     let settled = Box::pin(migration::settle(client, spec, &before.tables, &[], removal, run)).await?;
     let Settled { registered, tables } = settled;
     retention::warn_of_data_alone(&registered.leaving, run);
+    let resourced = task_resources::reconcile(client, spec, Some(&before.spec), run).await?;
     let admitted = storage::admit(client, spec, Some(before), run).await?;
     let dismissed = storage::dismiss(client, spec, &registered.archived, run).await?;
     let inventory = Inventory { tables, ..before.clone() };
@@ -200,7 +203,7 @@ pub(super) async fn reconcile_settings(
     if before.tables.is_empty() != inventory.tables.is_empty() || !before.tables.is_subset(&inventory.tables) {
         kubernetes::save(client, &before.spec.system_namespace(), &inventory, run).await?;
     }
-    Ok(Reconciled { changed: registered.changed || admitted || dismissed, tables: inventory.tables })
+    Ok(Reconciled { changed: registered.changed || resourced || admitted || dismissed, tables: inventory.tables })
 }
 
 /// What is in no object, brought to the spec.

@@ -9,6 +9,7 @@
 //! | `admin.rs` | requests to flyteadmin through the Kubernetes API's proxy |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
 //! | `migration.rs` | admin's and datacatalog's database, migrated again where it lacks tables |
+//! | `task_resources.rs` | what tasks get that name no resources, by project, as admin has it |
 //! | `tables.rs` | the tables of Flyte's databases: recorded, compared, and made again |
 //! | `lacking.rs` | what is in no object and not as the spec says: projects, tables and buckets |
 //! | `storage.rs` | what each project has in the object store, brought to what the spec says |
@@ -67,6 +68,7 @@ mod rollback;
 mod status;
 mod storage;
 mod tables;
+mod task_resources;
 mod up;
 mod verify;
 

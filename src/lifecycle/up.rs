@@ -193,8 +193,10 @@ async fn settle(
     let Running { client, inventory, .. } = running;
     let reconciled = converge::reconcile_settings(&client, &plan.spec, &inventory, options.removal(), run).await?;
     let Reconciled { changed, tables } = reconciled;
-    // The spec has a project now that was only added: it leaves with the spec, too.
-    if inventory.spec.added_projects != plan.spec.added_projects {
+    // The spec has a project now that was only added: it leaves with the spec, too. And what admin was told of a project's
+    // tasks is taken back when the spec says it no more.
+    let of_projects = |spec: &Spec| (spec.added_projects.clone(), spec.tasks.projects.clone());
+    if of_projects(&inventory.spec) != of_projects(&plan.spec) {
         converge::save(&client, plan, tables, run).await?;
     }
     // What has run a workflow before and has not changed need not do so again.

@@ -227,8 +227,8 @@ impl Check {
         hosts
     }
 
-    /// Quantities, no default above its limit.
-    pub(super) fn tasks(&mut self, given: Vec<(String, Sourced<String>)>) -> Tasks {
+    /// Quantities, no default above its limit, and of no other projects than there are.
+    pub(super) fn tasks(&mut self, given: Vec<(String, Sourced<String>)>, projects: &[String]) -> Tasks {
         let mut tasks = Tasks::default();
         for (key, Sourced { value, origin }) in given {
             if let Err(why) = quantity(&value) {
@@ -238,17 +238,36 @@ impl Check {
                 "cpu" => tasks.defaults.cpu = Some(value),
                 "memory" => tasks.defaults.memory = Some(value),
                 "limits.cpu" => tasks.limits.cpu = Some(value),
-                _ => tasks.limits.memory = Some(value),
+                "limits.memory" => tasks.limits.memory = Some(value),
+                own => {
+                    let Some((project, key)) = own.strip_prefix("projects.").and_then(|own| own.rsplit_once('.'))
+                    else {
+                        continue;
+                    };
+                    if !projects.iter().any(|known| known == project) {
+                        let hint = format!("there are: {}; `projects` has them", projects.join(", "));
+                        self.problem(&origin, format!("`tasks.projects`: there is no project `{project}`"), Some(hint));
+                    }
+                    let resources = tasks.projects.entry(project.to_owned()).or_default();
+                    match key {
+                        "cpu" => resources.cpu = Some(value),
+                        _ => resources.memory = Some(value),
+                    }
+                }
             }
             self.provenance.insert(format!("tasks.{key}"), origin);
         }
-        let (defaults, limits) = (&tasks.defaults, &tasks.limits);
-        for (key, default, limit) in [("cpu", &defaults.cpu, &limits.cpu), ("memory", &defaults.memory, &limits.memory)]
-        {
+        let own = tasks.projects.iter().map(|(project, resources)| (format!("projects.{project}."), resources));
+        let all = std::iter::once((String::new(), &tasks.defaults)).chain(own);
+        let (cpu, memory) = (&tasks.limits.cpu, &tasks.limits.memory);
+        let pairs = all.flat_map(|(at, given)| {
+            [(format!("{at}cpu"), &given.cpu, "cpu", cpu), (format!("{at}memory"), &given.memory, "memory", memory)]
+        });
+        for (at, default, key, limit) in pairs {
             let (Some(default), Some(limit)) = (default, limit) else { continue };
             if Quantity::of(&default.as_str().into()) > Quantity::of(&limit.as_str().into()) {
-                let origin = self.provenance.get(&format!("tasks.{key}")).cloned().unwrap_or(Origin::Default);
-                let message = format!("`tasks.{key}: {default}` is more than `tasks.limits.{key}: {limit}`");
+                let origin = self.provenance.get(&format!("tasks.{at}")).cloned().unwrap_or(Origin::Default);
+                let message = format!("`tasks.{at}: {default}` is more than `tasks.limits.{key}: {limit}`");
                 self.problem(&origin, message, None);
             }
         }

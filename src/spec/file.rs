@@ -200,6 +200,8 @@ struct FileTasks {
     memory: Option<Spanned<String>>,
     /// The most that a task may name; one that names more is refused when it is registered.
     limits: FileResources,
+    /// `cpu` and `memory` of the tasks of one project, in place of those of all, by the project's id.
+    projects: BTreeMap<String, FileResources>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -218,7 +220,11 @@ impl FileTasks {
     fn by_key(self) -> Vec<(String, Spanned<String>)> {
         let FileResources { cpu, memory } = self.limits;
         let all = [("cpu", self.cpu), ("memory", self.memory), ("limits.cpu", cpu), ("limits.memory", memory)];
-        all.into_iter().filter_map(|(key, given)| Some((key.to_owned(), given?))).collect()
+        let all = all.into_iter().map(|(key, given)| (key.to_owned(), given));
+        let own = self.projects.into_iter().flat_map(|(project, FileResources { cpu, memory })| {
+            [("cpu", cpu), ("memory", memory)].map(|(key, given)| (format!("projects.{project}.{key}"), given))
+        });
+        all.chain(own).filter_map(|(key, given)| Some((key, given?))).collect()
     }
 }
 

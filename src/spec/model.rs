@@ -170,6 +170,9 @@ pub struct Tasks {
     /// The most that a task may name.
     #[serde(default)]
     pub limits: Resources,
+    /// The requests and limits of a task that names none, by project, in place of `defaults`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub projects: BTreeMap<String, Resources>,
 }
 
 impl Tasks {

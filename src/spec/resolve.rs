@@ -61,7 +61,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let keep_external = check.hosts("keepExternal", layer.keep_external);
     let network_policies = check.switch("networkPolicies", layer.network_policies);
-    let tasks = check.tasks(layer.tasks);
+    let tasks = check.tasks(layer.tasks, &projects);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
         access_key: check.value("storage.accessKey", layer.access_key, |text| secret(text, 3)),
@@ -107,7 +107,8 @@ fn with_projects(spec: Spec, projects: Vec<String>, origin: &Origin) -> Result<S
     let given = projects.into_iter().map(|value| Sourced { value, origin: origin.clone() }).collect();
     let projects =
         check.list("projects", Some(given), |project: &String| label(project, LABEL_LIMIT).map(|()| project.clone()));
-    let spec = Spec { projects, ..spec };
+    let mut spec = Spec { projects, ..spec };
+    spec.tasks.projects.retain(|project, _| spec.projects.contains(project));
     check.namespaces(&spec);
     if check.problems.is_empty() { Ok(spec) } else { Err(check.problems) }
 }

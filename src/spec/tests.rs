@@ -1,5 +1,7 @@
 //! The rules of a spec, by table.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 const KEY: MachineKey = MachineKey::new([7; MachineKey::LENGTH]);
@@ -342,11 +344,21 @@ fn a_spec_in_an_inventory_says_which_projects_were_added_and_may_be_older_than_t
 fn tasks_are_read_with_their_places_and_no_default_is_above_its_limit() {
     let resolved = |text: &str| resolve([parse(text, "s.yaml").expect("YAML")], &KEY);
     let tasks = resolved("tasks: {cpu: 2, memory: 1Gi, limits: {cpu: '4'}}").expect("valid").spec.tasks;
+    assert_eq!(tasks.projects, BTreeMap::new());
+    let own = resolved("tasks: {projects: {y: {memory: 2Gi}}}").expect("valid").spec;
+    assert_eq!(own.tasks.projects["y"], Resources { cpu: None, memory: Some("2Gi".to_owned()) });
+    let left = own.without_project("y", &Origin::Flag("project remove".to_owned())).expect("valid");
+    assert!(left.tasks.is_empty(), "they go with it");
     assert_eq!((tasks.defaults.cpu.as_deref(), tasks.defaults.memory.as_deref()), (Some("2"), Some("1Gi")));
     assert_eq!((tasks.limits.cpu.as_deref(), tasks.limits.memory), (Some("4"), None));
     for (text, told) in [
         ("tasks: {memory: 1GB}", "s.yaml:1:17: `tasks.memory: 1GB`: this is no quantity"),
         ("tasks:\n  cpu: '0'", "s.yaml:2:8: `tasks.cpu: 0`: this is no quantity"),
+        (
+            "tasks: {projects: {x: {memory: 2Gi}}, limits: {memory: 1Gi}}",
+            "s.yaml:1:32: `tasks.projects.x.memory: 2Gi` is more than `tasks.limits.memory: 1Gi`",
+        ),
+        ("tasks: {projects: {q: {memory: 2Gi}}}", "s.yaml:1:32: `tasks.projects`: there is no project `q`"),
         ("tasks: {memory: 2Gi, limits: {memory: 1Gi}}", "`tasks.memory: 2Gi` is more than `tasks.limits.memory: 1Gi`"),
     ] {
         let problems = resolved(text).expect_err(text);

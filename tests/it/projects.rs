@@ -17,7 +17,7 @@ use flyte_sandbox::plan::{Difference, Plan};
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
-use flyte_sandbox::spec::{CredentialSource, Keys, Ports, Secret, Spec};
+use flyte_sandbox::spec::{CredentialSource, Keys, Ports, Resources, Secret, Spec};
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -66,7 +66,8 @@ impl World {
                     let (path, query) = (path.to_owned(), request.uri().query().unwrap_or_default().to_owned());
                     let (parts, body) = request.into_parts();
                     let body = to_bytes(body, 1 << 20).await.expect("a body");
-                    let answer = admin.lock().expect("whole").answer(&parts.method, &path, &query, &body, &[]);
+                    let domains: Vec<_> = Spec::default().domains.into_iter().map(|domain| domain.id).collect();
+                    let answer = admin.lock().expect("whole").answer(&parts.method, &path, &query, &body, &domains);
                     let answer = answer.or_else(|| {
                         let mut executions = executions.lock().expect("whole");
                         executions.admin(&Spec::default(), &parts.method, &path, &query, &body)
@@ -364,4 +365,27 @@ async fn a_bucket_of_a_project_that_admin_never_had_stays() {
     world.minio.kept().groups.entry(stray.clone()).or_default();
     world.bring(&["x"]).await.0.expect("as it is");
     assert!(world.minio.kept().buckets.contains(&stray));
+}
+
+#[tokio::test]
+async fn what_tasks_of_one_project_get_is_told_to_admin_and_taken_back_with_the_spec() {
+    let world = World::start().await;
+    let told = || {
+        let listed = world.admin().answer(&Method::GET, "/api/v1/matchable_attributes", "", b"", &[]);
+        let (_, listed) = listed.expect("admin's");
+        let all = listed["configurations"].as_array().expect("a list").clone();
+        let line = |one: &Value| {
+            let memory = &one["attributes"]["task_resource_attributes"]["defaults"]["memory"];
+            format!("{}/{} {memory}", one["project"], one["domain"]).replace('"', "")
+        };
+        all.iter().map(line).collect::<Vec<_>>().join(", ")
+    };
+    let mut spec = world.spec(&["x", "z"]);
+    let resources = Resources { memory: Some("1Gi".to_owned()), ..Resources::default() };
+    spec.tasks.projects.insert("z".to_owned(), resources);
+    world.bring_about(planned(spec.clone())).await.0.expect("all ready");
+    assert_eq!(told(), "z/d-dev 1Gi, z/p-dev 1Gi, z/t-dev 1Gi");
+    world.bring_about(planned(spec)).await.0.expect("all ready");
+    world.bring(&["x", "z"]).await.0.expect("all ready");
+    assert_eq!(told(), "");
 }

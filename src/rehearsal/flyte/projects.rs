@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::flyte::admin::PROJECTS;
+use crate::flyte::task_resources::{MATCHABLE_ATTRIBUTES, PROJECT_DOMAIN_ATTRIBUTES};
 
 /// Every registered project, as it is listed.
 #[derive(Debug, Default)]
@@ -13,6 +14,8 @@ pub struct Projects {
     known: BTreeMap<String, Value>,
     refusal: Option<String>,
     dropped: BTreeSet<String>,
+    /// What tasks get that name no resources, by project and domain.
+    task_resources: BTreeMap<(String, String), Value>,
 }
 
 /// Admin's words about a table that is not there.
@@ -61,6 +64,9 @@ impl Projects {
         if path.starts_with("/api/v1/executions") && self.dropped.contains("executions") {
             return Some(lacking("executions"));
         }
+        if let Some(answer) = self.attributes(method, path, body, domains) {
+            return Some(answer);
+        }
         let id = path.strip_prefix(PROJECTS)?.trim_start_matches('/');
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
         let refusal = |status: StatusCode, words: String| Some((status, json!({"error": words, "message": words})));
@@ -105,5 +111,41 @@ impl Projects {
             }
             _ => None,
         }
+    }
+
+    /// Admin's response about what it does otherwise for a project in a domain.
+    fn attributes(
+        &mut self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        domains: &[String],
+    ) -> Option<(StatusCode, Value)> {
+        if path == MATCHABLE_ATTRIBUTES {
+            let all = self.task_resources.iter().map(|((project, domain), attributes)| {
+                json!({"project": project, "domain": domain, "attributes": attributes})
+            });
+            return Some((StatusCode::OK, json!({"configurations": all.collect::<Vec<_>>()})));
+        }
+        let at = path.strip_prefix(PROJECT_DOMAIN_ATTRIBUTES)?.trim_start_matches('/');
+        let (project, domain) = at.split_once('/')?;
+        let refusal = |status: StatusCode, words: String| Some((status, json!({"error": words, "message": words})));
+        if self.known.get(project).is_none_or(|project| !project["state"].is_null()) {
+            return refusal(StatusCode::BAD_REQUEST, format!("project [{project}] is not active"));
+        }
+        if !domains.iter().any(|known| known == domain) {
+            return refusal(StatusCode::BAD_REQUEST, format!("domain [{domain}] is unrecognized by system"));
+        }
+        let sent: Value = serde_json::from_slice(body).unwrap_or_default();
+        let key = (project.to_owned(), domain.to_owned());
+        match method.as_str() {
+            "PUT" => drop(self.task_resources.insert(key, sent["attributes"]["matching_attributes"].clone())),
+            "DELETE" if sent["resource_type"] != "TASK_RESOURCE" => {
+                return refusal(StatusCode::BAD_REQUEST, "invalid value for resource_type".to_owned());
+            }
+            "DELETE" => drop(self.task_resources.remove(&key)),
+            _ => return None,
+        }
+        Some((StatusCode::OK, json!({})))
     }
 }

@@ -21,7 +21,7 @@ fn resources(cpu: Option<&str>, memory: Option<&str>) -> Resources {
 }
 
 fn spec(defaults: Resources, limits: Resources) -> Spec {
-    Spec { tasks: Tasks { defaults, limits }, ..Spec::default() }
+    Spec { tasks: Tasks { defaults, limits, ..Tasks::default() }, ..Spec::default() }
 }
 
 #[test]

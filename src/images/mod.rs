@@ -31,7 +31,7 @@ mod unpack;
 pub use bundle::{Bundle, Unbundled, bundle, unbundle};
 pub use error::{Error, PullCause, PullError};
 pub use import::{Imported, import, import_file};
-pub use node::{Loaded, known, load};
+pub use node::{Loaded, known, load, remove};
 pub use obtain::{Presence, obtain, resolve};
 pub use store::{Claim, claim, in_use, prune, store_key, stores};
 pub use unpack::UnpackError;

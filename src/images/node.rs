@@ -26,7 +26,7 @@ const STEP: u64 = 8 << 20;
 const TRIES: usize = 2;
 
 /// What loading did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// Images that the node had.
     pub present: usize,
@@ -34,9 +34,14 @@ pub struct Loaded {
     pub imported: usize,
     /// Bytes that travelled.
     pub bytes: u64,
+    /// Ids of all other images in the node, but for those that k3s pulls for itself.
+    pub others: BTreeSet<String>,
 }
 
-/// Sees to it that the node has exactly these images, by id. May be called as soon as the node is being made.
+/// Where k3s' own images come from.
+const OF_K3S: &str = "docker.io/rancher/";
+
+/// Sees to it that the node has these images, by id. May be called as soon as the node is being made.
 ///
 /// # Errors
 /// [`Error::NotImported`], [`Error::ImportTimedOut`], [`Error::ContainerdSilent`], [`Error::Docker`],
@@ -44,7 +49,12 @@ pub struct Loaded {
 pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> Result<Loaded, Error> {
     let work = async {
         let mut there = inventory(docker, node, images, run).await?;
-        let mut loaded = Loaded { present: images.len() - missing(images, &there).len(), imported: 0, bytes: 0 };
+        let mut loaded = Loaded {
+            present: images.len() - missing(images, &there).len(),
+            imported: 0,
+            bytes: 0,
+            others: BTreeSet::new(),
+        };
         let (mut complaint, mut tried) = (None, false);
         for _ in 0..TRIES {
             let wanted = missing(images, &there);
@@ -68,9 +78,20 @@ pub async fn load(docker: &Docker, node: &str, images: &[Image], run: &Run) -> R
             there = inventory(docker, node, images, run).await?;
         }
         let left: Vec<_> = missing(images, &there).into_iter().map(|image| image.reference.clone()).collect();
+        loaded.others = others(images, &there);
         if left.is_empty() { Ok(loaded) } else { Err(Error::NotImported { images: left, complaint }) }
     };
     run.unless_cancelled(work).await
+}
+
+/// Removes images from a node in which nothing runs that uses them.
+///
+/// # Errors
+/// As Docker's.
+pub async fn remove(docker: &Docker, node: &str, ids: &BTreeSet<String>) -> Result<(), docker::Error> {
+    let argv: Vec<&str> = ["crictl", "rmi"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+    // One that something uses after all is refused, and stays.
+    docker.exec(node, &argv).await.map(drop)
 }
 
 /// Streams images into the node.
@@ -192,14 +213,15 @@ async fn listed(docker: &Docker, node: &str, run: &Run) -> Result<Inventory, Err
     })
 }
 
-/// Image ids by canonical name, from `crictl images -o json`.
+/// Image ids by canonical name, from `crictl images -o json`; an image without a name is called by its id.
 fn parse(json: &str) -> Option<Inventory> {
     let listed: Value = serde_json::from_str(json).ok()?;
     let images = listed.get("images")?.as_array()?;
     let named = images.iter().flat_map(|image| {
         let id = image["id"].as_str().unwrap_or_default();
-        let tags = image["repoTags"].as_array().into_iter().flatten();
-        tags.filter_map(move |tag| Some((tag.as_str()?.to_owned(), BTreeSet::from([id.to_owned()]))))
+        let names = ["repoTags", "repoDigests"].into_iter().flat_map(|key| image[key].as_array().into_iter().flatten());
+        let names = names.filter_map(Value::as_str).chain([id]);
+        names.map(move |name| (name.to_owned(), BTreeSet::from([id.to_owned()]))).collect::<Vec<_>>()
     });
     Some(named.collect())
 }
@@ -217,6 +239,15 @@ fn missing<'a>(images: &'a [Image], there: &Inventory) -> Vec<&'a Image> {
     let is_there =
         |image: &Image| there.get(&image.reference.canonical()).is_some_and(|known| known.contains(&image.id));
     images.iter().filter(|image| !is_there(image)).collect()
+}
+
+/// The ids that none of these images has, nor one of k3s' own.
+fn others(images: &[Image], there: &Inventory) -> BTreeSet<String> {
+    let wanted: BTreeSet<_> = images.iter().map(|image| image.reference.canonical()).collect();
+    let is_kept = |name: &String| wanted.contains(name) || name.starts_with(OF_K3S);
+    let kept: BTreeSet<_> = there.iter().filter(|(name, _)| is_kept(name)).flat_map(|(_, ids)| ids).collect();
+    // Only what is called by itself is an id of crictl's.
+    there.keys().filter(|name| there[*name].contains(*name) && !kept.contains(name)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -238,6 +269,26 @@ mod tests {
         let images = [image("postgres:10", "sha256:1"), image("a/b:2", "sha256:9"), image("a/c:1", "sha256:3")];
         let names: Vec<&str> = missing(&images, &there).iter().map(|image| image.reference.as_str()).collect();
         assert_eq!(names, ["a/b:2", "a/c:1"]);
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_known_by_its_id() {
+        let there = parse(
+            r#"{"images":[
+            {"id":"sha256:1","repoTags":["docker.io/library/postgres:10"],"repoDigests":["docker.io/library/postgres@sha256:f"]},
+            {"id":"sha256:2","repoTags":["docker.io/me/train:1","docker.io/me/train:2"],"repoDigests":[]},
+            {"id":"sha256:3","repoTags":[],"repoDigests":["docker.io/me/train@sha256:0"]},
+            {"id":"sha256:4","repoTags":[],"repoDigests":[]},
+            {"id":"sha256:5","repoTags":["docker.io/rancher/pause:3.1"],"repoDigests":[]}]}"#,
+        );
+        let there = there.expect("json");
+        let ids = |images: &[Image]| others(images, &there).into_iter().collect::<Vec<_>>();
+        assert_eq!(ids(&[image("postgres:10", "sha256:1")]), ["sha256:2", "sha256:3", "sha256:4"]);
+        // An image that was built anew leaves its old one without a name; a name that is wanted keeps the other.
+        assert_eq!(ids(&[image("postgres:10", "sha256:1"), image("me/train:2", "sha256:2")]), ["sha256:3", "sha256:4"]);
+        let by_digest =
+            image("me/train@sha256:0000000000000000000000000000000000000000000000000000000000000000", "sha256:3");
+        assert_eq!(others(&[by_digest], &Inventory::new()), BTreeSet::new());
     }
 
     /// As containerd 1.4.4 writes it.

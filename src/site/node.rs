@@ -280,7 +280,7 @@ impl NodeGround<'_> {
     }
 
     pub(super) async fn load_images(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {
-        load_into_node(plan, &self.docker, run).await
+        load_into_node(plan, &self.docker, self.is_new(), run).await
     }
 
     pub(super) async fn outdated(

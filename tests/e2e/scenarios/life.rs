@@ -1,6 +1,7 @@
 //! From `up` to `down`, with all that comes between.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
@@ -134,8 +135,20 @@ fn store() {
         println!("NOT TRIED: this machine's stores {} would have to make room for one of stand-ins", before.join(", "));
         return;
     }
+    let (name, node) = (format!("{}-task:1", sandbox.name), sandbox.node());
     let up = || {
         let events = sandbox.run(&["up", "--output", "json"]).exits(0).events();
+        // What is in the store of an earlier sandbox is not in a new one.
+        let listed = docker(&["exec", &node, "crictl", "images", "-o", "json"]);
+        assert!(listed.contains("minio") && !listed.contains(&name), "{listed}");
+        let layer = sandbox.path("task.tar");
+        tar::Builder::new(File::create(&layer).expect("a file")).finish().expect("an archive");
+        docker(&["import", &layer.to_string_lossy(), &name]);
+        let import = format!("docker save {name} | docker exec -i {node} ctr -n k8s.io images import -");
+        let done = Command::new("sh").args(["-c", &import]).status();
+        docker(&["image", "rm", &name]);
+        assert!(done.is_ok_and(|done| done.success()));
+        assert!(docker(&["exec", &node, "crictl", "images", "-o", "json"]).contains(&name));
         sandbox.run(&["down"]).exits(0);
         sandbox.assert_gone();
         outcome(&events, "images").to_owned()

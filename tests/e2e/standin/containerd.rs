@@ -35,6 +35,9 @@ pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
                 println!("{name} application/vnd.docker.distribution.manifest.v2+json {target} 1.0 MiB linux/amd64 -");
             }
         }
+        ("crictl", ["rmi", ids @ ..]) => {
+            keep(images().into_iter().filter(|(_, kept)| !ids.contains(&&*kept.id)).collect())
+        }
         ("crictl", ["images", "-o", "json"]) => println!("{}", listed(&images())),
         _ => {
             eprintln!("{name}: this stand-in does not know {args:?}");
@@ -96,6 +99,10 @@ fn import(archive: impl Read) {
             }
         }
     }
+    keep(images);
+}
+
+fn keep(images: BTreeMap<String, Kept>) {
     std::fs::write(STORE, json!(images).to_string()).expect("a store");
 }
 

@@ -20,22 +20,28 @@ pub fn plain(line: &str) -> String {
     text.trim_end().to_owned()
 }
 
-/// The text of a file: UTF-8, or UTF-16 with its mark, as PowerShell's `>` writes it. The mark is left out.
+/// The text of a file: UTF-8, or UTF-16 as PowerShell's `>` writes it. The mark is left out; without one UTF-16 is told by
+/// its first character, as YAML does, which is never beyond ASCII.
 ///
 /// # Errors
 /// What it is not.
 pub fn decoded(bytes: Vec<u8>) -> Result<String, &'static str> {
-    let units = |read: fn([u8; 2]) -> u16| -> Result<String, &'static str> {
-        let (pairs, rest) = bytes[2..].as_chunks::<2>();
+    let units = |from: usize, read: fn([u8; 2]) -> u16| -> Result<String, &'static str> {
+        let (pairs, rest) = bytes[from..].as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|pair| read(*pair)).collect();
         String::from_utf16(&units)
             .ok()
             .filter(|_| rest.is_empty())
-            .ok_or("it is marked as UTF-16, and is not valid UTF-16")
+            .ok_or("it begins as UTF-16, and is not valid UTF-16")
     };
     match bytes[..] {
-        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [_, 0, 0, 0, ..] | [0, 0, 0, _, ..] => {
+            Err("it is UTF-32; save it as UTF-8")
+        }
+        [0xff, 0xfe, ..] => units(2, u16::from_le_bytes),
+        [0xfe, 0xff, ..] => units(2, u16::from_be_bytes),
+        [first, 0, ..] if first != 0 => units(0, u16::from_le_bytes),
+        [0, second, ..] if second != 0 => units(0, u16::from_be_bytes),
         _ => {
             let text = String::from_utf8(bytes).map_err(|_| "it is not valid UTF-8")?;
             Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
@@ -85,19 +91,25 @@ mod tests {
     }
 
     #[test]
-    fn files_are_utf_8_or_utf_16_with_its_mark() {
-        let utf_16 = |mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
-            mark.into_iter().chain("a: \u{e4}\n".encode_utf16().flat_map(bytes)).collect()
+    fn files_are_utf_8_or_utf_16_with_or_without_its_mark() {
+        let utf_16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            mark.iter().copied().chain("a: \u{e4}\n".encode_utf16().flat_map(bytes)).collect()
         };
         for bytes in [
             "a: \u{e4}\n".as_bytes().to_vec(),
             "\u{feff}a: \u{e4}\n".as_bytes().to_vec(),
-            utf_16([0xff, 0xfe], u16::to_le_bytes),
-            utf_16([0xfe, 0xff], u16::to_be_bytes),
+            utf_16(&[0xff, 0xfe], u16::to_le_bytes),
+            utf_16(&[0xfe, 0xff], u16::to_be_bytes),
+            utf_16(&[], u16::to_le_bytes),
+            utf_16(&[], u16::to_be_bytes),
         ] {
             assert_eq!(decoded(bytes).as_deref(), Ok("a: \u{e4}\n"));
         }
         decoded(vec![0xff, 0xfe, b'a']).expect_err("half a unit");
+        for bytes in [[b'a', 0, 0, 0], [0, 0, 0, b'a'], [0xff, 0xfe, 0, 0], [0, 0, 0xfe, 0xff]] {
+            let why = decoded(bytes.to_vec()).expect_err("UTF-32");
+            assert!(why.contains("UTF-32"), "{why}");
+        }
         decoded(vec![b'a', 0xff]).expect_err("no UTF-8");
     }
 

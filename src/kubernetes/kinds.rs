@@ -75,17 +75,6 @@ fn parse(api_version: &str, kind: &str) -> GroupVersionKind {
     GroupVersionKind::gvk(group, version, kind)
 }
 
-/// Every kind of the table: API version, kind, plural, and whether it is namespaced.
-pub(crate) fn known_kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str, bool)> {
-    let of = |table: &'static [(&'static str, &'static [(&'static str, &'static str)])], namespaced| {
-        let each = move |(version, kinds): &'static (&'static str, &'static [(&'static str, &'static str)])| {
-            kinds.iter().map(move |(kind, plural)| (*version, *kind, *plural, namespaced))
-        };
-        table.iter().flat_map(each)
-    };
-    of(NAMESPACED, true).chain(of(CLUSTER_SCOPED, false))
-}
-
 /// A kind of the table; no request.
 pub(crate) fn known(api_version: &str, kind: &str) -> Option<Resource> {
     let find = |table: &[(&str, &[(&str, &str)])]| {

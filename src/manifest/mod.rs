@@ -7,15 +7,18 @@
 //! | `edit.rs` | the fields of an object that are not as they were applied |
 //! | `image.rs` | image references |
 //! | `quantity.rs` | amounts of resources, as the API reads them |
+//! | `served.rs` | the kinds that Kubernetes serves itself, by its minor version |
 
 mod bundle;
 mod edit;
 mod image;
 mod object;
 mod quantity;
+mod served;
 
 pub use bundle::{Bundle, BundleError, Overridden, Source};
 pub use edit::Edit;
 pub use image::{ImageRef, ImageRefError};
 pub use object::{Collection, Object, ObjectError, ObjectRef};
 pub use quantity::Quantity;
+pub(crate) use served::{is_own_group, served_kinds, unserved};

@@ -19,6 +19,28 @@ async fn the_double_answers_as_kubernetes_does() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
+/// What is served goes by the minor version: a kind that has gone, and one that is not there yet, are not found.
+#[tokio::test]
+async fn the_double_serves_the_kinds_of_its_version() {
+    for (minor, version, is_served) in [
+        (21, "policy/v1beta1", true),
+        (33, "policy/v1beta1", false),
+        (21, "autoscaling/v2", false),
+        (33, "autoscaling/v2", true),
+        (21, "coordination.k8s.io/v1", true),
+    ] {
+        let double = ApiServer::start(minor).await.expect("a free port");
+        let client = client(&double.kubeconfig()).expect("a client");
+        let listed = client.list_api_group_resources(version).await;
+        assert_eq!(listed.is_ok(), is_served, "{version} 1.{minor}");
+    }
+    let double = ApiServer::start(21).await.expect("a free port");
+    let groups = client(&double.kubeconfig()).expect("a client").list_api_groups().await.expect("groups").groups;
+    let policy: Vec<_> = groups.iter().filter(|group| group.name == "policy").collect();
+    let versions: Vec<&str> = policy.iter().flat_map(|one| &one.versions).map(|one| one.version.as_str()).collect();
+    assert_eq!((policy.len(), versions), (1, vec!["v1", "v1beta1"]), "a group stands once");
+}
+
 /// The limit is the client's; what it reads page by page is what is there.
 #[tokio::test]
 async fn the_pages_of_a_list_are_the_whole_list() {

@@ -1,12 +1,11 @@
 //! API discovery: enough for `kubectl`, and for clients that ask for one group.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::path::Path;
-use crate::flyte::workflow;
-use crate::kubernetes::known_kinds;
+use crate::manifest::served_kinds;
 
 const VERBS: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
 
@@ -24,12 +23,19 @@ const SHORT: &[(&str, &str)] = &[
 ];
 
 /// The answer to `/api`, `/apis`, `/api/v1` or `/apis/<group>/<version>`, if the path is one of these and is served.
-pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> Option<Value> {
-    let kinds = kinds(definitions);
-    let groups: BTreeSet<(&str, &str)> = kinds.keys().filter_map(|version| version.split_once('/')).collect();
-    let versioned =
-        |group: &str, version: &str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    let group = |(group, version): &(&str, &str)| json!({"name": group, "versions": [versioned(group, version)], "preferredVersion": versioned(group, version)});
+pub(super) fn answer<'a>(
+    path: &str,
+    minor: u32,
+    definitions: impl Iterator<Item = (&'a Path, &'a Value)>,
+) -> Option<Value> {
+    let kinds = kinds(minor, definitions);
+    // In this order a stable version comes before the beta ones.
+    let mut groups: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for (group, version) in kinds.keys().filter_map(|version| version.split_once('/')) {
+        let versioned = json!({"groupVersion": format!("{group}/{version}"), "version": version});
+        groups.entry(group).or_default().push(versioned);
+    }
+    let group = |(group, versions): (&&str, &Vec<Value>)| json!({"name": group, "versions": versions, "preferredVersion": versions[0]});
     match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {
         ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
         ["apis"] => {
@@ -38,7 +44,7 @@ pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path
         }
         ["api", "v1"] => Some(list("v1", kinds.get("v1")?)),
         ["apis", name] => {
-            let found = groups.iter().find(|(group, _)| *group == name).map(group)?;
+            let found = groups.get_key_value(name).map(group)?;
             Some(json!({"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": found["versions"],
                 "preferredVersion": found["preferredVersion"]}))
         }
@@ -51,11 +57,14 @@ pub(super) fn answer<'a>(path: &str, definitions: impl Iterator<Item = (&'a Path
 }
 
 /// True if a path is of a served kind.
-pub(super) fn serves<'a>(path: &Path, mut definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> bool {
+pub(super) fn serves<'a>(
+    path: &Path,
+    minor: u32,
+    mut definitions: impl Iterator<Item = (&'a Path, &'a Value)>,
+) -> bool {
     let version = path.root.split_once('/').map_or("", |(_, version)| version);
     let asked = version == "v1" || path.root.starts_with("apis/");
-    let own = known_kinds()
-        .any(|(known, _, plural, _)| known == version && plural == path.plural && known != workflow::API_VERSION);
+    let own = served_kinds(minor).any(|(known, _, plural, _)| known == version && plural == path.plural);
     let reviews = path.plural.ends_with("accessreviews");
     asked
         && (own
@@ -72,7 +81,7 @@ fn list(version: &str, resources: &[Value]) -> Value {
 }
 
 /// Resources by API version: built-in ones, and those of CustomResourceDefinitions.
-fn kinds<'a>(definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> BTreeMap<String, Vec<Value>> {
+fn kinds<'a>(minor: u32, definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> BTreeMap<String, Vec<Value>> {
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut add = |version: String, kind: &str, plural: &str, namespaced: bool| {
         let resources = found.entry(version).or_default();
@@ -82,11 +91,8 @@ fn kinds<'a>(definitions: impl Iterator<Item = (&'a Path, &'a Value)>) -> BTreeM
                 "namespaced": namespaced, "verbs": VERBS, "shortNames": short}));
         }
     };
-    for (version, kind, plural, namespaced) in known_kinds() {
-        // A kind that has to be defined is served once it is.
-        if version != workflow::API_VERSION {
-            add(version.to_owned(), kind, plural, namespaced);
-        }
+    for (version, kind, plural, namespaced) in served_kinds(minor) {
+        add(version.to_owned(), kind, plural, namespaced);
     }
     for (_, definition) in definitions.filter(|(path, _)| path.plural == "customresourcedefinitions") {
         let spec = &definition["spec"];

@@ -220,14 +220,14 @@ impl ApiServer {
             }
             _ => {}
         }
-        if let Some(discovered) = discovery::answer(at, store.objects.iter()) {
+        if let Some(discovered) = discovery::answer(at, store.minor(), store.objects.iter()) {
             return Json(discovered).into_response();
         }
         let Some(path) = Path::parse(at).filter(|path| !path.plural.is_empty()) else {
             return refusal(404, "the server could not find the requested resource");
         };
         let there = store.objects.keys().any(|other| path.holds(other));
-        if !there && !discovery::serves(&path, store.objects.iter()) {
+        if !there && !discovery::serves(&path, store.minor(), store.objects.iter()) {
             return refusal(404, "the server could not find the requested resource");
         }
         let body = || serde_json::from_slice(body).unwrap_or(Value::Null);

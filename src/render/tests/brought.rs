@@ -484,6 +484,47 @@ fn fields_of_another_type_and_ports_of_ours_are_not_left_in_a_service() {
 }
 
 #[test]
+fn what_the_chosen_kubernetes_does_not_serve_is_left_out_and_told() {
+    let brought = "\
+{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, metadata: {name: s, namespace: flyte}, addressType: IPv4,
+  endpoints: []}
+---
+{apiVersion: flowcontrol.apiserver.k8s.io/v1, kind: FlowSchema, metadata: {name: f}}
+---
+{apiVersion: apiregistration.k8s.io/v1beta1, kind: APIService, metadata: {name: v1.example.com}, spec: {group: example.com,
+  groupPriorityMinimum: 1, version: v1, versionPriority: 1}}
+---
+{apiVersion: apps/v1, kind: Deploymant, metadata: {name: typo, namespace: flyte}}
+---
+{apiVersion: batch/v1beta1, kind: CronJob, metadata: {name: c, namespace: flyte}, spec: {schedule: '@daily',
+  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}}
+";
+    for (release, left, why) in [
+        ("v1.21.2+k3s1", "FlowSchema", "came with Kubernetes 1.29, and this sandbox has 1.21"),
+        (
+            "v1.33.1+k3s1",
+            "EndpointSlice",
+            "Kubernetes 1.25 removed discovery.k8s.io/v1beta1, and this sandbox has 1.33",
+        ),
+    ] {
+        let spec = Spec { kubernetes: release.to_owned(), ..Spec::default() };
+        let output = rendered(&spec, added(brought));
+        let is_there = |kind: &str| output.objects.iter().any(|one| one.kind() == kind);
+        for kind in ["FlowSchema", "EndpointSlice", "Deploymant"] {
+            assert_eq!(is_there(kind), kind != left && kind != "Deploymant", "{release} {kind}");
+        }
+        assert_eq!(find(&output, "CronJob", "c").api_version(), "batch/v1", "made to fit");
+        assert_eq!(find(&output, "APIService", "v1.example.com").api_version(), "apiregistration.k8s.io/v1");
+        let told = told(&output);
+        assert!(told.iter().any(|line| line.contains(why)), "{told:?}");
+        assert!(
+            told.iter().any(|line| line.contains("no Kubernetes of a sandbox serves Deploymant as apps/v1")),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn a_strangers_definition_of_a_kind_is_brought_into_the_form_that_is_served() {
     let output = output(added(
         "

@@ -45,6 +45,8 @@ fn stable(version: &str, kind: &str) -> Option<&'static str> {
         ("coordination.k8s.io", "Lease") => Some("coordination.k8s.io/v1"),
         ("batch", "CronJob") => Some("batch/v1"),
         ("policy", "PodDisruptionBudget") => Some("policy/v1"),
+        ("apiregistration.k8s.io", "APIService") => Some("apiregistration.k8s.io/v1"),
+        ("storage.k8s.io", "CSIDriver" | "CSINode" | "StorageClass" | "VolumeAttachment") => Some("storage.k8s.io/v1"),
         _ => None,
     }
 }

@@ -1,9 +1,8 @@
 //! `kinds`: no objects that the chosen Kubernetes does not serve, and none that would keep pods from one small node.
 
-use super::super::component::component_of;
 use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
-use crate::manifest::Object;
+use crate::manifest::{is_own_group, unserved};
 
 /// Kinds of Kubernetes' own, whatever their version, that do more harm than good on one node, and why.
 const UNWANTED: [(&str, &str, Effect); 10] = [
@@ -35,32 +34,6 @@ const UNWANTED: [(&str, &str, Effect); 10] = [
     ("RuntimeClass", "the node has one runtime", Effect::Harmless),
 ];
 
-/// Groups that Kubernetes serves itself.
-const GROUPS: [&str; 19] = [
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "extensions",
-    "flowcontrol.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-];
-
-/// Further groups that Kubernetes serves itself.
-const MORE_GROUPS: [&str; 2] = ["scheduling.k8s.io", "storage.k8s.io"];
-
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     if !context.spec.scope().owns_cluster {
         return Ok(());
@@ -72,15 +45,20 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         .filter_map(|object| object.get("/spec/group")?.as_str().map(str::to_owned))
         .collect();
     let mut gone = Vec::new();
-    for object in draft.objects.iter().filter(|object| component_of(object).is_none() || !is_kept_kind(object)) {
-        let group = object.api_version().split_once('/').map_or("", |(group, _)| group);
-        if let Some((_, why, effect)) = UNWANTED.iter().find(|(kind, ..)| *kind == object.kind()) {
+    let (_, minor) = context.spec.kubernetes_minor();
+    for object in &draft.objects {
+        let (version, kind) = (object.api_version(), object.kind());
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        if let Some((_, why, effect)) = UNWANTED.iter().find(|(unwanted, ..)| *unwanted == kind) {
             gone.push((object.clone(), *effect, format!("is left out: {why}")));
-        } else if !GROUPS.contains(&group) && !MORE_GROUPS.contains(&group) && !defined.iter().any(|one| one == group) {
+        } else if defined.iter().any(|one| one == group) {
+        } else if !is_own_group(version) {
             let why = format!(
                 "is left out: no CustomResourceDefinition of {group} is among the manifests, so Kubernetes does not know the kind"
             );
             gone.push((object.clone(), Effect::Differs, why));
+        } else if let Some(why) = unserved(version, kind, minor) {
+            gone.push((object.clone(), Effect::Differs, format!("is left out: {why}")));
         }
     }
     draft.objects.retain(|object| !gone.iter().any(|(one, ..)| one.reference() == object.reference()));
@@ -88,9 +66,4 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         draft.warn(effect, &object, message);
     }
     Ok(())
-}
-
-/// Kinds that components are made of; nothing of them is left out here.
-fn is_kept_kind(object: &Object) -> bool {
-    matches!(object.api_version(), "v1" | "apps/v1") && !matches!(object.kind(), "ResourceQuota" | "LimitRange")
 }

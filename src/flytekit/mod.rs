@@ -6,6 +6,7 @@
 //! | `module.rs` | a Python file as the module that flytekit imports |
 //! | `code.rs` | the code that goes into a task's pod |
 //! | `registration.rs` | the command lines of pyflyte and flyte-cli, and the files between them |
+//! | `register.py` | the script that runs both in one interpreter |
 //! | `inputs.rs` | values of inputs, by the types that a launch plan expects |
 
 pub mod code;
@@ -14,4 +15,4 @@ mod module;
 mod registration;
 
 pub use module::Module;
-pub use registration::{Registration, choose};
+pub use registration::{Refusal, Registration, SCRIPT, choose};

@@ -1,10 +1,37 @@
-//! The command lines of pyflyte and flyte-cli, and the files between them.
+//! The command lines of pyflyte and flyte-cli, the files between them, and the script that runs both.
 //!
 //! `pyflyte serialize fast` writes a file for each task, workflow and launch plan, and an archive of the code;
 //! `flyte-cli fast-register-files` uploads the archive to the project's bucket and tells admin of the rest. Both are the same
 //! from flytekit 0.20 to 1.16, and neither needs admin's DataProxy, which flyteadmin v0.6.13 has not.
 
 use std::path::Path;
+
+/// What runs both in one interpreter, whose start is most of the time of each.
+pub const SCRIPT: &str = include_str!("register.py");
+
+/// Why the script did not register anything, by its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The interpreter has no flytekit, or one without flyte-cli.
+    NoFlytekit,
+    /// The file cannot be loaded.
+    NotLoaded,
+    /// Admin or the store does not take it.
+    NotRegistered,
+}
+
+impl Refusal {
+    /// The meaning of the script's exit code; absent where it is not the script's own.
+    #[must_use]
+    pub fn of(code: i32) -> Option<Self> {
+        match code {
+            3 => Some(Self::NoFlytekit),
+            4 => Some(Self::NotLoaded),
+            5 => Some(Self::NotRegistered),
+            _ => None,
+        }
+    }
+}
 
 /// Code to be registered.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +57,14 @@ pub struct Registration<'a> {
 }
 
 impl Registration<'_> {
-    /// The arguments of pyflyte.
+    /// The arguments of [`SCRIPT`].
     #[must_use]
-    pub fn serialize(&self) -> Vec<String> {
+    pub fn arguments(&self) -> Vec<String> {
+        [self.serialize(), words(&["--register"]), self.register()].concat()
+    }
+
+    /// The arguments of pyflyte.
+    fn serialize(&self) -> Vec<String> {
         let mut args = words(&["--pkgs", self.module, "serialize"]);
         args.extend(self.image.iter().flat_map(|image| words(&["--image", image])));
         args.extend(words(&["--local-source-root", &self.root.to_string_lossy(), "fast", "workflows"]));
@@ -40,14 +72,12 @@ impl Registration<'_> {
         args
     }
 
-    /// The arguments of flyte-cli, for these files of pyflyte's. A task unpacks the code where its image works.
-    #[must_use]
-    pub fn register(&self, files: &[String]) -> Vec<String> {
+    /// The arguments of flyte-cli, without pyflyte's files. A task unpacks the code where its image works.
+    fn register(&self) -> Vec<String> {
         let mut args = words(&["fast-register-files", "-p", self.project, "-d", self.domain, "-v", self.version]);
         args.extend(words(&["-h", self.admin, "-i"]));
         args.extend(words(&["--additional-distribution-dir", &format!("s3://{}/fast", self.bucket)]));
         args.extend(words(&["--dest-dir", "."]));
-        args.extend(files.iter().map(|file| self.output.join(file).to_string_lossy().into_owned()));
         args
     }
 }
@@ -84,7 +114,7 @@ pub fn choose(files: &[String], module: &str, named: Option<&str>) -> Result<Str
 mod tests {
     use std::path::Path;
 
-    use super::{Registration, choose, words};
+    use super::{Registration, choose};
 
     #[test]
     fn code_is_registered_by_the_commands_that_every_flytekit_has() {
@@ -99,10 +129,8 @@ mod tests {
             admin: "127.0.0.1:30081",
             bucket: "my-s3-bucket-x",
         };
-        let files = words(&["0_core.hello.wf_3.pb", "fast1.tar.gz"]);
-        let lines = [registration.serialize(), registration.register(&files)].map(|args| args.join(" "));
-        insta::assert_snapshot!("command_lines", lines.join("\n"));
-        assert!(!Registration { image: None, ..registration }.serialize().contains(&"--image".to_owned()));
+        insta::assert_snapshot!("command_lines", registration.arguments().join(" "));
+        assert!(!Registration { image: None, ..registration }.arguments().contains(&"--image".to_owned()));
     }
 
     #[test]

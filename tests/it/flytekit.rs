@@ -9,40 +9,38 @@ use serde_json::Value;
 use crate::support::machine::{Machine, Ran};
 
 /// Writes what `pyflyte serialize fast` writes: a file for each task, workflow and launch plan, named after it. A file that
-/// has `raise` in it cannot be loaded.
-const PYFLYTE: &str = r#"#!/bin/bash
+/// has `raise` in it cannot be loaded. Then registers launch plans, whose one input is an integer, as
+/// `flyte-cli fast-register-files` does, but by HTTP.
+const PYTHON: &str = r#"#!/bin/bash
 printf '%s\n' "$0 $*" >>"$CALLS"
-module=$2
-while [ $# -gt 0 ]; do
+env | grep '^FLYTE' | sort >"$CALLS.env"
+cp "$FLYTECTL_CONFIG" "$CALLS.yaml"
+module=$3
+while [ "$1" != --register ]; do
   case $1 in --local-source-root) root=$2 ;; --folder) out=$2 ;; esac
   shift
 done
 file=$root/${module//.//}.py
-if grep -q raise "$file"; then echo "File \"$file\", line 1" >&2; echo "ValueError: no" >&2; exit 1; fi
+if grep -q raise "$file"; then echo "File \"$file\", line 1" >&2; echo "ValueError: no" >&2; exit 4; fi
+if grep -q refused "$file"; then echo "INVALID_ARGUMENT: cannot set default > platform limit" >&2; exit 5; fi
 touch "$out/0_$module.task_1.pb" "$out/fast0.tar.gz"
 for workflow in $(sed -n 's/^def \(wf[a-z]*\).*/\1/p' "$file"); do
   touch "$out/1_$module.${workflow}_2.pb" "$out/2_$module.${workflow}_3.pb"
 done
-"#;
-
-/// Registers launch plans, whose one input is an integer, as `flyte-cli fast-register-files` does, but by HTTP.
-const FLYTE_CLI: &str = r#"#!/bin/bash
-printf '%s\n' "$0 $*" >>"$CALLS"
-env | grep '^FLYTE' | sort >"$CALLS.env"
-cp "$FLYTECTL_CONFIG" "$CALLS.yaml"
 while [ $# -gt 0 ]; do
   case $1 in -p) project=$2 ;; -d) domain=$2 ;; -v) version=$2 ;; -h) admin=$2 ;; esac
-  case $1 in *_3.pb)
-    name=${1##*/}; name=${name#*_}; name=${name%_3.pb}
-    number='"var": {"type": {"simple": "INTEGER"}}, "default": {"scalar": {"primitive": {"integer": "1"}}}'
-    id="\"project\": \"$project\", \"domain\": \"$domain\", \"name\": \"$name\", \"version\": \"$version\""
-    body="{\"id\": {$id}, \"spec\": {\"default_inputs\": {\"parameters\": {\"n\": {$number}}}}}"
-    exec 3<>"/dev/tcp/${admin%:*}/${admin#*:}"
-    printf 'POST /api/v1/launch_plans HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n' >&3
-    printf 'Content-Length: %s\r\n\r\n%s' ${#body} "$body" >&3
-    head -1 <&3 | grep -q ' 200 ' || exit 1
-  esac
   shift
+done
+for plan in "$out"/*_3.pb; do
+  [ -e "$plan" ] || continue
+  name=${plan##*/}; name=${name#*_}; name=${name%_3.pb}
+  number='"var": {"type": {"simple": "INTEGER"}}, "default": {"scalar": {"primitive": {"integer": "1"}}}'
+  id="\"project\": \"$project\", \"domain\": \"$domain\", \"name\": \"$name\", \"version\": \"$version\""
+  body="{\"id\": {$id}, \"spec\": {\"default_inputs\": {\"parameters\": {\"n\": {$number}}}}}"
+  exec 3<>"/dev/tcp/${admin%:*}/${admin#*:}"
+  printf 'POST /api/v1/launch_plans HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n' >&3
+  printf 'Content-Length: %s\r\n\r\n%s' ${#body} "$body" >&3
+  head -1 <&3 | grep -q ' 200 ' || exit 1
 done
 "#;
 
@@ -63,7 +61,7 @@ impl Desk {
         machine.up(&[&["--project", "x,y"], args].concat()).exits(code);
         let bin = machine.folder.path().join("venv/bin");
         fs::create_dir_all(&bin).expect("made");
-        for (name, script) in [("pyflyte", PYFLYTE), ("flyte-cli", FLYTE_CLI)] {
+        for (name, script) in [("pyflyte", "#!/bin/sh\n"), ("python3", PYTHON)] {
             fs::write(bin.join(name), script).expect("written");
             fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o700)).expect("set");
         }
@@ -116,18 +114,13 @@ fn a_file_is_registered_with_the_callers_flytekit_and_followed_to_its_end() {
     let venv = desk.machine.folder.path().join("venv/bin").display().to_string();
     let state = desk.machine.state().join(format!("flyte/run/{id}")).display().to_string();
     let admin = desk.machine.ports[0].replace("--port-console=", "127.0.0.1:");
-    let files = ["0_core.hello.task_1.pb", "1_core.hello.wf_2.pb", "2_core.hello.wf_3.pb", "fast0.tar.gz"];
-    let files = files.map(|file| format!("{state}/out/{file}")).join(" ");
     let serialize = "--pkgs core.hello serialize --image tasks:1";
     let register =
         format!("-p y -d t-dev -v {id} -h {admin} -i --additional-distribution-dir s3://my-s3-bucket-y/fast");
-    assert_eq!(
-        desk.called(),
-        [
-            format!("{venv}/pyflyte {serialize} --local-source-root {state}/code fast workflows --folder {state}/out"),
-            format!("{venv}/flyte-cli fast-register-files {register} --dest-dir . {files}"),
-        ]
-    );
+    let script = format!("{venv}/python3 {state}/register.py");
+    let source = format!("--local-source-root {state}/code fast workflows --folder {state}/out");
+    let called = format!("{script} {serialize} {source} --register fast-register-files {register} --dest-dir .");
+    assert_eq!(desk.called(), [called]);
     let read = |kind: &str| fs::read_to_string(desk.calls.with_extension(kind)).expect("written");
     let keys = desk.machine.run(&["credentials", "--project", "y", "-o", "json"]).exits(0).out();
     let keys: Value = serde_json::from_str(&keys).expect("JSON");
@@ -145,6 +138,7 @@ fn what_cannot_run_is_told_with_the_way_out() {
     desk.write("two.py", "def wfa():\ndef wfb():\n");
     desk.write("none.py", "x = 1\n");
     desk.write("bad.py", "raise ValueError('no')\n");
+    desk.write("big.py", "refused = 1\n");
     let told = |args: &[&str], code: i32| {
         let ran = desk.run(&[&["-o", "json"], args].concat()).exits(code);
         assert_eq!(desk.left_behind(), 0, "{args:?}");
@@ -162,6 +156,10 @@ fn what_cannot_run_is_told_with_the_way_out() {
     let path = fs::canonicalize(desk.machine.folder.path()).expect("there").join("code/bad.py");
     let shown = [format!("File \"{}\", line 1", path.display()), "ValueError: no".to_owned()];
     assert_eq!(bad["evidence"], serde_json::json!(shown), "by the user's own path");
+
+    let refused = told(&["code/big.py"], 10);
+    assert_eq!(refused["what"], "flytekit cannot register the file");
+    assert_eq!(refused["causes"][0], "INVALID_ARGUMENT: cannot set default > platform limit", "admin's words");
 
     fs::remove_dir_all(desk.machine.folder.path().join("venv")).expect("removed");
     let absent = told(&["code/one.py"], 2);

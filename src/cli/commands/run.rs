@@ -16,7 +16,7 @@ use crate::cli::session::{CommandError, Session};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
 use crate::flyte::launch::Launch;
-use crate::flytekit::{Module, Registration, choose, code};
+use crate::flytekit::{Module, Refusal, Registration, SCRIPT, choose, code};
 use crate::kubernetes::{self, LogLine, PodSelection};
 use crate::lifecycle::{self, HeldBack};
 use crate::limits;
@@ -142,7 +142,7 @@ impl Job<'_> {
 
     /// Brings the code to the project's bucket, and its tasks and workflows to admin.
     async fn register(&self, lines: &Sender<LogLine>) -> Result<Launch, Failure> {
-        let Self { client, module, args, .. } = self;
+        let Self { client, module, .. } = self;
         let folder =
             Scratch::make(&self.host.state.sandbox(&self.running.inventory.spec.name).path().join("run"), &self.id)?;
         let (copy, output) = (folder.0.join("code"), folder.0.join("out"));
@@ -161,7 +161,7 @@ impl Job<'_> {
             module: &module.name,
             root: &copy,
             output: &output,
-            image: args.image.as_deref(),
+            image: self.args.image.as_deref(),
             project: &client.project,
             domain: &self.domain,
             version: &self.id,
@@ -175,30 +175,48 @@ impl Job<'_> {
             failure.evidence = failure.evidence.iter().map(shown).collect();
             failure
         };
-        let called = |program: &Path, args: Vec<String>| {
-            let tool = Tool::new(program, environment.clone());
-            async move { tool.run(&args, &self.session.silent_run(), |_| ()).await }
-        };
-        called(&self.flytekit.pyflyte, registration.serialize()).await.map_err(|error| {
-            theirs(error.failure(Reason::WorkflowFailed))
-                .on(args.file.display())
-                .hint("flytekit cannot load the file; its words are above")
+        let script = folder.0.join("register.py");
+        fs::write(&script, SCRIPT).map_err(|error| {
+            Failure::new(Reason::StateUnwritable, "cannot write a file").on(script.display()).because_of(&error)
         })?;
-        let files = names(&output);
-        let plan = choose(&files, &module.name, args.workflow.as_deref()).map_err(|known| {
+        let args: Vec<_> =
+            [script.to_string_lossy().into_owned()].into_iter().chain(registration.arguments()).collect();
+        let tool = Tool::new(&self.flytekit.python, environment);
+        tool.run(&args, &self.session.silent_run(), |_| ()).await.map_err(|error| {
+            let code = match &error.cause {
+                process::Cause::Exit { status, .. } => status.code(),
+                _ => None,
+            };
+            let failure = theirs(error.failure(Reason::WorkflowFailed));
+            let Some(refusal) = code.and_then(Refusal::of) else { return failure };
+            // The command line is long, and none of the user's.
+            let causes = failure.causes.get(1..).unwrap_or_default().to_vec();
+            let told = |what: &str, hint: &str| {
+                Failure { what: what.to_owned(), causes: causes.clone(), ..failure.clone() }
+                    .on(self.args.file.display())
+                    .hint(hint)
+            };
+            match refusal {
+                Refusal::NoFlytekit => Failure { reason: Reason::Usage, ..told("flytekit cannot be used", INSTALL) },
+                Refusal::NotLoaded => told("flytekit cannot load the file", "its words are above"),
+                Refusal::NotRegistered if self.running.rehearsal => told(
+                    "flytekit cannot register the file",
+                    "a rehearsal has no gRPC: flytekit can register nothing there",
+                ),
+                Refusal::NotRegistered => told(
+                    "flytekit cannot register the file",
+                    "its words are above, and admin's are in `sandbox logs flyteadmin`",
+                ),
+            }
+        })?;
+        let plan = choose(&names(&output), &module.name, self.args.workflow.as_deref()).map_err(|known| {
             let failure =
-                Failure::new(Reason::Usage, "it is not clear which workflow is meant").on(args.file.display());
+                Failure::new(Reason::Usage, "it is not clear which workflow is meant").on(self.args.file.display());
             match known[..] {
                 [] => failure.because("the file has no workflow"),
                 _ => failure.because(format!("there are: {}", known.join(", "))),
             }
             .hint("name it behind the file: `sandbox run FILE.py WORKFLOW`")
-        })?;
-        called(&self.flytekit.flyte_cli, registration.register(&files)).await.map_err(|error| {
-            theirs(error.failure(Reason::WorkflowFailed)).on(args.file.display()).hint(match self.running.rehearsal {
-                true => "a rehearsal has no gRPC: flytekit can register nothing there",
-                false => "flytekit cannot register the file; its words are above, and admin's are in `sandbox logs flyteadmin`",
-            })
         })?;
         let seconds = self.began.elapsed().as_secs_f32();
         let at = format!("{}/{}", client.project, self.domain);
@@ -213,28 +231,37 @@ impl Job<'_> {
     }
 }
 
-/// flytekit's programs, in the environment of the user.
+/// flytekit, in the environment of the user.
 struct Flytekit {
-    pyflyte: PathBuf,
-    flyte_cli: PathBuf,
+    /// The interpreter that has it.
+    python: PathBuf,
 }
 
 impl Flytekit {
-    /// Those of the virtual environment, or else of the `PATH`.
+    /// That of the virtual environment, or else of the `PATH`: the interpreter that its program pyflyte names, or else the one
+    /// beside it.
     fn find(host: &Host) -> Result<Self, Failure> {
         let variables: &BTreeMap<String, String> = &host.variables;
         let environment = variables.get("VIRTUAL_ENV").map(|folder| Path::new(folder).join("bin/pyflyte"));
         let pyflyte = environment.filter(|file| file.is_file()).or_else(|| process::find("pyflyte", variables));
-        let missing = |program: &str| {
-            Failure::new(Reason::Usage, "flytekit is not installed here")
-                .because(format!("there is no {program} in VIRTUAL_ENV or on the PATH"))
-                .hint(INSTALL)
-        };
-        let pyflyte = pyflyte.ok_or_else(|| missing("pyflyte"))?;
-        let beside = Some(pyflyte.with_file_name("flyte-cli")).filter(|file| file.is_file());
-        let flyte_cli = beside.or_else(|| process::find("flyte-cli", variables)).ok_or_else(|| missing("flyte-cli"))?;
-        Ok(Self { pyflyte, flyte_cli })
+        let missing =
+            |why: String| Failure::new(Reason::Usage, "flytekit is not installed here").because(why).hint(INSTALL);
+        let pyflyte = pyflyte.ok_or_else(|| missing("there is no pyflyte in VIRTUAL_ENV or on the PATH".to_owned()))?;
+        let named = fs::read(&pyflyte).ok().and_then(|script| interpreter(&script)).filter(|python| python.is_file());
+        let beside =
+            || ["python3", "python"].map(|name| pyflyte.with_file_name(name)).into_iter().find(|it| it.is_file());
+        let python = named.or_else(beside);
+        let python = python.ok_or_else(|| missing(format!("{} does not tell its Python", pyflyte.display())))?;
+        Ok(Self { python })
     }
+}
+
+/// The Python that a script's first line names.
+fn interpreter(script: &[u8]) -> Option<PathBuf> {
+    let first = script.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let path = Path::new(std::str::from_utf8(first).ok()?.trim());
+    let is_python = path.file_name()?.to_str()?.starts_with("python");
+    is_python.then(|| path.to_owned())
 }
 
 /// A folder that is gone when dropped.

@@ -95,9 +95,9 @@ fn what_would_break_an_invariant_is_told_with_its_place() {
             "is `nowhere`, which is not a namespace of this sandbox",
         ),
         (
-            "{apiVersion: storage.k8s.io/v1beta1, kind: VolumeAttachment, metadata: {name: s}}",
+            "{apiVersion: authentication.k8s.io/v1beta1, kind: TokenReview, metadata: {name: s}}",
             "apiVersion",
-            "is storage.k8s.io/v1beta1, which Kubernetes no longer serves",
+            "is authentication.k8s.io/v1beta1, which Kubernetes no longer serves",
         ),
     ] {
         match render(&Spec::default(), with(object)) {

@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::spec_file::spec_file;
 use crate::flyte::names;
 use crate::render::Component;
-use crate::spec::{self, COMPONENTS, MachineKey, Spec};
+use crate::spec::{self, COMPONENTS, EngineKind, MachineKey, PROFILES, Spec};
 
 /// By which the script of a shell asks for what may stand next.
 pub(super) const VARIABLE: &str = "SANDBOX_COMPLETE";
@@ -31,6 +31,16 @@ pub(super) fn components() -> ArgValueCompleter {
 /// Completes Flyte projects.
 pub(super) fn projects() -> ArgValueCompleter {
     completer(|| spec().projects)
+}
+
+/// Completes the engines.
+pub(super) fn engines() -> ArgValueCompleter {
+    completer(|| EngineKind::ALL.iter().map(|engine| engine.name().to_owned()).collect())
+}
+
+/// Completes the built-in profiles.
+pub(super) fn profiles() -> ArgValueCompleter {
+    completer(|| PROFILES.iter().map(|(name, _)| (*name).to_owned()).collect())
 }
 
 /// Completes the components whose images can be named, and what stands behind each.

@@ -45,7 +45,9 @@ use session::{CommandError, Session};
 pub fn main() -> ExitCode {
     environment::drop_empty_variables();
     let completion = CompleteEnv::with_factory(Cli::command).var(completion::VARIABLE);
-    match completion.try_complete(std::env::args_os(), None) {
+    // Files are completed by the current folder.
+    let here = std::env::current_dir().ok();
+    match completion.try_complete(std::env::args_os(), here.as_deref()) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
         Err(message) => return explain(&message),

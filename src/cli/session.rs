@@ -42,6 +42,7 @@ pub(super) struct Session {
     matches: ArgMatches,
     environment: Environment,
     deadline: Deadline,
+    began: Instant,
     cancel: CancellationToken,
     watch: Arc<Watch>,
     spec_file: OnceCell<Option<SpecFile>>,
@@ -109,7 +110,16 @@ impl Session {
         }
         let cancel = CancellationToken::new();
         let watch = Watch::start(cancel.clone(), deadline);
-        Self { global, matches, environment, deadline, cancel, watch, spec_file: OnceCell::new() }
+        Self {
+            global,
+            matches,
+            environment,
+            deadline,
+            began: Instant::now(),
+            cancel,
+            watch,
+            spec_file: OnceCell::new(),
+        }
     }
 
     /// Does the command's work, watched.
@@ -363,7 +373,7 @@ impl Session {
     /// Shows a failure as the end of a run.
     async fn show(&self, failure: Failure, views: Vec<Box<dyn View>>) -> Shown {
         let (report, events) = Reporter::channel();
-        report.emit(finished(&Err(failure), Instant::now()));
+        report.emit(finished(&Err(failure), self.began));
         drop(report);
         match Display::start(events, views) {
             Ok(display) => display.finish(&self.cancel, self.deadline).await,

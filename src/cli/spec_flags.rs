@@ -12,7 +12,7 @@ use super::completion;
 #[command(next_help_heading = "Spec")]
 pub(crate) struct SpecFlags {
     /// A built-in set of values laid under the file's: minimal, current
-    #[arg(long, env = "SANDBOX_PROFILE", value_name = "NAME", hide_env_values = true)]
+    #[arg(long, env = "SANDBOX_PROFILE", value_name = "NAME", hide_env_values = true, add = completion::profiles())]
     pub(crate) profile: Option<String>,
     /// Owner id, the first part of every namespace
     #[arg(long, env = "SANDBOX_APPID", value_name = "ID", hide_env_values = true)]
@@ -57,7 +57,7 @@ pub(crate) struct SpecFlags {
     pub(crate) kubernetes: Option<String>,
     /// What makes the node: k3d, docker, or rehearsal, which plays it without Docker; k3d where it is on the PATH, or else
     /// docker, where absent. `context` makes none, and uses a cluster that is there
-    #[arg(long, env = "SANDBOX_ENGINE", value_name = "ENGINE", hide_env_values = true)]
+    #[arg(long, env = "SANDBOX_ENGINE", value_name = "ENGINE", hide_env_values = true, add = completion::engines())]
     pub(crate) engine: Option<String>,
     /// The kubeconfig context of the cluster that the engine `context` uses; the current one is never taken
     #[arg(long, env = "SANDBOX_CONTEXT", value_name = "NAME", hide_env_values = true)]

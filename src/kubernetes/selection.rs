@@ -9,7 +9,7 @@ use crate::failure::{Failure, Reason};
 use crate::flyte::labels::{EXECUTION_ID, TERMINATED};
 use crate::flyte::workflow;
 use crate::limits::API_ANSWER;
-use crate::spec::Spec;
+use crate::spec::{Spec, closest};
 
 const SILENT: &str = "the sandbox's Kubernetes API does not answer";
 
@@ -43,10 +43,10 @@ impl PodSelection {
         Ok(selection)
     }
 
-    /// The pods of a component, or else the pod of this name.
+    /// The pods of a component, or else the pod of this name, or else those of the execution of this id.
     ///
     /// # Errors
-    /// [`Reason::NotFound`]: there is neither, with the components that there are; [`Reason::ClusterNotReady`].
+    /// [`Reason::NotFound`]: there is none of them, with the components that there are; [`Reason::ClusterNotReady`].
     pub async fn named(name: &str, client: &Client, inventory: &Inventory) -> Result<Self, Failure> {
         let spec = &inventory.spec;
         if inventory.workloads().any(|workload| workload.name == name) {
@@ -54,10 +54,14 @@ impl PodSelection {
         }
         let pod = Self { namespaces: visible(spec), by: By::Pod(name.to_owned()) };
         if pod.pods(client).await?.is_empty() {
+            if let Ok(execution) = Self::of_execution(name, client, spec).await {
+                return Ok(execution);
+            }
             let components: Vec<_> = inventory.workloads().map(|workload| workload.name.as_str()).collect();
-            return Err(Failure::new(Reason::NotFound, "there is no such component, and no such pod")
-                .on(name)
-                .hint(format!("components: {}", components.join(", "))));
+            let close = closest(name, components.iter().copied()).map(|close| format!("did you mean `{close}`?"));
+            let hint = close.unwrap_or_else(|| format!("components: {}", components.join(", ")));
+            let what = "there is no such component, no such pod and no such execution";
+            return Err(Failure::new(Reason::NotFound, what).on(name).hint(hint));
         }
         Ok(pod)
     }

@@ -32,6 +32,7 @@ pub use model::{
     COMPONENTS, CredentialSource, Domain, EngineKind, Ports, Resources, Spec, Storage, Tasks, WorkflowNamespace,
 };
 pub use resolve::{Resolved, engine, is_name, name, resolve};
+pub use rules::closest;
 pub use scope::{DATA_FOLDER, NodeEngine, Scope, SiteKind};
 
 use std::fmt;

@@ -100,7 +100,8 @@ pub(super) fn credentials(source: Option<&CredentialSource>) -> Result<(), &'sta
 }
 
 /// The known word that `word` was probably meant to be.
-pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
@@ -108,6 +109,7 @@ pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .min()
         .map(|(_, candidate)| candidate)
 }
+
 /// Whether Kubernetes itself may listen on a port of its node: k3s' API, containerd, the kubelet and its like, NodePorts.
 pub(super) const fn is_node_port(port: u16) -> bool {
     matches!(port, 2379..=2382 | 6443..=6444 | 10010 | 10248..=10260 | 30000..=32767)

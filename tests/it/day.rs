@@ -131,6 +131,8 @@ async fn following_an_execution_ends_with_it_and_its_pods_need_no_namespace() {
     let unknown = PodSelection::of_execution("f2", &client, &Spec::default()).await.expect_err("not there");
     assert_eq!(unknown.object.as_deref(), Some("execution f2"));
     let selection = PodSelection::of_execution("f1", &client, &Spec::default()).await.expect("there");
+    let by_its_id = PodSelection::named("f1", &client, &inventory()).await.expect("there");
+    assert_eq!(by_its_id, selection, "as if it were said what it is");
     let mut lines = followed(&api, selection, 100);
     let of_execution = json!({"labels": {"execution-id": "f1"}});
     for (name, text) in [("f1-n0-0", "first\n"), ("f1-n1-0", "second\n")] {
@@ -159,9 +161,13 @@ fn commands_of_the_day_work_in_a_rehearsal_or_say_why_not() {
     );
     let lines = machine.run(&["logs", "minio", "-o", "json"]).exits(0).events();
     assert!(lines.iter().any(|line| line["log"] == "minio" && line["text"].is_string()), "{lines:?}");
-    let failure = machine.run(&["logs", "minoi", "-o", "json"]).exits(13).failure();
-    let hint = failure["hints"][0].as_str().expect("a hint").to_owned();
-    assert!(hint.contains("flytepropeller-x-d-dev, ") && hint.contains("minio"), "{hint}");
+    let hint = |name: &str| {
+        let failure = machine.run(&["logs", name, "-o", "json"]).exits(13).failure();
+        failure["hints"][0].as_str().expect("a hint").to_owned()
+    };
+    assert_eq!(hint("minoi"), "did you mean `minio`?");
+    let listed = hint("nothing-like-it");
+    assert!(listed.contains("flytepropeller-x-d-dev, ") && listed.contains("minio"), "{listed}");
     let failure = machine.run(&["logs", "--execution", "nothing", "-o", "json"]).exits(13).failure();
     assert_eq!(failure["object"], "execution nothing");
 
@@ -237,6 +243,7 @@ fn one_client_file_has_a_projects_bucket_and_keys_and_only_its_owner_reads_it() 
             assert!(file.lines().any(|has| has == line), "{line}: {file}");
         }
     }
+    assert_eq!(config(&["--client", "flytekit"]), config(&[]), "as scripts of before say it");
     assert_eq!(machine.run(&["config", "-p", "z", "-o", "json"]).exits(2).failure()["object"], "project z");
 
     let tools = format!("{}:/usr/bin:/bin", Path::new(env!("CARGO_BIN_EXE_sandbox")).parent().expect("one").display());
@@ -317,6 +324,10 @@ fn names_are_completed_by_the_state_folder_and_the_spec() {
     assert_eq!(completed(&machine, &["credentials", "--project", ""]), ["alpha"]);
     assert_eq!(completed(&machine, &["up", "--image", "po"]), ["postgres="]);
     assert_eq!(completed(&machine, &["kubec"]), ["kubectl", "kubeconfig"]);
+    assert_eq!(completed(&machine, &["up", "--config", "san"]), ["sandbox.yaml"]);
+    assert_eq!(completed(&machine, &["run", "san"]), ["sandbox.yaml"]);
+    assert_eq!(completed(&machine, &["up", "--engine", "d"]), ["docker"]);
+    assert_eq!(completed(&machine, &["up", "--profile", "m"]), ["minimal"]);
     for shell in ["bash", "zsh", "fish"] {
         assert!(machine.run(&["completions", shell]).exits(0).out().contains("SANDBOX_COMPLETE"), "{shell}");
     }

@@ -26,6 +26,9 @@ pub(crate) struct ConfigArgs {
     /// The project whose bucket and keys the client gets; the sandbox's first where absent
     #[arg(long, short, value_name = "ID", add = completion::projects())]
     project: Option<String>,
+    /// Whose settings are wanted: one file serves all clients, and scripts that name one go on working
+    #[arg(long, hide = true, value_parser = ["flytekit", "flytectl"])]
+    client: Option<String>,
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &ConfigArgs) -> Result<(), CommandError> {

@@ -20,8 +20,8 @@ pub(super) const READ_AHEAD: usize = 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Components, such as flyteadmin or flytepropeller-x-d-dev, or pods; without any, a list of components
-    #[arg(value_name = "COMPONENT|POD", add = completion::components())]
+    /// Components, such as flyteadmin or flytepropeller-x-d-dev, pods or executions; without any, a list of components
+    #[arg(value_name = "COMPONENT|POD|EXECUTION", add = completion::components())]
     names: Vec<String>,
     /// The pods of this execution
     #[arg(long, value_name = "ID", conflicts_with = "names")]

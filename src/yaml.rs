@@ -55,6 +55,13 @@ impl From<serde_saphyr::Error> for YamlError {
         let message = match error.without_snippet() {
             serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice"),
             serde_saphyr::Error::Budget { breach, .. } => format!("this is more than is read: {}", counted(breach)),
+            serde_saphyr::Error::Unexpected { expected: "sequence start", .. } => {
+                "a list is wanted here, such as `[x, y]`".to_owned()
+            }
+            serde_saphyr::Error::Unexpected { expected: "mapping start", .. } => {
+                "keys with values are wanted here, such as `{key: value}`".to_owned()
+            }
+            serde_saphyr::Error::MultipleDocuments { .. } => "there is more than one document; one is read".to_owned(),
             // The crate appends its own " at line L, column C"; the place is ours to tell.
             _ => text.split(" at line ").next().unwrap_or(&text).trim().to_owned(),
         };

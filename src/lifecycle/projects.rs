@@ -120,7 +120,8 @@ pub async fn projects(name: &str, host: &Host) -> Result<Vec<ProjectState>, Fail
 /// The failure of a change that the spec's rules forbid.
 fn refused(command: &str, project: &str, problems: Vec<Problem>) -> Failure {
     let mut problems = problems.into_iter();
-    let mut failure = Failure::new(Reason::Usage, format!("cannot {command}")).on(format!("project {project}"));
+    let mut failure =
+        Failure::new(Reason::Usage, format!("`sandbox {command}` is refused")).on(format!("project {project}"));
     if let Some(first) = problems.next() {
         failure = failure.because(&first.message);
         failure.hints.extend(first.hint);

@@ -126,6 +126,10 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "kubernetes: v1.20.4+k3s1\n",
             "sandbox.yaml:1:13: `kubernetes: v1.20.4+k3s1`: v1.21 is the oldest Kubernetes that is supported",
         ),
+        ("projects: x\n", "sandbox.yaml:1:11: a list is wanted here, such as `[x, y]`"),
+        ("domains: [d]\n", "sandbox.yaml:1:11: keys with values are wanted here, such as `{key: value}`"),
+        ("- name: a\n", "sandbox.yaml:1:1: keys with values are wanted here, such as `{key: value}`"),
+        ("name: a\n---\nname: b\n", "sandbox.yaml:3:1: there is more than one document; one is read"),
         ("idle: 59s\n", "sandbox.yaml:1:7: `idle: 59s`: a minute is the shortest"),
         ("idle: soon\n", "sandbox.yaml:1:7: `idle: soon`: expected number at 0; `30m` and `2h` are times"),
         (

@@ -295,7 +295,10 @@ fn down_is_a_success_where_there_is_nothing_and_no_docker() {
     machine.run(&["down", "--engine", "rehearsal"]).exits(0);
     fs::write(machine.folder.path().join("sandbox.yaml"), "engine: rehearsal").expect("written");
     machine.run(&["down"]).exits(0);
-    assert_eq!(machine.run(&["status"]).exits(13).out(), "sandbox flyte is not there; `sandbox up` makes it\n");
+    assert_eq!(
+        machine.run(&["status"]).exits(13).out(),
+        "sandbox flyte is not there; `sandbox up --name flyte` makes it\n"
+    );
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn shown(status: &Status, now: SystemTime) -> String {
     let name = &status.name;
     let banner = if status.rehearsal { format!("{BANNER}\n") } else { String::new() };
     let text = match status.phase {
-        Phase::Absent => format!("sandbox {name} is not there; `sandbox up` makes it\n"),
+        Phase::Absent => format!("sandbox {name} is not there; `sandbox up --name {name}` makes it\n"),
         Phase::Stopped => format!("sandbox {name} is stopped; `sandbox start` starts it\n"),
         Phase::Frozen => format!("sandbox {name} is frozen; `sandbox start` thaws it\n"),
         Phase::Broken => format!("sandbox {name} is broken; `sandbox up` mends it, `sandbox down` removes it\n"),

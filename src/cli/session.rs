@@ -23,7 +23,7 @@ use super::signals::Watch;
 use super::spec_file::{SpecFile, spec_file};
 use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
-use crate::lifecycle::{self, Done, Leaving, Removal, Request};
+use crate::lifecycle::{self, Done, Leaving, Prune, Request};
 use crate::limits::RUNTIME_END;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
@@ -216,7 +216,7 @@ impl Session {
             render::render(&spec, bundle.clone())?;
         }
         let (host, run) = (self.host(), self.silent_run());
-        let followed = lifecycle::follow_running(&mut spec, Removal::Empty, &host, &run);
+        let followed = lifecycle::follow_running(&mut spec, Prune::default(), &host, &run);
         let leaving = self.query(async { Ok(followed.await) }).await?;
         let rendered = render::render(&spec, bundle)?;
         self.warn_of(&rendered);

@@ -35,20 +35,23 @@ pub(super) async fn find_tables(client: &Client, spec: &Spec) -> Result<(), Fail
     ask(API_ANSWER, send::<serde_json::Value>(client, spec, request)).await.map_err(failure).map(|_| ())
 }
 
-/// How many executions admin has of a project, the smoke workflow's aside.
+/// How many executions admin has in these, each a project and a domain, the smoke workflow's aside.
 ///
 /// # Errors
 /// [`Reason::Registration`] with admin's words.
-pub(super) async fn executions(client: &Client, spec: &Spec, project: &str, run: &Run) -> Result<u64, Failure> {
+pub(super) async fn executions(
+    client: &Client,
+    spec: &Spec,
+    within: impl Iterator<Item = (&str, &str)>,
+    run: &Run,
+) -> Result<u64, Failure> {
     let mut count = 0;
     // One after another: admin v0.6.13 does not survive two first calls of a kind.
-    for domain in &spec.domains {
-        let request = Request::executions(project, &domain.id);
-        let listed = repeated::<ExecutionList>(client, spec, &request, run).await.map_err(|error| {
-            let what = "cannot count the executions";
-            Failure::new(Reason::Registration, what).on(format!("project {project}")).because(error)
-        })?;
-        count += listed.executions.len() as u64;
+    for (project, domain) in within {
+        let request = Request::executions(project, domain);
+        let listed = repeated::<ExecutionList>(client, spec, &request, run).await;
+        let failed = |error| Failure::new(Reason::Registration, "cannot count the executions").because(error);
+        count += listed.map_err(failed)?.executions.len() as u64;
     }
     Ok(count)
 }

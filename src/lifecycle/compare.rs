@@ -24,7 +24,7 @@ pub struct Comparison {
     /// The plan against what was applied.
     #[serde(flatten)]
     pub difference: Difference,
-    /// Projects that the spec lacks, those that stay among them, with what they have.
+    /// Projects and domains that the spec lacks, those that stay among them, with what they have.
     pub leaving: Vec<Leaving>,
     /// Workloads that are not ready, and would be waited for.
     pub waiting: Vec<Waiting>,
@@ -34,7 +34,7 @@ pub struct Comparison {
     pub lacking: Vec<Waiting>,
 }
 
-/// The plan against the sandbox of its name; absent where none runs. `leaving` are the projects that the spec lacks.
+/// The plan against the sandbox of its name; absent where none runs. `leaving` is what the spec lacks.
 ///
 /// # Errors
 /// Docker or the sandbox's API does not answer.

@@ -17,7 +17,7 @@
 //! | `rollback.rs` | what a failed `up` leaves to read, and what it takes back |
 //! | `change.rs` | a change to the spec of a sandbox that runs |
 //! | `projects.rs` | projects that come and go while the sandbox runs |
-//! | `retention.rs` | projects that a sandbox has and the spec lacks: kept, or removed |
+//! | `retention.rs` | projects and domains that a sandbox has and the spec lacks: kept, or removed |
 //! | `renewal.rs` | keys that somebody else issues |
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `doctor.rs` | the checks before an `up`, alone |
@@ -88,7 +88,7 @@ pub use outdated::Outdated;
 pub use prepare::Request;
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use renewal::renew_keys;
-pub use retention::{Leaving, Removal, follow_running};
+pub use retention::{Leaving, Place, Prune, Removal, follow_running};
 pub use status::{Phase, SpecState, Status, status};
 pub use up::up;
 pub use verify::smoke;

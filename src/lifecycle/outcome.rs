@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::retention::Removal;
+use super::retention::Prune;
 use crate::rehearsal::Faults;
 use crate::report::Outcome;
 use crate::smoke::Executions;
@@ -15,8 +15,8 @@ pub struct Options<'a> {
     pub keep: bool,
     /// Remove the sandbox and its data first.
     pub fresh: bool,
-    /// Remove projects that the spec lacks, whatever was executed in them.
-    pub prune_projects: bool,
+    /// What that the spec lacks is removed, whatever was executed in it.
+    pub prune: Prune,
     /// The backup to load; the sandbox must have no data of its own.
     pub restore: Option<&'a Path>,
     /// The file to take images from that Docker has not.
@@ -29,13 +29,6 @@ pub struct Options<'a> {
     pub ttl: Option<Duration>,
     /// What goes wrong in a rehearsal.
     pub faults: Faults,
-}
-
-impl Options<'_> {
-    /// Which of the projects that the spec lacks are removed.
-    pub(super) const fn removal(&self) -> Removal<'static> {
-        if self.prune_projects { Removal::All } else { Removal::Empty }
-    }
 }
 
 /// How a run went well.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::Client;
 
-use super::retention::{Removal, follow, follow_running, warn_of_kept};
+use super::retention::{Prune, follow, follow_running, warn_of_kept};
 use crate::failure::Failure;
 use crate::issuer;
 use crate::kubernetes;
@@ -58,11 +58,11 @@ impl Request {
 }
 
 /// The plan for a sandbox whose lock is held: each project has a key, the one that its sandbox has or, where there is
-/// none or it ends soon, a new one. Projects that stay are in it, and told. Of one that is made anew, where `removal` is
-/// absent, it takes nothing.
+/// none or it ends soon, a new one. Projects and domains that stay are in it, and told. Of one that is made anew, where
+/// `prune` is absent, it takes nothing.
 pub(super) async fn plan_with_keys(
     mut request: Request,
-    removal: Option<Removal<'_>>,
+    prune: Option<Prune>,
     host: &Host,
     run: &Run,
 ) -> Result<Plan, Failure> {
@@ -72,8 +72,8 @@ pub(super) async fn plan_with_keys(
             render(&request.spec, request.bundle.clone())?;
         }
         let spec = &mut request.spec;
-        if let Some(removal) = removal {
-            warn_of_kept(&follow_running(spec, removal, host, run).await, run);
+        if let Some(prune) = prune {
+            warn_of_kept(&follow_running(spec, prune, host, run).await, run);
         }
         issue_keys(spec, host, run).await?;
         request.render(run)
@@ -81,11 +81,11 @@ pub(super) async fn plan_with_keys(
     .await
 }
 
-/// The plan for a sandbox that did not run when the first one was made, with the projects that stay; absent where that
+/// The plan for a sandbox that did not run when the first one was made, with the projects and domains that stay; absent where that
 /// changes nothing.
 pub(super) async fn plan_again(
     mut request: Request,
-    removal: Removal<'_>,
+    prune: Prune,
     client: &Client,
     host: &Host,
     run: &Run,
@@ -95,7 +95,7 @@ pub(super) async fn plan_again(
     let spec = &mut request.spec;
     // Admin starts with its node.
     let patient = Run { deadline: run.deadline.min(REGISTRATION), ..run.clone() };
-    warn_of_kept(&follow(spec, &inventory, removal, client, &patient).await, run);
+    warn_of_kept(&follow(spec, &inventory, prune, client, &patient).await, run);
     if *spec == asked_for {
         return Ok(None);
     }

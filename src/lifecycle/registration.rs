@@ -45,7 +45,7 @@ fn steps<'a>(spec: &'a Spec, listed: &'a [Project], kept: &[Leaving]) -> Vec<Ste
         Some(project) if project.is_active() && project.is_ours() => None,
         Some(_) => Some(Step::TakeOver(id)),
     });
-    let stays = |project: &Project| kept.iter().any(|one| one.kept && one.project == project.id);
+    let stays = |project: &Project| kept.iter().any(|one| one.kept && one.place.is_project(&project.id));
     let stale = leaving(spec, listed).filter(|project| !stays(project));
     wanted.chain(stale.map(|project| Step::Archive(&project.id))).collect()
 }
@@ -95,7 +95,8 @@ pub(super) async fn reconcile(
             run.report.progress(Stage::Rollout, told(*step));
         }
         let archived = listed.iter().filter(|project| project.is_ours() && !spec.projects.contains(&project.id));
-        let archived = archived.filter(|project| !judged.iter().any(|one| one.kept && one.project == project.id));
+        let archived =
+            archived.filter(|project| !judged.iter().any(|one| one.kept && one.place.is_project(&project.id)));
         Ok(Registered {
             changed: !steps.is_empty(),
             archived: archived.map(|project| project.id.clone()).collect(),
@@ -137,6 +138,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::lifecycle::Place;
 
     fn listed(json: &Value) -> Vec<Project> {
         serde_json::from_value(json.clone()).expect("projects")
@@ -147,7 +149,7 @@ mod tests {
         let ours = json!({"values": {"managed-by": "sandbox"}});
         let given = ["x", "y", "z", "empty"].map(|id| json!({"id": id, "labels": ours}));
         let stays = |project: &str, kept| Leaving {
-            project: project.to_owned(),
+            place: Place::Project(project.to_owned()),
             kept,
             executions: Some(u64::from(kept)),
             objects: None,

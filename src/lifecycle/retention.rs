@@ -1,7 +1,9 @@
-//! Projects that a sandbox has and the spec lacks: kept with what users executed in them, or removed.
+//! Projects and domains that a sandbox has and the spec lacks: kept with what users executed in them, or removed.
 //!
 //! What `project add` added is no layer's, and stays. What leaves the spec is removed where nothing was ever executed in
-//! it; the smoke workflow does not count.
+//! it; the smoke workflow does not count. A domain that stays is part of the plan, as if the spec had it.
+
+use std::fmt;
 
 use kube::Client;
 use serde::Serialize;
@@ -13,7 +15,7 @@ use crate::kubernetes::Inventory;
 use crate::limits::{LEAVING_PROJECTS, PLAN_ADMIN};
 use crate::run::Run;
 use crate::site::{Host, Site};
-use crate::spec::Spec;
+use crate::spec::{Domain, Spec};
 
 /// Which of the projects that the spec lacks are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,18 +28,70 @@ pub enum Removal<'a> {
     All,
 }
 
-/// A project that a sandbox has and the spec lacks.
+/// What `up` removes although something was executed in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prune {
+    /// Projects that the spec lacks.
+    pub projects: bool,
+    /// Domains that the spec lacks.
+    pub domains: bool,
+}
+
+impl Prune {
+    /// Which of the projects that the spec lacks are removed.
+    pub(super) const fn removal(self) -> Removal<'static> {
+        if self.projects { Removal::All } else { Removal::Empty }
+    }
+}
+
+/// A project or a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Place {
+    /// Flyte project id.
+    Project(String),
+    /// Flyte domain id.
+    Domain(String),
+}
+
+impl Place {
+    /// Whether it is this project.
+    pub(super) fn is_project(&self, id: &str) -> bool {
+        matches!(self, Self::Project(project) if project == id)
+    }
+
+    /// The option of `up` that removes it.
+    #[must_use]
+    pub const fn flag(&self) -> &'static str {
+        match self {
+            Self::Project(_) => "--prune-projects",
+            Self::Domain(_) => "--prune-domains",
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Project(id) => write!(f, "project {id}"),
+            Self::Domain(id) => write!(f, "domain {id}"),
+        }
+    }
+}
+
+/// A project or a domain that a sandbox has and the spec lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Leaving {
-    /// Flyte project id.
-    pub project: String,
+    /// Which one.
+    #[serde(flatten)]
+    pub place: Place,
     /// Whether `up` keeps it.
     pub kept: bool,
     /// The executions that admin has of it, the smoke workflow's aside; counting ends at [`EXECUTIONS_COUNTED`] in each
-    /// domain. Absent where admin could not be asked.
+    /// domain of a project. Absent where admin could not be asked.
     pub executions: Option<u64>,
-    /// The objects in its bucket; absent where the object store was not asked or does not answer.
+    /// The objects in a project's bucket; absent where the object store was not asked or does not answer.
     pub objects: Option<u64>,
     /// Their size in bytes.
     pub bytes: Option<u64>,
@@ -58,32 +112,36 @@ impl Leaving {
         }
     }
 
-    /// The warning of a project that stays.
+    /// The warning of one that stays.
     fn warning(&self, consequence: &str) -> String {
-        let Self { project, .. } = self;
+        let Self { place, .. } = self;
         let unknown = self.unknown.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-        format!(
-            "project {project} is not in the spec and stays, because it has {}{unknown}{consequence}: \
-             `sandbox up --prune-projects` or `sandbox project remove {project}` removes it with all its data",
-            self.counted()
-        )
+        let ways = match place {
+            Place::Project(id) => {
+                format!("`sandbox up --prune-projects` or `sandbox project remove {id}` removes it with all its data")
+            }
+            Place::Domain(_) => {
+                "`sandbox up --prune-domains` removes its namespaces and aborts what runs in them".to_owned()
+            }
+        };
+        format!("{place} is not in the spec and stays, because it has {}{unknown}{consequence}: {ways}", self.counted())
     }
 }
 
 /// Gives the spec what its sandbox has and no layer says, where that runs: keys that were issued, projects that were
-/// added, and projects that stay for their executions. Nobody is asked for new keys.
-pub async fn follow_running(spec: &mut Spec, removal: Removal<'_>, host: &Host, run: &Run) -> Vec<Leaving> {
+/// added, and projects and domains that stay for their executions. Nobody is asked for new keys.
+pub async fn follow_running(spec: &mut Spec, prune: Prune, host: &Host, run: &Run) -> Vec<Leaving> {
     let Ok(site) = Site::of(spec, host) else { return Vec::new() };
     let Ok(running) = site.running().await else { return Vec::new() };
     let run = &Run { deadline: run.deadline.min(PLAN_ADMIN), ..run.clone() };
-    follow(spec, &running.inventory, removal, &running.client, run).await
+    follow(spec, &running.inventory, prune, &running.client, run).await
 }
 
-/// As [`follow_running`], for a sandbox that is known to run. Admin is asked only where a project leaves.
+/// As [`follow_running`], for a sandbox that is known to run. Admin is asked only where something leaves.
 pub(super) async fn follow(
     spec: &mut Spec,
     inventory: &Inventory,
-    removal: Removal<'_>,
+    prune: Prune,
     client: &Client,
     run: &Run,
 ) -> Vec<Leaving> {
@@ -99,9 +157,17 @@ pub(super) async fn follow(
             spec.projects.push(project);
             continue;
         }
-        let left = judge(client, before, &project, removal, run).await;
+        let left = judge(client, before, &project, prune.removal(), run).await;
         if left.kept {
             spec.projects.push(project);
+        }
+        leaving.push(left);
+    }
+    let lacks = |domain: &&Domain| !spec.domains.iter().any(|other| other.id == domain.id);
+    for domain in before.domains.iter().filter(lacks).cloned().collect::<Vec<_>>() {
+        let left = judge_domain(client, before, &spec.projects, &domain.id, prune, run).await;
+        if left.kept {
+            spec.domains.push(domain);
         }
         leaving.push(left);
     }
@@ -110,10 +176,36 @@ pub(super) async fn follow(
 
 /// Whether a project that leaves stays. One whose executions cannot be counted does.
 pub(super) async fn judge(client: &Client, spec: &Spec, project: &str, removal: Removal<'_>, run: &Run) -> Leaving {
-    let counted = admin::executions(client, spec, project, run).await;
     let asked_for = removal == Removal::All || removal == Removal::Named(project);
+    let within = spec.domains.iter().map(|domain| (project, domain.id.as_str()));
+    judged(Place::Project(project.to_owned()), within, asked_for, client, spec, run).await
+}
+
+/// Whether a domain that leaves stays, as [`judge`]. What was executed in projects that go with their data holds nothing.
+async fn judge_domain(
+    client: &Client,
+    spec: &Spec,
+    staying: &[String],
+    domain: &str,
+    prune: Prune,
+    run: &Run,
+) -> Leaving {
+    let within = spec.projects.iter().filter(|project| staying.contains(project));
+    let within = within.map(|project| (project.as_str(), domain));
+    judged(Place::Domain(domain.to_owned()), within, prune.domains, client, spec, run).await
+}
+
+async fn judged(
+    place: Place,
+    within: impl Iterator<Item = (&str, &str)>,
+    asked_for: bool,
+    client: &Client,
+    spec: &Spec,
+    run: &Run,
+) -> Leaving {
+    let counted = admin::executions(client, spec, within, run).await.map_err(|failure| failure.on(place.to_string()));
     Leaving {
-        project: project.to_owned(),
+        place,
         kept: !asked_for && !matches!(counted, Ok(0)),
         executions: counted.as_ref().ok().copied(),
         objects: None,
@@ -122,7 +214,7 @@ pub(super) async fn judge(client: &Client, spec: &Spec, project: &str, removal: 
     }
 }
 
-/// Warns of each project that stays with its namespaces.
+/// Warns of each project and domain that stays with its namespaces.
 pub(super) fn warn_of_kept(leaving: &[Leaving], run: &Run) {
     leaving.iter().filter(|one| one.kept).for_each(|one| run.report.warn(one.warning("")));
 }
@@ -130,7 +222,7 @@ pub(super) fn warn_of_kept(leaving: &[Leaving], run: &Run) {
 /// Warns of each project that only admin and the object store have.
 pub(super) fn warn_of_data_alone(leaving: &[Leaving], run: &Run) {
     for one in leaving.iter().filter(|one| one.kept) {
-        let Leaving { project, .. } = one;
+        let Place::Project(project) = &one.place else { continue };
         run.report.warn(one.warning(&format!("; nothing can run in it until `sandbox project add {project}`")));
     }
 }
@@ -142,7 +234,8 @@ pub(super) async fn measure(leaving: &mut [Leaving], client: &Client, spec: &Spe
     }
     let run = &Run { deadline: run.deadline.min(LEAVING_PROJECTS), ..run.clone() };
     for one in leaving {
-        match storage::usage(client, spec, &one.project, run).await {
+        let Place::Project(project) = &one.place else { continue };
+        match storage::usage(client, spec, project, run).await {
             Ok(usage) => (one.objects, one.bytes) = (Some(usage.objects), Some(usage.bytes)),
             Err(failure) => one.unknown = Some(told(one.unknown.take(), &failure)),
         }
@@ -158,24 +251,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_project_that_stays_is_told_with_how_much_it_has_and_how_to_remove_it() {
-        let leaving = |executions, unknown: Option<&str>| Leaving {
-            project: "z".to_owned(),
+    fn what_stays_is_told_with_how_much_it_has_and_how_to_remove_it() {
+        let leaving = |place, executions, unknown: Option<&str>| Leaving {
+            place,
             kept: true,
             executions,
             objects: None,
             bytes: None,
             unknown: unknown.map(str::to_owned),
         };
+        let project = || Place::Project("z".to_owned());
+        let domain = Place::Domain("d".to_owned());
+        let silent = Some("admin does not answer");
         let table = [
-            (leaving(Some(1), None), "1 execution"),
-            (leaving(Some(7), None), "7 executions"),
-            (leaving(Some(100), None), "100 or more executions"),
-            (leaving(None, Some("admin does not answer")), "an unknown number of executions (admin does not answer)"),
+            (leaving(project(), Some(1), None), "project z", "1 execution"),
+            (leaving(project(), Some(7), None), "project z", "7 executions"),
+            (leaving(domain, Some(100), None), "domain d", "100 or more executions"),
+            (leaving(project(), None, silent), "project z", "an unknown number of executions (admin does not answer)"),
         ];
-        for (leaving, has) in table {
-            let ways = "`sandbox up --prune-projects` or `sandbox project remove z` removes it with all its data";
-            let wanted = format!("project z is not in the spec and stays, because it has {has}: {ways}");
+        for (leaving, place, has) in table {
+            let ways = match leaving.place {
+                Place::Project(_) => {
+                    "`sandbox up --prune-projects` or `sandbox project remove z` removes it with all its data"
+                }
+                Place::Domain(_) => "`sandbox up --prune-domains` removes its namespaces and aborts what runs in them",
+            };
+            let wanted = format!("{place} is not in the spec and stays, because it has {has}: {ways}");
             assert_eq!(leaving.warning(""), wanted);
         }
     }

@@ -89,8 +89,8 @@ async fn prepare<'a>(
     let site = Site::of(&request.spec, host)?;
     site.announce(run);
     let scratch = host.state.sandbox(&request.spec.name).path().join("k3d");
-    let removal = (!options.fresh).then(|| options.removal());
-    let plan = Box::pin(plan_with_keys(request, removal, host, run)).await?;
+    let prune = (!options.fresh).then_some(options.prune);
+    let plan = Box::pin(plan_with_keys(request, prune, host, run)).await?;
     let checked = site.preflight(&plan, options.fresh, &options.faults, &scratch, run);
     let mut ground = run.stage(Stage::Preflight, checked).await?;
     if options.fresh {
@@ -151,7 +151,7 @@ async fn bring(
             }
         };
         let rolled_out =
-            converge::roll_out(&client, plan, prerequisites, options.removal(), names_resolve, filled, run);
+            converge::roll_out(&client, plan, prerequisites, options.prune.removal(), names_resolve, filled, run);
         Box::pin(rolled_out).await?;
         if ground.is_new() && (ground.has_data() || backup.is_some()) {
             Box::pin(lost::abort(&client, &plan.spec, run)).await?;
@@ -191,7 +191,8 @@ async fn settle(
     })
     .await?;
     let Running { client, inventory, .. } = running;
-    let reconciled = converge::reconcile_settings(&client, &plan.spec, &inventory, options.removal(), run).await?;
+    let reconciled =
+        converge::reconcile_settings(&client, &plan.spec, &inventory, options.prune.removal(), run).await?;
     let Reconciled { changed, tables } = reconciled;
     // The spec has a project now that was only added: it leaves with the spec, too. And what admin was told of a project's
     // tasks is taken back when the spec says it no more.
@@ -233,8 +234,7 @@ async fn stand(
                 let started = ground.node_started().await?;
                 seen_again(&client, &plan.spec.system_namespace(), started, Stage::Cluster, run).await?;
             }
-            let again =
-                if was_halted { plan_again(request, options.removal(), &client, host, run).await? } else { None };
+            let again = if was_halted { plan_again(request, options.prune, &client, host, run).await? } else { None };
             let prerequisites = converge::apply_prerequisites(&client, again.as_ref().unwrap_or(plan), run).await?;
             Ok((prerequisites, again))
         };

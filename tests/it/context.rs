@@ -25,7 +25,7 @@ fn options() -> Options<'static> {
     Options {
         keep: false,
         fresh: false,
-        prune_projects: false,
+        prune: lifecycle::Prune::default(),
         bundle: None,
         restore: None,
         store: true,

@@ -22,8 +22,20 @@ impl Machine {
 
     /// A user's execution, as the console launches it.
     fn execute(&self, project: &str, name: &str) {
+        self.execute_in(project, "d-dev", name);
+    }
+
+    fn execute_in(&self, project: &str, domain: &str, name: &str) {
         let launch = json!({"launch_plan": {"name": "of.the.user"}});
-        self.post("executions", &json!({"project": project, "domain": "d-dev", "name": name, "spec": launch}));
+        self.post("executions", &json!({"project": project, "domain": domain, "name": name, "spec": launch}));
+    }
+
+    /// The domains that `project list` has of each project.
+    fn domains(&self) -> Vec<String> {
+        let list: Value =
+            serde_json::from_str(&self.run(&["project", "list", "-o", "json"]).exits(0).out()).expect("JSON");
+        let namespaces = list["projects"][0]["namespaces"].as_array().expect("namespaces").iter();
+        namespaces.map(|one| one["domain"].as_str().expect("a domain").to_owned()).collect()
     }
 
     /// Something that a user makes through admin's API.
@@ -103,6 +115,59 @@ fn a_project_that_leaves_the_spec_stays_while_it_has_executions() {
 
     machine.up(&["--prune-projects"]).exits(0);
     assert_eq!(Vec::from_iter(machine.listed().into_keys()), ["x"]);
+}
+
+#[test]
+fn a_domain_that_leaves_the_spec_stays_while_it_has_executions() {
+    let machine = Machine::new();
+    // The smoke workflow's executions are nobody's.
+    machine.up(&["--full", "--domain", "d-dev,development,empty"]).exits(0);
+    machine.execute_in("y", "development", "mine");
+    fs::write(machine.folder.path().join("sandbox.yaml"), "domains: [{id: d-dev}]\n").expect("written");
+    let plan = machine.asked("plan");
+    let leaving = plan["running"]["leaving"].as_array().expect("a list").clone();
+    let told = leaving.iter().map(|one| (one["domain"].clone(), one["kept"].clone(), one["executions"].clone()));
+    assert_eq!(
+        Vec::from_iter(told),
+        [(json!("development"), json!(true), json!(1)), (json!("empty"), json!(false), json!(0))],
+        "{leaving:?}"
+    );
+    let ports: Vec<_> = machine.ports.iter().map(String::as_str).collect();
+    let shown = machine.run(&[&["plan", "--engine", "rehearsal"], ports.as_slice()].concat()).exits(0).out();
+    for line in [
+        "domain development is not in the spec and stays: 1 execution; `sandbox up --prune-domains` removes it\n",
+        "domain empty would be removed, with all that runs in it: 0 executions\n",
+    ] {
+        assert!(shown.contains(line), "{shown} without {line}");
+    }
+
+    let events = machine.up(&[]).exits(0).events();
+    let told = warnings(&events);
+    assert_eq!(told.len(), 1, "{told:?}");
+    for words in ["domain development", "1 execution", "`sandbox up --prune-domains`"] {
+        assert!(told[0].contains(words), "{told:?} without {words}");
+    }
+    assert_eq!(machine.domains(), ["d-dev", "development"]);
+    assert_eq!(machine.asked("status")["spec"], "unchanged");
+    // To prune projects takes no domain, and the domain is as before: nothing is to be done.
+    assert_eq!(outcome(&machine.up(&["--prune-projects"]).exits(0).events()), "unchanged");
+    assert_eq!(machine.domains(), ["d-dev", "development"]);
+
+    machine.up(&["--prune-domains"]).exits(0);
+    assert_eq!(machine.domains(), ["d-dev"]);
+}
+
+/// What was executed in a domain by a project that goes with all its data holds the domain no longer.
+#[test]
+fn a_domain_with_executions_of_pruned_projects_alone_goes_with_them() {
+    let machine = Machine::new();
+    machine.up(&["--project", "x,z", "--domain", "d-dev,development"]).exits(0);
+    machine.execute_in("z", "development", "mine");
+    let only = ["--project", "x", "--domain", "d-dev"];
+    machine.up(&only).exits(0);
+    assert_eq!(machine.domains(), ["d-dev", "development"]);
+    let events = machine.up(&[&only[..], &["--prune-projects"]].concat()).exits(0).events();
+    assert_eq!((machine.domains(), warnings(&events)), (vec!["d-dev".to_owned()], vec![]));
 }
 
 #[test]

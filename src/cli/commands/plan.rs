@@ -10,7 +10,7 @@ use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Planned, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::evidence::mask::Mask;
-use crate::lifecycle::{self, Comparison, Leaving};
+use crate::lifecycle::{self, Comparison, Leaving, Place};
 use crate::plan::{Difference, Plan};
 use crate::report::Waiting;
 use crate::spec::{Origin, Provenance, Secret};
@@ -62,8 +62,8 @@ fn against(Comparison { difference, leaving, waiting, outdated, lacking }: &Comp
     for project in projects_added {
         let _ = writeln!(text, "  project {project} would be added");
     }
-    for project in leaving {
-        let _ = writeln!(text, "  {}", left(project));
+    for one in leaving {
+        let _ = writeln!(text, "  {}", left(one));
     }
     for (objects, would) in [(created, "create"), (changed, "change"), (pruned, "remove")] {
         if !objects.is_empty() {
@@ -86,20 +86,19 @@ fn against(Comparison { difference, leaving, waiting, outdated, lacking }: &Comp
     text
 }
 
-/// What becomes of a project that the spec lacks, and what it has.
+/// What becomes of a project or a domain that the spec lacks, and what it has.
 fn left(leaving: &Leaving) -> String {
-    let Leaving { project, kept, objects, bytes, unknown, .. } = leaving;
-    let bucket = match (objects, bytes) {
-        (Some(objects), Some(bytes)) => format!("{objects} objects, {bytes} bytes in its bucket"),
-        _ => "its bucket could not be asked".to_owned(),
+    let Leaving { place, kept, objects, bytes, unknown, .. } = leaving;
+    let bucket = match (place, objects, bytes) {
+        (Place::Domain(_), ..) => String::new(),
+        (_, Some(objects), Some(bytes)) => format!("; {objects} objects, {bytes} bytes in its bucket"),
+        _ => "; its bucket could not be asked".to_owned(),
     };
     let why = unknown.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-    let has = format!("{}; {bucket}{why}", leaving.counted());
+    let has = format!("{}{bucket}{why}", leaving.counted());
     match kept {
-        true => {
-            format!("project {project} is not in the spec and stays: {has}; `sandbox up --prune-projects` removes it")
-        }
-        false => format!("project {project} would be removed, with all that runs in it: {has}"),
+        true => format!("{place} is not in the spec and stays: {has}; `sandbox up {}` removes it", place.flag()),
+        false => format!("{place} would be removed, with all that runs in it: {has}"),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::cli::args::{JunitArg, TimeoutArg, time_to_live};
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
-use crate::lifecycle::{self, Options};
+use crate::lifecycle::{self, Options, Prune};
 use crate::limits;
 use crate::rehearsal::Faults;
 use crate::smoke::Executions;
@@ -38,6 +38,9 @@ pub(crate) struct UpArgs {
     /// Remove projects that the spec lacks, whatever was executed in them; those that `project add` added stay
     #[arg(long)]
     prune_projects: bool,
+    /// Remove domains that the spec lacks, whatever was executed in them: what runs is aborted, data stays
+    #[arg(long)]
+    prune_domains: bool,
     /// Load this backup into a sandbox without data of its own; `sandbox backup` makes it
     #[arg(long, value_name = "FILE")]
     restore: Option<PathBuf>,
@@ -65,7 +68,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
     let options = Options {
         keep: args.keep,
         fresh: args.fresh,
-        prune_projects: args.prune_projects,
+        prune: Prune { projects: args.prune_projects, domains: args.prune_domains },
         restore: args.restore.as_deref(),
         bundle,
         store: !args.no_cache,

@@ -79,7 +79,7 @@ pub(crate) fn options() -> lifecycle::Options<'static> {
     lifecycle::Options {
         keep: false,
         fresh: false,
-        prune_projects: false,
+        prune: lifecycle::Prune::default(),
         restore: None,
         bundle: None,
         store: true,

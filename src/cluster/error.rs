@@ -244,7 +244,9 @@ impl From<Error> for Failure {
             }
             Error::Differs { cluster, differences } => {
                 let failure = on_cluster(Reason::SandboxDiffers, &cluster)
-                    .hint(format!("`sandbox down --name {cluster}` and then `up` makes it anew"))
+                    .hint(format!(
+                        "`sandbox down --keep-data --name {cluster}` and then the same `up` makes it anew, with its data"
+                    ))
                     .hint("`--name` chooses another name, so that both can be there");
                 differences.iter().fold(failure, Self::because)
             }

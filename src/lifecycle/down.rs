@@ -1,5 +1,7 @@
 //! Removal of a sandbox.
 
+use std::collections::BTreeSet;
+
 use super::outcome::Done;
 use super::rollback;
 use crate::cluster::Data;
@@ -29,7 +31,10 @@ pub async fn down(name: &str, wanted: Option<Location>, data: Data, host: &Host,
         let kept = if data == Data::Kept { "; its data is kept for the next `up`" } else { "" };
         let done = match removed.await? {
             true => Done::passed(site.marked(format!("sandbox {name} is gone{kept}"))),
-            false => Done::unchanged(site.marked(format!("there is no sandbox {name}"))),
+            false => {
+                let others = others(name, &site, host).await;
+                Done::unchanged(site.marked(format!("there is no sandbox {name}{others}")))
+            }
         };
         Ok(done)
     };
@@ -39,4 +44,14 @@ pub async fn down(name: &str, wanted: Option<Location>, data: Data, host: &Host,
         // A lock without a sandbox is a leftover itself.
         Err(failure) => Err(rollback::forget(failure, &state, &lock)),
     }
+}
+
+/// Such as `; other sandboxes: a, b`: the name may be mistyped.
+async fn others(name: &str, site: &Site<'_>, host: &Host) -> String {
+    let mut others: BTreeSet<_> = host.state.sandboxes().into_iter().collect();
+    // Without Docker there are those of the state folder.
+    others.extend(site.overview().await.map(|overview| overview.sandboxes).unwrap_or_default());
+    others.remove(name);
+    let others: Vec<_> = others.into_iter().collect();
+    if others.is_empty() { String::new() } else { format!("; other sandboxes: {}", others.join(", ")) }
 }

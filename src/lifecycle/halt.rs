@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
-use crate::site::{self, Halt, Host, Resumed, Running, Site};
+use crate::site::{self, Halt, Host, Resumed, Running, Site, Stopped};
 use crate::smoke::{Executions, Target};
 
 /// Halts the sandbox: its data stays, and its projects, executions and settings with it. That it does not run is a
@@ -28,13 +28,20 @@ async fn halt(name: &str, how: Halt, host: &Host, run: &Run) -> Result<Done, Fai
         Halt::Freeze => ("frozen: processors are free, memory and data stay", "frozen"),
     };
     let stopped = run.stage(Stage::Stop, async {
-        let ran = Site::resolve(name, None, host)?.stop(how).await?;
-        let (outcome, summary) = if ran { (Outcome::Passed, done) } else { (Outcome::Unchanged, "it does not run") };
-        Ok((ran, outcome, summary.to_owned()))
+        let stopped = Site::resolve(name, None, host)?.stop(how).await?;
+        let (outcome, summary) = match stopped {
+            Stopped::Now => (Outcome::Passed, done),
+            Stopped::Before(Halt::Stop) => (Outcome::Unchanged, "it does not run"),
+            Stopped::Before(Halt::Freeze) => (Outcome::Unchanged, "it is frozen already"),
+        };
+        Ok((stopped, outcome, summary.to_owned()))
     });
     Ok(match stopped.await? {
-        true => Done::passed(format!("sandbox {name} is {state}; `sandbox start` brings it back")),
-        false => Done::unchanged(format!("sandbox {name} does not run")),
+        Stopped::Now => Done::passed(format!("sandbox {name} is {state}; `sandbox start` brings it back")),
+        Stopped::Before(Halt::Stop) => Done::unchanged(format!("sandbox {name} does not run")),
+        Stopped::Before(Halt::Freeze) => {
+            Done::unchanged(format!("sandbox {name} is frozen already; `sandbox start` brings it back"))
+        }
     })
 }
 

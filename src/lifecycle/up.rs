@@ -46,11 +46,29 @@ pub async fn up(request: Request, host: &Host, options: Options<'_>, run: &Run) 
         Err(failure) => {
             let failure = rollback::save_evidence(failure, &plan, &ground, host, run).await;
             if !ground.is_new() || options.keep {
-                return Err(rollback::also(failure, format!("`sandbox down --name {name}` removes the sandbox")));
+                return Err(with_way_on(failure, &name, ground.is_new()));
             }
             let failure = rollback::roll_back(failure, &name, &ground, run).await;
             Err(rollback::forget(failure, &state, &lock))
         }
+    }
+}
+
+/// The failure of an `up` that leaves the sandbox there, with what to do about that. One that was there before is not to be
+/// thrown away for it.
+fn with_way_on(failure: Failure, name: &str, is_new: bool) -> Failure {
+    match failure.reason {
+        _ if is_new => {
+            rollback::also(failure, format!("`sandbox down --name {name}` removes the sandbox and its data"))
+        }
+        // Nothing was changed, and what the failure says is the way to change it.
+        Reason::SandboxDiffers => failure,
+        _ => rollback::also(
+            failure,
+            format!(
+                "the sandbox and its data stay; `sandbox up --name {name}` with the spec that it had goes back to it"
+            ),
+        ),
     }
 }
 
@@ -242,4 +260,20 @@ async fn stand(
         Ok((Stood { client, prerequisites, plan }, outcome, summary))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_remove_a_sandbox_that_was_there_before() {
+        let hints = |reason, is_new| with_way_on(Failure::new(reason, "no").hint("first"), "flyte", is_new).hints;
+        let removes = "`sandbox down --name flyte` removes the sandbox and its data";
+        assert_eq!(hints(Reason::ImageUnknown, true), ["first", removes]);
+        let stays =
+            "the sandbox and its data stay; `sandbox up --name flyte` with the spec that it had goes back to it";
+        assert_eq!(hints(Reason::ImageUnknown, false), ["first", stays]);
+        assert_eq!(hints(Reason::SandboxDiffers, false), ["first"]);
+    }
 }

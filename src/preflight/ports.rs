@@ -26,7 +26,8 @@ pub(super) enum PortState {
     Container { name: String, cluster: Option<String>, sandbox: Option<String> },
     /// Used by a process, as a listener or for a connection.
     Process(PortUse),
-    /// Held by Docker for a container that is starting or stopping.
+    /// Held by Docker for a container that it does not list with the port: one that is starting or stopping, or any where
+    /// the list is not asked for.
     Passing,
     /// In use, by an unknown process.
     Taken,
@@ -60,8 +61,17 @@ pub(super) fn probe(port: u16, sandbox: &str, containers: &[Container]) -> PortS
     }
 }
 
-/// The findings about all ports of a plan.
-pub(super) fn findings(plan: &ClusterPlan, containers: &[Container]) -> Vec<Finding> {
+/// Whether it is known who holds a port where Docker does not answer. A container, of this sandbox or of another, is not:
+/// a process of Docker's holds its port, and only root may see which process that is.
+const fn is_known_without_docker(seen: &PortState) -> bool {
+    !matches!(seen, PortState::Passing | PortState::Taken | PortState::Process(PortUse { process: None, .. }))
+}
+
+/// The findings about all ports of a plan. Without `containers`, where Docker does not answer, a port that one of them may
+/// hold is left out.
+pub(super) fn findings(plan: &ClusterPlan, containers: Option<&[Container]>) -> Vec<Finding> {
+    let is_known = |seen: &PortState| containers.is_some() || is_known_without_docker(seen);
+    let containers = containers.unwrap_or_default();
     let api = plan.api_port.map(|port| PortMapping { host: port, node: 6443, purpose: "api".to_owned() });
     let wanted: Vec<PortMapping> = plan.ports.iter().cloned().chain(api).collect();
     let mut promised: Vec<u16> = wanted.iter().map(|mapping| mapping.host).collect();
@@ -77,6 +87,7 @@ pub(super) fn findings(plan: &ClusterPlan, containers: &[Container]) -> Vec<Find
                 format!("port {} is configured twice, for {} and {}", mapping.host, other.purpose, mapping.purpose),
             )
             .hint(format!("`--port-{} {}` is free", mapping.purpose, free().unwrap_or(mapping.node))),
+            None if !is_known(&seen) => continue,
             None => {
                 let free = if matches!(seen, PortState::Free | PortState::Ours) { None } else { free() };
                 promised.extend(free);
@@ -130,7 +141,7 @@ fn finding_of(mapping: &PortMapping, seen: &PortState, free: Option<u16>) -> Fin
                 "the port is free when the connection closes; `sudo ss -tanp 'sport = :{port}'` shows it"
             ))
         }
-        PortState::Passing => taken("a container that is starting or stopping").hint("`docker ps --all` shows which"),
+        PortState::Passing => taken("Docker, for a container").hint("`docker ps --all` shows which"),
         PortState::Taken => {
             let message = format!("port {port} ({}) is in use by an unknown process", mapping.purpose);
             Finding::blocker(Reason::PortTaken, &check, message)
@@ -231,6 +242,11 @@ mod tests {
                 "the port is free when the connection closes; `sudo ss -tanp 'sport = :30084'` shows it",
             ),
             (
+                PortState::Passing,
+                "port 30084 (minio) is taken by Docker, for a container",
+                "`docker ps --all` shows which",
+            ),
+            (
                 PortState::Taken,
                 "port 30084 (minio) is in use by an unknown process",
                 "`sudo ss -tanp 'sport = :30084'` shows it",
@@ -240,6 +256,21 @@ mod tests {
             assert_eq!((finding.check.as_str(), finding.severity), ("port-minio", Severity::Blocker));
             assert_eq!(finding.message, message);
             assert_eq!(finding.hints, [hint, "`--port-minio 31084` uses a free port"]);
+        }
+    }
+
+    #[test]
+    fn without_docker_only_a_holder_that_is_known_is_told() {
+        let process = |process| PortState::Process(PortUse { listens: true, process, uid: 0 });
+        for (seen, told) in [
+            (PortState::Free, true),
+            (PortState::Privileged, true),
+            (process(Some(Process { pid: 7, command: "nc".into() })), true),
+            (process(None), false),
+            (PortState::Passing, false),
+            (PortState::Taken, false),
+        ] {
+            assert_eq!(is_known_without_docker(&seen), told, "{seen:?}");
         }
     }
 
@@ -278,7 +309,7 @@ mod tests {
         let port = socket.local_addr().expect("address").port();
         drop(socket);
         let second = PortMapping { purpose: "console".into(), ..mapping(port) };
-        let found = findings(&plan(vec![mapping(port), second]), &[]);
+        let found = findings(&plan(vec![mapping(port), second]), Some(&[]));
         assert_eq!(
             found.iter().map(|finding| finding.severity).collect::<Vec<_>>(),
             [Severity::Fine, Severity::Blocker]

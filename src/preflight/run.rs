@@ -16,8 +16,8 @@ async fn observe(docker: &Docker, plan: &ClusterPlan) -> Result<(About, Vec<Cont
     Ok((about, listed, node?))
 }
 
-/// The findings for a plan on a node. Changes nothing. `docker` and `engine` are the results of finding them; ports are
-/// checked even without Docker. `propellers` is the number that will run in the node.
+/// The findings for a plan on a node. Changes nothing. `docker` and `engine` are the results of finding them; without
+/// Docker ports are checked as far as their holders are known. `propellers` is the number that will run in the node.
 pub async fn run(
     docker: Result<&Docker, &Failure>,
     engine: Result<&Engine, &Failure>,
@@ -25,7 +25,7 @@ pub async fn run(
     propellers: u64,
 ) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut containers = Vec::new();
+    let mut containers = None;
     match docker {
         Err(failure) => found.push(Finding::from_failure("docker", failure)),
         Ok(docker) => match observe(docker, plan).await {
@@ -43,7 +43,7 @@ pub async fn run(
                     found.push(host::inotify(limit, propellers, other_nodes(&listed, &plan.name)));
                 }
                 found.push(name(&plan.name, &node));
-                containers = listed;
+                containers = Some(listed);
             }
         },
     }
@@ -52,7 +52,7 @@ pub async fn run(
         Ok(Engine::K3d(_)) => {}
         Err(failure) => found.push(Finding::from_failure("k3d", failure)),
     }
-    found.extend(ports::findings(plan, &containers));
+    found.extend(ports::findings(plan, containers.as_deref()));
     found
 }
 
@@ -60,7 +60,7 @@ pub async fn run(
 #[must_use]
 pub fn rehearsal(plan: &ClusterPlan) -> Vec<Finding> {
     let engine = Finding::fine("engine", "the cluster is simulated, without Docker");
-    std::iter::once(engine).chain(ports::findings(plan, &[])).collect()
+    std::iter::once(engine).chain(ports::findings(plan, Some(&[]))).collect()
 }
 
 /// The number of running k3d nodes of other clusters.

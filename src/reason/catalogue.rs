@@ -112,7 +112,7 @@ catalogue! {
         "`--name` chooses another name";
     SandboxDiffers "sandbox-differs" PREFLIGHT, 3, no,
         "The existing sandbox has ports, a node image or a cluster that cannot be changed in place.",
-        "`sandbox down` and then `sandbox up` creates it again; `--name` creates another beside it";
+        "`sandbox down --keep-data` and then `sandbox up` creates it again, with its data; `--name` creates another beside it";
     SandboxBroken "sandbox-broken" PREFLIGHT, 3, no,
         "The node of the existing sandbox crashes again and again.",
         "`sandbox down` removes it";

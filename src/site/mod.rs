@@ -46,7 +46,7 @@ pub use listing::{ListedSandbox, Listing, SandboxState, list};
 pub use location::Location;
 pub use node_images::loaded;
 pub use running::Running;
-pub use state::{Halt, Overview, Phase, Resumed, Standing};
+pub use state::{Halt, Overview, Phase, Resumed, Standing, Stopped};
 
 use crate::cluster::Data;
 use crate::docker::Docker;
@@ -213,12 +213,12 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Halts the sandbox's node; whether it ran.
+    /// Halts the sandbox's node.
     ///
     /// # Errors
     /// [`Reason::NotFound`]: there is none; [`Reason::Usage`]: it has no node of its
     /// own.
-    pub async fn stop(&self, how: Halt) -> Result<bool, Failure> {
+    pub async fn stop(&self, how: Halt) -> Result<Stopped, Failure> {
         match self {
             Self::Node(site) => site.stop(how).await,
             Self::Attached(_) | Self::Rehearsal(_) => {

@@ -10,7 +10,7 @@ use super::evidence::{self, EvidenceSources, within_a_moment};
 use super::host::Host;
 use super::node_images::{load_bundle, load_into_node, obtain_node_image, outdated};
 use super::running::{Running, absent, halted};
-use super::state::{Halt, Overview, Phase, Resumed, Standing};
+use super::state::{Halt, Overview, Phase, Resumed, Standing, Stopped};
 use crate::cluster::{self, Data, Engine, KeptData, NodeState};
 use crate::docker::{self, Docker};
 use crate::failure::{Failure, Reason};
@@ -124,18 +124,24 @@ impl<'a> NodeSite<'a> {
     }
 
     /// Stops the node, or freezes it. Whether it ran.
-    pub(super) async fn stop(&self, how: Halt) -> Result<bool, Failure> {
+    pub(super) async fn stop(&self, how: Halt) -> Result<Stopped, Failure> {
         let docker = self.host.docker().await?;
-        match cluster::state(&docker, &self.name).await? {
+        let before = cluster::state(&docker, &self.name).await?;
+        match before {
             NodeState::Absent | NodeState::Foreign | NodeState::Unstarted => {
                 return Err(absent(&self.name, "there is no such sandbox"));
             }
             _ => {}
         }
-        match how {
-            Halt::Stop => Ok(cluster::stop(&docker, &self.name).await?),
-            Halt::Freeze => Ok(cluster::freeze(&docker, &self.name).await?),
-        }
+        let stopped = match how {
+            Halt::Stop => cluster::stop(&docker, &self.name).await?,
+            Halt::Freeze => cluster::freeze(&docker, &self.name).await?,
+        };
+        Ok(match before {
+            _ if stopped => Stopped::Now,
+            NodeState::Frozen => Stopped::Before(Halt::Freeze),
+            _ => Stopped::Before(Halt::Stop),
+        })
     }
 
     /// Lets a halted node run again.

@@ -45,6 +45,15 @@ pub enum Halt {
     Freeze,
 }
 
+/// What came of halting a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// It ran, and is halted now.
+    Now,
+    /// It was halted before.
+    Before(Halt),
+}
+
 /// A cluster whose API answers.
 pub struct Standing {
     /// A client for it.

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use flyte_sandbox::kubernetes::{client, find_within, save};
-use flyte_sandbox::lifecycle::{Fate, Swept, gc, up};
-use flyte_sandbox::site::Host;
+use flyte_sandbox::lifecycle::{Fate, Swept, gc, stop, up};
+use flyte_sandbox::site::{Halt, Host};
 use flyte_sandbox::state::StateRoot;
 use serde_json::json;
 
@@ -71,5 +71,26 @@ async fn a_sandbox_in_which_nothing_has_run_for_its_limit_is_frozen() {
         assert_eq!((sweep.sandboxes, sweep.failure), (vec![swept], None), "{what}");
         let node = if fate == Fate::Frozen { "paused" } else { "running" };
         assert_eq!(docker.world().containers[0]["State"], node, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_frozen_is_not_said_not_to_run() {
+    let (container, kubeconfig) = node_with_api("flyte", 1);
+    let world = World { containers: vec![container], files: [kubeconfig].into(), ..World::default() };
+    let docker = FakeDocker::start(world).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let host = Host {
+        home: None,
+        variables: [("DOCKER_HOST".to_owned(), docker.host.clone())].into(),
+        state: StateRoot::new(folder.path().to_owned()),
+        program: "none".into(),
+    };
+    for summary in [
+        "sandbox flyte is frozen; `sandbox start` brings it back",
+        "sandbox flyte is frozen already; `sandbox start` brings it back",
+    ] {
+        let (run, _events) = run();
+        assert_eq!(stop("flyte", Halt::Freeze, &host, &run).await.expect("frozen").summary, summary);
     }
 }

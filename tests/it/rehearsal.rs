@@ -286,7 +286,15 @@ fn only_a_rehearsal_can_be_told_to_fail_and_only_in_words_that_are_known() {
 }
 
 #[test]
+fn down_of_a_name_that_is_mistyped_names_the_sandboxes_there_are() {
+    let machine = Machine::new();
+    machine.up(&[]).exits(0);
+    let ended = machine.run(&["down", "--name", "flyt", "--engine", "rehearsal", "-o", "json"]).exits(0).events().pop();
+    let summary = ended.expect("events")["summary"].as_str().expect("text").to_owned();
+    assert!(summary.ends_with("there is no sandbox flyt; other sandboxes: flyte"), "{summary}");
+}
 
+#[test]
 fn down_is_a_success_where_there_is_nothing_and_no_docker() {
     let machine = Machine::new();
     machine.up(&[]).exits(0);

@@ -66,6 +66,15 @@ impl PodSelection {
         Ok(pod)
     }
 
+    /// The execution that they are of.
+    #[must_use]
+    pub fn execution(&self) -> Option<&str> {
+        match &self.by {
+            By::Execution(id) => Some(id),
+            By::Workload(_) | By::Pod(_) => None,
+        }
+    }
+
     /// Whether a pod has one container and no other.
     #[must_use]
     pub fn is_of_one_container(pod: &Pod) -> bool {

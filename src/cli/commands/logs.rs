@@ -81,9 +81,19 @@ pub(in crate::cli) async fn run(session: &Session, args: &LogsArgs) -> Result<()
     session.until_stopped(async { tokio::try_join!(read, print(session, lines, alone)) }).await?;
     for selection in &selections {
         let pods = session.query(selection.pods(&running.client)).await?;
+        let lacking = selection.execution().filter(|_| pods.is_empty() && !args.follow);
+        session.warn(lacking.map(without_pods));
         session.warn(kubernetes::out_of_memory(&pods).iter().map(killed));
     }
     Ok(())
+}
+
+/// Why an execution has no log.
+fn without_pods(id: &str) -> String {
+    format!(
+        "execution {id} has no pod: none was made yet, or they are removed and their logs with them, as a map task's are \
+         after the run; `sandbox logs -f --execution {id}` shows them while it runs"
+    )
 }
 
 /// What no log says: that its container was killed.

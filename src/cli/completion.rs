@@ -33,6 +33,11 @@ pub(super) fn projects() -> ArgValueCompleter {
     completer(|| spec().projects)
 }
 
+/// Completes Flyte domains.
+pub(super) fn domains() -> ArgValueCompleter {
+    completer(|| spec().domains.into_iter().map(|domain| domain.id).collect())
+}
+
 /// Completes the engines.
 pub(super) fn engines() -> ArgValueCompleter {
     completer(|| EngineKind::ALL.iter().map(|engine| engine.name().to_owned()).collect())

@@ -141,6 +141,11 @@ impl Session {
         self.global.verbose > 0
     }
 
+    /// Whether a person is to see failures and the end alone. A program gets all.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.global.quiet && self.global.output == Output::Human
+    }
+
     /// Where a sandbox is made.
     pub(super) fn host(&self) -> Host {
         Host {

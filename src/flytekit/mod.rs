@@ -15,4 +15,4 @@ mod module;
 mod registration;
 
 pub use module::Module;
-pub use registration::{Refusal, Registration, SCRIPT, choose};
+pub use registration::{Refusal, Registration, SCRIPT, Unclear, choose};

@@ -86,12 +86,26 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
+/// Why a file has no workflow that is meant, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclear {
+    /// What is wrong.
+    pub what: String,
+    /// What the file has.
+    pub why: String,
+    /// What to do.
+    pub hint: &'static str,
+    /// The names that one may have meant.
+    pub known: Vec<String>,
+}
+
 /// The launch plan that a user means, by the names of pyflyte's files, such as `2_hello.wf_3.pb`: by its whole name or the
 /// last part of it, or without a name the only workflow of the module.
 ///
 /// # Errors
-/// The names that there are.
-pub fn choose(files: &[String], module: &str, named: Option<&str>) -> Result<String, Vec<String>> {
+/// There is none of this name, or not one alone.
+pub fn choose(files: &[String], module: &str, named: Option<&str>) -> Result<String, Unclear> {
+    const TASK: &str = "1";
     const WORKFLOW: &str = "2";
     const LAUNCH_PLAN: &str = "3";
     let of = |kind: &str| -> Vec<&str> {
@@ -106,8 +120,36 @@ pub fn choose(files: &[String], module: &str, named: Option<&str>) -> Result<Str
     };
     match meant[..] {
         [plan] => Ok(plan.to_owned()),
-        _ => Err(plans.iter().map(|plan| plan.strip_prefix(&own).unwrap_or(plan).to_owned()).collect()),
+        _ => {
+            let short = |names: &[&str]| -> Vec<String> {
+                names.iter().map(|name| name.strip_prefix(&own).unwrap_or(name).to_owned()).collect()
+            };
+            Err(unclear(short(&plans), &short(&of(TASK)), named))
+        }
     }
+}
+
+fn unclear(plans: Vec<String>, tasks: &[String], named: Option<&str>) -> Unclear {
+    const WRAP: &str = "a task runs in a workflow: call it in a function with `@workflow`, and name that";
+    let absent = named.map_or_else(String::new, |named| format!(" `{named}`"));
+    let (what, why, hint) = match named {
+        _ if plans.is_empty() && tasks.is_empty() => {
+            (String::new(), "it has no task either".to_owned(), "a workflow is a function with `@workflow`")
+        }
+        _ if plans.is_empty() => (String::new(), format!("it has tasks alone: {}", tasks.join(", ")), WRAP),
+        Some(named) if tasks.iter().any(|task| task == named) => {
+            (absent, format!("`{named}` is a task; workflows: {}", plans.join(", ")), WRAP)
+        }
+        Some(_) => (absent, format!("there are: {}", plans.join(", ")), "name one of them behind the file"),
+        None => {
+            let what = "it is not clear which workflow is meant".to_owned();
+            let why = format!("there are: {}", plans.join(", "));
+            let hint = "name it behind the file: `sandbox run FILE.py WORKFLOW`";
+            return Unclear { what, why, hint, known: Vec::new() };
+        }
+    };
+    let known = if hint == WRAP { Vec::new() } else { plans };
+    Unclear { what: format!("the file has no workflow{what}"), why, hint, known }
 }
 
 #[cfg(test)]
@@ -144,16 +186,16 @@ mod tests {
             (&one, None, Ok("m.my_wf")),
             (&one, Some("my_wf"), Ok("m.my_wf")),
             (&one, Some("m.my_wf"), Ok("m.my_wf")),
-            (&one, Some("wf"), Err("my_wf")),
-            (&one, Some("task"), Err("my_wf")),
-            (&several, None, Err("a b other.wf daily")),
+            (&one, Some("wf"), Err("there are: my_wf")),
+            (&one, Some("task"), Err("`task` is a task; workflows: my_wf")),
+            (&several, None, Err("there are: a, b, other.wf, daily")),
             (&several, Some("b"), Ok("m.b")),
             (&several, Some("other.wf"), Ok("other.wf")),
-            (&several, Some("wf"), Err("a b other.wf daily")),
+            (&several, Some("wf"), Err("there are: a, b, other.wf, daily")),
             (&several, Some("daily"), Ok("daily")),
             (&imported, None, Ok("m.a")),
         ] {
-            let found = choose(files, "m", named).map_err(|names| names.join(" "));
+            let found = choose(files, "m", named).map_err(|unclear| unclear.why);
             assert_eq!(found, chosen.map(str::to_owned).map_err(str::to_owned), "{files:?} {named:?}");
         }
     }

@@ -9,7 +9,7 @@ use super::admin::{repeated, send};
 use crate::failure::{Failure, Reason};
 use crate::flyte::admin::Execution;
 use crate::flyte::launch::{Launch, NodeList, Progress};
-use crate::flyte::names::PROPELLER;
+use crate::flyte::names::{ADMIN, PROPELLER};
 use crate::flytekit::inputs;
 use crate::kubernetes::{ApiError, PodSelection, ask};
 use crate::limits::API_ANSWER;
@@ -32,7 +32,7 @@ pub async fn launch(
     given: &[(String, String)],
     run: &Run,
 ) -> Result<(), Failure> {
-    let refused = |what, error: ApiError| failure(what, launch).because(error);
+    let refused = |what, error: ApiError| refused(what, launch, error);
     let plan = repeated::<Value>(client, spec, &launch.read_plan(), run).await;
     let plan = plan.map_err(|error| refused("admin does not have the launch plan", error))?;
     let inputs = inputs::literals(&plan, given).map_err(|words| {
@@ -56,7 +56,7 @@ pub async fn watch(
     run: &Run,
     mut tell: impl AsyncFnMut(String, String),
 ) -> Result<Vec<String>, Failure> {
-    let unread = |error: ApiError| failure("admin does not tell of the execution", launch).because(error);
+    let unread = |error: ApiError| refused("admin does not tell of the execution", launch, error);
     let mut progress = Progress::default();
     loop {
         // One after another: admin v0.6.13 does not survive two first calls of a kind.
@@ -74,7 +74,7 @@ pub async fn watch(
                 let data = repeated::<Value>(client, spec, &launch.read_data(), run).await.map_err(unread)?;
                 return Ok(inputs::outputs(&data));
             }
-            Some(false) => return Err(held.explain(failed(launch, &execution))),
+            Some(false) => return Err(held.explain(failed(launch, &execution), launch)),
             None => tokio::time::sleep(POLL).await,
         }
     }
@@ -93,27 +93,40 @@ impl HeldBack {
 
     /// A failure of the execution, with what its pods tell of the cause, and the way out.
     #[must_use]
-    pub fn explain(&self, failure: Failure) -> Failure {
-        let Some((_, cause)) = self.0.cause() else { return failure };
+    pub fn explain(&self, failure: Failure, launch: &Launch) -> Failure {
+        let Launch { project, domain, execution, .. } = launch;
+        let Some((_, cause)) = self.0.cause() else {
+            return failure.hint(if self.0.any() {
+                logs_of(execution)
+            } else {
+                format!("it had no pod: `sandbox logs {PROPELLER}-{project}-{domain}` shows what its propeller does")
+            });
+        };
         let failure = self.line().into_iter().fold(failure, Failure::because);
         let hint = match cause.reason {
             // Its own words are in the log; the limit of memory that was hit, and what sets it, are told of all pods.
-            Reason::PodMemory | Reason::PodCrash | Reason::PodInit => return failure,
+            Reason::PodMemory | Reason::PodCrash | Reason::PodInit => return failure.hint(logs_of(execution)),
             Reason::RolloutTimeout => None,
             Reason::PodImage | Reason::PodImageName => Some(
                 "`sandbox images import IMAGE` brings an image of this machine into the node; `--image` or the task's \
-                 `container_image` names another",
+                 `container_image` names another"
+                    .to_owned(),
             ),
             Reason::PodUnschedulable => Some(
                 "the node has no room for what the task requests: let it request less, end what else runs, or give Docker \
-                 more memory and processors",
+                 more memory and processors"
+                    .to_owned(),
             ),
-            reason => Some(reason.entry().remedy),
+            reason => Some(reason.entry().remedy.to_owned()),
         };
         let mut failure = failure.evidence(cause.evidence.iter().map(|line| format!("event: {line}")));
-        failure.hints.splice(..0, hint.map(str::to_owned));
+        failure.hints.splice(..0, hint);
         failure
     }
+}
+
+fn logs_of(execution: &str) -> String {
+    format!("`sandbox logs --execution {execution}` shows what its tasks wrote")
 }
 
 fn failed(launch: &Launch, execution: &Execution) -> Failure {
@@ -135,9 +148,11 @@ fn first_cause<'a>(lines: &[&'a str]) -> Option<&'a str> {
 
 fn failure(what: &str, launch: &Launch) -> Failure {
     let Launch { project, domain, execution, .. } = launch;
-    Failure::new(Reason::WorkflowFailed, what)
-        .on(format!("execution {execution} in {project}/{domain}"))
-        .hint(format!("`sandbox logs {PROPELLER}-{project}-{domain}` shows what its propeller does"))
+    Failure::new(Reason::WorkflowFailed, what).on(format!("execution {execution} in {project}/{domain}"))
+}
+
+fn refused(what: &str, launch: &Launch, error: ApiError) -> Failure {
+    failure(what, launch).because(error).hint(format!("`sandbox logs {ADMIN}` shows what admin does"))
 }
 
 #[cfg(test)]

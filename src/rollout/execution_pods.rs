@@ -20,6 +20,7 @@ use crate::limits::{API_ANSWER, POD_QUIET};
 pub struct ExecutionPods {
     held: BTreeMap<String, Held>,
     told: BTreeSet<(String, String)>,
+    any: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl ExecutionPods {
 
     fn news(&mut self, statuses: Vec<(String, Status)>, now: Instant) -> Vec<(String, String)> {
         let mut news = Vec::new();
+        self.any |= !statuses.is_empty();
         for (pod, status) in statuses {
             let Some(cause) = status.cause() else {
                 self.held.remove(&pod);
@@ -58,6 +60,12 @@ impl ExecutionPods {
             }
         }
         news
+    }
+
+    /// Whether a pod was ever seen.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.any
     }
 
     /// What holds back or has ended the execution, as far as a pod tells: the pod's name, and why. A pod that is gone still
@@ -108,6 +116,7 @@ mod tests {
         let pulling = || Status::Failing(Blocker::passing("ErrImagePull"), POD_QUIET);
         let backs_off = || Status::Failing(Blocker::passing("ImagePullBackOff"), POD_QUIET);
         let (mut pods, start) = (ExecutionPods::default(), Instant::now());
+        assert!(!pods.any());
         assert_eq!(told(&mut pods, &[("a", Status::waiting("ContainerCreating"))], start), "");
         assert_eq!(told(&mut pods, &[("a", pulling()), ("b", Status::waiting("Creating"))], start), "a ErrImagePull");
         let later = start + POD_QUIET;
@@ -119,6 +128,7 @@ mod tests {
         assert_eq!(pods.cause().map(|(pod, cause)| (pod, cause.line.as_str())), Some(("a", "ErrImagePull")));
         assert_eq!(told(&mut pods, &[], later), "");
         assert_eq!(pods.cause().map(|(pod, _)| pod), Some("a"), "its propeller removed it");
+        assert!(pods.any());
         told(&mut pods, &[("a", Status::Ready)], later);
         assert_eq!(pods.cause(), None);
     }

@@ -322,6 +322,7 @@ fn names_are_completed_by_the_state_folder_and_the_spec() {
     assert_eq!(completed(&machine, &["exec", "mi"]), ["minio"]);
     assert_eq!(completed(&machine, &["project", "remove", "al"]), ["alpha"]);
     assert_eq!(completed(&machine, &["credentials", "--project", ""]), ["alpha"]);
+    assert_eq!(completed(&machine, &["run", "wf.py", "-d", ""]), ["dev"]);
     assert_eq!(completed(&machine, &["up", "--image", "po"]), ["postgres="]);
     assert_eq!(completed(&machine, &["kubec"]), ["kubectl", "kubeconfig"]);
     assert_eq!(completed(&machine, &["up", "--config", "san"]), ["sandbox.yaml"]);

@@ -23,7 +23,8 @@ done
 file=$root/${module//.//}.py
 if grep -q raise "$file"; then echo "File \"$file\", line 1" >&2; echo "ValueError: no" >&2; exit 4; fi
 if grep -q refused "$file"; then echo "INVALID_ARGUMENT: cannot set default > platform limit" >&2; exit 5; fi
-touch "$out/0_$module.task_1.pb" "$out/fast0.tar.gz"
+touch "$out/fast0.tar.gz"
+for task in $(sed -n 's/^def \(task[a-z]*\).*/\1/p' "$file"); do touch "$out/0_$module.${task}_1.pb"; done
 for workflow in $(sed -n 's/^def \(wf[a-z]*\).*/\1/p' "$file"); do
   touch "$out/1_$module.${workflow}_2.pb" "$out/2_$module.${workflow}_3.pb"
 done
@@ -137,6 +138,8 @@ fn what_cannot_run_is_told_with_the_way_out() {
     desk.write("one.py", "def wf(n=1):\n");
     desk.write("two.py", "def wfa():\ndef wfb():\n");
     desk.write("none.py", "x = 1\n");
+    desk.write("tasks.py", "def taska():\ndef taskb():\n");
+    desk.write("both.py", "def task():\ndef wf(n=1):\n");
     desk.write("bad.py", "raise ValueError('no')\n");
     desk.write("big.py", "refused = 1\n");
     let told = |args: &[&str], code: i32| {
@@ -144,9 +147,20 @@ fn what_cannot_run_is_told_with_the_way_out() {
         assert_eq!(desk.left_behind(), 0, "{args:?}");
         ran.failure()
     };
-    assert_eq!(told(&["code/two.py"], 2)["causes"][0], "there are: wfa, wfb");
-    assert_eq!(told(&["code/two.py", "wfc"], 2)["causes"][0], "there are: wfa, wfb");
-    assert_eq!(told(&["code/none.py"], 2)["causes"][0], "the file has no workflow");
+    for (args, what, cause) in [
+        (&["code/two.py"][..], "it is not clear which workflow is meant", "there are: wfa, wfb"),
+        (&["code/two.py", "wfc"], "the file has no workflow `wfc`", "there are: wfa, wfb"),
+        (&["code/both.py", "task"], "the file has no workflow `task`", "`task` is a task; workflows: wf"),
+        (&["code/tasks.py"], "the file has no workflow", "it has tasks alone: taska, taskb"),
+        (&["code/tasks.py", "taska"], "the file has no workflow", "it has tasks alone: taska, taskb"),
+        (&["code/none.py"], "the file has no workflow", "it has no task either"),
+    ] {
+        let failure = told(args, 2);
+        if args.contains(&"wfc") {
+            assert_eq!(failure["hints"][0], "did you mean `wfa`?");
+        }
+        assert_eq!((&failure["what"], &failure["causes"][0]), (&what.into(), &cause.into()), "{args:?}");
+    }
     assert_eq!(told(&["code/one.py", "--input", "m=1"], 2)["causes"][0], "there is no input m; there are: n (INTEGER)");
     assert_eq!(told(&["code/one.py", "--input", "n=a"], 2)["causes"][0], "input n: `a` is no INTEGER");
     assert_eq!(told(&["code/one.py", "-p", "z"], 2)["object"], "project z");
@@ -179,6 +193,45 @@ fn a_workflow_that_fails_is_told_in_its_own_words() {
     let said = String::from_utf8_lossy(&ran.0.stderr);
     assert!(said.contains("error[workflow-failed]: the workflow did not succeed"), "{said}");
     assert!(said.contains("because FAILED: UserError: its own words"), "{said}");
+    let out = ran.out();
+    let id = out.split(' ').next().expect("a name");
+    assert!(said.contains(&format!("hint: `sandbox logs --execution {id}` shows")), "{said}");
+    assert!(!said.contains("flytepropeller"), "a pod of it ran: {said}");
+}
+
+#[test]
+fn a_quiet_run_says_failures_and_the_end() {
+    let desk = Desk::new();
+    desk.write("one.py", "def wf(n=1):\n");
+    let ran = desk.run(&["code/one.py", "-q"]).exits(0);
+    assert!(
+        matches!(ran.out().lines().collect::<Vec<_>>()[..], [end] if end.ends_with(" | SUCCEEDED")),
+        "{}",
+        ran.out()
+    );
+    assert_eq!(String::from_utf8_lossy(&ran.0.stderr), "");
+    let events = desk.run(&["code/one.py", "-q", "-o", "json"]).exits(0).events();
+    assert!(events.len() > 1, "a program reads all, as of other commands: {events:?}");
+}
+
+#[test]
+fn an_execution_is_named_once_it_is_there_and_said_to_go_on_where_nobody_waits_for_it() {
+    let desk = Desk::with(&["--keep", "--rehearse-fault", "workflow=ignored"], 10);
+    desk.write("one.py", "def wf(n=1):\n");
+    let refused = desk.run(&["code/one.py", "--input", "m=1"]).exits(2);
+    assert_eq!(refused.out(), "", "its inputs were not checked yet");
+    let ran = desk.run(&["code/one.py", "--timeout", "5s"]).exits(124);
+    let out = ran.out();
+    let id = out.split(' ').next().expect("a name");
+    let said = String::from_utf8_lossy(&ran.0.stderr).into_owned();
+    let goes_on = format!("execution {id} goes on; `sandbox logs -f --execution {id}` shows it");
+    assert!(said.contains(&goes_on), "{said}");
+    assert!(said.contains("`sandbox logs flytepropeller-x-d-dev` shows"), "no pod was made: {said}");
+    for args in [&["logs", "--execution", id][..], &["logs", id]] {
+        let logs = desk.machine.run(args).exits(0);
+        let said = String::from_utf8_lossy(&logs.0.stderr).into_owned();
+        assert!(said.starts_with(&format!("warning: execution {id} has no pod: ")), "{said}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -16,14 +17,14 @@ use crate::cli::session::{CommandError, Session};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
 use crate::flyte::launch::Launch;
-use crate::flytekit::{Module, Refusal, Registration, SCRIPT, choose, code};
+use crate::flytekit::{Module, Refusal, Registration, SCRIPT, Unclear, choose, code};
 use crate::kubernetes::{self, LogLine, PodSelection};
 use crate::lifecycle::{self, HeldBack};
 use crate::limits;
 use crate::process::{self, Tool};
 use crate::run::{Deadline, on_thread};
 use crate::site::{self, Host, Running};
-use crate::spec::Spec;
+use crate::spec::{Spec, closest};
 
 /// What gets a flytekit that is known to work.
 const INSTALL: &str = "`pip install 'flytekit==1.10.7' 'numpy<2' 'pandas<3' 'pyarrow<20'` installs one, with Python 3.8 to 3.11; docs/clients.md has the versions that work";
@@ -38,7 +39,7 @@ pub(crate) struct RunArgs {
     #[arg(long, short, value_name = "ID", add = completion::projects())]
     project: Option<String>,
     /// The domain to run it in; the sandbox's first where absent
-    #[arg(long, short, value_name = "ID")]
+    #[arg(long, short, value_name = "ID", add = completion::domains())]
     domain: Option<String>,
     /// The image of tasks that name none; where absent, that of flytekit's own release
     #[arg(long, value_name = "IMAGE")]
@@ -66,6 +67,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &RunArgs) -> Result<(),
         module: module(&args.file)?,
         domain: domain(spec, args.domain.as_deref())?,
         id: fresh_name(),
+        launched: OnceLock::new(),
         began: Instant::now(),
         session,
         args,
@@ -76,18 +78,20 @@ pub(in crate::cli) async fn run(session: &Session, args: &RunArgs) -> Result<(),
     let (lines, printed) = mpsc::channel(logs::READ_AHEAD);
     let mut held = HeldBack::default();
     let work = async { tokio::try_join!(job.to_the_end(lines, &mut held), logs::print(session, printed, false)) };
-    let ended = session.until_stopped(work).await.map_err(|error| match error {
-        CommandError::Unreported(failure) if failure.reason == Reason::TimedOut => {
-            CommandError::Unreported(held.explain(failure))
+    let ended = session.until_stopped(work).await;
+    let goes_on = format!("execution {} goes on; `sandbox logs -f --execution {}` shows it", job.id, job.id);
+    let ended = ended.map_err(|error| match (error, job.launched.get()) {
+        (CommandError::Unreported(failure), Some(launch)) if failure.reason == Reason::TimedOut => {
+            CommandError::Unreported(held.explain(failure, launch).hint(goes_on.clone()))
         }
-        error => error,
+        (error, _) => error,
     });
     if let Ok(selection) = PodSelection::of_execution(&job.id, &running.client, spec).await {
         let pods = session.query(selection.pods(&running.client)).await.unwrap_or_default();
         session.warn(kubernetes::out_of_memory(&pods).iter().map(logs::killed));
         if matches!(ended, Err(CommandError::Reported(_))) {
             session.warn(held.line());
-            session.warn([format!("execution {} goes on; `sandbox logs -f --execution {}` shows it", job.id, job.id)]);
+            session.warn([goes_on]);
         }
     }
     ended.map(|_| ())
@@ -105,23 +109,44 @@ struct Job<'a> {
     domain: String,
     /// The name of the execution, and the version of what is registered for it.
     id: String,
+    /// Set once the execution is there.
+    launched: OnceLock<Launch>,
     began: Instant,
 }
 
 impl Job<'_> {
     async fn to_the_end(&self, lines: Sender<LogLine>, held: &mut HeldBack) -> Result<(), Failure> {
-        let launch = self.register(&lines).await?;
+        let plan = self.register().await?;
+        let registered = self.began.elapsed().as_secs_f32();
+        let Self { client: Client { project, .. }, domain, id, .. } = self;
+        let launch = Launch {
+            project: project.clone(),
+            domain: domain.clone(),
+            plan,
+            version: id.clone(),
+            execution: id.clone(),
+        };
         let (client, spec) = (&self.running.client, &self.running.inventory.spec);
         let run = self.session.silent_run();
         lifecycle::launch(client, spec, &launch, &self.args.inputs, &run).await?;
+        let launch = self.launched.get_or_init(|| launch);
+        self.tell(&lines, format!("{} registered in {project}/{domain} ({registered:.1} s)", launch.plan)).await;
         self.tell(&lines, format!("http://{}/console{}", self.client.admin(), launch.page())).await;
 
         let selection = PodSelection::of_execution(&self.id, client, spec).await?;
         let streaming = kubernetes::streaming_client(&self.running.kubeconfig)?;
         let is_there = async || site::running(&spec.name, self.host).await.map(|_| ());
-        let follow = kubernetes::follow(client, &streaming, &selection, i64::MAX, &lines, is_there);
-        let watch = lifecycle::watch(client, spec, &launch, (&selection, held), &run, async |label, text| {
-            let _ = lines.send(LogLine { label, text }).await;
+        let is_quiet = self.session.is_quiet();
+        let follow = async {
+            if is_quiet {
+                return Ok(());
+            }
+            kubernetes::follow(client, &streaming, &selection, i64::MAX, &lines, is_there).await
+        };
+        let watch = lifecycle::watch(client, spec, launch, (&selection, held), &run, async |label, text| {
+            if !is_quiet {
+                let _ = lines.send(LogLine { label, text }).await;
+            }
         });
         let (mut follow, mut watch) = (std::pin::pin!(follow), std::pin::pin!(watch));
         let outputs = tokio::select! {
@@ -134,14 +159,17 @@ impl Job<'_> {
                 watch.await?
             }
         };
-        for output in outputs {
-            self.tell(&lines, output).await;
+        // Its phase is told already where all of them are.
+        let end = is_quiet.then(|| "SUCCEEDED".to_owned());
+        for line in end.into_iter().chain(outputs) {
+            self.print(&lines, line).await;
         }
         Ok(())
     }
 
     /// Brings the code to the project's bucket, and its tasks and workflows to admin.
-    async fn register(&self, lines: &Sender<LogLine>) -> Result<Launch, Failure> {
+    /// Returns the launch plan's name.
+    async fn register(&self) -> Result<String, Failure> {
         let Self { client, module, .. } = self;
         let folder =
             Scratch::make(&self.host.state.sandbox(&self.running.inventory.spec.name).path().join("run"), &self.id)?;
@@ -209,23 +237,22 @@ impl Job<'_> {
                 ),
             }
         })?;
-        let plan = choose(&names(&output), &module.name, self.args.workflow.as_deref()).map_err(|known| {
-            let failure =
-                Failure::new(Reason::Usage, "it is not clear which workflow is meant").on(self.args.file.display());
-            match known[..] {
-                [] => failure.because("the file has no workflow"),
-                _ => failure.because(format!("there are: {}", known.join(", "))),
-            }
-            .hint("name it behind the file: `sandbox run FILE.py WORKFLOW`")
-        })?;
-        let seconds = self.began.elapsed().as_secs_f32();
-        let at = format!("{}/{}", client.project, self.domain);
-        self.tell(lines, format!("{plan} registered in {at} ({seconds:.1} s)")).await;
-        let (project, domain, id) = (client.project.clone(), self.domain.clone(), self.id.clone());
-        Ok(Launch { project, domain, plan, version: id.clone(), execution: id })
+        let named = self.args.workflow.as_deref();
+        choose(&names(&output), &module.name, named).map_err(|Unclear { what, why, hint, known }| {
+            let close = named.and_then(|named| closest(named, known.iter().map(String::as_str)));
+            let hint = close.map_or_else(|| hint.to_owned(), |close| format!("did you mean `{close}`?"));
+            Failure::new(Reason::Usage, what).on(self.args.file.display()).because(why).hint(hint)
+        })
     }
 
+    /// A line of progress.
     async fn tell(&self, lines: &Sender<LogLine>, text: String) {
+        if !self.session.is_quiet() {
+            self.print(lines, text).await;
+        }
+    }
+
+    async fn print(&self, lines: &Sender<LogLine>, text: String) {
         // Whoever printed them is gone: the exit code still counts.
         let _ = lines.send(LogLine { label: self.id.clone(), text }).await;
     }

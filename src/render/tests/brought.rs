@@ -708,6 +708,26 @@ fn fields_that_only_the_beta_versions_had_go_with_them() {
 }
 
 #[test]
+fn an_account_of_another_name_is_the_one_that_checks_ask_about() {
+    let output = output(changed(|all| {
+        for name in ["flyteadmin", "datacatalog"] {
+            edit(all, "ServiceAccount", name, |account| account.set(&["metadata", "name"], format!("pf-{name}")));
+            edit(all, "Deployment", name, |object| {
+                let pod = object.pod_spec_mut().expect("a pod");
+                pod["serviceAccountName"] = json!(format!("pf-{name}"));
+            });
+        }
+    }));
+    for name in ["flyteadmin", "datacatalog"] {
+        let pod = find(&output, "Deployment", name).pod_spec().expect("a pod");
+        assert_eq!(pod["serviceAccountName"], name);
+        find(&output, "ServiceAccount", name);
+    }
+    let bound = find(&output, "RoleBinding", "flyteadmin-103020-flytepoc-x-d-dev");
+    assert_eq!(bound.get("/subjects/0/name"), Some(&json!("flyteadmin")));
+}
+
+#[test]
 fn a_secret_that_is_no_settings_stays_one() {
     let output = output(changed(|all| {
         edit(all, "Deployment", "flyteadmin", |object| {
@@ -798,14 +818,14 @@ fn a_propeller_counts_nothing_in_a_redis_that_is_not_there() {
         format!("propeller: {{resourcemanager: {{type: redis, redis: {{hostPaths: ['{host}:6379'], hostKey: k}}}}}}\n")
     };
     let kind = ["propeller", "resourcemanager", "type"];
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: flyte}, spec: {selector: {a: b}, ports: [{port: 6379}]}}";
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: redis, namespace: flyte, labels: {a: b}}, spec: {containers: [{name: r, image: 'redis:6'}]}}";
+    let served = format!("{service}\n---\n{pod}");
     for (host, added, wanted) in [
         ("redis.corp.example.com", "", "noop"),
         ("redis.flyte.svc.cluster.local", "", "noop"),
-        (
-            "redis.flyte.svc.cluster.local",
-            "{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: flyte}, spec: {selector: {a: b}, ports: [{port: 6379}]}}",
-            "redis",
-        ),
+        ("redis.flyte.svc.cluster.local", service, "noop"),
+        ("redis.flyte.svc.cluster.local", &served, "redis"),
     ] {
         let output = output(changed(|all| {
             edit(all, "ConfigMap", "flyte-propeller-config", |object| {

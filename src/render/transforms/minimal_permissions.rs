@@ -22,6 +22,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     for workload in draft.objects.iter_mut().filter(|object| is_workload(object)) {
         if let Some(component) = component_of(workload) {
             restrict_pod(workload, component);
+            name_account(workload, component);
         }
     }
     let tokenless = |object: &Object| component_of(object).is_some_and(|component| !component.uses_kubernetes());
@@ -30,11 +31,7 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     }
     add_accounts(context, draft);
     disarm_tasks(context, draft);
-    let admin = account_of(draft, Component::Flyteadmin);
-    let dashboard = account_of(draft, Component::Dashboard);
-    draft
-        .objects
-        .extend(grants(context, &admin, &dashboard).into_iter().flat_map(|grant| grant.objects(&context.system)));
+    draft.objects.extend(grants(context).into_iter().flat_map(|grant| grant.objects(&context.system)));
     Ok(())
 }
 
@@ -67,12 +64,12 @@ impl Grant<'_> {
     }
 }
 
-fn grants<'a>(context: &'a Context<'_>, admin: &str, dashboard: &str) -> Vec<Grant<'a>> {
+fn grants<'a>(context: &'a Context<'_>) -> Vec<Grant<'a>> {
     let system = context.system.as_str();
     let mut grants = vec![Grant {
         component: Component::Dashboard,
         name: "kubernetes-dashboard".to_owned(),
-        account: dashboard.to_owned(),
+        account: Component::Dashboard.id().to_owned(),
         namespace: system,
         rules: json!([
             {"apiGroups": [""], "resources": ["secrets"],
@@ -108,7 +105,7 @@ fn grants<'a>(context: &'a Context<'_>, admin: &str, dashboard: &str) -> Vec<Gra
         grants.push(grant(
             Component::Flyteadmin,
             named(Component::Flyteadmin),
-            admin,
+            Component::Flyteadmin.id(),
             json!([{"apiGroups": [workflow::GROUP], "resources": [workflow::PLURAL], "verbs": ["create", "delete"]}]),
         ));
         grants.push(grant(
@@ -125,7 +122,7 @@ fn grants<'a>(context: &'a Context<'_>, admin: &str, dashboard: &str) -> Vec<Gra
         grants.push(grant(
             Component::Dashboard,
             "kubernetes-dashboard-logs".to_owned(),
-            dashboard,
+            Component::Dashboard.id(),
             json!([
                 {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
                 {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
@@ -199,10 +196,16 @@ fn restrict_pod(workload: &mut Object, component: Component) {
     }
 }
 
-fn account_of(draft: &Draft, component: Component) -> String {
-    let given = draft.workloads(component).next().and_then(Object::pod_spec);
-    let name = given.and_then(|pod| pod.get("serviceAccountName")?.as_str());
-    name.unwrap_or(component.id()).to_owned()
+/// The account of a component's pods gets the name that permissions are granted to and `smoke` asks about: Kustomize's
+/// `namePrefix` gives it another. A propeller has the account of its project.
+fn name_account(workload: &mut Object, component: Component) {
+    let is_fixed = matches!(component, Component::Flyteadmin | Component::Dashboard | Component::Datacatalog);
+    if let Some(pod) = workload.pod_spec_mut().filter(|pod| is_fixed && pod.get("serviceAccountName").is_some()) {
+        put(pod, "serviceAccountName", component.id());
+        if let Some(pod) = pod.as_object_mut() {
+            pod.shift_remove("serviceAccount");
+        }
+    }
 }
 
 /// Task pods run as the `default` account of their namespace, which may do nothing: its token is of no use to them.

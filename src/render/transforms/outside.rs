@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::component::{Component, component_of, is_workload};
 use super::super::context::{Context, Draft, Effect};
 use super::super::error::RenderError;
+use super::left_behind::selects;
 use crate::manifest::{ImageRef, Object};
 
 const KEEP: &str = "--keep-external";
@@ -31,11 +32,14 @@ struct Own {
 
 impl Own {
     fn new(context: &Context<'_>, draft: &Draft) -> Self {
+        let has_pods = |selector: &Value| {
+            draft.objects.iter().filter(|object| is_workload(object)).any(|workload| selects(selector, workload))
+        };
         let real = |object: &&Object| {
             object.kind() == "Service"
                 && object.namespace() == Some(context.system.as_str())
                 && object.get("/spec/type").is_none_or(|kind| kind != "ExternalName")
-                && object.get("/spec/selector").is_some()
+                && object.get("/spec/selector").is_some_and(has_pods)
         };
         let mut services: BTreeSet<String> =
             draft.objects.iter().filter(real).map(|object| object.name().to_owned()).collect();

@@ -44,8 +44,12 @@ const HOSTILE: [&str; 24] = [
 /// Keys whose values are free text: a name to be shown, a name or a path of the user's own, keys of the object store.
 const FREE: [&str; 5] = ["domains[].name", "context", "kubeconfig", "storage.accessKey", "storage.secretKey"];
 
-/// An entry of each map in the spec.
-const ENTRIES: [(&str, &str, &str); 2] = [("images", "k3s", "a:1"), ("registryMirrors", "cr.flyte.org", "ghcr.io")];
+/// An entry of each map in the spec, its value as JSON.
+const ENTRIES: [(&str, &str, &str); 3] = [
+    ("images", "k3s", r#""a:1""#),
+    ("registryMirrors", "cr.flyte.org", r#""ghcr.io""#),
+    ("projects", "x", r#"{"cpu": "1"}"#),
+];
 
 /// Every key of the spec, from its schema: `ports.console`, `projects[]`, `images{key}` and `images{value}`.
 fn keys() -> Vec<String> {
@@ -60,7 +64,8 @@ fn keys() -> Vec<String> {
             return collect(&schema["items"], all, &format!("{path}[]"), found);
         }
         if schema["additionalProperties"].is_object() {
-            return found.extend(["key", "value"].map(|part| format!("{path}{{{part}}}")));
+            found.push(format!("{path}{{key}}"));
+            return collect(&schema["additionalProperties"], all, &format!("{path}{{value}}"), found);
         }
         match schema["properties"].as_object() {
             Some(properties) => properties.iter().for_each(|(key, value)| {
@@ -84,7 +89,7 @@ fn layer(key: &str, text: &str) -> Option<Layer> {
         spec = match &part[name.len()..] {
             "" => spec,
             "[]" => json!([spec]),
-            "{key}" => json!({ text: entry().2 }),
+            "{key}" => json!({ text: serde_json::from_str::<Value>(entry().2).expect("JSON") }),
             _ => json!({ entry().1: spec }),
         };
         spec = json!({ name: spec });

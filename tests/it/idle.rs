@@ -1,5 +1,6 @@
 //! `gc` and a sandbox in which nothing runs, against a Docker daemon, a Kubernetes API and a database in memory.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use flyte_sandbox::kubernetes::{client, find_within, save};
@@ -25,6 +26,16 @@ async fn cluster() -> AttachedCluster {
     cluster.own();
     cluster.allow_commands();
     cluster
+}
+
+/// A machine with this Docker, whose state is in this folder.
+fn host_of(docker: &FakeDocker, state: &Path) -> Host {
+    Host {
+        home: None,
+        variables: [("DOCKER_HOST".to_owned(), docker.host.clone())].into(),
+        state: StateRoot::new(state.to_owned()),
+        program: "none".into(),
+    }
 }
 
 #[tokio::test]
@@ -58,12 +69,7 @@ async fn a_sandbox_in_which_nothing_has_run_for_its_limit_is_frozen() {
         let world = World { containers: vec![container], files: [kubeconfig].into(), ..World::default() };
         let docker = FakeDocker::start(world).await;
         let folder = tempfile::tempdir().expect("a folder");
-        let host = Host {
-            home: None,
-            variables: [("DOCKER_HOST".to_owned(), docker.host.clone())].into(),
-            state: StateRoot::new(folder.path().to_owned()),
-            program: "none".into(),
-        };
+        let host = host_of(&docker, folder.path());
         let state = host.state.sandbox(sandbox);
         state.write(&state.kubeconfig(), "").expect("written");
         let sweep = gc(&host, now, dry).await.expect("a sweep");
@@ -80,12 +86,7 @@ async fn a_sandbox_that_is_frozen_is_not_said_not_to_run() {
     let world = World { containers: vec![container], files: [kubeconfig].into(), ..World::default() };
     let docker = FakeDocker::start(world).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let host = Host {
-        home: None,
-        variables: [("DOCKER_HOST".to_owned(), docker.host.clone())].into(),
-        state: StateRoot::new(folder.path().to_owned()),
-        program: "none".into(),
-    };
+    let host = host_of(&docker, folder.path());
     for summary in [
         "sandbox flyte is frozen; `sandbox start` brings it back",
         "sandbox flyte is frozen already; `sandbox start` brings it back",

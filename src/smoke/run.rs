@@ -26,9 +26,9 @@ use super::{
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs every check of [`CATALOGUE`] at once, and that of a registry where there is one, each until it passes, its answer is final, or the budget ends; where all
-/// pass, those of [`EXECUTION`] in the selected projects and domains. Emits all events of [`Stage::Smoke`]: start,
-/// progress, a probe per check, end.
+/// Runs every check of [`CATALOGUE`] at once, and that of a registry where there is one, each until it passes, its answer
+/// is final, or the budget ends; where all pass, those of [`EXECUTION`] in the selected projects and domains. Emits all
+/// events of [`Stage::Smoke`]: start, progress, a probe per check, end.
 ///
 /// # Errors
 /// [`Reason::ComponentRestarted`] where a component restarted meanwhile; else the first failing check's reason, with the check on the object, its request and what was seen as causes, everything

@@ -49,6 +49,11 @@ impl Thing {
         self.labels.split(',').any(|own| own.starts_with("sandbox.flyte/store"))
     }
 
+    /// Whether it lasts no longer than another run's look at a store.
+    fn is_claim(&self) -> bool {
+        self.labels.split(',').any(|own| own.starts_with("sandbox.flyte/claim="))
+    }
+
     fn key(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
@@ -97,15 +102,15 @@ pub(crate) fn stores() -> Vec<String> {
     things().into_iter().filter(Thing::is_store).map(|thing| thing.name).collect()
 }
 
-/// Everything on the daemon that is not of this cluster, with what makes it the same thing. Stores of images, which come
-/// and go by rules of their own, do not count, nor do the nameless volumes of another test's containers, which go with
+/// Everything on the daemon that is not of this cluster, with what makes it the same thing. Stores of images and claims
+/// of them, which come and go by rules of their own, do not count, nor do the nameless volumes of another test's containers, which go with
 /// them.
 pub(crate) fn others(cluster: &str) -> BTreeMap<String, String> {
     // Before and after: a container that comes or goes meanwhile is in one of the two.
     let mut of_tests = volumes_of_tests();
     let things = things();
     of_tests.extend(volumes_of_tests());
-    let others = things.into_iter().filter(|thing| !thing.is_of(cluster) && !thing.is_store());
+    let others = things.into_iter().filter(|thing| !thing.is_of(cluster) && !thing.is_store() && !thing.is_claim());
     let others = others.filter(|thing| thing.kind != "volume" || !of_tests.contains(&thing.name));
     others.map(|thing| (thing.key(), thing.identity)).collect()
 }

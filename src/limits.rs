@@ -52,6 +52,8 @@ limits! {
     START = minutes(5);
     /// `sandbox backup` as a whole, without `--timeout`.
     BACKUP = minutes(30);
+    /// `sandbox reset` as a whole, without `--timeout`.
+    RESET = minutes(5);
     /// `sandbox smoke` as a whole, without `--timeout`.
     SMOKE = minutes(5);
     /// A look of `sandbox status` at admin's projects, the buckets, or the tables.
@@ -104,6 +106,12 @@ limits! {
     NAMESPACES_GONE = seconds(120);
     /// All objects of a sandbox that leaves namespaces which stay.
     OBJECTS_GONE = seconds(60);
+    /// A pod that a reset deletes, or a finalizer of somebody else's; then it is forced. The kubelet gives a pod two seconds.
+    FINALIZERS = seconds(4);
+    /// The containers of a pod that is deleted by force; the kubelet gives them two seconds.
+    CONTAINERS_KILLED = millis(2500);
+    /// Tables that a reset empties, while others still read them.
+    TABLES_EMPTIED = seconds(10);
     /// A stage that its own waits did not end, after the run's deadline.
     STAGE_GRACE = seconds(1);
     /// `sandbox doctor` as a whole.

@@ -25,6 +25,8 @@ pub enum Stage {
     Evidence,
     /// A node halted.
     Stop,
+    /// A running sandbox without what was put into it.
+    Reset,
     /// Data saved to a file, or a file of saved data checked.
     Backup,
     /// Removal.
@@ -45,6 +47,7 @@ impl Stage {
             Self::Smoke => "smoke",
             Self::Evidence => "evidence",
             Self::Stop => "stop",
+            Self::Reset => "reset",
             Self::Backup => "backup",
             Self::Down => "down",
         }

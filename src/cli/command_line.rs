@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::args::{Global, query_deadline};
 use super::commands::{
     backup, completions, config, credentials, diagnose, doctor, down, exec, gc, images, kubeconfig, kubectl, logs, man,
-    plan, project, rehearse, render, run, schema, smoke, start, status, stop, up,
+    plan, project, rehearse, render, reset, run, schema, smoke, start, status, stop, up,
 };
 use crate::deadline::Deadline;
 use crate::limits;
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Stop(stop::StopArgs),
     /// Start a sandbox that was stopped or frozen, and prove it again
     Start(start::StartArgs),
+    /// Empty the running sandbox: executions, code, objects and data are gone
+    Reset(reset::ResetArgs),
     /// Save the sandbox's databases and buckets to a file; `up --restore` loads it
     Backup(backup::BackupArgs),
     /// Take away every sandbox whose `up --ttl` is over, and freeze the idle
@@ -95,6 +97,7 @@ impl Command {
             Self::Down(args) => args.timeout.deadline(),
             Self::Stop(args) => args.timeout.deadline(),
             Self::Start(args) => args.timeout.deadline(),
+            Self::Reset(args) => args.timeout.deadline(),
             Self::Backup(args) => args.timeout.deadline(),
             Self::Smoke(args) => args.timeout.deadline(),
             Self::Images(images) => images.deadline(),

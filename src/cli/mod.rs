@@ -90,6 +90,7 @@ async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
         Command::Up(args) => commands::up::run(session, args).await,
         Command::Down(args) => commands::down::run(session, args).await,
         Command::Stop(args) => commands::stop::run(session, args).await,
+        Command::Reset(args) => commands::reset::run(session, args).await,
         Command::Backup(args) => commands::backup::run(session, args).await,
         Command::Start(args) => commands::start::run(session, args).await,
         Command::Gc(args) => commands::gc::run(session, args).await,

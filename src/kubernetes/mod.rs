@@ -24,6 +24,7 @@
 //! | `logs.rs` | the logs of pods: their end, and what comes |
 //! | `out_of_memory.rs` | containers that were killed for lack of memory |
 //! | `delete.rs` | ConfigMaps that somebody made at run time, deleted |
+//! | `sweep.rs` | what users and workflows put into namespaces, deleted |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
 mod additions;
@@ -48,6 +49,7 @@ mod request;
 mod restart;
 mod retry;
 mod selection;
+mod sweep;
 mod wording;
 
 pub use apply::apply;
@@ -74,6 +76,7 @@ pub(crate) use request::was_ours;
 pub(crate) use restart::restart;
 pub(crate) use retry::{ask, retry};
 pub use selection::PodSelection;
+pub(crate) use sweep::Sweep;
 
 /// Requests under way at a time; more only queue inside a one-node API server.
 const AT_ONCE: usize = 8;

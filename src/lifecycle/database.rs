@@ -32,6 +32,13 @@ const TAKE_OVER: &str = "do $$ declare name text; begin \
             execute format('alter table sandbox_migrated.%I set schema public', name); \
         end if; \
     end loop; end $$; drop schema sandbox_migrated cascade";
+/// Every table but the list of migrations; all at once, since they refer to one another. A lock that somebody holds for
+/// longer is told of.
+const EMPTY: &str = "set lock_timeout = '5s'; do $$ declare names text; begin \
+    select string_agg(format('%I.%I', schemaname, tablename), ', ') into names from pg_catalog.pg_tables \
+        where schemaname not in ('pg_catalog', 'information_schema') and schemaname not like 'pg\\_temp%' \
+        and tablename <> 'migrations'; \
+    if names is not null then execute 'truncate table ' || names || ' restart identity'; end if; end $$";
 /// The last words of a dump that is whole.
 const DUMPED: &[u8] = b"PostgreSQL database dump complete";
 /// Bytes in which they are.
@@ -87,6 +94,11 @@ impl Database<'_> {
         let made = self.number(database, count).await?;
         self.query(database, TAKE_OVER).await?;
         Ok(made)
+    }
+
+    /// Removes every row, but of the list of migrations that were run, and begins to count anew.
+    pub(super) async fn empty(&self, database: &str) -> Result<(), Failure> {
+        self.query(database, EMPTY).await.map(|_| ())
     }
 
     /// The number of executions that have not ended; none in a database that is not admin's.

@@ -32,6 +32,7 @@
 //! | `execution.rs` | an execution that a user starts, and its way to the end |
 //! | `lost.rs` | executions whose workflow went with its node, aborted |
 //! | `database.rs` | the content of Postgres, by its own programs |
+//! | `reset.rs` | a sandbox as after its first proof: what was put into it is gone |
 //! | `halt.rs` | a sandbox halted, and brought back |
 //! | `gc.rs` | removal of all whose time limit has passed |
 //! | `idle.rs` | sandboxes in which nothing runs |
@@ -61,6 +62,7 @@ mod prepare;
 mod projects;
 mod registration;
 mod renewal;
+mod reset;
 mod restart;
 mod restore;
 mod retention;
@@ -88,6 +90,7 @@ pub use outdated::Outdated;
 pub use prepare::Request;
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use renewal::renew_keys;
+pub use reset::reset;
 pub use retention::{Leaving, Place, Prune, Removal, follow_running};
 pub use status::{Phase, SpecState, Status, status};
 pub use up::up;

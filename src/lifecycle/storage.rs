@@ -1,7 +1,9 @@
 //! What each project has in the object store, brought to what the spec says.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use kube::Client;
 
 use crate::failure::Failure;
@@ -13,6 +15,9 @@ use crate::report::Stage;
 use crate::run::{Deadline, Run};
 use crate::spec::Spec;
 use crate::store::{BucketAdmin, Tenant, Usage};
+
+/// Buckets that are emptied at once.
+const AT_ONCE: usize = 4;
 
 /// Gives every project its bucket and its keys, and makes the system's bucket again where it is gone. Whether anything had
 /// to be done.
@@ -56,6 +61,31 @@ pub(super) async fn dismiss(client: &Client, spec: &Spec, projects: &[String], r
         let (store, _way) = store(client, spec, run.deadline.min(PROJECT_STORAGE)).await?;
         let buckets: Vec<_> = projects.iter().map(|project| spec.storage.bucket_of(project)).collect();
         Ok(store.deprovision(&buckets).await? > 0)
+    };
+    run.unless_cancelled(work).await
+}
+
+/// Empties the buckets that [`admit`] makes, and removes all others, with the keys of projects that the spec lacks. The
+/// number of buckets that there were.
+///
+/// # Errors
+/// As [`admit`].
+pub(super) async fn empty(client: &Client, spec: &Spec, run: &Run) -> Result<usize, Failure> {
+    let work = async {
+        let (store, _way) = store(client, spec, run.deadline.min(PROJECT_STORAGE)).await?;
+        let of_projects = spec.projects.iter().map(|project| spec.storage.bucket_of(project));
+        let ours: BTreeSet<_> = of_projects.chain([spec.storage.bucket.clone()]).collect();
+        let all = store.buckets().await?;
+        let others: Vec<_> = all.iter().filter(|bucket| !ours.contains(*bucket)).cloned().collect();
+        if !others.is_empty() {
+            store.deprovision(&others).await?;
+        }
+        let emptied = all.iter().map(async |bucket| match ours.contains(bucket) {
+            true => store.empty_bucket(bucket).await,
+            false => store.delete_bucket(bucket).await.map(|_| ()),
+        });
+        stream::iter(emptied).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        Ok(all.len())
     };
     run.unless_cancelled(work).await
 }

@@ -166,6 +166,9 @@ catalogue! {
     BackupFailed "backup-failed" None, 9, retry,
         "The database or the object store did not return or take the data of a backup.",
         "`sandbox logs postgres` and `sandbox logs minio` show their logs";
+    ResetFailed "reset-failed" Some(Stage::Reset), 9, retry,
+        "A sandbox could not be emptied, or not all of it.",
+        "`sandbox logs postgres` may show why; run `sandbox reset` again, or `sandbox up`, which brings back what the spec wants";
 
     Docker "docker" None, 4, retry,
         "Docker refused a request, or a request failed.",

@@ -11,9 +11,11 @@
 //! | `objects.rs` | objects, listed, read and written one by one |
 //! | `seal.rs` | encryption of request bodies with the root secret key, as Minio's admin API requires it for secrets |
 //! | `tenant.rs` | the storage of a project in Minio: its bucket, user, group and policy |
+//! | `empty.rs` | buckets, emptied |
 //! | `usage.rs` | the size of a bucket: the number of its objects, and their bytes |
 
 mod client;
+mod empty;
 mod objects;
 mod seal;
 mod sign;

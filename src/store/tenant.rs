@@ -137,9 +137,7 @@ impl BucketAdmin {
         for member in self.members(bucket).await? {
             self.remove_user(&member).await?;
         }
-        let mut delete = Request::new(Method::DELETE, format!("/{bucket}"), &[]);
-        delete.header = Some(("x-minio-force-delete", "true"));
-        self.ask(&delete).await?;
+        self.delete_bucket(bucket).await?;
         let empty = json!({"group": bucket, "members": [], "isRemove": true}).to_string().into_bytes();
         let group = Request::new(Method::PUT, format!("{ADMIN}/update-group-members"), &[]);
         self.ask(&Request { body: empty, ..group }).await?;

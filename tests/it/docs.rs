@@ -30,6 +30,7 @@ fn the_command_reference_is_what_help_says() {
         &["down"],
         &["stop"],
         &["start"],
+        &["reset"],
         &["backup"],
         &["gc"],
         &["status"],

@@ -33,6 +33,7 @@ mod projects;
 mod proxy;
 mod rehearsal;
 mod releases;
+mod reset;
 mod retention;
 mod rollout;
 mod smoke;

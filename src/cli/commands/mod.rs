@@ -20,6 +20,7 @@ pub(super) mod plan;
 pub(super) mod project;
 pub(super) mod rehearse;
 pub(super) mod render;
+pub(super) mod reset;
 pub(super) mod run;
 pub(super) mod schema;
 pub(super) mod smoke;

@@ -247,6 +247,7 @@ impl ApiServer {
             },
             "PATCH" if kind == "application/merge-patch+json" => store.merge(path, &body(), parameters),
             "PATCH" => store.apply(path, &body(), parameters),
+            "DELETE" if path.name.is_empty() => store.delete_all(&path),
             "DELETE" => store.delete(&path, &body()),
             "POST" if path.plural.ends_with("subjectaccessreviews") => review(store, body()),
             "POST" if path.name.is_empty() => store.create(&path, body()),

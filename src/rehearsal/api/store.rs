@@ -222,6 +222,13 @@ impl Store {
         Json(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})).into_response()
     }
 
+    /// Deletes every object of a namespace that is of this kind.
+    pub(super) fn delete_all(&mut self, at: &Path) -> Response {
+        let all: Vec<_> = self.objects.keys().filter(|path| at.holds(path)).cloned().collect();
+        all.iter().for_each(|path| _ = self.delete(path, &Value::Null));
+        Json(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})).into_response()
+    }
+
     /// True if the object waits for a finalizer, its own or, for a namespace, one of its objects.
     fn is_held(&self, path: &Path, object: &Value) -> bool {
         let finalizers =

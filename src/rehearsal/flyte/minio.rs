@@ -139,8 +139,7 @@ impl Minio {
             }
             ("GET", false) => self.objects.get(path).cloned().map_or_else(not_found, IntoResponse::into_response),
             ("DELETE", true) if who == storage.access_key => {
-                let within = format!("/{named}/");
-                self.objects.retain(|path, _| !path.starts_with(&within));
+                self.drop_bucket(named);
                 StatusCode::NO_CONTENT.into_response()
             }
             ("DELETE", false) if self.objects.remove(path).is_some() => StatusCode::NO_CONTENT.into_response(),

@@ -213,6 +213,11 @@ impl AttachedCluster {
         }
     }
 
+    /// The projects that admin has.
+    pub(crate) fn projects(&self) -> Vec<String> {
+        self.admin.lock().expect("whole").ids(true)
+    }
+
     /// Deletes a bucket beneath everybody.
     pub(crate) fn drop_bucket(&self, bucket: &str) {
         self.flyte.drop_bucket(bucket);
@@ -382,8 +387,14 @@ impl AttachedCluster {
         let url = reqwest::Url::parse(&format!("http://api{}", request.uri())).expect("a URL");
         let command: Vec<_> =
             url.query_pairs().filter(|(key, _)| key == "command").map(|(_, word)| word.into_owned()).collect();
-        let ran = self.database.lock().expect("whole").as_mut().map(|database| database.run(&command));
-        let Some(ran) = ran else { return refusal(403, "pods/exec is forbidden") };
+        let ran = self.database.lock().expect("whole").as_mut().map(|database| {
+            let before = database.emptied;
+            (database.run(&command), database.emptied > before)
+        });
+        let Some((ran, emptied)) = ran else { return refusal(403, "pods/exec is forbidden") };
+        if emptied {
+            self.admin.lock().expect("whole").drop_table("projects");
+        }
         self.tell_admin();
         upgraded(request, move |socket| print(socket, ran))
     }

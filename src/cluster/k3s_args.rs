@@ -27,6 +27,13 @@ const ALWAYS: &[&str] = &[
     "--kube-controller-manager-arg=allocate-node-cidrs=false",
     // No other node can take over, so a node that was frozen or is busy is never given up, nor its pods taken for dead.
     "--kube-controller-manager-arg=node-monitor-grace-period=24h",
+    // Each of some forty controllers makes its account and token with three requests, one controller after the other, and
+    // 20 requests a second would be four seconds of every start, in which the node is not Ready.
+    "--kube-controller-manager-arg=kube-api-qps=500",
+    "--kube-controller-manager-arg=kube-api-burst=1000",
+    // It tells nodes of their addresses, which the kubelet does for itself when there is none; until it has, the node is
+    // tainted.
+    "--disable-cloud-controller",
     // A pod that starts before the pod network and the Service addresses are there fails, or hangs on a connection that
     // left by the default route; `ready` takes this away when they are.
     "--node-taint=sandbox.flyte/starting=true:NoSchedule",

@@ -65,7 +65,8 @@ impl SpecChange<'_> {
         }
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
-        converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, async { Ok(()) }, run).await?;
+        converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, None::<std::future::Ready<_>>, run)
+            .await?;
         let target = Target { spec: &plan.spec, client, budget: CHECKS_AFTER_UP, executions: self.executions };
         verify_with_work(&target, run).await?;
         Ok(Outcome::Passed)

@@ -118,6 +118,8 @@ fn applied(plan: &Plan) -> BTreeMap<ObjectRef, Option<String>> {
 /// Applies the workloads, a wave when the one before it is ready, tells admin of the projects, and removes what is
 /// rendered no longer; `removal` says what of the projects that admin alone still knows. Those of the first wave look nobody
 /// up: they start while names do not resolve yet. They are `filled` with what they are to have before anything else starts.
+/// Where there is nothing to fill, and no earlier pods that could be taken for the new ones, the second wave starts with the
+/// first: its pods wait for the database themselves.
 ///
 /// # Errors
 /// A workload does not become ready, admin does not take a project, or something cannot be removed.
@@ -127,7 +129,7 @@ pub async fn roll_out(
     prerequisites: Prerequisites,
     removal: Removal<'_>,
     names_resolve: impl Future<Output = Result<(), Failure>>,
-    filled: impl Future<Output = Result<(), Failure>>,
+    filled: Option<impl Future<Output = Result<(), Failure>>>,
     run: &Run,
 ) -> Result<(), Failure> {
     let Prerequisites { before, mended, outdated } = prerequisites;
@@ -135,17 +137,18 @@ pub async fn roll_out(
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_some()).collect();
     run.stage(Stage::Rollout, async {
         let mut changes = Vec::new();
-        let mut waves = waves.into_iter();
-        if let Some(first) = waves.next() {
-            let wave = Box::pin(apply_wave(client, first, &restarts, run));
-            let (first, ()) = tokio::try_join!(wave, names_resolve)?;
-            changes.extend(first);
+        let at_once = if before.is_none() && filled.is_none() { 2 } else { 1 };
+        let (first, waves) = waves.split_at(at_once.min(waves.len()));
+        let wave = Box::pin(apply_waves(client, first, &restarts, run));
+        let (first, ()) = tokio::try_join!(wave, names_resolve)?;
+        changes.extend(first);
+        if let Some(filled) = filled {
+            run.unless_cancelled(filled).await?;
         }
-        run.unless_cancelled(filled).await?;
         let rest = async {
             let mut changes = Vec::new();
             for wave in waves {
-                changes.extend(apply_wave(client, wave, &restarts, run).await?);
+                changes.extend(apply_waves(client, &[wave], &restarts, run).await?);
             }
             Ok(changes)
         };
@@ -248,14 +251,17 @@ pub(super) async fn wait_for_workloads(
     .await
 }
 
-/// Applies one wave, replaces the pods of those that are to restart, and waits until all are ready.
-async fn apply_wave(
+/// Applies waves one after the other, replaces the pods of those that are to restart, and waits until all are ready.
+async fn apply_waves(
     client: &Client,
-    wave: &Wave,
+    waves: &[&Wave],
     restarts: &BTreeMap<ObjectRef, Restart>,
     run: &Run,
 ) -> Result<Vec<Change>, Failure> {
-    let mut changes = kubernetes::apply(client, &wave.objects, run).await?;
+    let mut changes = Vec::new();
+    for wave in waves {
+        changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
+    }
     for (object, change) in &mut changes {
         let Some(why) = restarts.get(object) else { continue };
         // What was changed may be outside the pods' template, and the outdated pods would stay.
@@ -270,7 +276,7 @@ async fn apply_wave(
             *change = Change::Changed;
         }
     }
-    let targets: Vec<_> = wave.workloads().collect();
+    let targets: Vec<_> = waves.iter().flat_map(|wave| wave.workloads()).collect();
     rollout::wait(client, &targets, run, limits::WAVE).await?;
     Ok(changes.into_iter().map(|(_, change)| change).collect())
 }

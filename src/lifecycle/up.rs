@@ -162,12 +162,7 @@ async fn bring(
     }
     let proven = async {
         let names_resolve = ground.wait_for_dns(&client, run);
-        let filled = async {
-            match backup {
-                Some(backup) => backup.load(&client, &plan.spec, run).await,
-                None => Ok(()),
-            }
-        };
+        let filled = backup.map(|backup| backup.load(&client, &plan.spec, run));
         let rolled_out =
             converge::roll_out(&client, plan, prerequisites, options.prune.removal(), names_resolve, filled, run);
         Box::pin(rolled_out).await?;

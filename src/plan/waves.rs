@@ -1,8 +1,8 @@
 //! Which objects go to the API together, and what must be ready before the next ones.
 //!
 //! A client that connects before its server has endpoints may reach something else entirely and stay there, so the
-//! order is not only for speed: Services come early, the database and the object store are ready before what opens
-//! connections to them, and admin is ready before propellers and the gateway start.
+//! order is not only for speed: Services come early, the database is ready before what opens connections to it, and admin is
+//! ready before propellers start. The gateway opens a connection for each request, and nobody asks it before all are ready.
 
 use serde::Serialize;
 
@@ -51,8 +51,8 @@ fn wave_of(object: &Object) -> usize {
         _ if !is_workload(object) => 1,
         _ => match component_of(object) {
             Some(Component::Postgres | Component::Minio) => 2,
-            Some(Component::Datacatalog | Component::Flyteadmin) => 3,
-            _ => 4,
+            Some(Component::Flytepropeller) | None => 4,
+            Some(_) => 3,
         },
     }
 }

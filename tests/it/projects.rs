@@ -104,7 +104,7 @@ impl World {
         let run = Run { report, deadline, cancel: CancellationToken::new() };
         let done = async {
             let before = apply_prerequisites(&self.client, &plan, &run).await?;
-            roll_out(&self.client, &plan, before, removal, async { Ok(()) }, async { Ok(()) }, &run).await
+            roll_out(&self.client, &plan, before, removal, async { Ok(()) }, None::<std::future::Ready<_>>, &run).await
         };
         let done = done.await;
         let said = std::iter::from_fn(|| events.try_recv().ok()).collect();

@@ -414,12 +414,12 @@ fn an_octal_mode_is_its_decimal_value() {
 #[test]
 fn no_propeller_is_paced_for_thousands_of_workflows() {
     each(|input, output| {
-        assert!(!given_any(input, |object| object.value().to_string().contains("workflow-reeval-duration: 1s")));
+        assert!(!given_any(input, |object| object.value().to_string().contains("workflow-reeval-duration: 500ms")));
         let configs = output.objects.iter().filter_map(|object| object.get("/data/core.yaml").and_then(Value::as_str));
         let mut propellers = 0;
         for config in configs.filter(|config| config.contains("limit-namespace")) {
             propellers += 1;
-            for setting in ["workflow-reeval-duration: 1s", "batching-interval: 100ms", "base-delay: 10ms"] {
+            for setting in ["workflow-reeval-duration: 500ms", "batching-interval: 100ms", "base-delay: 10ms"] {
                 assert!(config.contains(setting), "{setting} is not in {config}");
             }
         }

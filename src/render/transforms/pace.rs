@@ -13,7 +13,7 @@ const HOME: &str = "core.yaml";
 /// five among them (flytepropeller `composite_workqueue.go`). `queue.queue.max-delay` stays: with it, the retries of a
 /// workflow that meets an error outlast an admin that is away for half an hour.
 const SETTINGS: [(&[&str], &str); 3] = [
-    (&["workflow-reeval-duration"], "1s"),
+    (&["workflow-reeval-duration"], "500ms"),
     (&["queue", "batching-interval"], "100ms"),
     (&["queue", "queue", "base-delay"], "10ms"),
 ];

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use futures::future::{Either, select};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,19 @@ pub async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
     let failed = |error: &dyn std::fmt::Display| Failure::new(Reason::Internal, "a thread failed").because(error);
     std::thread::Builder::new().spawn(move || drop(sender.send(work()))).map_err(|error| failed(&error))?;
     done.await.map_err(|error| failed(&error))
+}
+
+/// Does `more` beside `first`, and gives it up where `first` says that it is of no use.
+pub async fn beside<A, B>(first: impl Future<Output = (A, bool)>, more: impl Future<Output = B>) -> (A, Option<B>) {
+    let (first, more) = (std::pin::pin!(first), std::pin::pin!(more));
+    match select(first, more).await {
+        Either::Left(((found, true), more)) => (found, Some(more.await)),
+        Either::Left(((found, false), _)) => (found, None),
+        Either::Right((more, first)) => {
+            let (found, is_useful) = first.await;
+            (found, is_useful.then_some(more))
+        }
+    }
 }
 
 /// The user's interrupt, which ended some work.
@@ -126,6 +140,21 @@ mod tests {
             (failure.reason, failure.what.as_str(), failure.causes),
             (Reason::TimedOut, "stage smoke timed out", vec!["timed out after 1m (`--timeout`)".to_owned()])
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_of_no_use_is_not_waited_for_and_counts_for_nothing() {
+        let after = async |millis, value: (char, bool)| {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            value
+        };
+        for (first, more) in [(1, 2), (2, 1)] {
+            let began = tokio::time::Instant::now();
+            assert_eq!(beside(after(first, ('a', true)), after(more, ('b', true))).await, ('a', Some(('b', true))));
+            assert_eq!(began.elapsed(), Duration::from_millis(2), "at once");
+            assert_eq!(beside(after(first, ('a', false)), after(more, ('b', true))).await, ('a', None));
+        }
+        assert_eq!(beside(after(1, ('a', false)), std::future::pending::<()>()).await, ('a', None));
     }
 
     #[tokio::test(start_paused = true)]

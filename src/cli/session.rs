@@ -30,7 +30,7 @@ use crate::plan::Plan;
 use crate::render::{self, RenderError, Rendered};
 use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Verbosity, View};
 use crate::run::{Deadline, Run, on_thread};
-use crate::site::{Host, Location};
+use crate::site::{Clients, Host, Location};
 use crate::spec::{MachineKey, Provenance, Resolved, SiteKind};
 
 const UNWRITABLE_REPORT: &str = "cannot write the report";
@@ -41,6 +41,7 @@ pub(super) struct Session {
     global: Global,
     matches: ArgMatches,
     environment: Environment,
+    clients: Clients,
     deadline: Deadline,
     began: Instant,
     cancel: CancellationToken,
@@ -114,6 +115,7 @@ impl Session {
             global,
             matches,
             environment,
+            clients: Clients::default(),
             deadline,
             began: Instant::now(),
             cancel,
@@ -153,6 +155,7 @@ impl Session {
             variables: self.environment.variables.clone(),
             state: self.environment.state.clone(),
             program: self.environment.program.clone(),
+            clients: self.clients.clone(),
         }
     }
 

@@ -14,12 +14,27 @@ use crate::yaml;
 /// # Errors
 /// [`Error::KubeconfigUnwritten`], [`Error::ApiUnpublished`], [`Error::Docker`].
 pub async fn kubeconfig(docker: &Docker, cluster: &str) -> Result<String, Error> {
+    let port = api_port(docker, cluster).await?;
+    let unwritten = || Error::KubeconfigUnwritten { cluster: cluster.to_owned() };
+    read(docker, cluster, port).await?.ok_or_else(unwritten)
+}
+
+/// Whether a kubeconfig names the API that this cluster's node publishes now.
+///
+/// # Errors
+/// [`Error::ApiUnpublished`], [`Error::Docker`].
+pub async fn is_of(docker: &Docker, cluster: &str, kubeconfig: &str) -> Result<bool, Error> {
+    let address = format!("127.0.0.1:{}", api_port(docker, cluster).await?);
+    let named = yaml::document(kubeconfig).unwrap_or_default();
+    let server = named.pointer("/clusters/0/cluster/server").and_then(Value::as_str).unwrap_or_default();
+    Ok(server.split_once("://").is_some_and(|(_, named)| named == address))
+}
+
+async fn api_port(docker: &Docker, cluster: &str) -> Result<u16, Error> {
     let node = docker.container(&node_name(cluster)).await?;
     let ports = node.map(|node| node.ports).unwrap_or_default();
     let port = ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
-    let port = port.ok_or_else(|| Error::ApiUnpublished { cluster: cluster.to_owned() })?;
-    let unwritten = || Error::KubeconfigUnwritten { cluster: cluster.to_owned() };
-    read(docker, cluster, port).await?.ok_or_else(unwritten)
+    port.ok_or_else(|| Error::ApiUnpublished { cluster: cluster.to_owned() })
 }
 
 /// Merges a kubeconfig into another one: entries of the same name are replaced, everything else stays. The current

@@ -1,5 +1,6 @@
 //! The wait until pods can run: the kubeconfig, the API, the node, its pod network, the default ServiceAccount.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
@@ -35,6 +36,21 @@ const DISK_PRESSURE: &str = "node.kubernetes.io/disk-pressure";
 
 /// The taint that the node registers with, so that nothing is scheduled before the network is there.
 const STARTING: &str = "sandbox.flyte/starting";
+
+/// The way to a cluster's API.
+#[derive(Clone)]
+pub struct Access {
+    /// The kubeconfig, as seen from this host.
+    pub kubeconfig: String,
+    /// A client for it.
+    pub client: Client,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").finish_non_exhaustive()
+    }
+}
 
 /// The observed state of a cluster that starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,31 +103,41 @@ impl Observation {
     }
 }
 
-/// Waits until pods can run, and says what is missing until then. The result is the kubeconfig.
+/// Waits until pods can run, and says what is missing until then. `known` is the way to its API where that is known; else
+/// the node is asked for its kubeconfig.
 ///
 /// # Errors
 /// [`Error::NotReady`] at the deadline, or [`K3dError::NoNodeInTime`] when there is no node then; [`Error::Rejected`];
 /// [`Error::DiskPressure`]; a kubeconfig that cannot be used.
-pub(super) async fn wait(docker: &Docker, cluster: &str, api_port: u16, run: &Run) -> Result<String, Error> {
+pub(super) async fn wait(
+    docker: &Docker,
+    cluster: &str,
+    api_port: u16,
+    known: Option<Access>,
+    run: &Run,
+) -> Result<Access, Error> {
     let deadline = run.deadline.min(limits::CLUSTER_READY);
     let (mut seen, mut told) = (Observation::default(), String::new());
-    let mut access: Option<(String, Client)> = None;
+    let mut access = known;
     let (mut refused_since, mut pressed_since) = (None, None);
     let ready = async {
         loop {
             if access.is_none() {
                 match kubeconfig::read(docker, cluster, api_port).await {
-                    Ok(Some(text)) => access = Some((text.clone(), kubernetes::client(&text)?)),
+                    Ok(Some(kubeconfig)) => {
+                        let client = kubernetes::client(&kubeconfig)?;
+                        access = Some(Access { kubeconfig, client });
+                    }
                     Ok(None) => {}
                     // A Docker that stays away is told by the watch of the node.
                     Err(Error::Docker(_)) => {}
                     Err(error) => return Err(error),
                 }
             }
-            if let Some((text, client)) = &access {
-                look(&mut seen, docker, cluster, client).await;
+            if let Some(access) = &access {
+                look(&mut seen, docker, cluster, &access.client).await;
                 if seen.missing().is_none() {
-                    return Ok(text.clone());
+                    return Ok(access.clone());
                 }
             }
             let missing = seen.missing().unwrap_or_default();

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::error::Error;
 use super::k3s_args::NO_NETWORK_POLICIES;
 use super::node::{NodeState, clear, state};
-use super::{crash, ready};
+use super::{Access, crash, ready};
 use crate::docker::{self, ContainerState, Docker, Inspected};
 use crate::plan::{API_PORT, ClusterPlan, data_volume, node_name};
 use crate::report::{Outcome, Stage};
@@ -12,36 +12,42 @@ use crate::run::Run;
 use crate::spec::DATA_FOLDER;
 
 /// A cluster in which pods can run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Cluster {
     /// Its name.
     pub name: String,
-    /// Its kubeconfig, as seen from this host.
-    pub kubeconfig: String,
+    /// The way to its API.
+    pub access: Access,
     /// Whether it was running before.
     pub outcome: Outcome,
 }
 
 /// Creates the cluster, or starts it, or finds it running, and waits until pods can run in it. Names may not resolve
 /// yet: see [`wait_for_dns`](super::wait_for_dns). What was made is left in place on failure, so that it can be looked
-/// into; [`delete`](super::delete) removes it.
+/// into; [`delete`](super::delete) removes it. `known` is the way to the API of one that runs, where that is known.
 ///
 /// # Errors
 /// [`Error::NameTaken`], [`Error::Differs`], [`Error::CrashLoop`], and those of [`Engine`], the node and its API.
-pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Error> {
+pub async fn reconcile(
+    docker: &Docker,
+    engine: &Engine,
+    plan: &ClusterPlan,
+    known: Option<Access>,
+    run: &Run,
+) -> Result<Cluster, Error> {
     let work = async {
         match state(docker, &plan.name).await? {
             NodeState::Absent | NodeState::Unstarted => create(docker, engine, plan, run).await,
             halted @ (NodeState::Stopped | NodeState::Frozen) => {
                 let api_port = unchanged(docker, plan).await?;
                 wake(docker, &plan.node(), halted == NodeState::Frozen, run).await?;
-                let kubeconfig = settle(docker, &plan.name, api_port, run).await?;
-                Ok(cluster(plan, kubeconfig, Outcome::Passed))
+                let access = settle(docker, &plan.name, api_port, None, run).await?;
+                Ok(cluster(plan, access, Outcome::Passed))
             }
             NodeState::Running => {
                 let api_port = unchanged(docker, plan).await?;
-                let kubeconfig = settle(docker, &plan.name, api_port, run).await?;
-                Ok(cluster(plan, kubeconfig, Outcome::Unchanged))
+                let access = settle(docker, &plan.name, api_port, known, run).await?;
+                Ok(cluster(plan, access, Outcome::Unchanged))
             }
             NodeState::Restarting { .. } => {
                 let node = docker.container(&plan.node()).await?.ok_or_else(|| removed(plan))?;
@@ -54,19 +60,18 @@ pub async fn reconcile(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run
     run.unless_cancelled(work).await
 }
 
-/// Starts or thaws the node of a cluster that was made before, and waits until pods can run in it. The result is the
-/// kubeconfig.
+/// Starts or thaws the node of a cluster that was made before, and waits until pods can run in it.
 ///
 /// # Errors
 /// [`Error::NodeRemoved`] when there is no node; the node's and the cluster's; [`Error::Interrupted`].
-pub async fn resume(docker: &Docker, name: &str, run: &Run) -> Result<String, Error> {
+pub async fn resume(docker: &Docker, name: &str, run: &Run) -> Result<Access, Error> {
     let node = node_name(name);
     let work = async {
         let container = docker.container(&node).await?.ok_or_else(|| Error::NodeRemoved(node.clone()))?;
         let port = container.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
         let port = port.ok_or_else(|| Error::ApiUnpublished { cluster: name.to_owned() })?;
         wake(docker, &node, container.state == ContainerState::Paused, run).await?;
-        settle(docker, name, port, run).await
+        settle(docker, name, port, None, run).await
     };
     run.unless_cancelled(work).await
 }
@@ -81,8 +86,8 @@ async fn wake(docker: &Docker, node: &str, is_frozen: bool, run: &Run) -> Result
     }
 }
 
-fn cluster(plan: &ClusterPlan, kubeconfig: String, outcome: Outcome) -> Cluster {
-    Cluster { name: plan.name.clone(), kubeconfig, outcome }
+fn cluster(plan: &ClusterPlan, access: Access, outcome: Outcome) -> Cluster {
+    Cluster { name: plan.name.clone(), access, outcome }
 }
 
 /// k3d says that it is done when the API is up, or when it is not; the node's log says more, and sooner. So all three
@@ -95,23 +100,23 @@ async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run)
         None => free_port()?,
     };
     let node = plan.node();
-    let kubeconfig = async {
+    let access = async {
         // On the heap: two ways to make a node are more than a small thread's stack has room for beside all that waits.
         let made = Box::pin(engine.create(docker, plan, api_port, run));
-        let ready = ready::wait(docker, &plan.name, api_port, run);
-        tokio::try_join!(made, ready).map(|((), kubeconfig)| kubeconfig)
+        let ready = ready::wait(docker, &plan.name, api_port, None, run);
+        tokio::try_join!(made, ready).map(|((), access)| access)
     };
-    let kubeconfig = tokio::select! {
-        kubeconfig = kubeconfig => kubeconfig?,
+    let access = tokio::select! {
+        access = access => access?,
         error = crash::watch(docker, &node) => return Err(error),
     };
-    Ok(cluster(plan, kubeconfig, Outcome::Passed))
+    Ok(cluster(plan, access, Outcome::Passed))
 }
 
-async fn settle(docker: &Docker, name: &str, api_port: u16, run: &Run) -> Result<String, Error> {
+async fn settle(docker: &Docker, name: &str, api_port: u16, known: Option<Access>, run: &Run) -> Result<Access, Error> {
     let node = node_name(name);
     tokio::select! {
-        kubeconfig = ready::wait(docker, name, api_port, run) => kubeconfig,
+        access = ready::wait(docker, name, api_port, known, run) => access,
         error = crash::watch(docker, &node) => Err(error),
     }
 }

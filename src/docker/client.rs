@@ -88,8 +88,15 @@ impl Docker {
         let failure = |reason| Failure::new(reason, "Docker does not answer").on(&endpoint.host);
         let client = bollard::Docker::connect_with_host(&endpoint.host)
             .map_err(|error| unusable(failure(unreachable(&error, &endpoint)), &endpoint, error))?;
-        match Deadline::fixed(limits::DOCKER_CONNECT).limit(client.version()).await {
-            Some(Ok(_)) => {
+        // The version is only asked for where the answer is another one: the daemon starts programs to put it together.
+        let greeted = async {
+            match client.ping().await {
+                Ok(answer) if answer == "OK" => Ok(()),
+                _ => client.version().await.map(|_| ()),
+            }
+        };
+        match Deadline::fixed(limits::DOCKER_CONNECT).limit(greeted).await {
+            Some(Ok(())) => {
                 let client = with_readable_logins(client.with_timeout(limits::DOCKER_SAVE));
                 Ok(Self { client, endpoint, logins: None })
             }

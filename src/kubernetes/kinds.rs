@@ -26,8 +26,14 @@ impl Resource {
         match (&self.scope, namespace) {
             (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), namespace, &self.api),
             (Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &self.api),
-            (Scope::Cluster, _) => Api::all_with(client.clone(), &self.api),
+            (Scope::Cluster, _) => self.everywhere(client),
         }
+    }
+
+    /// The endpoint for the objects of this kind in all namespaces.
+    #[must_use]
+    pub fn everywhere(&self, client: &Client) -> Api<DynamicObject> {
+        Api::all_with(client.clone(), &self.api)
     }
 }
 

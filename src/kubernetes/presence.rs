@@ -1,4 +1,4 @@
-//! What is in the cluster, by the metadata of each kind in each namespace: one LIST in place of many a GET.
+//! What is in the cluster, by the metadata of all objects of a kind: one LIST in place of many a GET.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,8 @@ struct Present {
     replicas: Option<u64>,
 }
 
-/// What is missing of `expected`, and which of the `applied` are not as they were applied.
+/// What is missing of `expected`, and which of the `applied` are not as they were applied. A kind that is in several
+/// namespaces is listed once for all, where the cluster is the sandbox's `own`: another one's namespaces may not be read.
 ///
 /// # Errors
 /// [`Reason::ApiUnavailable`], or as the API's answer tells.
@@ -53,14 +54,14 @@ pub async fn drift<'a>(
     client: &Client,
     expected: impl Iterator<Item = ObjectRef>,
     applied: impl Iterator<Item = &'a Object>,
+    own: bool,
 ) -> Result<Drift, Failure> {
     let mut missing: BTreeSet<ObjectRef> = expected.collect();
     let applied: Vec<&Object> = applied.collect();
     let scaled = applied.iter().filter(|object| object.get(REPLICAS).is_some());
-    let scaled: BTreeSet<_> = scaled.map(|object| object.reference().collection()).collect();
-    let collections: BTreeSet<_> = missing.iter().map(ObjectRef::collection).collect();
-    let lists = collections.into_iter().map(async |collection| {
-        let whole = scaled.contains(&collection);
+    let scaled: BTreeSet<_> = scaled.map(|object| kind(&object.reference().collection())).collect();
+    let lists = collections(&missing, own).into_iter().map(async |collection| {
+        let whole = scaled.contains(&kind(&collection));
         match ask(API_REQUEST, present(client, &collection, whole)).await {
             Ok(found) => Ok(found),
             // Where the kind is not served, there is none of it.
@@ -78,15 +79,69 @@ pub async fn drift<'a>(
     Ok(Drift { edited: edited.collect(), missing })
 }
 
+/// The same collection in all namespaces.
+fn kind(collection: &Collection) -> Collection {
+    Collection { namespace: None, ..collection.clone() }
+}
+
+/// The collections that have all of these objects.
+fn collections(objects: &BTreeSet<ObjectRef>, own: bool) -> BTreeSet<Collection> {
+    let collections: BTreeSet<_> = objects.iter().map(ObjectRef::collection).collect();
+    let is_spread = |one: &Collection| collections.iter().filter(|other| kind(other) == kind(one)).count() > 1;
+    collections.iter().map(|one| if own && is_spread(one) { kind(one) } else { one.clone() }).collect()
+}
+
 async fn present(client: &Client, collection: &Collection, whole: bool) -> Result<BTreeMap<ObjectRef, Present>, Error> {
+    let resource = resolve(client, collection).await?;
+    let api = match &collection.namespace {
+        Some(namespace) => resource.endpoint(client, Some(namespace)),
+        None => resource.everywhere(client),
+    };
+    let all = ListParams::default();
     let found: Vec<Present> = if whole {
-        let api = resolve(client, collection).await?.endpoint(client, collection.namespace.as_deref());
-        let listed = api.list(&ListParams::default()).await?.items.into_iter();
+        let listed = api.list(&all).await?.items.into_iter();
         listed
             .map(|one| Present { replicas: one.data.pointer(REPLICAS).and_then(Value::as_u64), metadata: one.metadata })
             .collect()
     } else {
-        list(client, collection).await?.into_iter().map(|metadata| Present { metadata, replicas: None }).collect()
+        let listed = api.list_metadata(&all).await?.items.into_iter();
+        listed.map(|one| Present { metadata: one.metadata, replicas: None }).collect()
     };
-    Ok(found.into_iter().filter_map(|one| Some((collection.object(one.metadata.name.clone()?), one))).collect())
+    let named = found.into_iter().filter_map(|one| {
+        let place = Collection { namespace: one.metadata.namespace.clone(), ..collection.clone() };
+        Some((place.object(one.metadata.name.clone()?), one))
+    });
+    Ok(named.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_in_several_namespaces_is_listed_once_in_a_cluster_of_ones_own() {
+        let object = |kind: &str, namespace: Option<&str>| ObjectRef {
+            api_version: "v1".to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: "a".to_owned(),
+        };
+        let objects: BTreeSet<_> = [
+            object("ConfigMap", Some("a")),
+            object("Namespace", None),
+            object("Secret", Some("a")),
+            object("Secret", Some("b")),
+        ]
+        .into();
+        let listed = |own| {
+            let named = collections(&objects, own).into_iter();
+            named.map(|one| (one.kind, one.namespace.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let pair = |kind: &str, namespace: &str| (kind.to_owned(), namespace.to_owned());
+        assert_eq!(listed(true), [pair("ConfigMap", "a"), pair("Namespace", ""), pair("Secret", "")]);
+        assert_eq!(
+            listed(false),
+            [pair("ConfigMap", "a"), pair("Namespace", ""), pair("Secret", "a"), pair("Secret", "b")]
+        );
+    }
 }

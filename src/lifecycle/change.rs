@@ -60,7 +60,7 @@ impl SpecChange<'_> {
         });
         let Some(plan) = planned.await? else { return Ok(Outcome::Unchanged) };
         if is_as_planned(&client, Some(&before), &plan).await? {
-            let settled = converge::reconcile_settings(&client, &plan.spec, &before, self.removal, run).await?;
+            let settled = converge::reconcile_settings(&client, &plan.spec, &before, None, self.removal, run).await?;
             return Ok(if settled.changed { Outcome::Passed } else { Outcome::Unchanged });
         }
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;

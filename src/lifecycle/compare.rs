@@ -14,7 +14,7 @@ use crate::manifest::Object;
 use crate::plan::{Difference, Plan};
 use crate::report::Waiting;
 use crate::rollout;
-use crate::run::Run;
+use crate::run::{Run, beside};
 use crate::site::{Host, Location, Running, Site};
 
 /// What `up` would do to a sandbox that runs.
@@ -47,13 +47,26 @@ pub async fn compare(
     let site = Site::resolve(&plan.spec.name, Some(Location::wanted(&plan.spec)), host)?;
     match site.running().await {
         Ok(Running { client, inventory, .. }) => {
-            let Drift { missing, edited } = Box::pin(drift(&client, &inventory, plan)).await?;
-            let there = inventory.workloads().filter(|object| !missing.contains(object));
-            let waiting = rollout::ready_now(&client, &there.cloned().collect::<Vec<_>>()).await?;
-            let answers = waiting.is_empty() && missing.is_empty();
-            let lacking = if answers { Box::pin(lacking(&client, &inventory)).await } else { Vec::new() };
+            let namespace = inventory.spec.system_namespace();
             let among = async |images| site.outdated(images).await;
-            let outdated = outdated(&client, &inventory.spec.system_namespace(), among).await?;
+            let look = async {
+                let looked: Result<_, Failure> = async {
+                    let Drift { missing, edited } = Box::pin(drift(&client, &inventory, plan)).await?;
+                    let there: Vec<_> =
+                        inventory.workloads().filter(|object| !missing.contains(object)).cloned().collect();
+                    Ok((missing, edited, rollout::ready_now(&client, &there).await?))
+                }
+                .await;
+                let all_run =
+                    looked.as_ref().is_ok_and(|(missing, _, waiting)| waiting.is_empty() && missing.is_empty());
+                (looked, all_run)
+            };
+            let ((looked, lacking), outdated) = tokio::join!(
+                Box::pin(beside(look, lacking(&client, &inventory))),
+                Box::pin(outdated(&client, &namespace, among)),
+            );
+            let (missing, edited, waiting) = looked?;
+            let (lacking, outdated) = (lacking.unwrap_or_default(), outdated?);
             let mut applied = inventory.objects;
             applied.retain(|object, _| !missing.contains(object));
             retention::measure(&mut leaving, &client, &inventory.spec, run).await;
@@ -76,7 +89,8 @@ pub(super) async fn drift(client: &Client, inventory: &Inventory, plan: &Plan) -
         let object = object.reference();
         inventory.objects.get(&object).is_some_and(|applied| applied.as_ref() == wanted.get(&object))
     };
-    kubernetes::drift(client, inventory.objects.keys().cloned(), plan.manifests().filter(same)).await
+    let own = inventory.spec.scope().owns_cluster;
+    kubernetes::drift(client, inventory.objects.keys().cloned(), plan.manifests().filter(same), own).await
 }
 
 /// Whether a running sandbox is as planned: the same was applied, all of it is there as it was applied, and all workloads

@@ -158,7 +158,7 @@ pub async fn roll_out(
         // What the sandbox had and the plan lacks was settled when the plan was made.
         let had = before.as_ref().map(|before| before.spec.projects.clone()).unwrap_or_default();
         let recorded = before.as_ref().map(|before| expected_tables(plan, before)).unwrap_or_default();
-        let settled = Box::pin(migration::settle(client, &plan.spec, &recorded, &had, removal, run)).await?;
+        let settled = Box::pin(migration::settle(client, &plan.spec, &recorded, None, &had, removal, run)).await?;
         let Settled { registered, tables } = settled;
         retention::warn_of_data_alone(&registered.leaving, run);
         let former = before.as_ref().map(|before| &before.spec);
@@ -184,7 +184,8 @@ fn expected_tables(plan: &Plan, before: &Inventory) -> BTreeSet<String> {
 }
 
 /// Brings what is in no object to the spec, for a sandbox whose objects are as planned: admin's projects and tables, and
-/// buckets and keys in the object store. Writes down which tables there are, where that has changed.
+/// buckets and keys in the object store. Writes down which tables there are, where that has changed; `seen` are those where
+/// somebody has just looked.
 ///
 /// # Errors
 /// Admin or the object store refuses, or does not answer.
@@ -192,14 +193,15 @@ pub(super) async fn reconcile_settings(
     client: &Client,
     spec: &Spec,
     before: &Inventory,
+    seen: Option<BTreeSet<String>>,
     removal: Removal<'_>,
     run: &Run,
 ) -> Result<Reconciled, Failure> {
-    let settled = Box::pin(migration::settle(client, spec, &before.tables, &[], removal, run)).await?;
+    let settled = Box::pin(migration::settle(client, spec, &before.tables, seen, &[], removal, run));
+    let (settled, admitted) = tokio::try_join!(settled, storage::admit(client, spec, Some(before), run))?;
     let Settled { registered, tables } = settled;
     retention::warn_of_data_alone(&registered.leaving, run);
     let resourced = task_resources::reconcile(client, spec, Some(&before.spec), run).await?;
-    let admitted = storage::admit(client, spec, Some(before), run).await?;
     let dismissed = storage::dismiss(client, spec, &registered.archived, run).await?;
     let inventory = Inventory { tables, ..before.clone() };
     // A table more is a user's own, and may go again.

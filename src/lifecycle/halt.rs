@@ -69,7 +69,7 @@ async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure>
         })
         .await?;
     wait_for_workloads(&client, &inventory, node_started, run).await?;
-    converge::reconcile_settings(&client, &inventory.spec, &inventory, Removal::Empty, run).await?;
+    converge::reconcile_settings(&client, &inventory.spec, &inventory, None, Removal::Empty, run).await?;
     let (executions, budget) = match was {
         Some(_) => (Executions::First, CHECKS_AFTER_UP),
         None => (Executions::None, CHECKS_WHEN_READY),

@@ -39,7 +39,7 @@ enum Unsettled {
 }
 
 /// Brings admin's projects to what the spec says, as [`registration::reconcile`] does, in a database that has what admin and
-/// datacatalog read: the `recorded` tables.
+/// datacatalog read: the `recorded` tables. `seen` are the tables that there are, where somebody has just looked.
 ///
 /// # Errors
 /// [`Reason::DatabaseIncomplete`] where migrating again did not help, and as [`registration::reconcile`].
@@ -47,13 +47,20 @@ pub(super) async fn settle(
     client: &Client,
     spec: &Spec,
     recorded: &BTreeSet<String>,
+    seen: Option<BTreeSet<String>>,
     settled: &[String],
     removal: Removal<'_>,
     run: &Run,
 ) -> Result<Settled, Failure> {
-    let attempt = async |recorded: &BTreeSet<String>| {
+    let attempt = async |recorded: &BTreeSet<String>, seen: Option<BTreeSet<String>>| {
         let all = async {
-            let found = tables::present(client, spec, limits::API_ANSWER).await.unwrap_or_else(|_| recorded.clone());
+            let found = match seen {
+                Some(seen) => seen,
+                None => {
+                    let found = tables::present(client, spec, recorded, limits::API_ANSWER).await;
+                    found.unwrap_or_else(|_| recorded.clone())
+                }
+            };
             let lost = tables::lost(recorded, &found);
             if lost.is_empty() { Ok(found) } else { Err(Unsettled::Lacking { said: named(&lost), lost }) }
         };
@@ -68,7 +75,7 @@ pub(super) async fn settle(
     };
     let mended =
         |Settled { registered, tables }| Settled { registered: Registered { changed: true, ..registered }, tables };
-    let (said, lost) = match attempt(recorded).await {
+    let (said, lost) = match attempt(recorded, seen).await {
         Ok(settled) => return Ok(settled),
         Err(Unsettled::Failed(failure)) => return Err(failure),
         Err(Unsettled::Lacking { said, lost }) => (said, lost),
@@ -76,13 +83,13 @@ pub(super) async fn settle(
     run.report.warn(format!("the database lacks what admin and datacatalog expect ({said}): it is migrated again, and what was in there is gone"));
     let again = match tables::make_again(client, spec, &lost, run).await {
         // What no migration makes was somebody's own.
-        Ok(true) => attempt(&BTreeSet::new()).await,
-        Ok(false) => attempt(recorded).await,
+        Ok(true) => attempt(&BTreeSet::new(), None).await,
+        Ok(false) => attempt(recorded, None).await,
         Err(failure) if failure.reason == Reason::Interrupted => return Err(failure),
         Err(failure) => {
             run.report.progress(Stage::Rollout, format!("{failure}: admin and datacatalog restart, and migrate it"));
             restart(client, spec, run).await?;
-            attempt(recorded).await
+            attempt(recorded, None).await
         }
     };
     match again {

@@ -46,7 +46,7 @@ async fn begin_anew(name: &str, host: &Host, executions: Executions, run: &Run) 
     let Running { client, inventory, .. } = site.running().await?;
     run.stage(Stage::Reset, async {
         let summary = Box::pin(empty(&client, &inventory, run)).await?;
-        Box::pin(converge::reconcile_settings(&client, &inventory.spec, &inventory, Removal::All, run)).await?;
+        Box::pin(converge::reconcile_settings(&client, &inventory.spec, &inventory, None, Removal::All, run)).await?;
         Ok(((), Outcome::Passed, summary))
     })
     .await?;

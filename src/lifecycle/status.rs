@@ -16,6 +16,7 @@ use crate::manifest::{Edit, ObjectRef};
 use crate::plan::Plan;
 use crate::report::{Endpoint, Waiting};
 use crate::rollout;
+use crate::run::beside;
 use crate::site::{self, Host, Location, Running, Site};
 use crate::smoke::{self, Answer};
 
@@ -105,24 +106,32 @@ impl Status {
         let workloads: Vec<_> = inventory.workloads().cloned().collect();
         let system = inventory.spec.system_namespace();
         let among = async |images| site.outdated(images).await;
-        let (answers, waiting, lives, outdated) = tokio::join!(
-            Box::pin(smoke::answers(&inventory.spec, &client, STATUS_ANSWERS)),
-            rollout::ready_now(&client, &workloads),
-            rollout::lives_within(&client, &system),
+        let look = async {
+            let (answers, waiting, lives) = tokio::join!(
+                Box::pin(smoke::answers(&inventory.spec, &client, STATUS_ANSWERS)),
+                rollout::ready_now(&client, &workloads),
+                rollout::lives_within(&client, &system),
+            );
+            let answered = answers.iter().all(|answer| answer.is_well);
+            let waiting = waiting.and_then(|mut waiting| {
+                let lives = lives?;
+                waiting.extend(stale(&lives, node_started));
+                Ok((waiting, restarts(&lives, node_started)))
+            });
+            // What does not run lacks more than need be told.
+            let all_run = answered && waiting.as_ref().is_ok_and(|(waiting, _)| waiting.is_empty());
+            ((answers, answered, waiting), all_run)
+        };
+        let (((answers, answered, waiting), lacking), outdated, drift) = tokio::join!(
+            Box::pin(beside(look, lacking(&client, &inventory))),
             Box::pin(outdated(&client, &system, among)),
+            Box::pin(drift(&client, &inventory, plan)),
         );
-        let lives = lives?;
         self.answers = answers;
-        self.waiting = waiting?;
+        (self.waiting, self.restarts) = waiting?;
         self.outdated = outdated?;
-        self.waiting.extend(stale(&lives, node_started));
-        self.restarts = restarts(&lives, node_started);
-        let answered = self.answers.iter().all(|answer| answer.is_well);
-        let look_closer = self.waiting.is_empty() && answered;
-        let lacking = async { if look_closer { lacking(&client, &inventory).await } else { Vec::new() } };
-        let (lacking, drift) = tokio::join!(Box::pin(lacking), Box::pin(drift(&client, &inventory, plan)));
         let drift = drift?;
-        self.waiting.extend(lacking);
+        self.waiting.extend(lacking.unwrap_or_default());
         let whole = inventory.digest.is_some() && drift.missing.is_empty();
         let ready = whole && self.waiting.is_empty() && answered;
         self.phase = if ready { Phase::Ready } else { Phase::NotReady };

@@ -8,14 +8,14 @@ use super::outdated::outdated;
 use super::prepare::{Request, plan_again, plan_with_keys};
 use super::restore::Backup;
 use super::verify::{verify, verify_with_work};
-use super::{converge, lost, rollback};
+use super::{converge, lost, rollback, tables};
 use crate::backup::mismatch;
 use crate::failure::{Failure, Reason};
-use crate::limits::{CHECKS_AFTER_UP, CHECKS_WHEN_READY};
+use crate::limits::{API_ANSWER, CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::rollout;
-use crate::run::Run;
+use crate::run::{Run, beside};
 use crate::site::{self, Ground, Host, Running, Site, Standing};
 use crate::smoke::{Executions, Target};
 use crate::spec::{SiteKind, Spec};
@@ -189,23 +189,34 @@ async fn settle(
     run: &Run,
 ) -> Result<Option<Outcome>, Failure> {
     let Some(running) = ground.running().await else { return Ok(None) };
-    let lives = rollout::lives_within(&running.client, &plan.spec.system_namespace()).await?;
-    let is_known = stale(&lives, ground.node_started().await?).is_empty();
-    if !is_known || !is_as_planned(&running.client, Some(&running.inventory), plan).await? {
-        return Ok(None);
-    }
+    let Running { client, inventory, .. } = &running;
+    let namespace = plan.spec.system_namespace();
+    let seen_since_start = async {
+        let (lives, started) = tokio::try_join!(rollout::lives_within(client, &namespace), ground.node_started())?;
+        Ok(stale(&lives, started).is_empty())
+    };
     let among = async |images| ground.outdated(images).await;
-    if !outdated(&running.client, &plan.spec.system_namespace(), among).await?.is_empty() {
-        return Ok(None);
-    }
-    run.stage(Stage::Cluster, async {
-        let Standing { outcome, summary, .. } = ground.stand(plan, options.store, run).await?;
-        Ok(((), outcome, summary))
-    })
-    .await?;
+    let tables = async { Ok(tables::present(client, &plan.spec, &inventory.tables, API_ANSWER).await.ok()) };
+    let look = async {
+        let looked: Result<_, Failure> = tokio::try_join!(
+            Box::pin(seen_since_start),
+            Box::pin(is_as_planned(client, Some(inventory), plan)),
+            Box::pin(outdated(client, &namespace, among)),
+            Box::pin(tables),
+        );
+        let planned = looked.map(|(is_known, is_as_planned, outdated, tables)| {
+            (is_known && is_as_planned && outdated.is_empty()).then_some(tables)
+        });
+        let is_planned = matches!(planned, Ok(Some(_)));
+        (planned, is_planned)
+    };
+    let stand = Box::pin(ground.stand(plan, options.store, Some(&running), run));
+    let (planned, stands) = beside(look, stand).await;
+    let (Some(tables), Some(stands)) = (planned?, stands) else { return Ok(None) };
+    run.stage(Stage::Cluster, async { stands.map(|Standing { outcome, summary, .. }| ((), outcome, summary)) }).await?;
     let Running { client, inventory, .. } = running;
-    let reconciled =
-        converge::reconcile_settings(&client, &plan.spec, &inventory, options.prune.removal(), run).await?;
+    let removal = options.prune.removal();
+    let reconciled = converge::reconcile_settings(&client, &plan.spec, &inventory, tables, removal, run).await?;
     let Reconciled { changed, tables } = reconciled;
     // The spec has a project now that was only added: it leaves with the spec, too. And what admin was told of a project's
     // tasks is taken back when the spec says it no more.
@@ -241,7 +252,7 @@ async fn stand(
 ) -> Result<Stood, Failure> {
     let was_halted = !ground.is_new() && ground.running().await.is_none();
     run.stage(Stage::Cluster, async {
-        let Standing { client, outcome, summary } = ground.stand(plan, options.store, run).await?;
+        let Standing { client, outcome, summary } = ground.stand(plan, options.store, None, run).await?;
         let ready = async {
             if !ground.is_new() {
                 let started = ground.node_started().await?;

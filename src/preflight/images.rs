@@ -6,7 +6,7 @@ use std::path::Path;
 use futures::future::try_join_all;
 
 use super::finding::Finding;
-use crate::docker::{About, Docker};
+use crate::docker::{About, Docker, Endpoint, Error};
 use crate::failure::Reason;
 use crate::manifest::ImageRef;
 
@@ -19,24 +19,35 @@ pub struct RequiredImage {
     pub architectures: Vec<String>,
 }
 
-/// Findings about required images: their architecture, and whether missing ones can be pulled.
-pub async fn images(docker: &Docker, wanted: &[RequiredImage], variables: &BTreeMap<String, String>) -> Vec<Finding> {
-    let looked = async {
-        let seen = try_join_all(wanted.iter().map(|one| async {
-            let found = docker.image(&one.image).await?;
-            let known = found.as_ref().map(|image| vec![image.architecture.clone()]);
-            Ok((known.unwrap_or_else(|| one.architectures.clone()), found.is_some()))
-        }));
-        tokio::try_join!(docker.about(), seen)
-    };
-    // Another check reports a Docker that does not answer.
-    let Ok((about, seen)) = looked.await else { return Vec::new() };
+/// Looks which of these images Docker has: the architectures of each, as far as known, and whether it is there.
+///
+/// # Errors
+/// [`Reason::Docker`].
+pub async fn look_for_images(docker: &Docker, wanted: &[RequiredImage]) -> Result<Vec<(Vec<String>, bool)>, Error> {
+    try_join_all(wanted.iter().map(|one| async {
+        let found = docker.image(&one.image).await?;
+        let known = found.as_ref().map(|image| vec![image.architecture.clone()]);
+        Ok((known.unwrap_or_else(|| one.architectures.clone()), found.is_some()))
+    }))
+    .await
+}
+
+/// Findings about required images, as [`look_for_images`] saw them: their architecture, and whether missing ones can be
+/// pulled.
+#[must_use]
+pub fn images(
+    endpoint: &Endpoint,
+    about: &About,
+    wanted: &[RequiredImage],
+    seen: &[(Vec<String>, bool)],
+    variables: &BTreeMap<String, String>,
+) -> Vec<Finding> {
     let absent = seen.iter().any(|(_, here)| !here);
-    let made_for = wanted.iter().map(|one| &one.image).zip(seen.into_iter().map(|(architectures, _)| architectures));
+    let made_for = wanted.iter().map(|one| &one.image).zip(seen.iter().map(|(architectures, _)| architectures.clone()));
     let made_for: Vec<_> = made_for.collect();
-    let is_emulated = |architecture: &str| docker.endpoint().is_local() && has_emulator(architecture);
+    let is_emulated = |architecture: &str| endpoint.is_local() && has_emulator(architecture);
     let mut found: Vec<Finding> = processor(&about.architecture, &made_for, is_emulated).into_iter().collect();
-    found.extend(proxy(variables, &about, absent));
+    found.extend(proxy(variables, about, absent));
     found
 }
 

@@ -20,5 +20,5 @@ mod run;
 
 pub use data::kept_data;
 pub use finding::{Finding, blockers, summary};
-pub use images::{RequiredImage, images};
-pub use run::{rehearsal, run};
+pub use images::{RequiredImage, images, look_for_images};
+pub use run::{Seen, findings, look, rehearsal};

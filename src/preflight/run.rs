@@ -4,55 +4,64 @@ use super::finding::Finding;
 use super::host::{self, Disk};
 use super::ports;
 use crate::cluster::{Engine, NodeState, state};
-use crate::docker::{About, Container, ContainerState, Docker};
+use crate::docker::{About, Container, ContainerState, Docker, Endpoint};
 use crate::failure::{Failure, Reason};
 use crate::plan::ClusterPlan;
 
-/// The daemon's version and limits, its containers, and the state of this plan's node.
-async fn observe(docker: &Docker, plan: &ClusterPlan) -> Result<(About, Vec<Container>, NodeState), Failure> {
-    let (asked, node) =
-        tokio::join!(async { tokio::try_join!(docker.about(), docker.containers(&[])) }, state(docker, &plan.name));
-    let (about, listed) = asked?;
-    Ok((about, listed, node?))
+/// What Docker says before anything is made.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Its version and settings.
+    pub about: About,
+    /// All its containers.
+    pub containers: Vec<Container>,
+    /// The state of the plan's node.
+    pub node: NodeState,
 }
 
-/// The findings for a plan on a node. Changes nothing. `docker` and `engine` are the results of finding them; without
-/// Docker ports are checked as far as their holders are known. `propellers` is the number that will run in the node.
-pub async fn run(
-    docker: Result<&Docker, &Failure>,
+/// Asks Docker for all of it at once.
+///
+/// # Errors
+/// As Docker's.
+pub async fn look(docker: &Docker, cluster: &str) -> Result<Seen, Failure> {
+    let (about, containers, node) = tokio::try_join!(docker.about(), docker.containers(&[]), state(docker, cluster))?;
+    Ok(Seen { about, containers, node })
+}
+
+/// The findings for a plan on a node. `docker` is its address and what [`look`] saw, and `engine` the result of finding one;
+/// without Docker ports are checked as far as their holders are known. `propellers` is the number that will run in the
+/// node.
+#[must_use]
+pub fn findings(
+    docker: Result<(&Endpoint, &Seen), &Failure>,
     engine: Result<&Engine, &Failure>,
     plan: &ClusterPlan,
     propellers: u64,
 ) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut containers = None;
     match docker {
         Err(failure) => found.push(Finding::from_failure("docker", failure)),
-        Ok(docker) => match observe(docker, plan).await {
-            Err(failure) => found.push(Finding::from_failure("docker", &failure)),
-            Ok((about, listed, node)) => {
-                let is_local = docker.endpoint().is_local();
-                found.extend(host::docker(&about, docker.endpoint()));
-                if let Some(disk) = is_local.then(|| disk_space(&about.root)).flatten() {
-                    found.push(host::disk(&about.root, disk));
-                }
-                if let Ok(Engine::K3d(k3d)) = engine {
-                    found.push(host::k3d(k3d.version, &about, &plan.node_image));
-                }
-                if let Some(limit) = is_local.then(inotify_limit).flatten() {
-                    found.push(host::inotify(limit, propellers, other_nodes(&listed, &plan.name)));
-                }
-                found.push(name(&plan.name, &node));
-                containers = Some(listed);
+        Ok((endpoint, Seen { about, containers, node })) => {
+            let is_local = endpoint.is_local();
+            found.extend(host::docker(about, endpoint));
+            if let Some(disk) = is_local.then(|| disk_space(&about.root)).flatten() {
+                found.push(host::disk(&about.root, disk));
             }
-        },
+            if let Ok(Engine::K3d(k3d)) = engine {
+                found.push(host::k3d(k3d.version, about, &plan.node_image));
+            }
+            if let Some(limit) = is_local.then(inotify_limit).flatten() {
+                found.push(host::inotify(limit, propellers, other_nodes(containers, &plan.name)));
+            }
+            found.push(name(&plan.name, node));
+        }
     }
     match engine {
         Ok(Engine::Docker) => found.push(Finding::fine("engine", "the node is created through Docker, without k3d")),
         Ok(Engine::K3d(_)) => {}
         Err(failure) => found.push(Finding::from_failure("k3d", failure)),
     }
-    found.extend(ports::findings(plan, containers.as_deref()));
+    found.extend(ports::findings(plan, docker.ok().map(|(_, seen)| seen.containers.as_slice())));
     found
 }
 

@@ -111,13 +111,19 @@ impl Ground<'_> {
     }
 
     /// Makes the cluster, starts it or finds it running, until its API answers. `use_store` is whether the node keeps
-    /// its images on the machine's image store.
+    /// its images on the machine's image store; `running` is the sandbox, where it is known to run.
     ///
     /// # Errors
     /// The cluster cannot be made, or does not come up.
-    pub async fn stand(&self, plan: &Plan, use_store: bool, run: &Run) -> Result<Standing, Failure> {
+    pub async fn stand(
+        &self,
+        plan: &Plan,
+        use_store: bool,
+        running: Option<&Running>,
+        run: &Run,
+    ) -> Result<Standing, Failure> {
         match self {
-            Self::Node(ground) => ground.stand(plan, use_store, run).await,
+            Self::Node(ground) => ground.stand(plan, use_store, running, run).await,
             Self::Attached(ground) => ground.stand(plan),
             Self::Rehearsal(ground) => ground.stand(plan, run).await,
         }

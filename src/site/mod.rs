@@ -41,7 +41,7 @@ use std::path::Path;
 pub use endpoints::{endpoints, ready};
 pub use evidence::EvidenceSources;
 pub use ground::Ground;
-pub use host::Host;
+pub use host::{Clients, Host};
 pub use listing::{ListedSandbox, Listing, SandboxState, list};
 pub use location::Location;
 pub use node_images::loaded;

@@ -11,7 +11,7 @@ use super::host::Host;
 use super::node_images::{load_bundle, load_into_node, obtain_node_image, outdated};
 use super::running::{Running, absent, halted};
 use super::state::{Halt, Overview, Phase, Resumed, Standing, Stopped};
-use crate::cluster::{self, Data, Engine, KeptData, NodeState};
+use crate::cluster::{self, Access, Data, Engine, KeptData, NodeState};
 use crate::docker::{self, Docker};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
@@ -57,44 +57,66 @@ impl<'a> NodeSite<'a> {
     ) -> Result<(NodeGround<'a>, Outcome, String), Failure> {
         let Self { name, host } = self;
         let docker = host.docker().await;
-        let engine = find_engine(plan.spec.node_engine(), host, docker.as_ref().ok(), scratch, run).await;
-        let propellers = plan.spec.workflow_namespaces().len() as u64;
-        let mut findings = preflight::run(docker.as_ref(), engine.as_ref(), &plan.cluster, propellers).await;
-        if let Ok(docker) = &docker {
-            findings.extend(preflight::images(docker, &wanted(plan)?, &host.variables).await);
-        }
-        let kept = match &docker {
-            Ok(docker) => kept(docker, &name).await?,
-            Err(_) => None,
+        let required = wanted(plan)?;
+        let asked = async {
+            let docker = docker.as_ref().map_err(Clone::clone)?;
+            let images = preflight::look_for_images(docker, &required);
+            let (seen, images, kept) = tokio::join!(preflight::look(docker, &name), images, cluster::kept_data(docker));
+            Ok::<_, Failure>((docker.endpoint(), seen?, images, kept?))
         };
+        let find_engine = find_engine(plan.spec.node_engine(), host, docker.as_ref().ok(), scratch, run);
+        let (engine, asked) = tokio::join!(Box::pin(find_engine), Box::pin(asked));
+        let propellers = plan.spec.workflow_namespaces().len() as u64;
+        let seen = asked.as_ref().map(|(endpoint, seen, ..)| (*endpoint, seen));
+        let mut findings = preflight::findings(seen, engine.as_ref(), &plan.cluster, propellers);
+        let mut kept_here = None;
+        if let Ok((endpoint, seen, images, kept)) = &asked {
+            if let Ok(images) = images {
+                findings.extend(preflight::images(endpoint, &seen.about, &required, images, &host.variables));
+            }
+            kept_here = kept.iter().find(|kept| kept.sandbox == name && seen.node.is_ours_to_make()).cloned();
+        }
         if !fresh {
-            findings.extend(kept.as_ref().map(|kept| preflight::kept_data(kept, &plan.data_images())));
+            findings.extend(kept_here.as_ref().map(|kept| preflight::kept_data(kept, &plan.data_images())));
         }
         for finding in &findings {
             run.report.emit(finding.event());
         }
         // That Docker does not answer has an exit code of its own.
+        let state = asked.map(|(_, seen, ..)| seen.node);
         let docker = docker?;
         preflight::blockers(&findings)?;
-        let state = cluster::state(&docker, &name).await?;
-        Ok((
-            NodeGround { name, host, docker, engine: engine?, state, kept },
-            Outcome::Passed,
-            preflight::summary(&findings),
-        ))
+        let ground = NodeGround { name, host, docker, engine: engine?, state: state?, kept: kept_here };
+        Ok((ground, Outcome::Passed, preflight::summary(&findings)))
     }
 
     pub(super) async fn running(&self) -> Result<Running, Failure> {
         let docker = self.host.docker().await?;
-        let kubeconfig = match cluster::state(&docker, &self.name).await? {
-            NodeState::Running => cluster::kubeconfig(&docker, &self.name).await?,
+        match cluster::state(&docker, &self.name).await? {
+            NodeState::Running => {}
             NodeState::Absent | NodeState::Foreign => return Err(absent(&self.name, "there is no such sandbox")),
             NodeState::Frozen => return Err(halted(&self.name, "the sandbox is frozen")),
             NodeState::Stopped => return Err(halted(&self.name, "the sandbox is stopped")),
             NodeState::Unstarted => return Err(absent(&self.name, "the sandbox does not run")),
             NodeState::Restarting { .. } => return Err(absent(&self.name, "the sandbox's node does not stay up")),
-        };
-        Running::on_own_cluster(&self.name, kubeconfig, false).await
+        }
+        if let Some(running) = self.recorded(&docker).await {
+            return running;
+        }
+        let kubeconfig = cluster::kubeconfig(&docker, &self.name).await?;
+        Running::on_own_cluster(&self.name, kubeconfig, self.host, false).await
+    }
+
+    /// The sandbox by the kubeconfig in the state folder, where that opens the API of the node that runs: Docker takes longer
+    /// than all else to read the node's own.
+    async fn recorded(&self, docker: &Docker) -> Option<Result<Running, Failure>> {
+        let kubeconfig = std::fs::read_to_string(self.host.state.sandbox(&self.name).kubeconfig()).ok()?;
+        if !cluster::is_of(docker, &self.name, &kubeconfig).await.unwrap_or_default() {
+            return None;
+        }
+        let of_another = [Reason::ApiCertificate, Reason::ApiUnauthorized, Reason::ClusterNotReady];
+        let running = Running::on_own_cluster(&self.name, kubeconfig, self.host, false).await;
+        Some(running).filter(|running| !running.as_ref().is_err_and(|failure| of_another.contains(&failure.reason)))
     }
 
     pub(super) async fn overview(&self) -> Result<Overview, Failure> {
@@ -156,10 +178,10 @@ impl<'a> NodeSite<'a> {
             let node_started = cluster::started(&docker, &self.name).await?;
             return Ok(Resumed { running: self.running().await?, was, node_started });
         }
-        let kubeconfig = cluster::resume(&docker, &self.name, run).await?;
+        let Access { kubeconfig, .. } = cluster::resume(&docker, &self.name, run).await?;
         let state = self.host.state.sandbox(&self.name);
         state.write(&state.kubeconfig(), &kubeconfig)?;
-        let running = Running::on_own_cluster(&self.name, kubeconfig, false).await?;
+        let running = Running::on_own_cluster(&self.name, kubeconfig, self.host, false).await?;
         if was == Some(Halt::Stop) {
             release_locks(&running.client, &running.inventory.spec).await?;
         }
@@ -251,21 +273,31 @@ impl NodeGround<'_> {
     }
 
     /// Makes the node, starts it or finds it running, until its API answers and it is Ready.
-    pub(super) async fn stand(&self, plan: &Plan, use_store: bool, run: &Run) -> Result<Standing, Failure> {
+    pub(super) async fn stand(
+        &self,
+        plan: &Plan,
+        use_store: bool,
+        running: Option<&Running>,
+        run: &Run,
+    ) -> Result<Standing, Failure> {
+        let known = running.map(|Running { kubeconfig, client, .. }| Access {
+            kubeconfig: kubeconfig.clone(),
+            client: client.clone(),
+        });
         let mut shape = plan.cluster.clone();
         let claim = if self.is_new() && use_store { self.claim_store(plan, run).await? } else { None };
         shape.store = claim.as_ref().map(|claim| claim.volume.clone());
         if self.is_new() {
             cluster::make_data_volume(&self.docker, &self.name, &plan.data_images()).await?;
         }
-        let cluster = cluster::reconcile(&self.docker, &self.engine, &shape, run).await;
+        let cluster = cluster::reconcile(&self.docker, &self.engine, &shape, known, run).await;
         if let Some(claim) = claim {
             claim.release(&self.docker).await;
         }
         let cluster = cluster?;
+        let Access { kubeconfig, client } = cluster.access;
         let state = self.host.state.sandbox(&self.name);
-        state.write(&state.kubeconfig(), &cluster.kubeconfig)?;
-        let client = kubernetes::client(&cluster.kubeconfig)?;
+        state.write(&state.kubeconfig(), &kubeconfig)?;
         // Who made a node that was there before is not known.
         let by = if self.is_new() { format!(" by {}", self.engine) } else { String::new() };
         let summary = format!("Kubernetes {}{by}; node Ready", plan.spec.kubernetes);

@@ -67,7 +67,7 @@ impl<'a> RehearsalSite<'a> {
     pub(super) async fn running(&self) -> Result<Running, Failure> {
         let Some(process) = &self.process else { return Err(absent(&self.name, "there is no such sandbox")) };
         let kubeconfig = process.kubeconfig().ok_or_else(|| absent(&self.name, "the rehearsal's process has ended"))?;
-        Running::on_own_cluster(&self.name, kubeconfig, true).await
+        Running::on_own_cluster(&self.name, kubeconfig, self.host, true).await
     }
 
     pub(super) async fn overview(&self) -> Result<Overview, Failure> {

@@ -2,6 +2,7 @@
 
 use kube::Client;
 
+use super::host::Host;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, Inventory};
 
@@ -19,8 +20,13 @@ pub struct Running {
 
 impl Running {
     /// The sandbox on a cluster that is the sandbox's own.
-    pub(super) async fn on_own_cluster(name: &str, kubeconfig: String, rehearsal: bool) -> Result<Self, Failure> {
-        let client = kubernetes::client(&kubeconfig)?;
+    pub(super) async fn on_own_cluster(
+        name: &str,
+        kubeconfig: String,
+        host: &Host,
+        rehearsal: bool,
+    ) -> Result<Self, Failure> {
+        let client = host.clients.of(&kubeconfig)?;
         let inventory = kubernetes::find(&client).await?;
         let inventory = inventory.ok_or_else(|| absent(name, "the sandbox was not brought up whole"))?;
         Ok(Self { rehearsal, kubeconfig, client, inventory })

@@ -158,7 +158,7 @@ async fn somebody_elses_cluster_of_the_name_is_left_alone() {
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;
     assert_eq!(
-        Failure::from(reconcile(&docker, &k3d, &plan(), &run()).await.expect_err("refused")).reason,
+        Failure::from(reconcile(&docker, &k3d, &plan(), None, &run()).await.expect_err("refused")).reason,
         Reason::NameTaken
     );
     assert!(!dir.path().join("argv").exists(), "k3d was asked to create something");
@@ -186,7 +186,8 @@ async fn a_k3d_that_fails_is_told_with_its_own_error_after_leftovers_were_cleare
         r#"echo 'time="t" level=error msg="Failed: no room"' >&2; echo 'time="t" level=fatal msg="FAILED"' >&2; exit 1"#,
     );
     let k3d = find(dir.path(), &fake.host).await;
-    let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("k3d failed"));
+    let failure =
+        Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), None, &run()).await.expect_err("k3d failed"));
     assert_eq!((failure.reason, failure.causes), (Reason::K3d, vec!["Failed: no room".to_owned()]));
     assert!(fake.world().networks.is_empty());
     let env = std::fs::read_to_string(dir.path().join("env")).expect("env");
@@ -205,7 +206,7 @@ async fn a_k3d_whose_words_are_known_is_told_by_what_they_mean() {
         let dir = fake_k3d(&format!(r#"echo 'time="t" level=error msg="Failed Cluster Start: {words}"' >&2; exit 1"#));
         let k3d = find(dir.path(), &fake.host).await;
         let failure =
-            Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("k3d failed"));
+            Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), None, &run()).await.expect_err("k3d failed"));
         assert_eq!((failure.reason, failure.causes), (reason, vec![format!("Failed Cluster Start: {words}")]));
     }
 }
@@ -216,7 +217,8 @@ async fn a_k3d_that_does_not_end_is_given_up_and_so_is_one_that_does_not_tell_it
     let dir = fake_k3d("sleep 60");
     let k3d = find(dir.path(), &fake.host).await;
     let soon = Run { deadline: Deadline::after(Duration::from_secs(1)), ..run() };
-    let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &soon).await.expect_err("it hangs"));
+    let failure =
+        Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), None, &soon).await.expect_err("it hangs"));
     assert_eq!(failure.reason, Reason::K3dTimeout);
     assert_eq!(failure.causes.last().map(String::as_str), Some("timed out after 1s (`--timeout`)"));
 
@@ -234,7 +236,8 @@ async fn a_k3d_that_says_success_without_a_node_is_not_believed() {
     let fake = FakeDocker::start(World::default()).await;
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;
-    let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("no node"));
+    let failure =
+        Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), None, &run()).await.expect_err("no node"));
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::K3dNoNode, Some("container k3d-flyte-server-0")));
 }
 
@@ -250,7 +253,7 @@ async fn a_node_that_loops_is_told_with_the_cause_from_its_log() {
     let dir = fake_k3d("exit 0");
     let k3d = find(dir.path(), &fake.host).await;
     let failure =
-        Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run()).await.expect_err("a crash loop"));
+        Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), None, &run()).await.expect_err("a crash loop"));
     assert_eq!(failure.reason, Reason::NodeCrash);
     assert_eq!(failure.causes, ["k3s ended with exit code 1", "no cgroup"]);
 }
@@ -267,7 +270,8 @@ async fn an_interrupt_ends_k3d_at_once() {
         until("k3d is started", || argv.exists()).await;
         cancel.cancel();
     });
-    let failure = Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), &run).await.expect_err("interrupted"));
+    let failure =
+        Failure::from(reconcile(&fake.connect().await, &k3d, &plan(), None, &run).await.expect_err("interrupted"));
     assert_eq!(failure.reason, Reason::Interrupted);
 }
 

@@ -33,7 +33,8 @@ fn with_image() -> World {
 /// What becomes of the cluster on this daemon, which does not bring it up.
 async fn made_on(fake: &FakeDocker) -> Failure {
     let docker = fake.connect().await;
-    let failure = Failure::from(reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("no cluster"));
+    let failure =
+        Failure::from(reconcile(&docker, &Engine::Docker, &plan(), None, &run()).await.expect_err("no cluster"));
     let left = || {
         let world = fake.world();
         world.containers.len() + world.networks.len() + world.volumes.len()
@@ -55,7 +56,8 @@ async fn the_node_is_found_by_its_labels_and_watched_from_its_start() {
     })
     .await;
     let docker = fake.connect().await;
-    let failure = Failure::from(reconcile(&docker, &Engine::Docker, &plan(), &run()).await.expect_err("a crash loop"));
+    let failure =
+        Failure::from(reconcile(&docker, &Engine::Docker, &plan(), None, &run()).await.expect_err("a crash loop"));
     assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (Reason::NodeCrash, Some("no cgroup")));
     let removed = delete(&docker, "flyte", Data::Removed).await.expect("removed");
     assert_eq!(removed.containers, [NODE]);

@@ -342,6 +342,7 @@ fn host(folder: &Path, docker_host: &str) -> Host {
         variables: variables.into(),
         state: StateRoot::new(folder.join("state")),
         program: "sandbox".into(),
+        clients: Default::default(),
     }
 }
 

@@ -29,6 +29,7 @@ fn host(folder: &std::path::Path, docker: &str) -> Host {
         variables: variables.into(),
         state: StateRoot::new(folder.join("state")),
         program: "none".into(),
+        clients: Default::default(),
     }
 }
 
@@ -69,7 +70,7 @@ async fn a_cluster_made_anew_keeps_its_limit_and_nothing_else_of_before() {
         network_policies: false,
         store: None,
     };
-    reconcile(&docker, &Engine::Docker, &plan, &run()).await.expect_err("it is not made");
+    reconcile(&docker, &Engine::Docker, &plan, None, &run()).await.expect_err("it is not made");
     assert_eq!(expiries(&docker).await.expect("read").into_keys().collect::<Vec<_>>(), ["flyte"]);
     assert!(volumes(&fake).iter().all(|name| name != "left-by-an-earlier-run"), "{:?}", volumes(&fake));
 }

@@ -35,6 +35,7 @@ fn host_of(docker: &FakeDocker, state: &Path) -> Host {
         variables: [("DOCKER_HOST".to_owned(), docker.host.clone())].into(),
         state: StateRoot::new(state.to_owned()),
         program: "none".into(),
+        clients: Default::default(),
     }
 }
 

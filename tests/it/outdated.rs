@@ -84,7 +84,7 @@ async fn a_pod_that_runs_another_image_than_docker_has_is_told_by_status_and_pla
         let folder = tempfile::tempdir().expect("a folder");
         let variables = [("DOCKER_HOST".to_owned(), docker.host.clone())].into();
         let state = StateRoot::new(folder.path().to_owned());
-        let host = Host { home: None, variables, state, program: "sandbox".into() };
+        let host = Host { home: None, variables, state, program: "sandbox".into(), clients: Default::default() };
         let status = lifecycle::status(&plan, &host).await.expect("seen");
         let compared = lifecycle::compare(&plan, Vec::new(), &host, &run()).await.expect("seen").expect("there");
         assert_eq!(status.outdated, compared.outdated, "{what}");

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use flyte_sandbox::cluster::Engine;
+use flyte_sandbox::docker::Docker;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::preflight::{self, Finding, RequiredImage, blockers};
@@ -24,6 +25,11 @@ fn plan(name: &str, port: u16) -> ClusterPlan {
     }
 }
 
+async fn findings(docker: &Docker, engine: Result<&Engine, &Failure>, plan: &ClusterPlan) -> Vec<Finding> {
+    let seen = preflight::look(docker, &plan.name).await.expect("Docker answers");
+    preflight::findings(Ok((docker.endpoint(), &seen)), engine, plan, 6)
+}
+
 fn no_k3d() -> Failure {
     Failure::new(Reason::K3d, "k3d is not installed").hint("install it")
 }
@@ -38,7 +44,7 @@ async fn everything_in_the_way_is_told_at_once() {
     let port = socket.local_addr().expect("address").port();
     let fake = FakeDocker::start(World { containers: vec![node("flyte", None, "running")], ..World::default() }).await;
     let docker = fake.connect().await;
-    let found = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("flyte", port), 6).await;
+    let found = findings(&docker, Err(&no_k3d()), &plan("flyte", port)).await;
     for check in ["k3d", "name", "port-console"] {
         assert_eq!(severity(&found, check), Some(Severity::Blocker), "{check}: {found:?}");
     }
@@ -49,7 +55,7 @@ async fn everything_in_the_way_is_told_at_once() {
 #[tokio::test]
 async fn without_k3d_nothing_is_looked_for_in_one() {
     let fake = FakeDocker::start(World::default()).await;
-    let found = preflight::run(Ok(&fake.connect().await), Ok(&Engine::Docker), &plan("flyte", 1), 6).await;
+    let found = findings(&fake.connect().await, Ok(&Engine::Docker), &plan("flyte", 1)).await;
     assert_eq!((severity(&found, "engine"), severity(&found, "k3d")), (Some(Severity::Fine), None));
 }
 
@@ -59,9 +65,9 @@ async fn the_ports_of_the_sandbox_itself_are_not_in_its_way_but_in_anothers() {
         FakeDocker::start(World { containers: vec![node("flyte", Some("flyte"), "running")], ..World::default() })
             .await;
     let docker = fake.connect().await;
-    let own = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("flyte", 30081), 6).await;
+    let own = findings(&docker, Err(&no_k3d()), &plan("flyte", 30081)).await;
     assert_eq!(severity(&own, "port-console"), Some(Severity::Fine));
-    let other = preflight::run(Ok(&docker), Err(&no_k3d()), &plan("second", 30081), 6).await;
+    let other = findings(&docker, Err(&no_k3d()), &plan("second", 30081)).await;
     let finding = other.iter().find(|finding| finding.check == "port-console").expect("looked at");
     assert_eq!(finding.message, "port 30081 (console) is taken by the sandbox `flyte`");
 }
@@ -83,7 +89,7 @@ async fn what_is_published_for_another_protocol_or_on_another_address_is_not_in_
         let mut other = node("other", None, "running");
         other["Ports"] = json!([{ "IP": address, "PrivatePort": 53, "PublicPort": port, "Type": protocol }]);
         let fake = FakeDocker::start(World { containers: vec![other], ..World::default() }).await;
-        let found = preflight::run(Ok(&fake.connect().await), Err(&no_k3d()), &plan("flyte", port), 6).await;
+        let found = findings(&fake.connect().await, Err(&no_k3d()), &plan("flyte", port)).await;
         assert_eq!(severity(&found, "port-console"), Some(severity_then), "{address}/{protocol}: {found:?}");
     }
 }
@@ -91,7 +97,7 @@ async fn what_is_published_for_another_protocol_or_on_another_address_is_not_in_
 #[tokio::test]
 async fn without_docker_the_ports_are_looked_at_all_the_same() {
     let down = Failure::new(Reason::Docker, "Docker does not answer").hint("start it");
-    let found = preflight::run(Err(&down), Err(&no_k3d()), &plan("flyte", 1), 6).await;
+    let found = preflight::findings(Err(&down), Err(&no_k3d()), &plan("flyte", 1), 6);
     assert_eq!(severity(&found, "docker"), Some(Severity::Blocker));
     assert!(severity(&found, "port-console").is_some());
 }
@@ -115,7 +121,10 @@ async fn images_of_another_processor_and_a_proxy_that_docker_lacks_are_found_bef
             ..World::default()
         })
         .await;
-        let found = preflight::images(&fake.connect().await, &all, &variables).await;
+        let docker = fake.connect().await;
+        let (about, here) = tokio::join!(docker.about(), preflight::look_for_images(&docker, &all));
+        let (about, here) = (about.expect("Docker answers"), here.expect("Docker answers"));
+        let found = preflight::images(docker.endpoint(), &about, &all, &here, &variables);
         let seen = found.iter().find(|finding| finding.check == "processor");
         match own {
             "x86_64" => assert_eq!(seen.map(|finding| finding.severity), processor, "{found:?}"),

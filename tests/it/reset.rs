@@ -51,7 +51,7 @@ impl OnNode {
         let folder = tempfile::tempdir().expect("a folder");
         let variables = [("DOCKER_HOST".to_owned(), docker.host.clone())].into();
         let state = StateRoot::new(folder.path().to_owned());
-        let host = Host { home: None, variables, state, program: "none".into() };
+        let host = Host { home: None, variables, state, program: "none".into(), clients: Default::default() };
         Self { cluster, docker, host, _folder: folder }
     }
 

@@ -114,7 +114,13 @@ impl AttachedCluster {
         }
         let rules = Rules { denied: BTreeSet::new(), kind: true, namespaces_seen: true, everything: false };
         let state = StateRoot::new(folder.path().join("state"));
-        let host = Host { home: None, variables: Default::default(), state, program: "sandbox".into() };
+        let host = Host {
+            home: None,
+            variables: Default::default(),
+            state,
+            program: "sandbox".into(),
+            clients: Default::default(),
+        };
         let cluster = Self {
             api,
             spec,

@@ -134,6 +134,7 @@ pub(crate) fn node_with_api(sandbox: &str, port: u16) -> (Value, (String, String
 
 fn router(world: Shared) -> Router {
     Router::new()
+        .route("/_ping", get(async || "OK"))
         .route(
             "/version",
             get(async || Json(json!({ "Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12" }))),

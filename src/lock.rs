@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::limits::LOCK_LOOKER;
 use crate::process;
 
@@ -26,7 +28,7 @@ pub struct FileLock {
 }
 
 /// The process that holds a lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Holder {
     /// Its process id. A process with this id was there when the lock was looked at.
     pub pid: u32,

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Failure, Reason};
 use crate::files::{NotPrivate, check_private, private_folder, write_whole};
 use crate::limits::MACHINE_KEY;
-use crate::lock::{FileLock, LockError};
+pub use crate::lock::Holder;
+use crate::lock::{self, FileLock, LockError};
 use crate::spec::{self, MachineKey};
 
 /// The state folder, which holds every sandbox's own folder.
@@ -114,18 +115,28 @@ impl StateDir {
         match root.map_err(LockError::Io).and_then(|()| FileLock::try_acquire(&self.lock, command)) {
             Ok(lock) => Ok(SandboxLock(lock)),
             Err(LockError::Io(error)) => Err(self.unwritable("cannot lock the sandbox", &error)),
-            Err(LockError::Held(holder)) => {
-                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-                let failure =
-                    Failure::new(Reason::Locked, "another run is busy with this sandbox").on(format!("sandbox {name}"));
-                Err(match holder {
-                    Some(holder) => failure
-                        .because(format!("`sandbox {}` with pid {} holds it", holder.purpose, holder.pid))
-                        .hint(format!("wait for it, or stop it with `kill -INT {}`", holder.pid)),
-                    None => failure.hint("wait for it to end"),
-                })
-            }
+            Err(LockError::Held(holder)) => Err(self.held(holder.as_ref())),
         }
+    }
+
+    /// The failure of a command that has to wait for another run; which, where that has said so.
+    #[must_use]
+    pub fn held(&self, holder: Option<&Holder>) -> Failure {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let failure =
+            Failure::new(Reason::Locked, "another run is busy with this sandbox").on(format!("sandbox {name}"));
+        match holder {
+            Some(holder) => failure
+                .because(format!("`sandbox {}` with pid {} holds it", holder.purpose, holder.pid))
+                .hint(format!("wait for it, or stop it with `kill -INT {}`", holder.pid)),
+            None => failure.hint("wait for it to end"),
+        }
+    }
+
+    /// The other process that changes the sandbox now; none where nobody does, or it has not said so yet.
+    #[must_use]
+    pub fn busy(&self) -> Option<Holder> {
+        lock::holder(&self.lock).filter(|holder| holder.pid != std::process::id())
     }
 
     /// Writes a file of the sandbox whole or not at all, readable by its owner only.

@@ -19,6 +19,7 @@ use crate::rollout;
 use crate::run::beside;
 use crate::site::{self, Host, Location, Running, Site};
 use crate::smoke::{self, Answer};
+use crate::state::Holder;
 
 /// What a sandbox is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,6 +31,8 @@ pub enum Phase {
     Stopped,
     /// Its node is frozen; `start` or `up` thaws it.
     Frozen,
+    /// Another run is bringing it up, or down, or changes it.
+    Changing,
     /// Its node does not stay up, or an `up` was killed half way.
     Broken,
     /// Its node runs, and some workloads are not ready or objects are missing.
@@ -64,6 +67,9 @@ pub struct Status {
     pub rehearsal: bool,
     /// What it is doing.
     pub phase: Phase,
+    /// The run that changes it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Holder>,
     /// How it relates to the spec.
     pub spec: SpecState,
     /// Its system namespace, where it is known.
@@ -154,12 +160,15 @@ impl Status {
 /// Docker or the attached cluster does not answer.
 pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
     let name = plan.spec.name.clone();
+    let state = host.state.sandbox(&name);
+    let busy = state.busy();
     let site = Site::resolve(&name, Some(Location::wanted(&plan.spec)), host)?;
     let overview = site.overview().await?;
     let mut status = Status {
         name: name.clone(),
         rehearsal: site.is_rehearsal() && !matches!(overview.phase, site::Phase::Absent),
         phase: Phase::Broken,
+        run: None,
         spec: SpecState::Unknown,
         system_namespace: None,
         expires: overview.expires.map(|at| format_rfc3339_seconds(at).to_string()),
@@ -184,6 +193,18 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
                 status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() });
             }
         },
+    }
+    // One that has ended by now was busy with what was seen.
+    status.run = busy.or_else(|| state.busy());
+    match status.phase {
+        _ if status.run.is_none() => {}
+        Phase::Ready => {}
+        Phase::NotReady => status.phase = Phase::Changing,
+        // Why the sandbox cannot be asked is that there is not all of it yet.
+        _ => {
+            status.phase = Phase::Changing;
+            status.waiting.clear();
+        }
     }
     Ok(status)
 }

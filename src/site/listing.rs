@@ -15,6 +15,7 @@ use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::flyte::names;
 use crate::plan::{API_PORT, node_name};
+use crate::state::Holder;
 
 /// What a sandbox is doing, as far as can be told without asking it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +27,8 @@ pub enum SandboxState {
     Stopped,
     /// Its node is frozen.
     Frozen,
+    /// Another run is bringing it up, or down, or changes it.
+    Changing,
     /// Its node does not stay up, or was never made whole.
     Broken,
     /// It has no node, and its data is kept.
@@ -47,6 +50,9 @@ pub struct ListedSandbox {
     pub name: String,
     /// What it is doing.
     pub state: SandboxState,
+    /// The run that changes it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Holder>,
     /// Its ports on 127.0.0.1, by what is behind them.
     pub ports: BTreeMap<String, u16>,
     /// When its node was made, RFC 3339.
@@ -94,13 +100,28 @@ pub async fn list(host: &Host) -> Result<Listing, Failure> {
         }
         Err(failure) => Some(failure),
     };
+    for sandbox in &mut sandboxes {
+        sandbox.run = host.state.sandbox(&sandbox.name).busy();
+        let runs = [SandboxState::Running, SandboxState::Rehearsed].contains(&sandbox.state)
+            || matches!(sandbox.state, SandboxState::OnContext(_));
+        if sandbox.run.is_some() && !runs {
+            sandbox.state = SandboxState::Changing;
+        }
+    }
+    // Those that a run is about to make.
+    for name in host.state.sandboxes() {
+        let run = host.state.sandbox(&name).busy();
+        if run.is_some() && !sandboxes.iter().any(|known| known.name == name) {
+            sandboxes.push(ListedSandbox { run, ..ListedSandbox::new(name, SandboxState::Changing) });
+        }
+    }
     sandboxes.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Listing { sandboxes, failure })
 }
 
 impl ListedSandbox {
     fn new(name: String, state: SandboxState) -> Self {
-        Self { name, state, ports: BTreeMap::new(), created: None, memory: None, expires: None }
+        Self { name, state, run: None, ports: BTreeMap::new(), created: None, memory: None, expires: None }
     }
 }
 

@@ -271,8 +271,14 @@ impl<'a> Site<'a> {
 /// The sandbox of this name that runs.
 ///
 /// # Errors
-/// [`Reason::NotFound`] when there is none that runs, or when its first `up` never
-/// ended.
+/// [`Reason::NotFound`] when there is none that runs, or when its first `up` never ended; [`Reason::Locked`] where another
+/// run is busy with it meanwhile.
 pub async fn running(name: &str, host: &Host) -> Result<Running, Failure> {
-    Site::resolve(name, None, host)?.running().await
+    let state = host.state.sandbox(name);
+    let busy = state.busy();
+    let running = Site::resolve(name, None, host)?.running().await;
+    running.map_err(|failure| match busy.or_else(|| state.busy()) {
+        Some(holder) => state.held(Some(&holder)),
+        None => failure,
+    })
 }

@@ -3,9 +3,10 @@
 
 use std::fs;
 
+use flyte_sandbox::state::StateRoot;
 use serde_json::{Value, json};
 
-use crate::support::docker::{FakeDocker, World};
+use crate::support::docker::{FakeDocker, World, node};
 use crate::support::machine::{Machine, Ran};
 
 /// Commands that change something, with the exit codes that each may have beside another: 11 where the other holds the
@@ -124,4 +125,33 @@ fn credentials_renew_beside_every_command() {
 #[test]
 fn images_prune_beside_every_command() {
     every_pair_with("images");
+}
+
+#[test]
+fn what_another_run_brings_up_is_not_called_broken() {
+    let pairs = Pairs::new();
+    pairs.docker.world().containers = vec![node("flyte", Some("flyte"), "created")];
+    let spec = pairs.machine.folder.path().join("sandbox.yaml");
+    fs::write(spec, "engine: docker\n").expect("written");
+    fs::write(pairs.machine.folder.path().join("wf.py"), "").expect("written");
+    let says = |args: &[&str]| {
+        let mut command = pairs.machine.command();
+        let ran = command.env("DOCKER_HOST", &pairs.docker.host).args(args).output().expect("it runs");
+        (ran.status.code(), String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned())
+    };
+    let state = StateRoot::new(pairs.machine.state()).sandbox("flyte");
+    let held = state.lock("up").expect("free");
+    let who = format!("`sandbox up` with pid {}", std::process::id());
+    let (code, said) = says(&["status"]);
+    assert_eq!((code, said), (Some(5), format!("sandbox flyte is being brought up\n{who} works on it\n")));
+    let status: Value = serde_json::from_str(&says(&["status", "-o", "json"]).1).expect("JSON");
+    assert_eq!((&status["phase"], &status["run"]["purpose"]), (&"changing".into(), &"up".into()));
+    let (code, said) = says(&["list"]);
+    assert!(code == Some(0) && said.contains("\nflyte  being brought up  "), "{said}");
+    let (code, said) = says(&["run", "wf.py"]);
+    assert!(code == Some(11) && said.contains(&format!("because {who} holds it")), "{said}");
+    drop(held);
+    let (code, said) = says(&["status"]);
+    assert!(code == Some(5) && said.starts_with("sandbox flyte is broken;"), "{said}");
+    assert!(says(&["list"]).1.contains("\nflyte  broken  "));
 }

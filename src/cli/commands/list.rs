@@ -4,10 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use humantime::{format_duration, parse_rfc3339};
 
+use super::status::changed;
 use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
 use crate::report;
 use crate::site::{self, ListedSandbox, SandboxState};
+use crate::state::Holder;
 
 pub(in crate::cli) async fn run(session: &Session) -> Result<(), CommandError> {
     let listing = session.query(site::list(&session.host())).await?;
@@ -34,10 +36,13 @@ fn shown(sandboxes: &[ListedSandbox], now: SystemTime) -> String {
 }
 
 fn row(sandbox: &ListedSandbox, now: SystemTime) -> [String; 6] {
+    let being = |run: Option<&Holder>| format!("being {}", run.map_or("changed", changed));
     let state = match &sandbox.state {
+        _ if sandbox.run.is_some() => being(sandbox.run.as_ref()),
         SandboxState::Running => "running".to_owned(),
         SandboxState::Stopped => "stopped".to_owned(),
         SandboxState::Frozen => "frozen".to_owned(),
+        SandboxState::Changing => being(None),
         SandboxState::Broken => "broken".to_owned(),
         SandboxState::DataKept => "data kept".to_owned(),
         SandboxState::OnContext(context) => format!("on context {context}"),
@@ -75,6 +80,7 @@ mod tests {
         let sandbox = |name: &str, state| ListedSandbox {
             name: name.to_owned(),
             state,
+            run: None,
             ports: [("console".to_owned(), 30081), ("api".to_owned(), 40000)].into(),
             created: Some("2026-11-27T10:00:00Z".to_owned()),
             memory: Some(1_234_000_000),

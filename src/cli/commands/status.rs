@@ -11,6 +11,7 @@ use crate::cli::spec_flags::SpecFlags;
 use crate::failure::Reason;
 use crate::lifecycle::{self, Phase, Restart, SpecState, Status};
 use crate::rehearsal::BANNER;
+use crate::state::Holder;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -28,7 +29,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &StatusArgs) -> Result<
     match status.phase {
         Phase::Ready => Ok(()),
         Phase::Absent => Err(CommandError::Reported(Reason::NotFound.exit_code())),
-        Phase::Stopped | Phase::Frozen | Phase::Broken | Phase::NotReady => {
+        Phase::Stopped | Phase::Frozen | Phase::Changing | Phase::Broken | Phase::NotReady => {
             Err(CommandError::Reported(Reason::ClusterNotReady.exit_code()))
         }
     }
@@ -41,11 +42,13 @@ fn shown(status: &Status, now: SystemTime) -> String {
         Phase::Absent => format!("sandbox {name} is not there; `sandbox up --name {name}` makes it\n"),
         Phase::Stopped => format!("sandbox {name} is stopped; `sandbox start` starts it\n"),
         Phase::Frozen => format!("sandbox {name} is frozen; `sandbox start` thaws it\n"),
+        Phase::Changing => format!("sandbox {name} is being {}\n", status.run.as_ref().map_or("changed", changed)),
         Phase::Broken => format!("sandbox {name} is broken; `sandbox up` mends it, `sandbox down` removes it\n"),
         Phase::NotReady => format!("sandbox {name} runs, but is not ready\n"),
         Phase::Ready => format!("sandbox {name} is ready\n"),
     };
     let mut text = banner + &text;
+    text.extend(status.run.as_ref().map(|run| format!("`sandbox {}` with pid {} works on it\n", run.purpose, run.pid)));
     text.extend(
         status.kept_data.as_deref().map(|since| {
             format!("data of {since} is kept; `sandbox up` takes it up, `sandbox up --fresh` removes it\n")
@@ -85,6 +88,15 @@ fn shown(status: &Status, now: SystemTime) -> String {
         let _ = writeln!(text, "other sandboxes: {}", others.join(", "));
     }
     text
+}
+
+/// What a run makes of a sandbox, such as `brought up`.
+pub(super) fn changed(run: &Holder) -> &'static str {
+    match run.purpose.as_str() {
+        "up" => "brought up",
+        "down" => "removed",
+        _ => "changed",
+    }
 }
 
 /// A line about the end of its time.

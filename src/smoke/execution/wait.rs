@@ -17,7 +17,7 @@ use crate::smoke::propeller_log::PropellerFault;
 use crate::smoke::target::CheckContext;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Waits until the execution has succeeded, and its pod with it. Returns the pod's name. `report` is called with notes
 /// such as `RUNNING, container ContainerCreating`.

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
 
-use crate::support::docker::{FakeDocker, World, node};
+use crate::support::docker::{FakeDocker, World, node, node_with_api, run};
 use crate::support::machine::Machine;
 use crate::support::wait::{HANG, wait_for};
 
@@ -294,6 +294,41 @@ async fn every_sandbox_of_the_machine_is_listed_with_what_is_known_of_it() {
     assert_eq!(seen, expected);
     assert_eq!(listing.sandboxes[0].expires.as_deref(), Some("2027-01-15T08:00:00Z"));
     assert_eq!(listing.sandboxes[2].ports, [("console".to_owned(), 30081)].into());
+}
+
+#[tokio::test]
+async fn the_nodes_own_kubeconfig_is_read_where_the_recorded_one_does_not_lead_to_it() {
+    let api = ApiServer::start(21).await.expect("an API");
+    let address = api.kubeconfig().split_once("http://127.0.0.1:").expect("an address").1.to_owned();
+    let digits: String = address.chars().take_while(char::is_ascii_digit).collect();
+    let port = digits.parse().expect("a port");
+    namespace(&api, SYSTEM);
+    let client = kubernetes::client(&api.kubeconfig()).expect("a client");
+    kubernetes::save(&client, SYSTEM, &inventory(), &run()).await.expect("kept");
+    let (container, kubeconfig) = node_with_api("flyte", port);
+    let fake = FakeDocker::start(World { containers: vec![container], ..World::default() }).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = StateRoot::new(folder.path().join("state"));
+    let variables = BTreeMap::from([("DOCKER_HOST".to_owned(), fake.host.clone())]);
+    let host = Host { home: None, variables, state, program: "none".into(), clients: Default::default() };
+    let own = host.state.sandbox("flyte");
+    let elsewhere = "{clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]}";
+    for (recorded, in_node, runs) in [
+        (None, None, false),
+        (Some(api.kubeconfig()), None, true),
+        (Some(elsewhere.to_owned()), None, false),
+        (Some(elsewhere.to_owned()), Some(kubeconfig.clone()), true),
+        // It names the node's API, and is no kubeconfig for it.
+        (Some(elsewhere.replace(":1'", &format!(":{port}'"))), Some(kubeconfig), true),
+    ] {
+        let _ = fs::remove_file(own.kubeconfig());
+        if let Some(recorded) = &recorded {
+            own.write(&own.kubeconfig(), recorded).expect("written");
+        }
+        fake.world().files = in_node.iter().cloned().collect();
+        let found = site::running("flyte", &host).await;
+        assert_eq!(found.is_ok(), runs, "{recorded:?} {in_node:?} {:?}", found.err());
+    }
 }
 
 /// What a shell is offered for the last of these words.

@@ -52,6 +52,8 @@ limits! {
     START = minutes(5);
     /// `sandbox backup` as a whole, without `--timeout`.
     BACKUP = minutes(30);
+    /// `sandbox snapshot save` as a whole, without `--timeout`.
+    SNAPSHOT = minutes(10);
     /// `sandbox reset` as a whole, without `--timeout`.
     RESET = minutes(5);
     /// `sandbox smoke` as a whole, without `--timeout`.
@@ -130,6 +132,8 @@ limits! {
     CHILD_OUTPUT = millis(500);
     /// A Docker daemon that is asked for the first time.
     DOCKER_CONNECT = seconds(2);
+    /// A data volume that is copied.
+    VOLUME_COPY = minutes(10);
     /// A request to Docker and its whole answer; or the next part of an answer that comes in parts. The slowest, the
     /// removal of a node, takes two seconds.
     DOCKER_REQUEST = seconds(30);

@@ -27,6 +27,8 @@ pub enum Stage {
     Stop,
     /// A running sandbox without what was put into it.
     Reset,
+    /// A sandbox's data saved under a name, or such data checked.
+    Snapshot,
     /// Data saved to a file, or a file of saved data checked.
     Backup,
     /// Removal.
@@ -48,6 +50,7 @@ impl Stage {
             Self::Evidence => "evidence",
             Self::Stop => "stop",
             Self::Reset => "reset",
+            Self::Snapshot => "snapshot",
             Self::Backup => "backup",
             Self::Down => "down",
         }

@@ -15,6 +15,9 @@ pub use crate::lock::Holder;
 use crate::lock::{self, FileLock, LockError};
 use crate::spec::{self, MachineKey};
 
+/// What the folder of a snapshot begins with.
+const SNAPSHOT: &str = "snapshot.";
+
 /// The state folder, which holds every sandbox's own folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateRoot(PathBuf);
@@ -24,6 +27,8 @@ pub struct StateRoot(PathBuf);
 pub struct StateDir {
     path: PathBuf,
     lock: PathBuf,
+    kind: &'static str,
+    name: String,
 }
 
 /// A sandbox's lock, held while a run may change it; free when dropped.
@@ -73,9 +78,7 @@ impl StateRoot {
     /// The names of the sandboxes that have a folder, in order.
     #[must_use]
     pub fn sandboxes(&self) -> Vec<String> {
-        let folders = fs::read_dir(&self.0).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
-        let mut names: Vec<_> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.retain(|name| spec::is_name(name));
+        let mut names: Vec<_> = folders(&self.0).filter(|name| spec::is_name(name)).collect();
         names.sort();
         names
     }
@@ -83,7 +86,25 @@ impl StateRoot {
     /// The folder of the sandbox with this name, which is a DNS label and so cannot leave the root.
     #[must_use]
     pub fn sandbox(&self, name: &str) -> StateDir {
-        StateDir { path: self.0.join(name), lock: self.0.join(format!("{name}.lock")) }
+        let (path, lock) = (self.0.join(name), self.0.join(format!("{name}.lock")));
+        StateDir { path, lock, kind: "sandbox", name: name.to_owned() }
+    }
+
+    /// The folder of the snapshot with this name. A dot is in no sandbox's name.
+    #[must_use]
+    pub fn snapshot(&self, name: &str) -> StateDir {
+        let folder = format!("{SNAPSHOT}{name}");
+        let (path, lock) = (self.0.join(&folder), self.0.join(format!("{folder}.lock")));
+        StateDir { path, lock, kind: "snapshot", name: name.to_owned() }
+    }
+
+    /// The names of the snapshots that have a folder, in order: those that this machine's user has saved.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            folders(&self.0).filter_map(|name| Some(name.strip_prefix(SNAPSHOT)?.to_owned())).collect();
+        names.sort();
+        names
     }
 }
 
@@ -114,7 +135,7 @@ impl StateDir {
         let root = self.lock.parent().map_or(Ok(()), private_folder);
         match root.map_err(LockError::Io).and_then(|()| FileLock::try_acquire(&self.lock, command)) {
             Ok(lock) => Ok(SandboxLock(lock)),
-            Err(LockError::Io(error)) => Err(self.unwritable("cannot lock the sandbox", &error)),
+            Err(LockError::Io(error)) => Err(self.unwritable(&format!("cannot lock the {}", self.kind), &error)),
             Err(LockError::Held(holder)) => Err(self.held(holder.as_ref())),
         }
     }
@@ -122,9 +143,9 @@ impl StateDir {
     /// The failure of a command that has to wait for another run; which, where that has said so.
     #[must_use]
     pub fn held(&self, holder: Option<&Holder>) -> Failure {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let Self { kind, name, .. } = self;
         let failure =
-            Failure::new(Reason::Locked, "another run is busy with this sandbox").on(format!("sandbox {name}"));
+            Failure::new(Reason::Locked, format!("another run is busy with this {kind}")).on(format!("{kind} {name}"));
         match holder {
             Some(holder) => failure
                 .because(format!("`sandbox {}` with pid {} holds it", holder.purpose, holder.pid))
@@ -184,6 +205,12 @@ impl StateDir {
     fn unwritable(&self, what: &str, error: &io::Error) -> Failure {
         unwritable(&self.path, what, error)
     }
+}
+
+/// The names of the folders in it.
+fn folders(root: &Path) -> impl Iterator<Item = String> {
+    let all = fs::read_dir(root).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    all.filter_map(|entry| entry.file_name().into_string().ok())
 }
 
 fn unwritable(path: &Path, what: &str, error: &io::Error) -> Failure {

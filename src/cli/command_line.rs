@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::args::{Global, query_deadline};
 use super::commands::{
     backup, completions, config, credentials, diagnose, doctor, down, exec, gc, images, kubeconfig, kubectl, logs, man,
-    plan, project, rehearse, render, reset, run, schema, smoke, start, status, stop, up,
+    plan, project, rehearse, render, reset, run, schema, smoke, snapshot, start, status, stop, up,
 };
 use crate::deadline::Deadline;
 use crate::limits;
@@ -35,6 +35,9 @@ pub(crate) enum Command {
     Start(start::StartArgs),
     /// Empty the running sandbox: executions, code, objects and data are gone
     Reset(reset::ResetArgs),
+    /// Data of sandboxes, saved under a name; `up --from` begins with it
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
     /// Save the sandbox's databases and buckets to a file; `up --restore` loads it
     Backup(backup::BackupArgs),
     /// Take away every sandbox whose `up --ttl` is over, and freeze the idle
@@ -98,6 +101,7 @@ impl Command {
             Self::Stop(args) => args.timeout.deadline(),
             Self::Start(args) => args.timeout.deadline(),
             Self::Reset(args) => args.timeout.deadline(),
+            Self::Snapshot(snapshot) => snapshot.deadline(),
             Self::Backup(args) => args.timeout.deadline(),
             Self::Smoke(args) => args.timeout.deadline(),
             Self::Images(images) => images.deadline(),

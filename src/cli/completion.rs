@@ -19,6 +19,11 @@ pub(super) fn sandboxes() -> ArgValueCompleter {
     completer(|| Environment::read().state.sandboxes())
 }
 
+/// Completes the names of snapshots.
+pub(super) fn snapshots() -> ArgValueCompleter {
+    completer(|| Environment::read().state.snapshots())
+}
+
 /// Completes the names of components.
 pub(super) fn components() -> ArgValueCompleter {
     completer(|| {

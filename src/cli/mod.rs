@@ -91,6 +91,7 @@ async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
         Command::Down(args) => commands::down::run(session, args).await,
         Command::Stop(args) => commands::stop::run(session, args).await,
         Command::Reset(args) => commands::reset::run(session, args).await,
+        Command::Snapshot(args) => commands::snapshot::run(session, args).await,
         Command::Backup(args) => commands::backup::run(session, args).await,
         Command::Start(args) => commands::start::run(session, args).await,
         Command::Gc(args) => commands::gc::run(session, args).await,

@@ -7,7 +7,10 @@ use serde_json::json;
 use super::error::Error;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, cluster_labels};
 use crate::docker::{self, Docker, Volume};
-use crate::plan::data_volume;
+use crate::plan::{data_volume, network_name};
+
+/// The label of the volume that says that a sandbox's data volume is not whole.
+const FILLING_LABEL: &str = "sandbox.flyte/filling";
 
 /// The label of a data volume; its value is the images that its data was begun with, by component, as JSON.
 const DATA_LABEL: &str = "sandbox.flyte/data";
@@ -33,12 +36,14 @@ impl KeptData {
     }
 }
 
-/// All data volumes of the daemon, of sandboxes that have a node too.
+/// All data volumes of the daemon that are whole, of sandboxes that have a node too.
 ///
 /// # Errors
 /// [`Reason::Docker`](crate::failure::Reason::Docker).
 pub async fn kept_data(docker: &Docker) -> Result<Vec<KeptData>, docker::Error> {
-    Ok(docker.volumes(DATA_LABEL).await?.iter().filter_map(KeptData::read).collect())
+    let (volumes, unfilled) = tokio::try_join!(docker.volumes(DATA_LABEL), unfilled(docker))?;
+    let all = volumes.iter().filter_map(KeptData::read);
+    Ok(all.filter(|kept| !unfilled.contains(&kept.sandbox)).collect())
 }
 
 /// Makes the data volume of a cluster, unless it is there. `images` are those of the components that write to it.
@@ -55,4 +60,40 @@ pub async fn make_data_volume(docker: &Docker, cluster: &str, images: &BTreeMap<
         return Ok(());
     }
     Err(Error::VolumeTaken(name))
+}
+
+/// Makes the data volume of a cluster while it is to be filled: until [`end_filling`] nobody takes it for data. The labels
+/// of a volume cannot be changed, so another, empty one says so.
+///
+/// # Errors
+/// As [`make_data_volume`].
+pub(super) async fn begin_filling(
+    docker: &Docker,
+    cluster: &str,
+    images: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let labels: Vec<_> = cluster_labels(cluster).into_iter().chain([(FILLING_LABEL, "true")]).collect();
+    docker.create_volume(&filling_mark(cluster), &labels).await?;
+    make_data_volume(docker, cluster, images).await
+}
+
+/// Says that the data volume of a cluster is whole.
+///
+/// # Errors
+/// As Docker's.
+pub(super) async fn end_filling(docker: &Docker, cluster: &str) -> Result<(), docker::Error> {
+    docker.remove_volume(&filling_mark(cluster)).await
+}
+
+/// The clusters whose data volume is not whole: it is being filled, or the run that filled it was killed.
+///
+/// # Errors
+/// As Docker's.
+pub(super) async fn unfilled(docker: &Docker) -> Result<Vec<String>, docker::Error> {
+    let marks = docker.volumes(FILLING_LABEL).await?;
+    Ok(marks.into_iter().filter_map(|mark| mark.labels.get(OWNER_LABEL).cloned()).collect())
+}
+
+fn filling_mark(cluster: &str) -> String {
+    format!("{}-filling", network_name(cluster))
 }

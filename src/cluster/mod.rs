@@ -12,6 +12,7 @@
 //! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
 //! | `data.rs` | the data volume |
+//! | `snapshot.rs` | snapshots: copies of a data volume, from which other sandboxes begin |
 //! | `expiry.rs` | the expiry time of a sandbox |
 //! | `crash.rs` | detection of a node that crashes |
 //! | `node_log.rs` | how a node went down, and the cause in its log |
@@ -38,6 +39,7 @@ mod node;
 mod node_log;
 mod ready;
 mod reconcile;
+mod snapshot;
 
 pub use crash::{node_gone, watch_node};
 pub use data::{KeptData, kept_data, make_data_volume};
@@ -55,3 +57,6 @@ pub use node::{Data, NodeState, Removed, delete, freeze, owned, started, state, 
 pub use node_log::{NodeDown, NodeEnd};
 pub use ready::Access;
 pub use reconcile::{Cluster, reconcile, resume};
+pub use snapshot::{
+    Snapshot, abandon_snapshot, discard_unfilled, fill_from_snapshot, remove_snapshot, save_snapshot, snapshots,
+};

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::future::join_all;
 
+use super::data::unfilled;
 use super::error::Error;
 use super::expiry::is_mark;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, claim_prefix};
@@ -155,7 +156,9 @@ pub enum Data {
 /// # Errors
 /// [`Error::Foreign`], with nothing touched; [`Error::Leftovers`]; [`Error::Docker`].
 pub async fn delete(docker: &Docker, cluster: &str, data: Data) -> Result<Removed, Error> {
-    remove(docker, cluster, |volume| data == Data::Removed || volume != data_volume(cluster)).await
+    // What a killed run had begun to copy there is no data.
+    let kept = data == Data::Kept && !unfilled(docker).await?.iter().any(|owner| owner == cluster);
+    remove(docker, cluster, |volume| !kept || volume != data_volume(cluster)).await
 }
 
 /// Removes all Docker objects of a cluster except its data, its expiry time and the claims of image stores made for it.

@@ -39,6 +39,8 @@ pub enum Request {
     Remove(Kind, String),
     /// The start of a container.
     Start(String),
+    /// The end of a container's command.
+    Wait(String),
     /// The end of a container's processes.
     Kill(String),
     /// A container frozen.
@@ -138,6 +140,7 @@ impl fmt::Display for Request {
             Self::Create(kind, _) => write!(f, "cannot create {} {kind}", article(kind)),
             Self::Remove(kind, _) => write!(f, "cannot remove {} {kind}", article(kind)),
             Self::Start(_) => f.write_str("cannot start a container"),
+            Self::Wait(_) => f.write_str("a container's command failed"),
             Self::Kill(_) => f.write_str("cannot kill a container"),
             Self::Pause(_) => f.write_str("cannot freeze a container"),
             Self::Unpause(_) => f.write_str("cannot thaw a container"),
@@ -161,6 +164,7 @@ impl Request {
                 Some(format!("{kind} {name}"))
             }
             Self::Start(name)
+            | Self::Wait(name)
             | Self::Kill(name)
             | Self::Pause(name)
             | Self::Unpause(name)

@@ -12,6 +12,7 @@
 //! | `kept.rs` | how much of an answer is kept |
 //! | `login.rs` | logins to registries, as `docker login` keeps them |
 //! | `node_container.rs` | a privileged container that runs containers itself |
+//! | `one_shot.rs` | a container that runs one command on some volumes, and is removed |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
 //! | `usage.rs` | what a container uses of the machine |
@@ -26,6 +27,7 @@ mod image;
 mod kept;
 mod login;
 mod node_container;
+mod one_shot;
 mod pull;
 mod storage;
 mod usage;
@@ -38,5 +40,6 @@ pub use exec::Output;
 pub use image::Image;
 pub use login::{CredentialHelper, Login, LoginSource};
 pub use node_container::NodeContainer;
+pub use one_shot::OneShot;
 pub use pull::{PullEvent, PullState};
 pub use storage::{Network, Volume};

@@ -6,6 +6,8 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
+use futures::future::try_join_all;
+
 use super::database::Database;
 use super::halt::locked;
 use super::outcome::Done;
@@ -75,28 +77,13 @@ async fn save(running: &Running, path: &Path, run: &Run) -> Result<String, Failu
     // Before anything is asked for: a folder that cannot be written is told at once.
     let new = NewFile::create(path, Readable::ByOwner).map_err(unwritable)?;
     let spec = &running.inventory.spec;
-    let (containers, postgres) = containers(running).await?;
+    let (manifest, postgres) = manifest_of(running).await?;
     let database = Database(&postgres);
-    let mut manifest = Manifest {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-        sandbox: spec.name.clone(),
-        projects: spec.projects.clone(),
-        domains: spec.domains.iter().map(|domain| domain.id.clone()).collect(),
-        bucket: spec.storage.bucket.clone(),
-        images: containers,
-        kubernetes: spec.kubernetes.clone(),
-        postgres: database.major().await?,
-        databases: database.names().await?,
-        unfinished: 0,
-    };
     let mut dumps = Vec::new();
     for name in &manifest.databases {
         run.report.progress(Stage::Backup, format!("database {name}"));
         let mut dump = scratch_beside(path).map_err(unwritable)?;
         let size = database.dump(name, &mut dump).await?;
-        manifest.unfinished += database.unfinished(name).await?;
         dumps.push((dump, size));
     }
     let mut writer = Writer::new(BufWriter::new(Whole(new)), &manifest).map_err(unwritable)?;
@@ -110,13 +97,39 @@ async fn save(running: &Running, path: &Path, run: &Run) -> Result<String, Failu
     let (totals, file) = writer.finish().map_err(unwritable)?;
     let file = file.into_inner().map_err(|error| unwritable(error.into_error()))?;
     let size = file.0.commit().map_err(unwritable)?;
-    if manifest.unfinished > 0 {
-        run.report.warn(format!(
-            "{} executions had not ended: they are aborted where the backup is restored",
-            manifest.unfinished
-        ));
-    }
+    warn_of_unfinished(&manifest, "where the backup is restored", run);
     Ok(format!("{}; {} on disk", counted(&totals), bytes(size)))
+}
+
+/// Says that executions run on in no copy of the sandbox's data.
+pub(super) fn warn_of_unfinished(manifest: &Manifest, place: &str, run: &Run) {
+    if manifest.unfinished > 0 {
+        run.report.warn(format!("{} executions had not ended: they are aborted {place}", manifest.unfinished));
+    }
+}
+
+/// What the data of a sandbox is of, and its Postgres.
+pub(super) async fn manifest_of(running: &Running) -> Result<(Manifest, Container), Failure> {
+    let spec = &running.inventory.spec;
+    let (images, postgres) = containers(running).await?;
+    let database = Database(&postgres);
+    let (major, databases) = tokio::try_join!(database.major(), database.names())?;
+    let unfinished = try_join_all(databases.iter().map(|name| database.unfinished(name))).await?;
+    let manifest = Manifest {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        sandbox: spec.name.clone(),
+        projects: spec.projects.clone(),
+        domains: spec.domains.iter().map(|domain| domain.id.clone()).collect(),
+        bucket: spec.storage.bucket.clone(),
+        images,
+        kubernetes: spec.kubernetes.clone(),
+        postgres: major,
+        unfinished: unfinished.into_iter().sum(),
+        databases,
+    };
+    Ok((manifest, postgres))
 }
 
 /// Such as `2 databases, 31 objects, 4 MB`.

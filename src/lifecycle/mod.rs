@@ -33,6 +33,7 @@
 //! | `lost.rs` | executions whose workflow went with its node, aborted |
 //! | `database.rs` | the content of Postgres, by its own programs |
 //! | `reset.rs` | a sandbox as after its first proof: what was put into it is gone |
+//! | `snapshot.rs` | data as it is at one moment, kept under a name, and sandboxes that begin with it |
 //! | `halt.rs` | a sandbox halted, and brought back |
 //! | `gc.rs` | removal of all whose time limit has passed |
 //! | `idle.rs` | sandboxes in which nothing runs |
@@ -67,6 +68,7 @@ mod restart;
 mod restore;
 mod retention;
 mod rollback;
+mod snapshot;
 mod status;
 mod storage;
 mod tables;
@@ -92,6 +94,7 @@ pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use renewal::renew_keys;
 pub use reset::reset;
 pub use retention::{Leaving, Place, Prune, Removal, follow_running};
+pub use snapshot::{SavedSnapshot, remove_snapshot, save_snapshot, snapshot, snapshots};
 pub use status::{Phase, SpecState, Status, status};
 pub use up::up;
 pub use verify::smoke;

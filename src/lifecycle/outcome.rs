@@ -19,6 +19,8 @@ pub struct Options<'a> {
     pub prune: Prune,
     /// The backup to load; the sandbox must have no data of its own.
     pub restore: Option<&'a Path>,
+    /// The snapshot to begin with; the sandbox must have no data of its own.
+    pub from: Option<&'a str>,
     /// The file to take images from that Docker has not.
     pub bundle: Option<&'a Path>,
     /// Use the machine's image store.

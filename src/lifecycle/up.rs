@@ -8,7 +8,7 @@ use super::outdated::outdated;
 use super::prepare::{Request, plan_again, plan_with_keys};
 use super::restore::Backup;
 use super::verify::{verify, verify_with_work};
-use super::{converge, lost, rollback, tables};
+use super::{converge, lost, rollback, snapshot, tables};
 use crate::backup::mismatch;
 use crate::failure::{Failure, Reason};
 use crate::limits::{API_ANSWER, CHECKS_AFTER_UP, CHECKS_WHEN_READY};
@@ -85,6 +85,11 @@ fn refuse_useless(spec: &Spec, options: &Options<'_>) -> Result<(), Failure> {
             .on("--restore")
             .hint("another `--engine` makes a sandbox that has"));
     }
+    if options.from.is_some() && kind != SiteKind::Node {
+        return Err(Failure::new(Reason::Usage, "only a sandbox in Docker can begin with a snapshot")
+            .on("--from")
+            .hint("`--restore FILE` loads a backup, on an existing cluster too"));
+    }
     if options.ttl.is_some() && kind != SiteKind::Node {
         return Err(Failure::new(Reason::Usage, "only a sandbox in Docker can have a time limit")
             .on("--ttl")
@@ -104,6 +109,9 @@ async fn prepare<'a>(
         Some(path) => Some(Backup::check(path, &request, run).await?),
         None => None,
     };
+    if let Some(snapshot) = options.from {
+        snapshot::check(snapshot, &request, host, run).await?;
+    }
     let site = Site::of(&request.spec, host)?;
     site.announce(run);
     let scratch = host.state.sandbox(&request.spec.name).path().join("k3d");
@@ -118,6 +126,16 @@ async fn prepare<'a>(
         return Err(mismatch("a backup is loaded into a sandbox without data, and this one has its own")
             .on(format!("sandbox {}", plan.spec.name))
             .hint("`--fresh` removes that first; `sandbox backup FILE` saves it"));
+    }
+    if let Some(snapshot) = options.from {
+        if ground.has_data() {
+            let why = "a sandbox begins with a snapshot where there is no other data, and this one has its own";
+            return Err(snapshot::mismatch(why)
+                .on(format!("sandbox {}", plan.spec.name))
+                .hint("`--fresh` removes that first; `sandbox snapshot save NAME` keeps it")
+                .hint("`--name NAME` makes another sandbox beside it"));
+        }
+        ground.begin_with(snapshot);
     }
     Ok((plan, ground, backup))
 }

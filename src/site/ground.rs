@@ -48,6 +48,13 @@ impl Ground<'_> {
         }
     }
 
+    /// Has a sandbox that is yet to be made begin with the data of a snapshot. Only one in Docker does.
+    pub fn begin_with(&mut self, snapshot: &str) {
+        if let Self::Node(ground) = self {
+            ground.begin_with(snapshot);
+        }
+    }
+
     /// Removes the sandbox that is there, and its data or what is kept of an earlier one's, so that this one is new; absent
     /// where there was nothing.
     ///

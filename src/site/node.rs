@@ -23,7 +23,7 @@ use crate::manifest::ImageRef;
 use crate::plan::{Plan, node_name};
 use crate::preflight::{self, RequiredImage};
 use crate::render::Lock;
-use crate::report::Outcome;
+use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 use crate::spec::{NodeEngine, Spec};
 
@@ -44,6 +44,8 @@ pub struct NodeGround<'a> {
     state: NodeState,
     /// Data that an earlier sandbox of the name left, for a node that is yet to be made.
     kept: Option<KeptData>,
+    /// The snapshot that it is to begin with.
+    from: Option<String>,
 }
 
 impl<'a> NodeSite<'a> {
@@ -86,7 +88,7 @@ impl<'a> NodeSite<'a> {
         let state = asked.map(|(_, seen, ..)| seen.node);
         let docker = docker?;
         preflight::blockers(&findings)?;
-        let ground = NodeGround { name, host, docker, engine: engine?, state: state?, kept: kept_here };
+        let ground = NodeGround { name, host, docker, engine: engine?, state: state?, kept: kept_here, from: None };
         Ok((ground, Outcome::Passed, preflight::summary(&findings)))
     }
 
@@ -232,7 +234,12 @@ impl NodeGround<'_> {
     }
 
     pub(super) fn has_data(&self) -> bool {
-        !self.is_new() || self.kept.is_some()
+        !self.is_new() || self.kept.is_some() || self.from.is_some()
+    }
+
+    /// Has a sandbox that is yet to be made begin with the data of a snapshot.
+    pub(super) fn begin_with(&mut self, snapshot: &str) {
+        self.from = Some(snapshot.to_owned());
     }
 
     /// Removes what there is, with its data; absent where there was nothing.
@@ -288,7 +295,7 @@ impl NodeGround<'_> {
         let claim = if self.is_new() && use_store { self.claim_store(plan, run).await? } else { None };
         shape.store = claim.as_ref().map(|claim| claim.volume.clone());
         if self.is_new() {
-            cluster::make_data_volume(&self.docker, &self.name, &plan.data_images()).await?;
+            self.make_data(plan, run).await?;
         }
         let cluster = cluster::reconcile(&self.docker, &self.engine, &shape, known, run).await;
         if let Some(claim) = claim {
@@ -307,6 +314,18 @@ impl NodeGround<'_> {
             release_locks(&client, &inventory.spec).await?;
         }
         Ok(Standing { client, outcome: cluster.outcome, summary })
+    }
+
+    /// Makes the data volume, with what it is to begin with.
+    async fn make_data(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {
+        let (docker, images) = (&self.docker, plan.data_images());
+        cluster::discard_unfilled(docker, &self.name).await?;
+        let Some(from) = &self.from else {
+            return Ok(cluster::make_data_volume(docker, &self.name, &images).await?);
+        };
+        run.report.progress(Stage::Cluster, format!("copy the data of snapshot {from}"));
+        let image = &plan.cluster.node_image;
+        Ok(cluster::fill_from_snapshot(docker, &self.name, from, &images, image, run).await?)
     }
 
     /// The machine's image store for this set of images, unless all of them are in use.

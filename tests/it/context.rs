@@ -28,6 +28,7 @@ fn options() -> Options<'static> {
         prune: lifecycle::Prune::default(),
         bundle: None,
         restore: None,
+        from: None,
         store: true,
         executions: Executions::None,
         ttl: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use flyte_sandbox::cluster::{Data, Engine, delete, reconcile};
+use flyte_sandbox::cluster::{Data, Engine, delete, make_data_volume, reconcile};
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::spec::NodeEngine;
@@ -33,6 +33,7 @@ fn with_image() -> World {
 /// What becomes of the cluster on this daemon, which does not bring it up.
 async fn made_on(fake: &FakeDocker) -> Failure {
     let docker = fake.connect().await;
+    make_data_volume(&docker, "flyte", &BTreeMap::new()).await.expect("made");
     let failure =
         Failure::from(reconcile(&docker, &Engine::Docker, &plan(), None, &run()).await.expect_err("no cluster"));
     let left = || {

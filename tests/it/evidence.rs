@@ -362,6 +362,7 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
         prune: lifecycle::Prune::default(),
         bundle: None,
         restore: None,
+        from: None,
         store: false,
         executions: Executions::None,
         ttl: None,

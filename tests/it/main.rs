@@ -37,6 +37,7 @@ mod reset;
 mod retention;
 mod rollout;
 mod smoke;
+mod snapshot;
 mod state;
 mod stopping;
 mod store;

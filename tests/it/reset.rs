@@ -6,58 +6,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flyte_sandbox::failure::{Failure, Reason};
-use flyte_sandbox::kubernetes::{client, find_within, save};
 use flyte_sandbox::lifecycle::{Done, reset, up};
 use flyte_sandbox::report::Outcome;
 use flyte_sandbox::run::Deadline;
-use flyte_sandbox::site::Host;
 use flyte_sandbox::smoke::Executions;
-use flyte_sandbox::spec::EngineKind;
-use flyte_sandbox::state::StateRoot;
 use flyte_sandbox::store::{BucketAdmin, Upload};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::support::attached::{AttachedCluster, options, run};
-use crate::support::docker::{FakeDocker, World, node_with_api};
 use crate::support::machine::Machine;
+use crate::support::on_node::OnNode;
 
 const WORKFLOWS: &str = "103020-flytepoc-x-d-dev";
 const SYSTEM: &str = "103020-flytepoc-dev";
 
-/// A sandbox whose cluster is its own, as far as can be told, and the machine that it is on.
-struct OnNode {
-    cluster: AttachedCluster,
-    docker: FakeDocker,
-    host: Host,
-    _folder: TempDir,
-}
-
-impl OnNode {
-    async fn start() -> Self {
-        let cluster = AttachedCluster::start().await;
-        let (run, _events) = run();
-        up(cluster.request(), &cluster.host, options(), &run).await.expect("brought up");
-        let client = client(&cluster.api.kubeconfig()).expect("a client");
-        let mut inventory = find_within(&client, SYSTEM).await.expect("readable").expect("kept");
-        inventory.spec.engine = Some(EngineKind::Docker);
-        save(&client, SYSTEM, &inventory, &run).await.expect("kept");
-        cluster.own();
-        cluster.allow_commands();
-        let (container, kubeconfig) = node_with_api(&cluster.spec.name, cluster.port());
-        let world = World { containers: vec![container], files: [kubeconfig].into(), ..World::default() };
-        let docker = FakeDocker::start(world).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let variables = [("DOCKER_HOST".to_owned(), docker.host.clone())].into();
-        let state = StateRoot::new(folder.path().to_owned());
-        let host = Host { home: None, variables, state, program: "none".into(), clients: Default::default() };
-        Self { cluster, docker, host, _folder: folder }
-    }
-
-    async fn reset(&self) -> Result<Done, Failure> {
-        reset(&self.cluster.spec.name, &self.host, Executions::None, &run().0).await
-    }
+async fn reset_of(here: &OnNode) -> Result<Done, Failure> {
+    reset(&here.cluster.spec.name, &here.host, Executions::None, &run().0).await
 }
 
 fn object(api_version: &str, kind: &str, name: &str, more: Value) -> Value {
@@ -132,7 +97,7 @@ async fn a_reset_leaves_nothing_that_users_or_executions_made() {
     keep(cluster, &spec.storage.bucket, "metadata/f1/inputs.pb").await;
     keep(cluster, &spec.storage.bucket_of("x"), "of/users").await;
     assert_eq!(objects(cluster).await, 2);
-    let done = here.reset().await.expect("emptied");
+    let done = reset_of(&here).await.expect("emptied");
     assert_eq!(done.outcome, Outcome::Passed);
     let stays =
         kubernetes_own.map(|object| format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', ""));
@@ -150,7 +115,7 @@ async fn what_is_put_in_while_a_sandbox_is_emptied_goes_too() {
     let api = here.cluster.api.clone();
     here.cluster
         .in_database(|database| database.when_emptied = Some(Box::new(move || api.put(flyte_workflow("late")))));
-    here.reset().await.expect("emptied");
+    reset_of(&here).await.expect("emptied");
     assert_eq!(names(&here.cluster, WORKFLOWS), before);
     here.cluster.in_database(|database| assert_eq!(database.emptied, 2, "its rows went in between"));
 }
@@ -192,12 +157,12 @@ async fn only_a_sandbox_that_runs_is_emptied() {
     let name = here.cluster.spec.name.clone();
     for (state, hint) in [("paused", "sandbox start"), ("exited", "sandbox start"), ("created", "sandbox up")] {
         here.docker.world().containers[0]["State"] = json!(state);
-        let failure = here.reset().await.expect_err(state);
+        let failure = reset_of(&here).await.expect_err(state);
         assert_eq!(failure.reason, Reason::NotFound, "{state}");
         assert!(failure.hints.iter().any(|line| line.contains(&format!("{hint} --name {name}"))), "{failure:?}");
     }
     here.docker.world().containers.clear();
-    assert_eq!(here.reset().await.expect_err("absent").reason, Reason::NotFound);
+    assert_eq!(reset_of(&here).await.expect_err("absent").reason, Reason::NotFound);
     assert!(!here.host.state.sandbox(&name).path().exists(), "a lock without a sandbox is a leftover");
 }
 

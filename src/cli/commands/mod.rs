@@ -24,6 +24,7 @@ pub(super) mod reset;
 pub(super) mod run;
 pub(super) mod schema;
 pub(super) mod smoke;
+pub(super) mod snapshot;
 pub(super) mod start;
 pub(super) mod status;
 pub(super) mod stop;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::args::{JunitArg, TimeoutArg, time_to_live};
+use crate::cli::completion;
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
@@ -44,6 +45,9 @@ pub(crate) struct UpArgs {
     /// Load this backup into a sandbox without data of its own; `sandbox backup` makes it
     #[arg(long, value_name = "FILE")]
     restore: Option<PathBuf>,
+    /// Begin with the data of this snapshot; `sandbox snapshot save` makes it
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with = "restore", add = completion::snapshots())]
+    from: Option<String>,
     /// In the end run a workflow in every project and domain, not only in the first
     #[arg(long)]
     full: bool,
@@ -70,6 +74,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
         fresh: args.fresh,
         prune: Prune { projects: args.prune_projects, domains: args.prune_domains },
         restore: args.restore.as_deref(),
+        from: args.from.as_deref(),
         bundle,
         store: !args.no_cache,
         executions,

@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "failure",
             "kubernetes",
             "limits",
+            "manifest",
             "plan",
             "process",
             "reason",

@@ -81,6 +81,7 @@ pub(crate) fn options() -> lifecycle::Options<'static> {
         fresh: false,
         prune: lifecycle::Prune::default(),
         restore: None,
+        from: None,
         bundle: None,
         store: true,
         executions: Executions::None,

@@ -57,6 +57,14 @@ pub(crate) struct World {
     pub(crate) refused: BTreeMap<&'static str, String>,
     /// How many of the next inspections of a container are refused.
     pub(crate) inspections_refused: usize,
+    /// What is on volumes, by name; a container that copies from one to another copies it.
+    pub(crate) content: BTreeMap<String, String>,
+    /// The nodes' states while a container's command ran that somebody waited for.
+    pub(crate) beside: Vec<Value>,
+    /// Whether the commands of such containers fail.
+    pub(crate) commands_fail: bool,
+    /// Whether they do not end.
+    pub(crate) commands_hang: bool,
     /// Files in containers, by `container:path`.
     pub(crate) files: BTreeMap<String, String>,
     /// What commands in containers write to standard output, by their words.
@@ -145,6 +153,8 @@ fn router(world: Shared) -> Router {
         .route("/containers/{name}/json", get(container))
         .route("/containers/{name}/start", post(start_container))
         .route("/containers/{name}/pause", post(pause_container))
+        .route("/containers/{name}/unpause", post(unpause_container))
+        .route("/containers/{name}/wait", post(wait_for_container))
         .route("/containers/{name}/logs", get(logs))
         .route("/containers/{name}/archive", get(file))
         .route("/containers/{name}/exec", post(docker_exec::create))
@@ -219,7 +229,7 @@ async fn container(State(world): State<Shared>, Path(name): Path<String>) -> Res
     });
     Json(json!({
         "Id": found["Id"], "Name": found["Names"][0], "RestartCount": 0, "Image": "sha256:node",
-        "State": { "Status": found["State"], "ExitCode": 1, "StartedAt": found["StartedAt"] },
+        "State": { "Status": found["State"], "ExitCode": found["ExitCode"].as_i64().unwrap_or(1), "StartedAt": found["StartedAt"] },
         "Config": { "Labels": found["Labels"], "Env": found["Env"] },
         "HostConfig": { "PortBindings": bindings.collect::<serde_json::Map<_, _>>() },
     }))
@@ -246,9 +256,28 @@ async fn create_container(
         })
     });
     let ports: Vec<Value> = ports.collect();
+    let name = format!("/{}", query["name"]);
+    if world.containers.iter().any(|container| container["Names"][0] == name.as_str()) {
+        return refuse(StatusCode::CONFLICT, &format!("Conflict. The container name \"{name}\" is already in use"));
+    }
+    let binds = request["HostConfig"]["Binds"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let bound = binds.map(|bind| bind.split(':').collect::<Vec<_>>());
+    let bound = bound.map(|bind| (bind[0].to_owned(), bind[1].to_owned(), json!({})));
+    let mounted = request["HostConfig"]["Mounts"].as_array().into_iter().flatten().map(|mount| {
+        let text = |key: &str| mount[key].as_str().expect("text").to_owned();
+        (text("Source"), text("Target"), mount["VolumeOptions"]["Labels"].clone())
+    });
+    let all: Vec<_> = bound.chain(mounted).collect();
+    // A volume that nobody has made is made.
+    for (name, _, labels) in &all {
+        if !world.volumes.iter().any(|volume| volume["Name"] == name.as_str()) {
+            world.volumes.push(volume(name, labels.clone(), "2026-01-01T00:00:00Z"));
+        }
+    }
+    let mounts = all.iter().map(|(name, at, _)| json!({ "Type": "volume", "Name": name, "Destination": at }));
+    let mounts: Vec<Value> = mounts.collect();
     world.containers.push(json!({
-        "Id": "made", "Names": [format!("/{}", query["name"])], "Labels": request["Labels"], "State": "created",
-        "Ports": ports, "Mounts": [],
+        "Id": "made", "Names": [name], "Labels": request["Labels"], "State": "created", "Ports": ports, "Mounts": mounts,
     }));
     (StatusCode::CREATED, Json(json!({ "Id": "made", "Warnings": [] }))).into_response()
 }
@@ -276,6 +305,51 @@ async fn pause_container(State(world): State<Shared>, Path(name): Path<String>) 
     }
     found["State"] = json!("paused");
     StatusCode::NO_CONTENT.into_response()
+}
+
+async fn unpause_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    let mut world = lock(&world);
+    let Some(found) = world.containers.iter_mut().find(|container| is_named(container, &name)) else {
+        return missing();
+    };
+    if found["State"] != "paused" {
+        return refuse(StatusCode::CONFLICT, &format!("Container {name} is not paused"));
+    }
+    found["State"] = json!("running");
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// The end of a container's command, which copies what is on one volume to another.
+async fn wait_for_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    let hangs = {
+        let mut world = lock(&world);
+        let nodes = world.containers.iter().filter(|one| one["Labels"]["k3d.role"] == "server");
+        let states: Vec<_> = nodes.map(|node| node["State"].clone()).collect();
+        world.beside.extend(states);
+        world.commands_hang
+    };
+    if hangs {
+        return std::future::pending().await;
+    }
+    let mut world = lock(&world);
+    let code = i32::from(world.commands_fail);
+    let Some(found) = world.containers.iter_mut().find(|container| is_named(container, &name)) else {
+        return missing();
+    };
+    (found["State"], found["ExitCode"]) = (json!("exited"), json!(code));
+    let at = |path: &str| {
+        let mounts = found["Mounts"].as_array().into_iter().flatten();
+        let mount = mounts.into_iter().find(|mount| mount["Destination"] == path);
+        mount.and_then(|mount| mount["Name"].as_str()).map(str::to_owned)
+    };
+    if let (0, Some(from), Some(to)) = (code, at("/from"), at("/to")) {
+        let content = world.content.get(&from).cloned().unwrap_or_default();
+        world.content.insert(to, content);
+        world.logs.insert(name, "48\n".to_owned());
+    } else {
+        world.logs.insert(name, "cp: no space left on device\n".to_owned());
+    }
+    Json(json!({ "StatusCode": code })).into_response()
 }
 
 /// Frames a log as the daemon does: stream number, three zeros, length, bytes.
@@ -354,6 +428,12 @@ fn named(among: &[Value], name: &str) -> Response {
 }
 
 async fn remove_volume(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    let mounts = |container: &Value| {
+        container["Mounts"].as_array().into_iter().flatten().any(|mount| mount["Name"] == name.as_str())
+    };
+    if lock(&world).containers.iter().any(mounts) {
+        return refuse(StatusCode::CONFLICT, &format!("remove {name}: volume is in use"));
+    }
     remove(&world, &name, |world| &mut world.volumes, |volume, name| volume["Name"] == name)
 }
 

@@ -10,6 +10,7 @@
 //! | `minio.rs` | a Minio as its administrator sees it |
 //! | `attached.rs` | an attached cluster, whose user has permissions in some namespaces only |
 //! | `database.rs` | a Postgres in memory, and the programs that migrate it |
+//! | `on_node.rs` | a sandbox on a node of its own |
 //! | `machine.rs` | a machine on which a sandbox is rehearsed by the real binary |
 //! | `ports.rs` | ports that no other test takes |
 //! | `objects.rs` | objects as Helm charts write them |
@@ -27,6 +28,7 @@ pub(crate) mod flyte;
 pub(crate) mod machine;
 pub(crate) mod minio;
 pub(crate) mod objects;
+pub(crate) mod on_node;
 pub(crate) mod ports;
 pub(crate) mod releases;
 pub(crate) mod stage;

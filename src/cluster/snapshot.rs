@@ -1,0 +1,217 @@
+//! Snapshots: copies of a data volume, each a volume of its own, from which other sandboxes begin.
+//!
+//! The labels of a volume cannot be changed, and a copy takes a while. So what says that a snapshot is whole is a second,
+//! empty volume, made last, with the size.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::data::{begin_filling, end_filling, unfilled};
+use super::error::Error;
+use super::labels::cluster_labels;
+use super::node::{NodeState, state};
+use crate::docker::{self, Docker, OneShot, Volume};
+use crate::limits::{DOCKER_QUIET, VOLUME_COPY};
+use crate::manifest::ImageRef;
+use crate::plan::{data_volume, network_name, node_name};
+use crate::run::{Deadline, Run};
+
+const PAUSE: Duration = Duration::from_millis(100);
+/// The label of a snapshot; its value is what it is of, as whoever saves it says it.
+const SNAPSHOT_LABEL: &str = "sandbox.flyte/snapshot";
+/// The label of the volume that says that a snapshot is whole; its value is the size in KiB.
+const WHOLE_LABEL: &str = "sandbox.flyte/snapshot-size";
+const PREFIX: &str = "sandbox-snapshot-";
+/// Copies files with their owners and times, and tells their size.
+const COPY: &str = "cp -a /from/. /to/ && du -sk /to | cut -f1";
+/// Minio's own settings, users and policies are encrypted with its root keys, which are made of the sandbox's name. It
+/// makes new ones, and each `up` has it make those of the projects.
+const FILL: &str = "cp -a /from/. /to/ && rm -rf /to/minio/.minio.sys/config /to/minio/.minio.sys/backend-encrypted";
+
+/// A snapshot that is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: String,
+    /// What it is of, as it was said when it was saved.
+    pub about: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+fn volume_of(snapshot: &str) -> String {
+    format!("{PREFIX}{snapshot}")
+}
+
+/// The volume that says that a snapshot is whole. A dot is in no name.
+fn whole_mark(snapshot: &str) -> String {
+    format!("{PREFIX}{snapshot}.whole")
+}
+
+/// The container that copies a snapshot.
+fn saver(snapshot: &str) -> String {
+    format!("{}.copy", volume_of(snapshot))
+}
+
+/// All snapshots that are whole, by name.
+///
+/// # Errors
+/// As Docker's.
+pub async fn snapshots(docker: &Docker) -> Result<Vec<Snapshot>, docker::Error> {
+    let (volumes, marks) = tokio::try_join!(docker.volumes(SNAPSHOT_LABEL), docker.volumes(WHOLE_LABEL))?;
+    let mut found: Vec<_> = volumes.iter().filter_map(|volume| read(volume, &marks)).collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
+fn read(volume: &Volume, marks: &[Volume]) -> Option<Snapshot> {
+    let name = volume.name.strip_prefix(PREFIX)?;
+    let mark = marks.iter().find(|mark| mark.name == whole_mark(name))?;
+    let kibibytes: u64 = mark.labels.get(WHOLE_LABEL)?.parse().ok()?;
+    let about = volume.labels.get(SNAPSHOT_LABEL)?.clone();
+    Some(Snapshot { name: name.to_owned(), about, bytes: kibibytes << 10 })
+}
+
+/// Copies the data of a cluster whose node runs, as it is at one moment: the node is frozen while it is copied. What an
+/// earlier run left of a snapshot of this name is removed first. `image` is the node's. Returns the size in bytes.
+///
+/// # Errors
+/// As Docker's; [`Error::Interrupted`]. [`abandon_snapshot`] is due then, as where this is dropped.
+pub async fn save_snapshot(
+    docker: &Docker,
+    cluster: &str,
+    snapshot: &str,
+    about: &str,
+    image: &ImageRef,
+    run: &Run,
+) -> Result<u64, Error> {
+    remove_snapshot(docker, snapshot).await?;
+    let (volume, container, node) = (volume_of(snapshot), saver(snapshot), node_name(cluster));
+    docker.create_volume(&volume, &[(SNAPSHOT_LABEL, about)]).await?;
+    let mounts = vec![(data_volume(cluster), "/from", false), (volume.clone(), "/to", true)];
+    docker.create_one_shot(&copier(&container, image, COPY, mounts, &[(SNAPSHOT_LABEL, about)])).await?;
+    docker.pause_container(&node).await?;
+    let lines = to_end(docker, &container, run).await?;
+    docker.unpause_container(&node).await?;
+    docker.remove_container(&container).await?;
+    let size = lines.last().map(|line| line.trim()).unwrap_or_default();
+    docker.create_volume(&whole_mark(snapshot), &[(WHOLE_LABEL, size)]).await?;
+    Ok(size.parse::<u64>().unwrap_or_default() << 10)
+}
+
+/// Lets the node run again, where it is frozen, and removes what there is of a snapshot that was not saved, until nothing
+/// new has come for a while: the daemon may still be busy with the last request of a run that was stopped.
+///
+/// # Errors
+/// As Docker's.
+pub async fn abandon_snapshot(docker: &Docker, cluster: &str, snapshot: &str) -> Result<(), docker::Error> {
+    let thawed = async {
+        if state(docker, cluster).await? == NodeState::Frozen {
+            docker.unpause_container(&node_name(cluster)).await?;
+        }
+        Ok(())
+    };
+    let thawed: Result<(), docker::Error> = thawed.await;
+    let mut quiet = Deadline::fixed(DOCKER_QUIET);
+    while !quiet.has_passed() {
+        if remove_snapshot(docker, snapshot).await? {
+            quiet = Deadline::fixed(DOCKER_QUIET);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    thawed
+}
+
+/// Removes a snapshot, or what there is of one. Whether there was anything.
+///
+/// # Errors
+/// As Docker's, with nothing changed where a sandbox is being made from it.
+pub async fn remove_snapshot(docker: &Docker, snapshot: &str) -> Result<bool, docker::Error> {
+    let (volume, mark) = (volume_of(snapshot), whole_mark(snapshot));
+    let (volumes, marks) = tokio::try_join!(docker.volumes(SNAPSHOT_LABEL), docker.volumes(WHOLE_LABEL))?;
+    // A run that was killed left it, and a volume that a container uses stays.
+    docker.remove_container(&saver(snapshot)).await?;
+    let is_there = volumes.iter().any(|one| one.name == volume) || marks.iter().any(|one| one.name == mark);
+    if is_there {
+        docker.remove_volume(&volume).await?;
+        docker.remove_volume(&mark).await?;
+    }
+    Ok(is_there)
+}
+
+/// Makes the data volume of a cluster whose data is to be a snapshot's, and copies it there. `images` are those of the
+/// components that write to it, `image` is the node's.
+///
+/// # Errors
+/// As Docker's; [`Error::VolumeTaken`], [`Error::Interrupted`]. What there is of it then is not taken for data.
+pub async fn fill_from_snapshot(
+    docker: &Docker,
+    cluster: &str,
+    snapshot: &str,
+    images: &BTreeMap<String, String>,
+    image: &ImageRef,
+    run: &Run,
+) -> Result<(), Error> {
+    begin_filling(docker, cluster, images).await?;
+    let (container, volume) = (filler(cluster), volume_of(snapshot));
+    let mounts = vec![(volume.clone(), "/from", false), (data_volume(cluster), "/to", true)];
+    docker.create_one_shot(&copier(&container, image, FILL, mounts, &cluster_labels(cluster))).await?;
+    // Docker makes a volume that a container names and nobody has made: from now on this one cannot be removed.
+    let is_whole = snapshots(docker).await?.iter().any(|one| one.name == snapshot);
+    let filled = if is_whole { to_end(docker, &container, run).await.map(|_| ()) } else { Err(gone(&container)) };
+    docker.remove_container(&container).await?;
+    if !is_whole {
+        docker.remove_volume(&volume).await?;
+    }
+    filled?;
+    Ok(end_filling(docker, cluster).await?)
+}
+
+/// Removes what a run that was killed had begun to copy to a cluster's data volume.
+///
+/// # Errors
+/// As Docker's.
+pub async fn discard_unfilled(docker: &Docker, cluster: &str) -> Result<(), docker::Error> {
+    if !unfilled(docker).await?.iter().any(|owner| owner == cluster) {
+        return Ok(());
+    }
+    docker.remove_container(&filler(cluster)).await?;
+    docker.remove_volume(&data_volume(cluster)).await?;
+    end_filling(docker, cluster).await
+}
+
+/// The container that fills a cluster's data volume.
+fn filler(cluster: &str) -> String {
+    format!("{}-fill", network_name(cluster))
+}
+
+/// Runs a container's command to its end, but no longer than the run may: who waits for it is not left behind.
+async fn to_end(docker: &Docker, container: &str, run: &Run) -> Result<Vec<String>, Error> {
+    let work = run.unless_cancelled(async { Ok(docker.run_to_end(container).await?) });
+    let late = || Err(failed(container, docker::Cause::Aborted("timed out".to_owned())));
+    run.deadline.min(VOLUME_COPY).limit(work).await.unwrap_or_else(late)
+}
+
+fn failed(container: &str, cause: docker::Cause) -> Error {
+    docker::Error { request: docker::Request::Wait(container.to_owned()), cause }.into()
+}
+
+fn gone(container: &str) -> Error {
+    failed(container, docker::Cause::Aborted("the snapshot is gone".to_owned()))
+}
+
+fn copier(
+    name: &str,
+    image: &ImageRef,
+    script: &str,
+    mounts: Vec<(String, &'static str, bool)>,
+    labels: &[(&str, &str)],
+) -> OneShot {
+    OneShot {
+        name: name.to_owned(),
+        image: image.clone(),
+        command: ["/bin/sh", "-c", script].map(str::to_owned).into(),
+        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        mounts,
+    }
+}

@@ -419,7 +419,13 @@ fn no_propeller_is_paced_for_thousands_of_workflows() {
         let mut propellers = 0;
         for config in configs.filter(|config| config.contains("limit-namespace")) {
             propellers += 1;
-            for setting in ["workflow-reeval-duration: 500ms", "batching-interval: 100ms", "base-delay: 10ms"] {
+            let settings = [
+                "workflow-reeval-duration: 500ms",
+                "batching-interval: 100ms",
+                "base-delay: 10ms",
+                "maxBackoffDelay: 500ms",
+            ];
+            for setting in settings {
                 assert!(config.contains(setting), "{setting} is not in {config}");
             }
         }

@@ -18,10 +18,17 @@ const SETTINGS: [(&[&str], &str); 3] = [
     (&["queue", "queue", "base-delay"], "10ms"),
 ];
 
+/// The longest pause between two attempts to connect to admin. It grows to 8 s by default (flyteidl
+/// `clients/go/admin/config.go`), and a propeller starts before admin where a node starts again: the first execution then
+/// waits for the next attempt.
+const RECONNECT: (&[&str], &str) = (&["admin", "maxBackoffDelay"], "500ms");
+
 pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     draft.edit_config(Component::Flytepropeller, |config| {
         for (path, value) in SETTINGS {
             config.set(HOME, &[&["propeller"], path].concat(), value);
         }
+        let (path, pause) = RECONNECT;
+        config.set(HOME, path, pause);
     })
 }

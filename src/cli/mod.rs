@@ -12,6 +12,7 @@
 //! | `session.rs` | what a command works with: its inputs, its streams, a reported run |
 //! | `display.rs` | the views and standard output, on threads of their own |
 //! | `signals.rs` | SIGINT, SIGTERM and the deadline, on a thread of its own |
+//! | `table.rs` | tables of `list` commands |
 //! | `terminal.rs` | the terminal that a command runs on |
 //! | `commands/` | one file per command: its arguments, and what it does with them |
 
@@ -26,6 +27,7 @@ mod session;
 mod signals;
 mod spec_file;
 mod spec_flags;
+mod table;
 mod terminal;
 
 use std::io::{self, Write};

@@ -1,12 +1,13 @@
 //! `sandbox list`
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use humantime::{format_duration, parse_rfc3339};
+use humantime::parse_rfc3339;
 
 use super::status::changed;
 use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
+use crate::cli::table::{span, table};
 use crate::report;
 use crate::site::{self, ListedSandbox, SandboxState};
 use crate::state::Holder;
@@ -25,17 +26,11 @@ fn shown(sandboxes: &[ListedSandbox], now: SystemTime) -> String {
     if sandboxes.is_empty() {
         return "there is no sandbox; `sandbox up` makes one\n".to_owned();
     }
-    let head = ["NAME", "STATE", "AGE", "MEMORY", "TIME LEFT", "PORTS"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(head).chain(sandboxes.iter().map(|sandbox| row(sandbox, now))).collect();
-    let widths = [0, 1, 2, 3, 4].map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default());
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  "));
-        format!("{}{}\n", cells.collect::<String>(), row[5])
-    };
-    rows.iter().map(line).collect()
+    let head = ["NAME", "STATE", "AGE", "MEMORY", "TIME LEFT", "PORTS"];
+    table(head, sandboxes.iter().map(|sandbox| row(sandbox, now)))
 }
 
-fn row(sandbox: &ListedSandbox, now: SystemTime) -> [String; 6] {
+fn row(sandbox: &ListedSandbox, now: SystemTime) -> [Option<String>; 6] {
     let being = |run: Option<&Holder>| format!("being {}", run.map_or("changed", changed));
     let state = match &sandbox.state {
         _ if sandbox.run.is_some() => being(sandbox.run.as_ref()),
@@ -54,21 +49,14 @@ fn row(sandbox: &ListedSandbox, now: SystemTime) -> [String; 6] {
     let age = at(&sandbox.created).and_then(|created| now.duration_since(created).ok()).map(span);
     let left = at(&sandbox.expires).map(|end| end.duration_since(now).map_or_else(|_| "over".to_owned(), span));
     let ports: Vec<_> = sandbox.ports.iter().map(|(purpose, port)| format!("{purpose} {port}")).collect();
-    let or_none = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
     [
-        sandbox.name.clone(),
-        state,
-        or_none(age),
-        or_none(sandbox.memory.map(report::bytes)),
-        or_none(left),
-        or_none(Some(ports.join(", ")).filter(|ports| !ports.is_empty())),
+        Some(sandbox.name.clone()),
+        Some(state),
+        age,
+        sandbox.memory.map(report::bytes),
+        left,
+        Some(ports.join(", ")).filter(|ports| !ports.is_empty()),
     ]
-}
-
-/// The two largest units of a time, such as `3h 12m`.
-fn span(time: Duration) -> String {
-    let whole = format_duration(Duration::from_secs(time.as_secs())).to_string();
-    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! `sandbox snapshot`
 
-use clap::{Args, Subcommand};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use humantime::{format_duration, parse_rfc3339};
+use clap::{Args, Subcommand};
+use humantime::parse_rfc3339;
 
 use crate::cli::args::{Output, TimeoutArg, query_deadline};
 use crate::cli::completion;
 use crate::cli::session::{CommandError, RunSettings, Session};
+use crate::cli::table::{span, table};
 use crate::deadline::Deadline;
 use crate::lifecycle::{self, SavedSnapshot};
 use crate::limits;
@@ -88,26 +89,18 @@ fn listed(all: &[SavedSnapshot], now: SystemTime) -> String {
     if all.is_empty() {
         return "there is no snapshot; `sandbox snapshot save NAME` makes one\n".to_owned();
     }
-    let head = ["NAME", "SANDBOX", "AGE", "SIZE", "PROJECTS"].map(str::to_owned);
     let row = |one: &SavedSnapshot| {
         let of = one.of.as_ref();
         let age = of.and_then(|of| parse_rfc3339(&of.created).ok()).and_then(|at| now.duration_since(at).ok());
-        let cells = [
+        [
+            Some(one.name.clone()),
             of.map(|of| of.sandbox.clone()),
             age.map(span),
             Some(bytes(one.bytes)),
             of.map(|of| of.projects.join(", ")),
-        ];
-        let [sandbox, age, size, projects] = cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
-        [one.name.clone(), sandbox, age, size, projects]
+        ]
     };
-    let rows: Vec<_> = std::iter::once(head).chain(all.iter().map(row)).collect();
-    let widths = [0, 1, 2, 3].map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or_default());
-    let line = |row: &[String; 5]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  "));
-        format!("{}{}\n", cells.collect::<String>(), row[4])
-    };
-    rows.iter().map(line).collect()
+    table(["NAME", "SANDBOX", "AGE", "SIZE", "PROJECTS"], all.iter().map(row))
 }
 
 fn shown(one: &SavedSnapshot) -> String {
@@ -128,12 +121,6 @@ fn shown(one: &SavedSnapshot) -> String {
         of.bucket,
         of.kubernetes,
     )
-}
-
-/// The two largest units of a time, such as `3h 12m`.
-fn span(time: Duration) -> String {
-    let whole = format_duration(Duration::from_secs(time.as_secs())).to_string();
-    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

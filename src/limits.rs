@@ -44,6 +44,8 @@ const fn seconds(seconds: u64) -> Duration {
 limits! {
     /// `sandbox up` as a whole, without `--timeout`.
     UP = minutes(15);
+    /// A spare that was taken, until it passes its checks; it takes four seconds. Then the sandbox is made without it.
+    SPARE = seconds(20);
     /// `sandbox down` as a whole, without `--timeout`.
     DOWN = minutes(1);
     /// `sandbox stop` as a whole, without `--timeout`.

@@ -11,6 +11,8 @@ pub enum Stage {
     Plan,
     /// What stands in the way.
     Preflight,
+    /// A spare taken, where there is one.
+    Spare,
     /// The k3d cluster, until its node is ready.
     Cluster,
     /// Images into the node.
@@ -42,6 +44,7 @@ impl Stage {
         match self {
             Self::Plan => "plan",
             Self::Preflight => "preflight",
+            Self::Spare => "spare",
             Self::Cluster => "cluster",
             Self::Images => "images",
             Self::Apply => "apply",

@@ -1,12 +1,14 @@
 //! What a command works with: its inputs, its streams, and a run whose events are shown.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::ArgMatches;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use console::Term;
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -197,6 +199,28 @@ impl Session {
     fn matches(&self) -> &ArgMatches {
         let of_command = self.matches.subcommand();
         of_command.map_or(&self.matches, |(_, matches)| matches.subcommand().map_or(matches, |(_, matches)| matches))
+    }
+
+    /// The arguments that the command was given and that change its spec: another run of it with these has the same one.
+    pub(super) fn spec_arguments(&self) -> Vec<OsString> {
+        let (command, given) = (SpecFlags::augment_args(Global::augment_args(clap::Command::new(""))), self.matches());
+        let views = ["output", "quiet", "verbose"];
+        let said = |arg: &&clap::Arg| {
+            let id = arg.get_id().as_str();
+            !views.contains(&id) && given.value_source(id) == Some(ValueSource::CommandLine)
+        };
+        let words = |arg: &clap::Arg| {
+            let flag = format!("--{}", arg.get_long().unwrap_or_default());
+            let values: Vec<_> = given.get_raw(arg.get_id().as_str()).into_iter().flatten().collect();
+            let takes_values = arg.get_action().takes_values();
+            let one = |value: &&OsStr| {
+                let mut word = OsString::from(format!("{flag}="));
+                word.push(value);
+                word
+            };
+            if takes_values { values.iter().map(one).collect() } else { vec![OsString::from(&flag)] }
+        };
+        command.get_arguments().filter(said).flat_map(words).collect()
     }
 
     /// The spec and the manifests.

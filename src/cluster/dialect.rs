@@ -98,6 +98,7 @@ mod tests {
             ports: vec![PortMapping { host: 31081, node: 30081, purpose: "console".into() }],
             api_port: None,
             network_policies: false,
+            yields: false,
             store: Some("sandbox-store-1-0".into()),
         }
     }

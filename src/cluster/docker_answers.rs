@@ -49,6 +49,7 @@ mod tests {
                 ports,
                 api_port: None,
                 network_policies: false,
+                yields: false,
                 store: None,
             };
             k3s_args(&plan).filter(|argument| argument.starts_with("--kubelet-arg=docker")).count()

@@ -9,7 +9,7 @@ use super::docker_answers;
 use super::error::Error;
 use super::k3s_args::{KUBECONFIG_PATH, k3s_args};
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
-use crate::docker::{self, Docker, NodeContainer, Protocol, PublishedPort};
+use crate::docker::{Docker, NodeContainer, Protocol, PublishedPort};
 use crate::plan::{API_PORT, ClusterPlan, network_name};
 use crate::report::Stage;
 use crate::run::Run;
@@ -19,6 +19,8 @@ const LIKE: (&str, &str) = ("k3d.version", "v5.9.0");
 const PREPARATION: &str = include_str!("entrypoint.sh");
 const K3S: &str = r#"exec /bin/k3s "$@""#;
 const LOOPBACK: &str = "127.0.0.1";
+/// The share of the processors of a node that yields; others have 1024.
+const LEAST: i64 = 64;
 
 /// Creates the network, the volume that `k3d image import` uses, and the node, and starts the node.
 ///
@@ -38,7 +40,13 @@ pub(super) async fn create(docker: &Docker, plan: &ClusterPlan, api_port: u16, r
         run.report.progress(Stage::Cluster, "start the node");
         docker.start_container(&node.name).await
     };
-    made.await.map_err(|error| with_port(error, plan, api_port))
+    made.await.map_err(|error| Error::of_port(error, plan, Some(api_port)))
+}
+
+/// All that the node is told: its script and k3s' arguments.
+#[must_use]
+pub fn recipe(plan: &ClusterPlan) -> String {
+    std::iter::once(entrypoint()).chain(k3s_args(plan).map(str::to_owned)).collect::<Vec<_>>().join("\n")
 }
 
 fn image_volume(cluster: &str) -> String {
@@ -89,22 +97,15 @@ fn node_container(plan: &ClusterPlan, api_port: u16, gateway: &str) -> NodeConta
         mounts,
         network,
         host_name: "host.k3d.internal".to_owned(),
+        cpu_shares: plan.yields.then_some(LEAST),
         name,
     }
-}
-
-/// The error that no node was made; a port that somebody took since it was found free is named.
-fn with_port(error: docker::Error, plan: &ClusterPlan, api_port: u16) -> Error {
-    let Some(taken) = error.taken_port() else { return error.into() };
-    let api = (api_port, "the Kubernetes API");
-    let mut ports = plan.ports.iter().map(|port| (port.host, port.purpose.as_str())).chain([api]);
-    let purpose = ports.find(|(port, _)| *port == taken).map(|(_, purpose)| purpose.to_owned());
-    Error::PortTaken { port: taken, purpose, source: error }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker;
     use crate::failure::{Failure, Reason};
     use crate::plan::PortMapping;
 
@@ -116,6 +117,7 @@ mod tests {
             ports: vec![PortMapping { host: 31081, node: 30081, purpose: "console".into() }],
             api_port: None,
             network_policies: false,
+            yields: false,
             store: Some("sandbox-store-1-0".into()),
         }
     }
@@ -147,7 +149,7 @@ mod tests {
         let failure = |message: &str| {
             let cause = docker::Cause::Refused { status: 500, message: message.to_owned() };
             let request = docker::Request::Start("k3d-flyte-server-0".to_owned());
-            Failure::from(with_port(docker::Error { request, cause }, &plan(), 6550))
+            Failure::from(Error::of_port(docker::Error { request, cause }, &plan(), Some(6550)))
         };
         for (words, object) in [
             ("Bind for 127.0.0.1:31081 failed: port is already allocated", "port 31081 (console)"),

@@ -8,6 +8,7 @@ use super::node_log::NodeDown;
 use crate::docker;
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, ApiError, KubeconfigError};
+use crate::plan::ClusterPlan;
 use crate::process;
 use crate::reason::Speaker;
 use crate::run::Interrupted;
@@ -189,6 +190,17 @@ fn rejection(why: &ApiError) -> &'static str {
     match why {
         ApiError::Certificate(_) => "the Kubernetes API's certificate cannot be trusted",
         _ => "the Kubernetes API rejects our credentials",
+    }
+}
+
+impl Error {
+    /// The error that no container was made or started; a port that somebody took since it was found free is named.
+    pub(super) fn of_port(error: docker::Error, plan: &ClusterPlan, api_port: Option<u16>) -> Self {
+        let Some(taken) = error.taken_port() else { return error.into() };
+        let api = api_port.map(|port| (port, "the Kubernetes API"));
+        let mut ports = plan.ports.iter().map(|port| (port.host, port.purpose.as_str())).chain(api);
+        let purpose = ports.find(|(port, _)| *port == taken).map(|(_, purpose)| purpose.to_owned());
+        Self::PortTaken { port: taken, purpose, source: error }
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::future::try_join_all;
 use humantime::{format_rfc3339_seconds, parse_rfc3339};
 
+use super::forwarder::taken;
 use super::labels::{OWNER_LABEL, cluster_labels};
 use crate::docker::{self, Docker, Volume};
 use crate::plan::network_name;
@@ -43,7 +44,10 @@ pub async fn forget_expiry(docker: &Docker, cluster: &str) -> Result<(), docker:
 /// As Docker's.
 pub async fn expiries(docker: &Docker) -> Result<BTreeMap<String, SystemTime>, docker::Error> {
     let mut found = BTreeMap::new();
-    for (owner, at) in docker.volumes(EXPIRY_LABEL).await?.iter().filter_map(read) {
+    let (marks, taken) = tokio::try_join!(docker.volumes(EXPIRY_LABEL), taken(docker))?;
+    for (owner, at) in marks.iter().filter_map(read) {
+        let sandbox = taken.iter().find(|(_, cluster)| *cluster == owner).map(|(sandbox, _)| sandbox.clone());
+        let owner = sandbox.unwrap_or(owner);
         let latest = found.entry(owner).or_insert(at);
         *latest = at.max(*latest);
     }

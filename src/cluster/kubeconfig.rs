@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::error::Error;
+use super::forwarder;
 use super::k3s_args::KUBECONFIG_PATH;
 use crate::docker::Docker;
 use crate::plan::{API_PORT, network_name, node_name};
@@ -31,7 +32,7 @@ pub async fn is_of(docker: &Docker, cluster: &str, kubeconfig: &str) -> Result<b
 }
 
 async fn api_port(docker: &Docker, cluster: &str) -> Result<u16, Error> {
-    let node = docker.container(&node_name(cluster)).await?;
+    let node = forwarder::node(docker, cluster).await?;
     let ports = node.map(|node| node.ports).unwrap_or_default();
     let port = ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
     port.ok_or_else(|| Error::ApiUnpublished { cluster: cluster.to_owned() })
@@ -72,15 +73,29 @@ pub(super) async fn read(docker: &Docker, cluster: &str, api_port: u16) -> Resul
     rewrite(&text, cluster, api_port).map(Some)
 }
 
-/// The kubeconfig as seen from the host, under the names that k3d gives: context `k3d-<name>`, user `admin@k3d-<name>`.
+/// The kubeconfig as seen from the host.
 fn rewrite(text: &str, cluster: &str, api_port: u16) -> Result<String, Error> {
     let mut config = yaml::document(text).map_err(Error::KubeconfigSyntax)?;
-    let name = network_name(cluster);
-    let user = format!("admin@{name}");
     let server = config.pointer("/clusters/0/cluster/server").and_then(Value::as_str).unwrap_or_default();
     let scheme = if server.starts_with("http://") { "http" } else { "https" };
-    let edits: [(&'static str, Value); 7] = [
-        ("/clusters/0/cluster/server", json!(format!("{scheme}://127.0.0.1:{api_port}"))),
+    let server = json!(format!("{scheme}://127.0.0.1:{api_port}"));
+    let pointer = "/clusters/0/cluster/server";
+    *config.pointer_mut(pointer).ok_or(Error::KubeconfigLacks(pointer))? = server;
+    named(config, cluster)
+}
+
+/// A kubeconfig under the names that k3d gives: context `k3d-<name>`, user `admin@k3d-<name>`.
+///
+/// # Errors
+/// [`Error::KubeconfigSyntax`], [`Error::KubeconfigLacks`].
+pub fn kubeconfig_named(kubeconfig: &str, sandbox: &str) -> Result<String, Error> {
+    named(yaml::document(kubeconfig).map_err(Error::KubeconfigSyntax)?, sandbox)
+}
+
+fn named(mut config: Value, sandbox: &str) -> Result<String, Error> {
+    let name = network_name(sandbox);
+    let user = format!("admin@{name}");
+    let edits: [(&'static str, Value); 6] = [
         ("/clusters/0/name", json!(name)),
         ("/users/0/name", json!(user)),
         ("/contexts/0/name", json!(name)),

@@ -12,6 +12,7 @@
 //! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
 //! | `data.rs` | the data volume |
+//! | `forwarder.rs`, `forward.sh` | a sandbox on a cluster of another name, and the container that publishes its ports |
 //! | `snapshot.rs` | snapshots: copies of a data volume, from which other sandboxes begin |
 //! | `expiry.rs` | the expiry time of a sandbox |
 //! | `crash.rs` | detection of a node that crashes |
@@ -31,6 +32,7 @@ mod docker_engine;
 mod engine;
 mod error;
 mod expiry;
+mod forwarder;
 mod k3d;
 mod k3s_args;
 mod kubeconfig;
@@ -45,11 +47,13 @@ pub use crash::{node_gone, watch_node};
 pub use data::{KeptData, kept_data, make_data_volume};
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
+pub use docker_engine::recipe;
 pub use engine::Engine;
 pub use error::{Error, K3dError};
 pub use expiry::{expire, expiries, forget_expiry};
+pub use forwarder::{cluster_of, forward_ports, is_taken, node, taken};
 pub use k3d::{K3d, Version};
-pub use kubeconfig::{is_of, kubeconfig, merge_kubeconfig};
+pub use kubeconfig::{is_of, kubeconfig, kubeconfig_named, merge_kubeconfig};
 pub use labels::OWNER_LABEL;
 pub(crate) use labels::{CLUSTER_LABEL, claim_prefix, cluster_labels};
 pub(crate) use node::{Belongings, belongings};
@@ -58,5 +62,6 @@ pub use node_log::{NodeDown, NodeEnd};
 pub use ready::Access;
 pub use reconcile::{Cluster, reconcile, resume};
 pub use snapshot::{
-    Snapshot, abandon_snapshot, discard_unfilled, fill_from_snapshot, remove_snapshot, save_snapshot, snapshots,
+    Snapshot, abandon_snapshot, discard_unfilled, fill_from_snapshot, leave_data, remove_snapshot, save_snapshot,
+    snapshots,
 };

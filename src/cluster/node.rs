@@ -9,6 +9,7 @@ use futures::future::join_all;
 use super::data::unfilled;
 use super::error::Error;
 use super::expiry::is_mark;
+use super::forwarder::{stop_forwarder, taken};
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, claim_prefix};
 use crate::docker::{self, ContainerState, Docker, Network};
 use crate::limits;
@@ -133,9 +134,11 @@ pub async fn started(docker: &Docker, cluster: &str) -> Result<Option<SystemTime
 /// # Errors
 /// As Docker's.
 pub async fn owned(docker: &Docker) -> Result<Vec<String>, docker::Error> {
-    let containers = docker.containers(&[OWNER_LABEL]).await?;
+    let (containers, taken) = tokio::try_join!(docker.containers(&[OWNER_LABEL]), taken(docker))?;
     let mut names: Vec<String> =
         containers.into_iter().filter_map(|container| container.labels.get(OWNER_LABEL).cloned()).collect();
+    // The containers of a spare that was taken still carry the name that it had.
+    names.retain(|name| !taken.iter().any(|(_, cluster)| cluster == name));
     names.sort();
     names.dedup();
     Ok(names)
@@ -191,6 +194,7 @@ pub async fn stop(docker: &Docker, cluster: &str) -> Result<bool, Error> {
             return Err(error.into());
         }
     }
+    stop_forwarder(docker, cluster).await?;
     Ok(true)
 }
 

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::error::Error;
 use super::k3s_args::NO_NETWORK_POLICIES;
 use super::node::{NodeState, clear, state};
-use super::{Access, crash, ready};
+use super::{Access, crash, forwarder, ready};
 use crate::docker::{self, ContainerState, Docker, Inspected};
 use crate::plan::{API_PORT, ClusterPlan, data_volume, node_name};
 use crate::report::{Outcome, Stage};
@@ -40,7 +40,7 @@ pub async fn reconcile(
             NodeState::Absent | NodeState::Unstarted => create(docker, engine, plan, run).await,
             halted @ (NodeState::Stopped | NodeState::Frozen) => {
                 let api_port = unchanged(docker, plan).await?;
-                wake(docker, &plan.node(), halted == NodeState::Frozen, run).await?;
+                wake(docker, &plan.name, halted == NodeState::Frozen, run).await?;
                 let access = settle(docker, &plan.name, api_port, None, run).await?;
                 Ok(cluster(plan, access, Outcome::Passed))
             }
@@ -67,23 +67,25 @@ pub async fn reconcile(
 pub async fn resume(docker: &Docker, name: &str, run: &Run) -> Result<Access, Error> {
     let node = node_name(name);
     let work = async {
-        let container = docker.container(&node).await?.ok_or_else(|| Error::NodeRemoved(node.clone()))?;
+        let container = forwarder::node(docker, name).await?.ok_or_else(|| Error::NodeRemoved(node.clone()))?;
         let port = container.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
         let port = port.ok_or_else(|| Error::ApiUnpublished { cluster: name.to_owned() })?;
-        wake(docker, &node, container.state == ContainerState::Paused, run).await?;
+        wake(docker, name, container.state == ContainerState::Paused, run).await?;
         settle(docker, name, port, None, run).await
     };
     run.unless_cancelled(work).await
 }
 
-async fn wake(docker: &Docker, node: &str, is_frozen: bool, run: &Run) -> Result<(), docker::Error> {
+async fn wake(docker: &Docker, cluster: &str, is_frozen: bool, run: &Run) -> Result<(), docker::Error> {
+    let node = node_name(cluster);
     if is_frozen {
         run.report.progress(Stage::Cluster, "thaw the node");
-        docker.unpause_container(node).await
+        docker.unpause_container(&node).await?;
     } else {
         run.report.progress(Stage::Cluster, "start the node");
-        docker.start_container(node).await
+        docker.start_container(&node).await?;
     }
+    forwarder::start_forwarder(docker, cluster).await
 }
 
 fn cluster(plan: &ClusterPlan, access: Access, outcome: Outcome) -> Cluster {
@@ -123,8 +125,7 @@ async fn settle(docker: &Docker, name: &str, api_port: u16, known: Option<Access
 
 /// The API port of a node that is as planned: what a container publishes cannot be changed once it is made.
 async fn unchanged(docker: &Docker, plan: &ClusterPlan) -> Result<u16, Error> {
-    let (node, image) = (plan.node(), &plan.node_image);
-    let (node, image) = tokio::try_join!(docker.container(&node), docker.image(image))?;
+    let (node, image) = tokio::try_join!(forwarder::node(docker, &plan.name), docker.image(&plan.node_image))?;
     let node = node.ok_or_else(|| removed(plan))?;
     let differences = differences(plan, &node, image.map(|image| image.id).as_deref());
     let api_port = node.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
@@ -187,6 +188,7 @@ mod tests {
             ports: vec![PortMapping { host: 30081, node: 30081, purpose: "console".into() }],
             api_port,
             network_policies: false,
+            yields: false,
             store: None,
         }
     }

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::data::{begin_filling, end_filling, unfilled};
+use super::data::{begin_filling, end_filling, kept_data, unfilled};
 use super::error::Error;
+use super::forwarder::forwarder_name;
 use super::labels::cluster_labels;
-use super::node::{NodeState, state};
+use super::node::{Data, NodeState, Removed, delete, state, stop};
 use crate::docker::{self, Docker, OneShot, Volume};
 use crate::limits::{DOCKER_QUIET, VOLUME_COPY};
 use crate::manifest::ImageRef;
@@ -165,6 +166,35 @@ pub async fn fill_from_snapshot(
     }
     filled?;
     Ok(end_filling(docker, cluster).await?)
+}
+
+/// Copies the data of the cluster that a sandbox took to a volume of the sandbox's own name, where the next `up` looks for it.
+/// Nobody may write to it meanwhile. `image` is the node's.
+///
+/// # Errors
+/// As [`fill_from_snapshot`]'s.
+async fn bring_home(docker: &Docker, cluster: &str, sandbox: &str, image: &ImageRef, run: &Run) -> Result<(), Error> {
+    let Some(kept) = kept_data(docker).await?.into_iter().find(|kept| kept.sandbox == cluster) else { return Ok(()) };
+    begin_filling(docker, sandbox, &kept.images).await?;
+    let container = filler(sandbox);
+    let mounts = vec![(data_volume(cluster), "/from", false), (data_volume(sandbox), "/to", true)];
+    docker.create_one_shot(&copier(&container, image, COPY, mounts, &cluster_labels(sandbox))).await?;
+    to_end(docker, &container, run).await?;
+    docker.remove_container(&container).await?;
+    Ok(end_filling(docker, sandbox).await?)
+}
+
+/// Removes all of the cluster that a sandbox took, with its data copied to where the next `up` of the sandbox looks for it.
+///
+/// # Errors
+/// As [`delete`]'s; the data cannot be copied, and then the cluster is stopped and stays.
+pub async fn leave_data(docker: &Docker, cluster: &str, sandbox: &str, run: &Run) -> Result<Removed, Error> {
+    let forwarder = docker.container(&forwarder_name(sandbox)).await?.unwrap_or_default();
+    stop(docker, cluster).await?;
+    if let Ok(image) = forwarder.image.parse() {
+        bring_home(docker, cluster, sandbox, &image, run).await?;
+    }
+    delete(docker, cluster, Data::Removed).await
 }
 
 /// Removes what a run that was killed had begun to copy to a cluster's data volume.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::time::SystemTime;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary, PortSummaryTypeEnum};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, ContainerUpdateBody, PortSummaryTypeEnum};
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
     ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -19,6 +19,9 @@ use crate::limits;
 const FILE_SIZE: usize = 1 << 20;
 /// Largest log tail, in bytes: 200 lines of k3s have 60 KB.
 const LOG_SIZE: usize = 1 << 20;
+
+/// The share of the processors that a container has by default.
+const CPU_SHARES: i64 = 1024;
 
 /// The state of a container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -100,6 +103,8 @@ pub struct Inspected {
     pub ports: Vec<PublishedPort>,
     /// Arguments of its entrypoint.
     pub arguments: Vec<String>,
+    /// The name of the image that it was made from.
+    pub image: String,
     /// The id of its image.
     pub image_id: String,
     /// The name of the volume at each mounted path.
@@ -216,6 +221,16 @@ impl Docker {
         self.ask(request, limits::DOCKER_REQUEST, |client| client.unpause_container(name)).await
     }
 
+    /// Gives a container the usual share of the processors.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn share_equally(&self, name: &str) -> Result<(), Error> {
+        let request = Request::Update(name.to_owned());
+        let body = ContainerUpdateBody { cpu_shares: Some(CPU_SHARES), ..ContainerUpdateBody::default() };
+        self.ask(request, limits::DOCKER_REQUEST, |client| client.update_container(name, body)).await
+    }
+
     /// Kills and removes a container with its anonymous volumes, unless it is gone or being removed.
     ///
     /// # Errors
@@ -319,6 +334,7 @@ fn inspected(found: ContainerInspectResponse) -> Inspected {
         created: found.created.and_then(|at| humantime::parse_rfc3339(&at.to_string()).ok()),
         started: status.started_at.and_then(|at| humantime::parse_rfc3339(&at.to_string()).ok()),
         ports,
+        image: config.image.unwrap_or_default(),
         image_id: found.image.unwrap_or_default(),
         mounts: mounts.filter_map(|mount| Some((mount.destination?, mount.name?))).collect(),
     }

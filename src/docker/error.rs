@@ -47,6 +47,8 @@ pub enum Request {
     Pause(String),
     /// A frozen container running on.
     Unpause(String),
+    /// A container's share of the machine changed.
+    Update(String),
     /// A container's output.
     Log(String),
     /// What a container uses of the machine.
@@ -144,6 +146,7 @@ impl fmt::Display for Request {
             Self::Kill(_) => f.write_str("cannot kill a container"),
             Self::Pause(_) => f.write_str("cannot freeze a container"),
             Self::Unpause(_) => f.write_str("cannot thaw a container"),
+            Self::Update(_) => f.write_str("cannot change a container's share of the processors"),
             Self::Log(_) => f.write_str("cannot read a container's log"),
             Self::Usage(_) => f.write_str("cannot read a container's memory"),
             Self::File { .. } => f.write_str("cannot read a file in a container"),
@@ -168,6 +171,7 @@ impl Request {
             | Self::Kill(name)
             | Self::Pause(name)
             | Self::Unpause(name)
+            | Self::Update(name)
             | Self::Log(name)
             | Self::Usage(name) => Some(format!("container {name}")),
             Self::File { container, path } => Some(format!("{container}:{path}")),

@@ -13,6 +13,7 @@
 //! | `login.rs` | logins to registries, as `docker login` keeps them |
 //! | `node_container.rs` | a privileged container that runs containers itself |
 //! | `one_shot.rs` | a container that runs one command on some volumes, and is removed |
+//! | `port_container.rs` | a container whose published ports lead on to another container |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
 //! | `usage.rs` | what a container uses of the machine |
@@ -28,6 +29,7 @@ mod kept;
 mod login;
 mod node_container;
 mod one_shot;
+mod port_container;
 mod pull;
 mod storage;
 mod usage;
@@ -41,5 +43,6 @@ pub use image::Image;
 pub use login::{CredentialHelper, Login, LoginSource};
 pub use node_container::NodeContainer;
 pub use one_shot::OneShot;
+pub use port_container::PortContainer;
 pub use pull::{PullEvent, PullState};
 pub use storage::{Network, Volume};

@@ -37,6 +37,8 @@ pub struct NodeContainer {
     pub network: String,
     /// The name by which it reaches the host.
     pub host_name: String,
+    /// Its share of the processors where others want them too; 1024 where absent.
+    pub cpu_shares: Option<i64>,
 }
 
 impl NodeContainer {
@@ -59,6 +61,7 @@ impl NodeContainer {
             exposed_ports: Some(self.ports.iter().map(exposed).collect()),
             host_config: Some(HostConfig {
                 privileged: Some(true),
+                cpu_shares: self.cpu_shares,
                 // Where the daemon maps users, a privileged container has to be exempt.
                 userns_mode: Some("host".to_owned()),
                 init: Some(true),

@@ -119,8 +119,10 @@ struct Said {
 /// All sources at once, into the folder.
 async fn all(request: &EvidenceRequest<'_>, sink: &Sink, deadline: Deadline) -> Said {
     let name = request.name;
+    // Where Docker does not answer, that is told by all that is asked of it.
+    let cluster_of = async |docker| cluster::cluster_of(docker, name).await.unwrap_or_else(|_| name.to_owned());
     let of_docker = async |docker| {
-        let found = docker::sources(docker, name, request.since, deadline).await;
+        let found = docker::sources(docker, &cluster_of(docker).await, request.since, deadline).await;
         let said = found.data("docker/daemon.json");
         sink.take(found);
         said
@@ -131,7 +133,7 @@ async fn all(request: &EvidenceRequest<'_>, sink: &Sink, deadline: Deadline) -> 
             Said { docker: None, kubernetes }
         }
         (None, Ok(docker), _) => {
-            let kubeconfig = async { Ok(cluster::kubeconfig(docker, name).await?) };
+            let kubeconfig = async { Ok(cluster::kubeconfig(docker, &cluster_of(docker).await).await?) };
             let kubernetes = kubernetes::sources(kubeconfig, sink, deadline);
             let (docker, kubernetes) = tokio::join!(of_docker(docker), kubernetes);
             Said { docker, kubernetes }

@@ -12,7 +12,7 @@ use crate::limits::EVIDENCE_SOURCE;
 use crate::plan::{network_name, node_name};
 use crate::run::Deadline;
 
-/// All of it, from `since` on where time matters.
+/// All of it, from `since` on where time matters. `name` is the cluster's.
 pub(super) async fn sources(docker: &Docker, name: &str, since: SystemTime, deadline: Deadline) -> Found {
     let things = async {
         let belongings = async { Ok(cluster::belongings(docker, name).await?) };

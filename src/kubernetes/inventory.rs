@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams, ObjectMeta};
+use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 
 use super::{AT_ONCE, ApiError, ask, request, resolve, retry};
@@ -36,6 +36,8 @@ pub struct Inventory {
     /// The tables that there were in Flyte's databases, such as `flyte_development.projects`; empty where that is not
     /// known.
     pub tables: BTreeSet<String>,
+    /// Whether a workflow has run in it as it was applied last. Until then nobody may take it for ready.
+    pub proven: bool,
     /// What an `up` that did not end put back, after somebody's edit: the pods that read it may run with the edit.
     pub mended: BTreeSet<ObjectRef>,
 }
@@ -104,6 +106,7 @@ async fn find_in(secrets: Api<Secret>) -> Result<Option<Inventory>, Failure> {
         digest: known(text("digest").into_owned()),
         spec,
         objects: objects.into_iter().map(|(object, digest)| (object, known(digest))).collect(),
+        proven: text("proven") == "true",
         tables: text("tables").lines().map(str::to_owned).collect(),
         mended,
     }))
@@ -133,6 +136,7 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
         ("issuedKeys", issued),
         ("mended", mended),
         ("objects", objects),
+        ("proven", inventory.proven.to_string()),
         ("secretKey", inventory.spec.storage.secret_key.expose().to_owned()),
         ("spec", spec),
         ("tables", inventory.tables.iter().map(|table| format!("{table}\n")).collect()),
@@ -145,6 +149,23 @@ pub async fn save(client: &Client, namespace: &str, inventory: &Inventory, run: 
     });
     let body = Object::new(body).map_err(|error| Failure::new(Reason::Internal, what).caused_by(error))?;
     run.unless_cancelled(request::put(client, &body, None, run)).await.map(|_| ())
+}
+
+/// Writes down that a workflow has run with what was applied last.
+///
+/// # Errors
+/// As [`apply`](super::apply()).
+pub async fn mark_proven(client: &Client, namespace: &str, run: &Run) -> Result<(), Failure> {
+    let place = place(namespace);
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
+    let patch = Patch::Merge(json!({"data": {"proven": ByteString(b"true".to_vec())}}));
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let marked = || async { secrets.patch(NAME, &parameters, &patch).await };
+    let marked = async {
+        let failed = |error: ApiError| error.failure("cannot keep what was applied", &place);
+        retry(run, &place, Duration::ZERO, marked).await.map_err(failed)
+    };
+    run.unless_cancelled(marked).await.map(|_| ())
 }
 
 /// Deletes the inventory itself, when nothing of what it names is left.

@@ -63,7 +63,7 @@ pub(crate) use error::with_clock;
 pub use error::{ApiError, Outlook};
 pub use exec::{Container, ExecError, containers};
 pub(crate) use inventory::NAME as INVENTORY;
-pub use inventory::{Inventory, find, find_within, prune, save};
+pub use inventory::{Inventory, find, find_within, mark_proven, prune, save};
 pub(crate) use inventory::{forget, withdraw};
 pub(crate) use kinds::api_resource;
 pub use kinds::{Resource, resolve};

@@ -11,7 +11,7 @@ use super::verify::verify_with_work;
 use super::{converge, rollback};
 use crate::failure::{Failure, Reason};
 use crate::issuer;
-use crate::kubernetes::Inventory;
+use crate::kubernetes::{self, Inventory};
 use crate::limits::CHECKS_AFTER_UP;
 use crate::manifest::Bundle;
 use crate::plan::{Difference, Plan};
@@ -69,6 +69,7 @@ impl SpecChange<'_> {
             .await?;
         let target = Target { spec: &plan.spec, client, budget: CHECKS_AFTER_UP, executions: self.executions };
         verify_with_work(&target, run).await?;
+        kubernetes::mark_proven(&target.client, &plan.spec.system_namespace(), run).await?;
         Ok(Outcome::Passed)
     }
 

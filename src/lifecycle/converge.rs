@@ -60,6 +60,7 @@ pub async fn apply_prerequisites(client: &Client, plan: &Plan, run: &Run) -> Res
             spec: plan.spec.clone(),
             objects: intended(plan, before.as_ref()),
             tables: before.as_ref().map(|before| before.tables.clone()).unwrap_or_default(),
+            proven: false,
             mended: before.as_ref().map(|before| before.mended.clone()).unwrap_or_default(),
         };
         let namespace = plan.spec.system_namespace();
@@ -167,7 +168,7 @@ pub async fn roll_out(
             changes.extend(prune(client, plan, &before, run).await?);
         }
         storage::dismiss(client, &plan.spec, &registered.archived, run).await?;
-        save(client, plan, tables, run).await?;
+        save(client, plan, tables, false, run).await?;
         let ready = format!("{} workloads ready; {}", plan.workloads().count(), summary(&changes));
         Ok(((), if registered.changed || resourced || admitted { Outcome::Passed } else { outcome(&changes) }, ready))
     })
@@ -283,13 +284,20 @@ async fn apply_waves(
     Ok(changes.into_iter().map(|(_, change)| change).collect())
 }
 
-/// Writes down that all objects are as planned.
-pub(super) async fn save(client: &Client, plan: &Plan, tables: BTreeSet<String>, run: &Run) -> Result<(), Failure> {
+/// Writes down that all objects are as planned, and whether a workflow has run with them.
+pub(super) async fn save(
+    client: &Client,
+    plan: &Plan,
+    tables: BTreeSet<String>,
+    proven: bool,
+    run: &Run,
+) -> Result<(), Failure> {
     let inventory = Inventory {
         digest: Some(plan.digest.clone()),
         spec: plan.spec.clone(),
         objects: applied(plan),
         tables,
+        proven,
         mended: BTreeSet::new(),
     };
     kubernetes::save(client, &plan.spec.system_namespace(), &inventory, run).await

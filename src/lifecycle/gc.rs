@@ -130,7 +130,7 @@ async fn freeze(
         Some(Err(why)) => Some((Fate::Left, why)),
         Some(Ok(since)) if dry => Some((Fate::Idle, since)),
         Some(Ok(since)) => {
-            cluster::freeze(docker, sandbox).await?;
+            cluster::freeze(docker, &cluster::cluster_of(docker, sandbox).await?).await?;
             Some((Fate::Frozen, since))
         }
     })
@@ -145,9 +145,10 @@ async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) ->
     };
     // A run that had the lock until now may have given it more time.
     let again = cluster::expiries(docker).await?.get(sandbox).copied();
+    let cluster = cluster::cluster_of(docker, sandbox).await?;
     let left = match due(sandbox, again, now) {
         Err(why) => Some(why),
-        Ok(_) => match cluster::delete(docker, sandbox, Data::Removed).await {
+        Ok(_) => match cluster::delete(docker, &cluster, Data::Removed).await {
             Ok(_) => None,
             Err(foreign @ cluster::Error::Foreign(_)) => Some(foreign.to_string()),
             Err(error) => return Err(error.into()),

@@ -32,7 +32,8 @@ pub(super) async fn idle_for(
     let site @ Site::Node(_) = Site::resolve(sandbox, None, host)? else { return Ok(None) };
     let Ok(Running { client, inventory, .. }) = site.running().await else { return Ok(None) };
     let Some(limit) = inventory.spec.idle_limit() else { return Ok(None) };
-    let node_started = cluster::started(docker, sandbox).await?.unwrap_or(UNIX_EPOCH);
+    let node_started =
+        cluster::started(docker, &cluster::cluster_of(docker, sandbox).await?).await?.unwrap_or(UNIX_EPOCH);
     let mut activity = Activity { unfinished: 0, last: node_started };
     let container = postgres(&client, &inventory.spec.system_namespace()).await?;
     let database = Database(&container);

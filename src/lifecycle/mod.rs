@@ -5,6 +5,8 @@
 //! | `outcome.rs` | how a command is to go about its work, and how it went |
 //! | `prepare.rs` | from a spec and manifests to a plan with keys |
 //! | `up.rs` | from a sandbox in any state to a proven one |
+//! | `bring.rs` | from what preflight found to a proven sandbox |
+//! | `spare.rs` | sandboxes made ahead, and frozen, for the next `up` |
 //! | `converge.rs` | objects to the API wave by wave, until all are ready |
 //! | `admin.rs` | requests to flyteadmin through the Kubernetes API's proxy |
 //! | `registration.rs` | admin's list of projects, brought to what the spec says |
@@ -41,6 +43,7 @@
 
 mod admin;
 mod backup;
+mod bring;
 mod change;
 mod compare;
 mod converge;
@@ -69,6 +72,7 @@ mod restore;
 mod retention;
 mod rollback;
 mod snapshot;
+mod spare;
 mod status;
 mod storage;
 mod tables;
@@ -95,6 +99,7 @@ pub use renewal::renew_keys;
 pub use reset::reset;
 pub use retention::{Leaving, Place, Prune, Removal, follow_running};
 pub use snapshot::{SavedSnapshot, remove_snapshot, save_snapshot, snapshot, snapshots};
+pub use spare::{has_spare, leaves_spare, make_spare};
 pub use status::{Phase, SpecState, Status, status};
 pub use up::up;
 pub use verify::smoke;

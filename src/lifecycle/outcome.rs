@@ -15,6 +15,8 @@ pub struct Options<'a> {
     pub keep: bool,
     /// Remove the sandbox and its data first.
     pub fresh: bool,
+    /// Take no spare.
+    pub cold: bool,
     /// What that the spec lacks is removed, whatever was executed in it.
     pub prune: Prune,
     /// The backup to load; the sandbox must have no data of its own.

@@ -85,7 +85,8 @@ async fn save(name: &str, snapshot: &str, host: &Host, run: &Run) -> Result<Done
         let about = serde_json::to_string(&manifest)
             .map_err(|error| Failure::new(Reason::Internal, "cannot tell what a snapshot is of").caused_by(error))?;
         let image = &running.inventory.spec.node_image;
-        let size = cluster::save_snapshot(&docker, name, snapshot, &about, image, run).await?;
+        let cluster = cluster::cluster_of(&docker, name).await?;
+        let size = cluster::save_snapshot(&docker, &cluster, snapshot, &about, image, run).await?;
         // For a shell to complete the name; Docker is the truth.
         state.write(&state.path().join("about.json"), &about)?;
         warn_of_unfinished(&manifest, "where a sandbox begins with the snapshot", run);
@@ -99,7 +100,11 @@ async fn save(name: &str, snapshot: &str, host: &Host, run: &Run) -> Result<Done
         }
         (Err(failure), None) => Err(failure),
         (Err(failure), Some((docker, lock))) => {
-            let failure = match cluster::abandon_snapshot(docker, name, snapshot).await {
+            let abandoned = async {
+                let cluster = cluster::cluster_of(docker, name).await?;
+                cluster::abandon_snapshot(docker, &cluster, snapshot).await
+            };
+            let failure = match abandoned.await {
                 Ok(()) => failure,
                 Err(error) => failure
                     .because(Failure::from(error))

@@ -39,6 +39,9 @@ pub struct ClusterPlan {
     pub api_port: Option<u16>,
     /// Whether the node enforces NetworkPolicies.
     pub network_policies: bool,
+    /// Whether the node leaves the processors to whoever else wants them: it is made ahead, and nobody waits for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub yields: bool,
     /// The volume that keeps the node's images from one cluster to the next, if any.
     pub store: Option<String>,
 }
@@ -63,6 +66,7 @@ impl ClusterPlan {
             ports: always.into_iter().chain(postgres).chain(registry).collect(),
             api_port: spec.ports.api,
             network_policies: spec.network_policies,
+            yields: false,
             store: None,
         }
     }

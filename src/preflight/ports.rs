@@ -182,6 +182,7 @@ mod tests {
             ports,
             api_port: None,
             network_policies: false,
+            yields: false,
             store: None,
         }
     }

@@ -13,6 +13,7 @@ use super::rehearsal::RehearsalGround;
 use super::running::Running;
 use super::state::Standing;
 use crate::cluster;
+use crate::docker::Docker;
 use crate::failure::Failure;
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
@@ -46,6 +47,34 @@ impl Ground<'_> {
             Self::Node(ground) => ground.has_data(),
             Self::Attached(_) | Self::Rehearsal(_) => !self.is_new(),
         }
+    }
+
+    /// Whether this run took a spare.
+    #[must_use]
+    pub fn is_spare(&self) -> bool {
+        matches!(self, Self::Node(ground) if ground.is_spare())
+    }
+
+    /// Docker, where the sandbox is on it.
+    #[must_use]
+    pub fn docker(&self) -> Option<&Docker> {
+        if let Self::Node(ground) = self { Some(ground.docker()) } else { None }
+    }
+
+    /// Leaves the cluster that the sandbox took, where its node was removed by somebody.
+    ///
+    /// # Errors
+    /// Docker does not answer, or the data cannot be copied.
+    pub async fn come_home(&mut self, run: &Run) -> Result<(), Failure> {
+        if let Self::Node(ground) = self { ground.come_home(run).await } else { Ok(()) }
+    }
+
+    /// Makes a spare the sandbox's. Only one in Docker has any.
+    ///
+    /// # Errors
+    /// A port that was taken since it was found free; Docker does not take it.
+    pub async fn take_spare(&mut self, plan: &Plan, spare: &str) -> Result<(), Failure> {
+        if let Self::Node(ground) = self { ground.take_spare(plan, spare).await } else { Ok(()) }
     }
 
     /// Has a sandbox that is yet to be made begin with the data of a snapshot. Only one in Docker does.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::host::Host;
 use super::location::Location;
 use super::process::RehearsalProcess;
+use super::spare::SpareRecord;
 use crate::cluster::{self, KeptData, NodeState};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
@@ -27,6 +28,8 @@ pub enum SandboxState {
     Stopped,
     /// Its node is frozen.
     Frozen,
+    /// It is the spare of this sandbox: its node is frozen, and the next `up` takes it.
+    Spare(String),
     /// Another run is bringing it up, or down, or changes it.
     Changing,
     /// Its node does not stay up, or was never made whole.
@@ -135,18 +138,23 @@ fn rehearsal(name: String, host: &Host) -> ListedSandbox {
 
 async fn in_docker_all(host: &Host, recorded: &[String]) -> Result<Vec<ListedSandbox>, Failure> {
     let docker = host.docker().await?;
-    let (owned, expiries, kept) =
-        tokio::try_join!(cluster::owned(&docker), cluster::expiries(&docker), cluster::kept_data(&docker))?;
-    let mut sandboxes = try_join_all(owned.iter().map(|name| node(&docker, name))).await?;
+    let (owned, expiries, kept, taken) = tokio::try_join!(
+        cluster::owned(&docker),
+        cluster::expiries(&docker),
+        cluster::kept_data(&docker),
+        cluster::taken(&docker)
+    )?;
+    let is_taken = |name: &str| taken.iter().any(|(_, cluster)| cluster == name);
+    let mut sandboxes = try_join_all(owned.iter().map(|name| node(&docker, name, host))).await?;
     let is_known = |name: &str, sandboxes: &[ListedSandbox]| sandboxes.iter().any(|known| known.name == name);
     for KeptData { sandbox, since, .. } in kept {
-        if !is_known(&sandbox, &sandboxes) {
+        if !is_known(&sandbox, &sandboxes) && !is_taken(&sandbox) {
             let created = Some(since).filter(|since| !since.is_empty());
             sandboxes.push(ListedSandbox { created, ..ListedSandbox::new(sandbox, SandboxState::DataKept) });
         }
     }
     for name in recorded {
-        if !is_known(name, &sandboxes) {
+        if !is_known(name, &sandboxes) && !is_taken(name) {
             sandboxes.push(ListedSandbox::new(name.clone(), SandboxState::Lost));
         }
     }
@@ -156,15 +164,18 @@ async fn in_docker_all(host: &Host, recorded: &[String]) -> Result<Vec<ListedSan
     Ok(sandboxes)
 }
 
-async fn node(docker: &Docker, name: &str) -> Result<ListedSandbox, Failure> {
-    let node = node_name(name);
-    let (state, inspected) = tokio::try_join!(cluster::state(docker, name), docker.container(&node))?;
+async fn node(docker: &Docker, name: &str, host: &Host) -> Result<ListedSandbox, Failure> {
+    let cluster = cluster::cluster_of(docker, name).await?;
+    let node = node_name(&cluster);
+    let (state, inspected) = tokio::try_join!(cluster::state(docker, &cluster), cluster::node(docker, &cluster))?;
+    let spare = SpareRecord::read(&host.state.sandbox(name)).filter(|_| cluster == name);
     let memory = match state {
         // One that ends meanwhile has none.
         NodeState::Running | NodeState::Frozen => docker.memory(&node).await.unwrap_or_default(),
         _ => None,
     };
     let state = match state {
+        NodeState::Frozen if let Some(spare) = spare => SandboxState::Spare(spare.of),
         NodeState::Running => SandboxState::Running,
         NodeState::Stopped => SandboxState::Stopped,
         NodeState::Frozen => SandboxState::Frozen,

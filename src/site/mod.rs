@@ -12,6 +12,7 @@
 //! | `rehearsal.rs` | a simulated cluster |
 //! | `process.rs` | the process that simulates it |
 //! | `listing.rs` | every sandbox of the machine |
+//! | `spare.rs` | the record of a spare in the state folder |
 //! | `running.rs` | a sandbox that runs: access and inventory |
 //! | `state.rs` | the state of a sandbox's cluster |
 //! | `endpoints.rs` | its URLs, and the `kubectl` line |
@@ -32,6 +33,7 @@ mod process;
 mod rehearsal;
 pub(crate) mod retire;
 mod running;
+mod spare;
 mod state;
 mod withdraw;
 
@@ -46,6 +48,7 @@ pub use listing::{ListedSandbox, Listing, SandboxState, list};
 pub use location::Location;
 pub use node_images::loaded;
 pub use running::Running;
+pub use spare::SpareRecord;
 pub use state::{Halt, Overview, Phase, Resumed, Standing, Stopped};
 
 use crate::cluster::Data;
@@ -87,6 +90,12 @@ impl<'a> Site<'a> {
     /// [`Reason::SandboxDiffers`]: it is somewhere else already.
     pub fn of(spec: &Spec, host: &'a Host) -> Result<Self, Failure> {
         Ok(Self::at(Location::to_use(spec, host)?, &spec.name, host))
+    }
+
+    /// The site of a spare, whose cluster has this name.
+    #[must_use]
+    pub fn of_spare(cluster: &str, host: &'a Host) -> Self {
+        Self::at(Location::Node, cluster, host)
     }
 
     fn at(location: Location, name: &str, host: &'a Host) -> Self {
@@ -177,7 +186,7 @@ impl<'a> Site<'a> {
         match self {
             Self::Node(site) => {
                 site.running().await?;
-                Ok((site.host.docker().await?, node_name(&site.name)))
+                Ok((site.host.docker().await?, node_name(&site.cluster().await?)))
             }
             Self::Rehearsal(_) => Err(Failure::new(Reason::Usage, "a rehearsal has no node that images could be in")),
             Self::Attached(_) => {

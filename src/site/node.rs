@@ -20,7 +20,7 @@ use crate::images::{self, Claim};
 use crate::kubernetes;
 use crate::limits::{DOCKER_QUIET, EVIDENCE_ANSWER, NODE_GONE};
 use crate::manifest::ImageRef;
-use crate::plan::{Plan, node_name};
+use crate::plan::{ClusterPlan, Plan, node_name};
 use crate::preflight::{self, RequiredImage};
 use crate::render::Lock;
 use crate::report::{Outcome, Stage};
@@ -38,6 +38,10 @@ pub struct NodeSite<'a> {
 /// What preflight found to make or to use.
 pub struct NodeGround<'a> {
     name: String,
+    /// The cluster that it is on: of its own name, unless it took a spare.
+    cluster: String,
+    /// Whether this run took the spare.
+    is_spare: bool,
     host: &'a Host,
     docker: Docker,
     engine: Engine,
@@ -63,8 +67,10 @@ impl<'a> NodeSite<'a> {
         let asked = async {
             let docker = docker.as_ref().map_err(Clone::clone)?;
             let images = preflight::look_for_images(docker, &required);
-            let (seen, images, kept) = tokio::join!(preflight::look(docker, &name), images, cluster::kept_data(docker));
-            Ok::<_, Failure>((docker.endpoint(), seen?, images, kept?))
+            let cluster = cluster::cluster_of(docker, &name).await?;
+            let seen = preflight::look(docker, &cluster);
+            let (seen, images, kept) = tokio::join!(seen, images, cluster::kept_data(docker));
+            Ok::<_, Failure>((docker.endpoint(), seen?, images, kept?, cluster))
         };
         let find_engine = find_engine(plan.spec.node_engine(), host, docker.as_ref().ok(), scratch, run);
         let (engine, asked) = tokio::join!(Box::pin(find_engine), Box::pin(asked));
@@ -72,11 +78,11 @@ impl<'a> NodeSite<'a> {
         let seen = asked.as_ref().map(|(endpoint, seen, ..)| (*endpoint, seen));
         let mut findings = preflight::findings(seen, engine.as_ref(), &plan.cluster, propellers);
         let mut kept_here = None;
-        if let Ok((endpoint, seen, images, kept)) = &asked {
+        if let Ok((endpoint, seen, images, kept, cluster)) = &asked {
             if let Ok(images) = images {
                 findings.extend(preflight::images(endpoint, &seen.about, &required, images, &host.variables));
             }
-            kept_here = kept.iter().find(|kept| kept.sandbox == name && seen.node.is_ours_to_make()).cloned();
+            kept_here = kept.iter().find(|kept| kept.sandbox == *cluster && seen.node.is_ours_to_make()).cloned();
         }
         if !fresh {
             findings.extend(kept_here.as_ref().map(|kept| preflight::kept_data(kept, &plan.data_images())));
@@ -85,16 +91,19 @@ impl<'a> NodeSite<'a> {
             run.report.emit(finding.event());
         }
         // That Docker does not answer has an exit code of its own.
-        let state = asked.map(|(_, seen, ..)| seen.node);
+        let found = asked.map(|(_, seen, .., cluster)| (seen.node, cluster));
         let docker = docker?;
         preflight::blockers(&findings)?;
-        let ground = NodeGround { name, host, docker, engine: engine?, state: state?, kept: kept_here, from: None };
+        let ((state, cluster), kept) = (found?, kept_here);
+        let ground =
+            NodeGround { name, cluster, is_spare: false, host, docker, engine: engine?, state, kept, from: None };
         Ok((ground, Outcome::Passed, preflight::summary(&findings)))
     }
 
     pub(super) async fn running(&self) -> Result<Running, Failure> {
         let docker = self.host.docker().await?;
-        match cluster::state(&docker, &self.name).await? {
+        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        match cluster::state(&docker, &cluster).await? {
             NodeState::Running => {}
             NodeState::Absent | NodeState::Foreign => return Err(absent(&self.name, "there is no such sandbox")),
             NodeState::Frozen => return Err(halted(&self.name, "the sandbox is frozen")),
@@ -102,18 +111,18 @@ impl<'a> NodeSite<'a> {
             NodeState::Unstarted => return Err(absent(&self.name, "the sandbox does not run")),
             NodeState::Restarting { .. } => return Err(absent(&self.name, "the sandbox's node does not stay up")),
         }
-        if let Some(running) = self.recorded(&docker).await {
+        if let Some(running) = self.recorded(&docker, &cluster).await {
             return running;
         }
-        let kubeconfig = cluster::kubeconfig(&docker, &self.name).await?;
+        let kubeconfig = self.named(cluster::kubeconfig(&docker, &cluster).await?, &cluster)?;
         Running::on_own_cluster(&self.name, kubeconfig, self.host, false).await
     }
 
     /// The sandbox by the kubeconfig in the state folder, where that opens the API of the node that runs: Docker takes longer
     /// than all else to read the node's own.
-    async fn recorded(&self, docker: &Docker) -> Option<Result<Running, Failure>> {
+    async fn recorded(&self, docker: &Docker, cluster: &str) -> Option<Result<Running, Failure>> {
         let kubeconfig = std::fs::read_to_string(self.host.state.sandbox(&self.name).kubeconfig()).ok()?;
-        if !cluster::is_of(docker, &self.name, &kubeconfig).await.unwrap_or_default() {
+        if !cluster::is_of(docker, cluster, &kubeconfig).await.unwrap_or_default() {
             return None;
         }
         let of_another = [Reason::ApiCertificate, Reason::ApiUnauthorized, Reason::ClusterNotReady];
@@ -121,10 +130,21 @@ impl<'a> NodeSite<'a> {
         Some(running).filter(|running| !running.as_ref().is_err_and(|failure| of_another.contains(&failure.reason)))
     }
 
+    /// A kubeconfig of the cluster under the sandbox's name.
+    fn named(&self, kubeconfig: String, cluster: &str) -> Result<String, Failure> {
+        if cluster == self.name { Ok(kubeconfig) } else { Ok(cluster::kubeconfig_named(&kubeconfig, &self.name)?) }
+    }
+
+    /// The cluster that the sandbox is on.
+    pub(super) async fn cluster(&self) -> Result<String, Failure> {
+        Ok(cluster::cluster_of(&self.host.docker().await?, &self.name).await?)
+    }
+
     pub(super) async fn overview(&self) -> Result<Overview, Failure> {
         let docker = self.host.docker().await?;
+        let cluster = cluster::cluster_of(&docker, &self.name).await?;
         let (node, sandboxes, expiries) =
-            tokio::try_join!(cluster::state(&docker, &self.name), cluster::owned(&docker), cluster::expiries(&docker))?;
+            tokio::try_join!(cluster::state(&docker, &cluster), cluster::owned(&docker), cluster::expiries(&docker))?;
         let phase = match node {
             NodeState::Absent | NodeState::Foreign => Phase::Absent,
             NodeState::Stopped => Phase::Stopped,
@@ -136,7 +156,7 @@ impl<'a> NodeSite<'a> {
             Phase::Absent => kept(&docker, &self.name).await?.map(|kept| kept.since),
             _ => None,
         };
-        let node_started = cluster::started(&docker, &self.name).await?;
+        let node_started = cluster::started(&docker, &cluster).await?;
         Ok(Overview { phase, node_started, expires: expiries.get(&self.name).copied(), sandboxes, kept_data: kept })
     }
 
@@ -144,13 +164,14 @@ impl<'a> NodeSite<'a> {
         &self,
         running: BTreeSet<(ImageRef, String)>,
     ) -> Result<BTreeSet<(ImageRef, String)>, Failure> {
-        outdated(&self.host.docker().await?, &node_name(&self.name), running).await
+        outdated(&self.host.docker().await?, &node_name(&self.cluster().await?), running).await
     }
 
     /// Stops the node, or freezes it. Whether it ran.
     pub(super) async fn stop(&self, how: Halt) -> Result<Stopped, Failure> {
         let docker = self.host.docker().await?;
-        let before = cluster::state(&docker, &self.name).await?;
+        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        let before = cluster::state(&docker, &cluster).await?;
         match before {
             NodeState::Absent | NodeState::Foreign | NodeState::Unstarted => {
                 return Err(absent(&self.name, "there is no such sandbox"));
@@ -158,8 +179,8 @@ impl<'a> NodeSite<'a> {
             _ => {}
         }
         let stopped = match how {
-            Halt::Stop => cluster::stop(&docker, &self.name).await?,
-            Halt::Freeze => cluster::freeze(&docker, &self.name).await?,
+            Halt::Stop => cluster::stop(&docker, &cluster).await?,
+            Halt::Freeze => cluster::freeze(&docker, &cluster).await?,
         };
         Ok(match before {
             _ if stopped => Stopped::Now,
@@ -171,23 +192,25 @@ impl<'a> NodeSite<'a> {
     /// Lets a halted node run again.
     pub(super) async fn resume(&self, run: &Run) -> Result<Resumed, Failure> {
         let docker = self.host.docker().await?;
-        let was = match cluster::state(&docker, &self.name).await? {
+        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        let was = match cluster::state(&docker, &cluster).await? {
             NodeState::Stopped => Some(Halt::Stop),
             NodeState::Frozen => Some(Halt::Freeze),
             _ => None,
         };
         if was.is_none() {
-            let node_started = cluster::started(&docker, &self.name).await?;
+            let node_started = cluster::started(&docker, &cluster).await?;
             return Ok(Resumed { running: self.running().await?, was, node_started });
         }
-        let Access { kubeconfig, .. } = cluster::resume(&docker, &self.name, run).await?;
+        let Access { kubeconfig, .. } = cluster::resume(&docker, &cluster, run).await?;
+        let kubeconfig = self.named(kubeconfig, &cluster)?;
         let state = self.host.state.sandbox(&self.name);
         state.write(&state.kubeconfig(), &kubeconfig)?;
         let running = Running::on_own_cluster(&self.name, kubeconfig, self.host, false).await?;
         if was == Some(Halt::Stop) {
             release_locks(&running.client, &running.inventory.spec).await?;
         }
-        let node_started = cluster::started(&docker, &self.name).await?;
+        let node_started = cluster::started(&docker, &cluster).await?;
         Ok(Resumed { running, was, node_started })
     }
 
@@ -200,7 +223,14 @@ impl<'a> NodeSite<'a> {
             }
             docker => docker?,
         };
-        let removed = cluster::delete(&docker, &self.name, data).await?;
+        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        if cluster != self.name {
+            cluster::discard_unfilled(&docker, &self.name).await?;
+        }
+        let removed = match data {
+            Data::Kept if cluster != self.name => cluster::leave_data(&docker, &cluster, &self.name, run).await?,
+            data => cluster::delete(&docker, &cluster, data).await?,
+        };
         Ok((!removed.is_empty()).then(|| removed.to_string()))
     }
 
@@ -242,10 +272,40 @@ impl NodeGround<'_> {
         self.from = Some(snapshot.to_owned());
     }
 
+    /// Whether this run took a spare.
+    pub(super) fn is_spare(&self) -> bool {
+        self.is_spare
+    }
+
+    /// Docker.
+    pub(super) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// Leaves the cluster that the sandbox took, where its node was removed by somebody: with its data it begins again on a
+    /// cluster of its own name.
+    pub(super) async fn come_home(&mut self, run: &Run) -> Result<(), Failure> {
+        if self.cluster != self.name && self.is_new() {
+            cluster::leave_data(&self.docker, &self.cluster, &self.name, run).await?;
+            self.cluster.clone_from(&self.name);
+        }
+        Ok(())
+    }
+
+    /// Makes a spare the sandbox's: publishes the ports for it. The plan is for the sandbox.
+    pub(super) async fn take_spare(&mut self, plan: &Plan, spare: &str) -> Result<(), Failure> {
+        let shape = ClusterPlan { name: spare.to_owned(), ..plan.cluster.clone() };
+        cluster::forward_ports(&self.docker, &self.name, &shape).await?;
+        self.docker.share_equally(&shape.node()).await?;
+        (self.cluster, self.state, self.is_spare) = (spare.to_owned(), NodeState::Frozen, true);
+        Ok(())
+    }
+
     /// Removes what there is, with its data; absent where there was nothing.
     pub(super) async fn clear(&mut self) -> Result<Option<String>, Failure> {
-        let removed = cluster::delete(&self.docker, &self.name, Data::Removed).await?;
+        let removed = cluster::delete(&self.docker, &self.cluster, Data::Removed).await?;
         (self.state, self.kept) = (NodeState::Absent, None);
+        self.cluster.clone_from(&self.name);
         Ok((!removed.is_empty()).then(|| removed.to_string()))
     }
 
@@ -253,20 +313,24 @@ impl NodeGround<'_> {
         if self.state != NodeState::Running {
             return None;
         }
-        NodeSite { name: self.name.clone(), host: self.host }.running().await.ok()
+        self.site().running().await.ok()
+    }
+
+    fn site(&self) -> NodeSite<'_> {
+        NodeSite { name: self.name.clone(), host: self.host }
     }
 
     pub(super) async fn node_started(&self) -> Result<Option<SystemTime>, Failure> {
-        Ok(cluster::started(&self.docker, &self.name).await?)
+        Ok(cluster::started(&self.docker, &self.cluster).await?)
     }
 
     /// Records the time limit before there is anything else of the sandbox: a job that is killed half way leaves
     /// something for `gc` to remove.
     pub(super) async fn limit(&self, ttl: Option<Duration>) -> Result<(), Failure> {
         match ttl {
-            Some(ttl) => Ok(cluster::expire(&self.docker, &self.name, SystemTime::now() + ttl).await?),
+            Some(ttl) => Ok(cluster::expire(&self.docker, &self.cluster, SystemTime::now() + ttl).await?),
             // The limit of an earlier sandbox of this name does not hold for a new one.
-            None if self.state == NodeState::Absent => Ok(cluster::forget_expiry(&self.docker, &self.name).await?),
+            None if self.state == NodeState::Absent => Ok(cluster::forget_expiry(&self.docker, &self.cluster).await?),
             None => Ok(()),
         }
     }
@@ -291,7 +355,7 @@ impl NodeGround<'_> {
             kubeconfig: kubeconfig.clone(),
             client: client.clone(),
         });
-        let mut shape = plan.cluster.clone();
+        let mut shape = ClusterPlan { name: self.cluster.clone(), ..plan.cluster.clone() };
         let claim = if self.is_new() && use_store { self.claim_store(plan, run).await? } else { None };
         shape.store = claim.as_ref().map(|claim| claim.volume.clone());
         if self.is_new() {
@@ -303,6 +367,7 @@ impl NodeGround<'_> {
         }
         let cluster = cluster?;
         let Access { kubeconfig, client } = cluster.access;
+        let kubeconfig = self.site().named(kubeconfig, &self.cluster)?;
         let state = self.host.state.sandbox(&self.name);
         state.write(&state.kubeconfig(), &kubeconfig)?;
         // Who made a node that was there before is not known.
@@ -319,13 +384,13 @@ impl NodeGround<'_> {
     /// Makes the data volume, with what it is to begin with.
     async fn make_data(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {
         let (docker, images) = (&self.docker, plan.data_images());
-        cluster::discard_unfilled(docker, &self.name).await?;
+        cluster::discard_unfilled(docker, &self.cluster).await?;
         let Some(from) = &self.from else {
-            return Ok(cluster::make_data_volume(docker, &self.name, &images).await?);
+            return Ok(cluster::make_data_volume(docker, &self.cluster, &images).await?);
         };
         run.report.progress(Stage::Cluster, format!("copy the data of snapshot {from}"));
         let image = &plan.cluster.node_image;
-        Ok(cluster::fill_from_snapshot(docker, &self.name, from, &images, image, run).await?)
+        Ok(cluster::fill_from_snapshot(docker, &self.cluster, from, &images, image, run).await?)
     }
 
     /// The machine's image store for this set of images, unless all of them are in use.
@@ -333,23 +398,23 @@ impl NodeGround<'_> {
         let Some(node_image) = self.docker.image(&plan.cluster.node_image).await? else { return Ok(None) };
         let all: Vec<_> = plan.all_images().cloned().collect();
         let (key, lasts) = (images::store_key(&all, &node_image.id), run.deadline.remaining());
-        Ok(images::claim(&self.docker, &key, self.host.state.path(), &self.name, lasts).await?)
+        Ok(images::claim(&self.docker, &key, self.host.state.path(), &self.cluster, lasts).await?)
     }
 
     pub(super) async fn load_images(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {
-        load_into_node(plan, &self.docker, self.is_new(), run).await
+        load_into_node(plan, &node_name(&self.cluster), &self.docker, self.is_new(), run).await
     }
 
     pub(super) async fn outdated(
         &self,
         running: BTreeSet<(ImageRef, String)>,
     ) -> Result<BTreeSet<(ImageRef, String)>, Failure> {
-        outdated(&self.docker, &node_name(&self.name), running).await
+        outdated(&self.docker, &node_name(&self.cluster), running).await
     }
 
     /// Ends only when the node has gone down, with the failure to report.
     pub(super) async fn watch(&self) -> Failure {
-        cluster::watch_node(&self.docker, &self.name).await.into()
+        cluster::watch_node(&self.docker, &self.cluster).await.into()
     }
 
     /// A failure within a node that has gone down is reported as that: both are seen at the same moment.
@@ -360,7 +425,7 @@ impl NodeGround<'_> {
         }
         let settled = Deadline::fixed(NODE_GONE);
         while !settled.has_passed() {
-            if let Some(gone) = cluster::node_gone(&self.docker, &self.name).await {
+            if let Some(gone) = cluster::node_gone(&self.docker, &self.cluster).await {
                 return gone.into();
             }
             tokio::time::sleep(PAUSE).await;
@@ -370,7 +435,7 @@ impl NodeGround<'_> {
 
     pub(super) async fn evidence(&self) -> EvidenceSources {
         // One that was there before may have secrets that the plan no longer has.
-        let site = NodeSite { name: self.name.clone(), host: self.host };
+        let site = self.site();
         let secrets = if self.is_new() { Vec::new() } else { evidence::secrets(site.running()).await };
         EvidenceSources {
             why: String::new(),
@@ -386,11 +451,11 @@ impl NodeGround<'_> {
     /// still be with the daemon, and what it makes appears after k3d is gone.
     pub(super) async fn take_back(&self) -> Result<String, Failure> {
         let data = if self.kept.is_some() { Data::Kept } else { Data::Removed };
-        let mut removed = cluster::delete(&self.docker, &self.name, data).await?;
+        let mut removed = cluster::delete(&self.docker, &self.cluster, data).await?;
         let mut quiet = Deadline::fixed(DOCKER_QUIET);
         while !quiet.has_passed() {
             tokio::time::sleep(PAUSE).await;
-            let late = cluster::delete(&self.docker, &self.name, data).await?;
+            let late = cluster::delete(&self.docker, &self.cluster, data).await?;
             if !late.is_empty() {
                 removed = removed.and(late);
                 quiet = Deadline::fixed(DOCKER_QUIET);
@@ -443,10 +508,11 @@ fn wanted(plan: &Plan) -> Result<Vec<RequiredImage>, Failure> {
 
 /// The state of a sandbox in Docker, in words; absent where there is nothing of it.
 async fn describe(docker: &Docker, name: &str) -> Option<String> {
-    match cluster::state(docker, name).await {
+    let cluster = &cluster::cluster_of(docker, name).await.unwrap_or_else(|_| name.to_owned());
+    match cluster::state(docker, cluster).await {
         Ok(NodeState::Foreign) => None,
         Ok(NodeState::Absent) => {
-            let belongings = cluster::belongings(docker, name).await;
+            let belongings = cluster::belongings(docker, cluster).await;
             let nothing = belongings.is_ok_and(|belongings| belongings.is_empty());
             (!nothing).then(|| "the sandbox is half made: there is no node".to_owned())
         }

@@ -88,7 +88,13 @@ fn is_same(digests: Option<&BTreeSet<String>>, id: &str, digest: &str) -> bool {
 
 /// All images in the node: the workloads' must come, k3s' own are carried over where they are here.
 /// A node that was just made loses what an earlier one left in its store: it has what this sandbox brings, and no more.
-pub(super) async fn load_into_node(plan: &Plan, docker: &Docker, is_new: bool, run: &Run) -> Result<(), Failure> {
+pub(super) async fn load_into_node(
+    plan: &Plan,
+    node: &str,
+    docker: &Docker,
+    is_new: bool,
+    run: &Run,
+) -> Result<(), Failure> {
     run.stage(Stage::Images, async {
         let mirrors = &plan.spec.registry_mirrors;
         // What the node would get by itself does not come from a mirror there.
@@ -101,10 +107,10 @@ pub(super) async fn load_into_node(plan: &Plan, docker: &Docker, is_new: bool, r
             Presence::Present(image) => Some(image),
             Presence::Absent(_) => None,
         }));
-        let loaded = images::load(docker, &plan.cluster.node(), &wanted, run).await?;
+        let loaded = images::load(docker, node, &wanted, run).await?;
         if is_new && !loaded.others.is_empty() {
             run.report.progress(Stage::Images, format!("remove {} images of earlier sandboxes", loaded.others.len()));
-            images::remove(docker, &plan.cluster.node(), &loaded.others).await?;
+            images::remove(docker, node, &loaded.others).await?;
         }
         let outcome = if loaded.imported == 0 { Outcome::Unchanged } else { Outcome::Passed };
         let summary = match loaded.imported {

@@ -119,6 +119,9 @@ struct SpecFile {
     /// How long nothing must have run in the sandbox, such as `30m`, for `sandbox gc` to freeze it; never where absent.
     #[schemars(with = "Option<String>")]
     idle: Option<Spanned<String>>,
+    /// Whether `up` leaves a spare behind: a frozen node of the same kind, which the next `up` takes.
+    #[schemars(with = "Option<bool>")]
+    spare: Option<Spanned<bool>>,
     /// Images in place of the pinned ones, by component.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     images: Option<BTreeMap<String, Spanned<String>>>,
@@ -283,6 +286,7 @@ impl SpecFile {
             kubeconfig: self.kubeconfig.map(|v| given(v, origin)),
             storage_class: self.storage_class.map(|v| given(v, origin)),
             idle: self.idle.map(|v| given(v, origin)),
+            spare: self.spare.map(|v| given(v, origin)),
             images: by_key(self.images),
             registry_mirrors: by_key(self.registry_mirrors),
             keep_external: self.keep_external.unwrap_or_default().into_iter().map(|v| given(v, origin)).collect(),

@@ -80,6 +80,7 @@ pub struct Layer {
     pub kubeconfig: Option<Sourced<String>>,
     pub storage_class: Option<Sourced<String>>,
     pub idle: Option<Sourced<String>>,
+    pub spare: Option<Sourced<bool>>,
     /// By component; layers add to each other.
     pub images: Vec<(String, Sourced<String>)>,
     /// By registry; layers add to each other.
@@ -119,6 +120,7 @@ impl Layer {
             kubeconfig: above.kubeconfig.or(self.kubeconfig),
             storage_class: above.storage_class.or(self.storage_class),
             idle: above.idle.or(self.idle),
+            spare: above.spare.or(self.spare),
             images: by_key(self.images, above.images),
             registry_mirrors: by_key(self.registry_mirrors, above.registry_mirrors),
             keep_external: self.keep_external.into_iter().chain(above.keep_external).collect(),

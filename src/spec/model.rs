@@ -223,6 +223,12 @@ pub struct Spec {
     /// How long nothing must have run for `gc` to freeze the node, as [`humantime`] reads it; never where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<String>,
+    /// Whether `up` leaves a spare behind: a frozen node of the same kind, which the next `up` takes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spare: bool,
+    /// Whether nothing is published on the host yet: so it is while a spare is made.
+    #[serde(skip)]
+    pub unpublished: bool,
     /// Images to use in place of the pinned ones, by component (`flyteadmin`, `minio`, …).
     pub images: BTreeMap<String, ImageRef>,
     /// Registries that images are pulled from in place of their own.

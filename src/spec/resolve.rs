@@ -57,6 +57,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let idle = layer.idle.map(|given| check.value("idle", Some(given), |text| idle_limit(text).map(drop)));
     check.only_on_a_node(engine, idle.as_deref());
     check.registry(engine, registry);
+    let spare = check.switch("spare", layer.spare);
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let keep_external = check.hosts("keepExternal", layer.keep_external);
@@ -90,6 +91,8 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         kubeconfig,
         storage_class,
         idle,
+        spare,
+        unpublished: false,
         images,
         registry_mirrors,
         keep_external,

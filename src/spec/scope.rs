@@ -71,6 +71,6 @@ impl Spec {
     #[must_use]
     pub fn scope(&self) -> Scope {
         let own = self.site_kind() != SiteKind::Attached;
-        Scope { owns_cluster: own, publishes_ports: own, data_folder: own.then_some(DATA_FOLDER) }
+        Scope { owns_cluster: own, publishes_ports: own && !self.unpublished, data_folder: own.then_some(DATA_FOLDER) }
     }
 }

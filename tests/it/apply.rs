@@ -278,6 +278,7 @@ async fn pruning_removes_what_vanished_and_is_ours_and_nothing_else() {
         spec: Spec::default(),
         objects: previous,
         tables: BTreeSet::new(),
+        proven: true,
         mended: BTreeSet::new(),
     };
     let now = BTreeSet::from([objects[0].reference()]);
@@ -304,6 +305,7 @@ async fn an_object_whose_api_version_moves_on_is_not_pruned() {
         spec: Spec::default(),
         objects: BTreeMap::from([(at("v1beta1"), None)]),
         tables: BTreeSet::new(),
+        proven: true,
         mended: BTreeSet::new(),
     };
     let pruned = prune(&client, &previous, &BTreeSet::from([at("v1")]), &run).await.expect("pruned");
@@ -324,6 +326,7 @@ async fn an_inventory_comes_back_as_it_was_kept() {
             (config("b", "1").reference(), None),
         ]),
         tables: BTreeSet::from(["flyte_development.projects".to_owned(), "flyte_development.tasks".to_owned()]),
+        proven: true,
         mended: BTreeSet::from([config("b", "1").reference()]),
     };
     save(&client, "default", &inventory, &run).await.expect("kept");
@@ -375,6 +378,7 @@ async fn an_object_that_is_made_anew_while_its_delete_travels_is_gone_and_the_ne
         spec: Spec::default(),
         objects: BTreeMap::from([(config("a", "1").reference(), None)]),
         tables: BTreeSet::new(),
+        proven: true,
         mended: BTreeSet::new(),
     };
     let first = api.get(path).expect("there")["metadata"]["uid"].clone();

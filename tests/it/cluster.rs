@@ -23,6 +23,7 @@ fn plan() -> ClusterPlan {
         ports: vec![],
         api_port: Some(6550),
         network_policies: false,
+        yields: false,
         store: None,
     }
 }

@@ -25,6 +25,7 @@ fn options() -> Options<'static> {
     Options {
         keep: false,
         fresh: false,
+        cold: false,
         prune: lifecycle::Prune::default(),
         bundle: None,
         restore: None,

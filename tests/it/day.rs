@@ -60,6 +60,7 @@ fn inventory() -> Inventory {
         spec: Spec::default(),
         objects: [(minio, None)].into(),
         tables: Default::default(),
+        proven: true,
         mended: Default::default(),
     }
 }

@@ -21,6 +21,7 @@ fn plan() -> ClusterPlan {
         ports: vec![PortMapping { host: 31084, node: 30084, purpose: "minio".into() }],
         api_port: Some(6550),
         network_policies: false,
+        yields: false,
         store: None,
     }
 }

@@ -359,6 +359,7 @@ async fn what_cannot_be_undone_is_told_beside_the_first_failure_and_the_evidence
     let options = Options {
         keep: false,
         fresh: false,
+        cold: false,
         prune: lifecycle::Prune::default(),
         bundle: None,
         restore: None,

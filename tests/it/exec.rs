@@ -78,6 +78,7 @@ async fn postgres(client: &Client) -> RunningContainer {
         spec: flyte_sandbox::spec::Spec::default(),
         objects: [(pod, None)].into(),
         tables: Default::default(),
+        proven: true,
         mended: Default::default(),
     };
     let selection = PodSelection::named("postgres-0", client, &inventory).await.expect("there");

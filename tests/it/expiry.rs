@@ -68,6 +68,7 @@ async fn a_cluster_made_anew_keeps_its_limit_and_nothing_else_of_before() {
         ports: vec![],
         api_port: Some(6550),
         network_policies: false,
+        yields: false,
         store: None,
     };
     reconcile(&docker, &Engine::Docker, &plan, None, &run()).await.expect_err("it is not made");

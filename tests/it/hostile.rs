@@ -164,6 +164,7 @@ fn argv(spec: &Spec, dialect: Dialect) -> Vec<String> {
         ports: vec![port(spec.ports.console, 30081), port(spec.ports.dashboard, 30082), port(spec.ports.minio, 30084)],
         api_port: spec.ports.api,
         network_policies: false,
+        yields: false,
         store: None,
     };
     dialect.create(&plan, 6550, Duration::from_secs(60))

@@ -21,6 +21,7 @@ fn plan(name: &str, port: u16) -> ClusterPlan {
         ports: vec![PortMapping { host: port, node: 30081, purpose: "console".into() }],
         api_port: None,
         network_policies: false,
+        yields: false,
         store: None,
     }
 }

@@ -37,6 +37,7 @@ fn row(sandbox: &ListedSandbox, now: SystemTime) -> [Option<String>; 6] {
         SandboxState::Running => "running".to_owned(),
         SandboxState::Stopped => "stopped".to_owned(),
         SandboxState::Frozen => "frozen".to_owned(),
+        SandboxState::Spare(of) => format!("spare of {of}"),
         SandboxState::Changing => being(None),
         SandboxState::Broken => "broken".to_owned(),
         SandboxState::DataKept => "data kept".to_owned(),

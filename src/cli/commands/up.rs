@@ -1,6 +1,8 @@
 //! `sandbox up`
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +14,11 @@ use crate::cli::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle::{self, Options, Prune};
 use crate::limits;
+use crate::process;
 use crate::rehearsal::Faults;
+use crate::report::Outcome;
+use crate::run::Run;
+use crate::site::Host;
 use crate::smoke::Executions;
 
 #[derive(Debug, Args)]
@@ -36,6 +42,12 @@ pub(crate) struct UpArgs {
     /// Remove the sandbox and its data first, where there is any
     #[arg(long)]
     fresh: bool,
+    /// Take no spare: make the node anew
+    #[arg(long)]
+    cold: bool,
+    /// Make a spare for the next `up` of this sandbox, and nothing else: a node that is ready, proven and frozen
+    #[arg(long, conflicts_with_all = ["keep", "fresh", "cold", "restore", "from", "prune_projects", "prune_domains"])]
+    spare: bool,
     /// Remove projects that the spec lacks, whatever was executed in them; those that `project add` added stay
     #[arg(long)]
     prune_projects: bool,
@@ -72,6 +84,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
     let options = Options {
         keep: args.keep,
         fresh: args.fresh,
+        cold: args.cold,
         prune: Prune { projects: args.prune_projects, domains: args.prune_domains },
         restore: args.restore.as_deref(),
         from: args.from.as_deref(),
@@ -82,5 +95,34 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
         faults,
     };
     let host = session.host();
-    session.run_reported(settings, async |run| lifecycle::up(request, &host, options, run).await).await
+    let made = async |run: &Run| {
+        if args.spare {
+            return lifecycle::make_spare(request, &host, options, run).await;
+        }
+        let leaves_spare = lifecycle::leaves_spare(&request.spec) && !reads_standard_input(args);
+        let mut done = lifecycle::up(request, &host, options, run).await?;
+        if leaves_spare && (done.outcome == Outcome::Passed || !lifecycle::has_spare(&name, &host)) {
+            match make_spare(session, args, &host, &name) {
+                Ok(()) => done.summary.push_str("; its next spare is being made"),
+                Err(error) => run.report.warn(format!("cannot start `sandbox up --spare`: {error}")),
+            }
+        }
+        Ok(done)
+    };
+    session.run_reported(settings, made).await
+}
+
+/// Whether the manifests come from where nobody can read them a second time.
+fn reads_standard_input(args: &UpArgs) -> bool {
+    args.spec.manifests.as_deref() == Some(Path::new("-"))
+}
+
+/// Starts another run that makes the spare while the sandbox is used already.
+fn make_spare(session: &Session, args: &UpArgs, host: &Host, name: &str) -> io::Result<()> {
+    let log = host.state.sandbox(name).path().join("spare.log");
+    let mut words: Vec<OsString> = ["up", "--spare"].map(OsString::from).into();
+    words.extend(session.spec_arguments());
+    words.extend(args.bundle.iter().flat_map(|bundle| ["--bundle".into(), bundle.into()]));
+    words.extend(args.no_cache.then(|| "--no-cache".into()));
+    process::leave_behind(&host.program, &words, &log)
 }

@@ -112,6 +112,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "backup",
             "cluster",
+            "digest",
             "docker",
             "evidence",
             "failure",

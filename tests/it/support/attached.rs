@@ -79,6 +79,7 @@ pub(crate) fn options() -> lifecycle::Options<'static> {
     lifecycle::Options {
         keep: false,
         fresh: false,
+        cold: false,
         prune: lifecycle::Prune::default(),
         restore: None,
         from: None,

@@ -1,0 +1,129 @@
+//! A sandbox on a cluster of another name: one that took a spare. Neither the ports of a container nor its labels can be
+//! changed, so a container of its own publishes the sandbox's ports, the forwarder, and its labels say which cluster the
+//! sandbox is on.
+
+use super::error::Error;
+use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
+use crate::docker::{self, Container, ContainerState, Docker, Inspected, PortContainer, Protocol, PublishedPort};
+use crate::plan::{API_PORT, ClusterPlan, network_name, node_name};
+
+const SCRIPT: &str = include_str!("forward.sh");
+const LOOPBACK: &str = "127.0.0.1";
+/// The label of a forwarder.
+const FORWARDER_LABEL: &str = "sandbox.flyte/forwarder";
+
+/// The cluster that a sandbox is on: that of its own name, unless it took a spare.
+///
+/// # Errors
+/// As Docker's.
+pub async fn cluster_of(docker: &Docker, sandbox: &str) -> Result<String, docker::Error> {
+    let forwarder = docker.container(&forwarder_name(sandbox)).await?;
+    Ok(forwarder.as_ref().and_then(cluster).unwrap_or(sandbox).to_owned())
+}
+
+fn cluster(forwarder: &Inspected) -> Option<&str> {
+    forwarder.labels.get(FORWARDER_LABEL)?;
+    forwarder.labels.get(CLUSTER_LABEL).map(String::as_str)
+}
+
+/// Each sandbox that took a spare, with the cluster that it is on.
+///
+/// # Errors
+/// As Docker's.
+pub async fn taken(docker: &Docker) -> Result<Vec<(String, String)>, docker::Error> {
+    let pair = |container: Container| {
+        let label = |key: &str| container.labels.get(key).cloned();
+        Some((label(OWNER_LABEL)?, label(CLUSTER_LABEL)?))
+    };
+    Ok(docker.containers(&[FORWARDER_LABEL]).await?.into_iter().filter_map(pair).collect())
+}
+
+/// Publishes the ports of a plan for a sandbox: from now on the plan's cluster is the sandbox's.
+///
+/// # Errors
+/// [`Error::PortTaken`], [`Error::Docker`]. The sandbox is on no other cluster then.
+pub async fn forward_ports(docker: &Docker, sandbox: &str, plan: &ClusterPlan) -> Result<(), Error> {
+    let container = container(sandbox, plan);
+    docker.create_port_container(&container).await?;
+    let Err(error) = docker.start_container(&container.name).await else { return Ok(()) };
+    docker.remove_container(&container.name).await?;
+    Err(Error::of_port(error, plan, plan.api_port))
+}
+
+fn container(sandbox: &str, plan: &ClusterPlan) -> PortContainer {
+    let api = plan.api_port.map(|port| (port, API_PORT));
+    let pairs: Vec<_> = plan.ports.iter().map(|port| (port.host, port.node)).chain(api).collect();
+    let published = |&(host, container): &(u16, u16)| PublishedPort {
+        address: LOOPBACK.to_owned(),
+        protocol: Protocol::Tcp,
+        host,
+        container,
+    };
+    let said: Vec<_> = SCRIPT.lines().filter(|line| !line.starts_with('#')).collect();
+    let (script, node) = (said.join("\n"), plan.node());
+    let command = ["/bin/sh", "-c", &script, "forward", &node].map(str::to_owned).into_iter();
+    let labels = [("app", "k3d"), (CLUSTER_LABEL, &plan.name), (OWNER_LABEL, sandbox), (FORWARDER_LABEL, "true")];
+    PortContainer {
+        name: forwarder_name(sandbox),
+        image: plan.node_image.clone(),
+        command: command.chain(pairs.iter().map(|(_, node)| node.to_string())).collect(),
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        ports: pairs.iter().map(published).collect(),
+        network: network_name(&plan.name),
+    }
+}
+
+/// The container that publishes the ports of a sandbox that took a spare.
+pub(super) fn forwarder_name(sandbox: &str) -> String {
+    format!("{}-ports", network_name(sandbox))
+}
+
+/// The forwarder of a cluster, where a sandbox took it.
+async fn forwarder_of(docker: &Docker, cluster: &str) -> Result<Option<Container>, docker::Error> {
+    let labels = [format!("{CLUSTER_LABEL}={cluster}"), FORWARDER_LABEL.to_owned()];
+    Ok(docker.containers(&labels.each_ref().map(String::as_str)).await?.pop())
+}
+
+/// Whether a sandbox took this cluster.
+///
+/// # Errors
+/// As Docker's.
+pub async fn is_taken(docker: &Docker, cluster: &str) -> Result<bool, docker::Error> {
+    Ok(forwarder_of(docker, cluster).await?.is_some())
+}
+
+/// The node of a cluster with the ports that lead to it, its own and its forwarder's; absent where there is no node.
+///
+/// # Errors
+/// As Docker's.
+pub async fn node(docker: &Docker, cluster: &str) -> Result<Option<Inspected>, docker::Error> {
+    let name = node_name(cluster);
+    let (node, forwarder) = tokio::try_join!(docker.container(&name), forwarder_of(docker, cluster))?;
+    let (Some(mut node), Some(forwarder)) = (node.clone(), forwarder) else { return Ok(node) };
+    let published = docker.container(&forwarder.name).await?.unwrap_or_default().ports;
+    node.ports.retain(|own| !published.iter().any(|port| port.container == own.container));
+    node.ports.extend(published);
+    Ok(Some(node))
+}
+
+/// Stops the forwarder of a cluster, where there is one: a sandbox that is stopped holds no port.
+///
+/// # Errors
+/// As Docker's.
+pub(super) async fn stop_forwarder(docker: &Docker, cluster: &str) -> Result<(), docker::Error> {
+    match forwarder_of(docker, cluster).await? {
+        Some(forwarder) if forwarder.state == ContainerState::Running => docker.kill_container(&forwarder.name).await,
+        _ => Ok(()),
+    }
+}
+
+/// Starts the forwarder of a cluster, where there is one.
+///
+/// # Errors
+/// As Docker's.
+pub(super) async fn start_forwarder(docker: &Docker, cluster: &str) -> Result<(), docker::Error> {
+    match forwarder_of(docker, cluster).await? {
+        Some(forwarder) if forwarder.state != ContainerState::Running => docker.start_container(&forwarder.name).await,
+        _ => Ok(()),
+    }
+}

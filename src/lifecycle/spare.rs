@@ -1,0 +1,202 @@
+//! Spares: a sandbox that was made and proven ahead, and frozen, for the next `up` of its name.
+//!
+//! A spare is a cluster of a name of its own, which publishes nothing. An `up` that takes it publishes the sandbox's ports for
+//! it, lets it run again, and proves it as every other; until then it counts as one in which no workflow has run.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::bring::bring;
+use super::outcome::{Done, Options};
+use super::prepare::Request;
+use super::rollback;
+use crate::cluster::{self, Data, NodeState};
+use crate::digest::{Sha256, hex};
+use crate::docker::Docker;
+use crate::failure::{Failure, Reason};
+use crate::images::{self, Presence};
+use crate::plan::Plan;
+use crate::rehearsal::Faults;
+use crate::report::{Outcome, Stage};
+use crate::run::Run;
+use crate::site::{Ground, Halt, Host, Site, SpareRecord};
+use crate::spec::{EngineKind, Ports, SiteKind, Spec};
+
+/// Names that are tried for a spare: a sandbox that took one keeps its cluster's.
+const NAMES: usize = 9;
+
+/// Makes a spare for the next `up` of the sandbox that is asked for, unless there is one that fits. One that does not is
+/// removed.
+///
+/// # Errors
+/// The first stage's that fails. What the run made is removed then.
+pub async fn make_spare(request: Request, host: &Host, options: Options<'_>, run: &Run) -> Result<Done, Failure> {
+    let name = request.spec.name.clone();
+    refuse_useless(&request.spec)?;
+    let plan = request.clone().plan(run).await?;
+    let docker = host.docker().await?;
+    let key = key(&plan, &docker).await?;
+    for (cluster, record) in spares_of(&name, host) {
+        let state = host.state.sandbox(&cluster);
+        let lock = state.lock("up --spare")?;
+        let is_taken = cluster::is_taken(&docker, &cluster).await?;
+        let fits = record.key == key && record.made.is_some();
+        if fits && !is_taken && cluster::state(&docker, &cluster).await? == NodeState::Frozen {
+            return Ok(Done::unchanged(format!("sandbox {name} has a spare, {cluster}")));
+        }
+        if !is_taken {
+            cluster::delete(&docker, &cluster, Data::Removed).await?;
+        }
+        state.remove(&lock)?;
+    }
+    let cluster = free_name(&name, &docker, host).await?;
+    let state = host.state.sandbox(&cluster);
+    let lock = state.lock("up --spare")?;
+    let record = SpareRecord { of: name.clone(), key, made: None };
+    let made = async {
+        record.write(&state)?;
+        make(plan, request, &cluster, host, &options, run).await?;
+        record.made_now().write(&state)
+    };
+    match made.await {
+        Ok(()) => Ok(Done::passed(format!("the next `up` of sandbox {name} takes spare {cluster}"))),
+        Err(failure) => Err(rollback::forget(failure, &state, &lock)),
+    }
+}
+
+/// Whether an `up` of this spec is to leave a spare behind.
+#[must_use]
+pub fn leaves_spare(spec: &Spec) -> bool {
+    spec.spare && refuse_useless(spec).is_ok()
+}
+
+/// Whether there is a spare of the sandbox of this name that is whole, or one is being made.
+#[must_use]
+pub fn has_spare(name: &str, host: &Host) -> bool {
+    spares_of(name, host)
+        .iter()
+        .any(|(cluster, record)| record.made.is_some() || host.state.sandbox(cluster).busy().is_some())
+}
+
+fn refuse_useless(spec: &Spec) -> Result<(), Failure> {
+    if spec.site_kind() != SiteKind::Node {
+        return Err(Failure::new(Reason::Usage, "only a sandbox in Docker can have a spare")
+            .on(format!("sandbox {}", spec.name))
+            .hint("`--engine docker` makes it there"));
+    }
+    if spec.storage.credentials.is_some() {
+        return Err(Failure::new(Reason::Usage, "a sandbox whose keys somebody else issues can have no spare")
+            .on(format!("sandbox {}", spec.name))
+            .because("its keys would end while it waits"));
+    }
+    Ok(())
+}
+
+/// Makes the cluster, proves it and freezes it; removes it where that fails.
+async fn make(
+    mut plan: Plan,
+    request: Request,
+    cluster: &str,
+    host: &Host,
+    options: &Options<'_>,
+    run: &Run,
+) -> Result<(), Failure> {
+    cluster.clone_into(&mut plan.cluster.name);
+    plan.cluster.ports.clear();
+    plan.cluster.api_port = None;
+    plan.cluster.yields = true;
+    // A k3d would publish ports by a container of its own.
+    (plan.spec.unpublished, plan.spec.engine) = (true, Some(EngineKind::Docker));
+    let scratch = host.state.sandbox(cluster).path().join("k3d");
+    let checked = Site::of_spare(cluster, host).preflight(&plan, true, &Faults::default(), &scratch, run).await;
+    let ground = run.stage(Stage::Preflight, async { checked }).await?;
+    let made = async {
+        Box::pin(bring(&plan, request, &ground, None, host, options, run)).await?;
+        run.stage(Stage::Stop, async {
+            Site::of_spare(cluster, host).stop(Halt::Freeze).await?;
+            Ok(((), Outcome::Passed, "frozen".to_owned()))
+        })
+        .await
+    };
+    match made.await {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(rollback::roll_back(failure, cluster, &ground, run).await),
+    }
+}
+
+/// Makes a spare that fits the plan the sandbox's, where there is one. It is still frozen then.
+///
+/// # Errors
+/// Docker does not answer; a port was taken since it was found free.
+pub(super) async fn take(plan: &Plan, ground: &mut Ground<'_>, host: &Host, run: &Run) -> Result<(), Failure> {
+    let spares = spares_of(&plan.spec.name, host);
+    let Some(docker) = ground.docker().cloned().filter(|_| !spares.is_empty()) else { return Ok(()) };
+    run.stage(Stage::Spare, async {
+        let key = key(plan, &docker).await?;
+        for (cluster, record) in spares {
+            let Some(made) = record.made.filter(|_| record.key == key) else { continue };
+            let state = host.state.sandbox(&cluster);
+            // Another run is making it, or takes or removes it.
+            let Ok(lock) = state.lock("up") else { continue };
+            let (there, is_taken) =
+                tokio::try_join!(cluster::state(&docker, &cluster), cluster::is_taken(&docker, &cluster))?;
+            if is_taken || there != NodeState::Frozen {
+                continue;
+            }
+            ground.take_spare(plan, &cluster).await?;
+            cluster::forget_expiry(&docker, &cluster).await?;
+            state.remove(&lock)?;
+            return Ok(((), Outcome::Passed, format!("{cluster}, made and proven {} ago", age(made))));
+        }
+        Ok(((), Outcome::Unchanged, "none that fits".to_owned()))
+    })
+    .await
+}
+
+fn age(made: u64) -> String {
+    let since =
+        UNIX_EPOCH.checked_add(Duration::from_secs(made)).and_then(|at| SystemTime::now().duration_since(at).ok());
+    humantime::format_duration(Duration::from_secs(since.unwrap_or_default().as_secs())).to_string()
+}
+
+/// The spares of a sandbox, by the name of their cluster.
+fn spares_of(name: &str, host: &Host) -> Vec<(String, SpareRecord)> {
+    let record = |cluster: String| Some((SpareRecord::read(&host.state.sandbox(&cluster))?, cluster));
+    let all = host.state.sandboxes().into_iter().filter_map(record);
+    all.filter(|(record, _)| record.of == name).map(|(record, cluster)| (cluster, record)).collect()
+}
+
+async fn free_name(name: &str, docker: &Docker, host: &Host) -> Result<String, Failure> {
+    let names = (1..=NAMES).map(|n| if n == 1 { format!("{name}-spare") } else { format!("{name}-spare-{n}") });
+    for cluster in names {
+        let is_known = host.state.sandbox(&cluster).path().exists();
+        if !is_known && cluster::belongings(docker, &cluster).await?.is_empty() {
+            return Ok(cluster);
+        }
+    }
+    Err(Failure::new(Reason::NameTaken, "no name is left for a spare")
+        .on(format!("sandbox {name}"))
+        .because(format!("there are clusters {name}-spare to {name}-spare-{NAMES}"))
+        .hint("`sandbox list` shows them, and `sandbox down --name NAME` removes one"))
+}
+
+/// What decides whether a spare fits: equal keys mean that an `up` would make the same sandbox. The ports are those of
+/// whoever takes it, as far as no object has them within.
+async fn key(plan: &Plan, docker: &Docker) -> Result<String, Failure> {
+    let images: Vec<_> = std::iter::once(&plan.cluster.node_image).chain(plan.all_images()).cloned().collect();
+    let ids = images::resolve(docker, &images).await?.into_iter().map(|presence| match presence {
+        Presence::Present(image) => image.id,
+        Presence::Absent(image) => image.to_string(),
+    });
+    let ports = Ports { console: 0, dashboard: 0, minio: 0, api: None, postgres: None, ..plan.spec.ports };
+    let spec = Spec { ports, spare: false, unpublished: false, ..plan.spec.clone() };
+    let spec = serde_json::to_string(&spec)
+        .map_err(|error| Failure::new(Reason::Internal, "cannot tell which spare fits").caused_by(error))?;
+    let recipe = cluster::recipe(&plan.cluster);
+    let fields = [env!("CARGO_PKG_VERSION").to_owned(), recipe, plan.digest.clone(), spec];
+    let mut hash = Sha256::default();
+    for field in fields.into_iter().chain(ids) {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    Ok(hex(&hash.finish()))
+}

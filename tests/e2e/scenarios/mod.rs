@@ -13,6 +13,7 @@
 //! | `projects.rs` | projects that come and go while the sandbox runs |
 //! | `manifests.rs` | manifests of others |
 //! | `attached.rs` | an attached cluster |
+//! | `spare.rs` | a sandbox that was made ahead, and is taken |
 //! | `data.rs` | what users put into a sandbox, and what happens to sandboxes |
 //! | `load.rs` | many executions at once on a small machine |
 //! | `soak.rs` | random faults with workflows running, for as long as one likes |
@@ -40,6 +41,7 @@ mod load;
 mod manifests;
 mod projects;
 mod soak;
+mod spare;
 mod together;
 
 /// What only runs when it is asked for.
@@ -58,6 +60,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         together::SCENARIOS,
         failing::SCENARIOS,
         projects::SCENARIOS,
+        spare::SCENARIOS,
         manifests::SCENARIOS,
         attached::SCENARIOS,
         isolated::SCENARIOS,

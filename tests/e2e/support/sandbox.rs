@@ -39,7 +39,7 @@ impl Sandbox {
     /// With a name and ports of its own.
     pub(crate) fn new(name: &str, ground: &Ground) -> Self {
         let mut desk = Desk::new(name);
-        docker::remove_belongings(&[&desk.name, &other(&desk.name)]);
+        docker::remove_belongings(&[&desk.name, &other(&desk.name), &format!("{}-spare", desk.name)]);
         desk.docker_host.clone_from(&ground.docker_host);
         if let Some(k3d) = &ground.k3d {
             desk.link_k3d(k3d);
@@ -160,7 +160,8 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        docker::remove_belongings(&[&self.name, &other(&self.name)]);
+        let spares = ["spare", "spare-2"].map(|spare| format!("{}-{spare}", self.name));
+        docker::remove_belongings(&[&self.name, &other(&self.name), &spares[0], &spares[1]]);
         if !self.ground.is_real() {
             for store in docker::stores().iter().filter(|store| !self.stores.contains(store)) {
                 let _ = try_docker(&["volume", "rm", store]);

@@ -154,6 +154,12 @@ impl StateDir {
         }
     }
 
+    /// Whether a run of this state folder has locked it and not removed it, as one does that is killed.
+    #[must_use]
+    pub fn has_lock(&self) -> bool {
+        self.lock.exists()
+    }
+
     /// The other process that changes the sandbox now; none where nobody does, or it has not said so yet.
     #[must_use]
     pub fn busy(&self) -> Option<Holder> {

@@ -13,7 +13,7 @@ use crate::plan::{data_volume, network_name};
 const FILLING_LABEL: &str = "sandbox.flyte/filling";
 
 /// The label of a data volume; its value is the images that its data was begun with, by component, as JSON.
-const DATA_LABEL: &str = "sandbox.flyte/data";
+pub(super) const DATA_LABEL: &str = "sandbox.flyte/data";
 
 /// The data of a sandbox whose node is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl KeptData {
 pub async fn kept_data(docker: &Docker) -> Result<Vec<KeptData>, docker::Error> {
     let (volumes, unfilled) = tokio::try_join!(docker.volumes(DATA_LABEL), unfilled(docker))?;
     let all = volumes.iter().filter_map(KeptData::read);
-    Ok(all.filter(|kept| !unfilled.contains(&kept.sandbox)).collect())
+    Ok(all.filter(|kept| !unfilled.contains_key(&kept.sandbox)).collect())
 }
 
 /// Makes the data volume of a cluster, unless it is there. `images` are those of the components that write to it.
@@ -85,13 +85,14 @@ pub(super) async fn end_filling(docker: &Docker, cluster: &str) -> Result<(), do
     docker.remove_volume(&filling_mark(cluster)).await
 }
 
-/// The clusters whose data volume is not whole: it is being filled, or the run that filled it was killed.
+/// The clusters whose data volume is not whole: it is being filled, or the run that filled it was killed. Each with the
+/// volume that says so.
 ///
 /// # Errors
 /// As Docker's.
-pub(super) async fn unfilled(docker: &Docker) -> Result<Vec<String>, docker::Error> {
+pub async fn unfilled(docker: &Docker) -> Result<BTreeMap<String, Volume>, docker::Error> {
     let marks = docker.volumes(FILLING_LABEL).await?;
-    Ok(marks.into_iter().filter_map(|mark| mark.labels.get(OWNER_LABEL).cloned()).collect())
+    Ok(marks.into_iter().filter_map(|mark| Some((mark.labels.get(OWNER_LABEL)?.clone(), mark))).collect())
 }
 
 fn filling_mark(cluster: &str) -> String {

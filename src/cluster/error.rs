@@ -117,6 +117,29 @@ pub enum Error {
     /// A volume of a data volume's name is there that no sandbox made.
     #[error("a volume of this name is there that no sandbox made")]
     VolumeTaken(String),
+    /// A volume of a snapshot's name is there that is no snapshot.
+    #[error("a volume of this name is there that is no snapshot")]
+    SnapshotVolumeTaken(String),
+    /// The data volume of a cluster does not exist, or is another one under its name.
+    #[error("the data of the sandbox is gone")]
+    DataGone {
+        /// The cluster.
+        cluster: String,
+        /// The volume.
+        volume: String,
+        /// What is there in its place.
+        found: &'static str,
+    },
+    /// A volume without data of users, which a node mounts, does not exist, or is another one under its name.
+    #[error("a volume of the sandbox's node is gone")]
+    VolumeGone {
+        /// The cluster.
+        cluster: String,
+        /// The volume.
+        volume: String,
+        /// What is there in its place.
+        found: &'static str,
+    },
     /// The cluster that is to be removed was not made by a sandbox.
     #[error("this cluster was not made by a sandbox, so it is left alone")]
     Foreign(String),
@@ -251,6 +274,23 @@ impl From<Error> for Failure {
                 .on(format!("volume {volume}"))
                 .hint("`--name` chooses another name")
                 .hint(format!("`docker volume rm {volume}` removes it, with what is in it")),
+            Error::SnapshotVolumeTaken(volume) => Self::new(Reason::NameTaken, what)
+                .on(format!("volume {volume}"))
+                .hint("another name for the snapshot avoids it")
+                .hint(format!("`docker volume rm {volume}` removes it, with what is in it")),
+            Error::DataGone { cluster, volume, found } => Self::new(Reason::VolumeMissing, what)
+                .on(format!("volume {volume}"))
+                .because(found)
+                .hint(format!(
+                    "`sandbox down --name {cluster}` removes the rest; `sandbox up --name {cluster}` then begins without data, \
+                     with `--restore FILE` or `--from SNAPSHOT` with saved data"
+                )),
+            Error::VolumeGone { cluster, volume, found } => {
+                Self::new(Reason::VolumeMissing, what).on(format!("volume {volume}")).because(found).hint(format!(
+                    "`sandbox down --keep-data --name {cluster}` and then `sandbox up --name {cluster}` creates the node \
+                     again, with its data"
+                ))
+            }
             Error::Foreign(cluster) => {
                 on_cluster(Reason::NotFound, &cluster).hint(format!("`k3d cluster delete {cluster}` removes it"))
             }

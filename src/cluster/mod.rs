@@ -13,7 +13,9 @@
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
 //! | `data.rs` | the data volume |
 //! | `forwarder.rs`, `forward.sh` | a sandbox on a cluster of another name, and the container that publishes its ports |
+//! | `volumes.rs` | checks of the volumes that a node mounts |
 //! | `snapshot.rs` | snapshots: copies of a data volume, from which other sandboxes begin |
+//! | `snapshot_volumes.rs` | the volumes of snapshots: listing and removing |
 //! | `expiry.rs` | the expiry time of a sandbox |
 //! | `crash.rs` | detection of a node that crashes |
 //! | `node_log.rs` | how a node went down, and the cause in its log |
@@ -42,9 +44,11 @@ mod node_log;
 mod ready;
 mod reconcile;
 mod snapshot;
+mod snapshot_volumes;
+mod volumes;
 
 pub use crash::{node_gone, watch_node};
-pub use data::{KeptData, kept_data, make_data_volume};
+pub use data::{KeptData, kept_data, make_data_volume, unfilled};
 pub use dialect::Dialect;
 pub use dns::wait_for_dns;
 pub use docker_engine::recipe;
@@ -61,7 +65,7 @@ pub use node::{Data, NodeState, Removed, delete, freeze, owned, started, state, 
 pub use node_log::{NodeDown, NodeEnd};
 pub use ready::Access;
 pub use reconcile::{Cluster, reconcile, resume};
-pub use snapshot::{
-    Snapshot, abandon_snapshot, discard_unfilled, fill_from_snapshot, leave_data, remove_snapshot, save_snapshot,
-    snapshots,
+pub use snapshot::{abandon_snapshot, discard_unfilled, fill_from_snapshot, is_filling, leave_data, save_snapshot};
+pub use snapshot_volumes::{
+    HalfSnapshot, Snapshot, discard_half_snapshots, half_snapshots, is_saving, remove_snapshot, snapshots,
 };

@@ -11,6 +11,8 @@ use super::error::Error;
 use super::expiry::is_mark;
 use super::forwarder::{stop_forwarder, taken};
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, claim_prefix};
+use super::snapshot_volumes::discard_half_snapshots;
+use super::volumes::mounted;
 use crate::docker::{self, ContainerState, Docker, Network};
 use crate::limits;
 use crate::plan::{data_volume, network_name, node_name};
@@ -153,14 +155,14 @@ pub enum Data {
     Kept,
 }
 
-/// Removes all that belongs to this sandbox's cluster, and looks again whether it is gone. The store of images, which
-/// sandboxes share, stays. That there is nothing is a success.
+/// Removes all that belongs to this sandbox's cluster, with half copies of its snapshots, and looks again whether it is gone.
+/// The store of images, which sandboxes share, stays. That there is nothing is a success.
 ///
 /// # Errors
 /// [`Error::Foreign`], with nothing touched; [`Error::Leftovers`]; [`Error::Docker`].
 pub async fn delete(docker: &Docker, cluster: &str, data: Data) -> Result<Removed, Error> {
     // What a killed run had begun to copy there is no data.
-    let kept = data == Data::Kept && !unfilled(docker).await?.iter().any(|owner| owner == cluster);
+    let kept = data == Data::Kept && !unfilled(docker).await?.contains_key(cluster);
     remove(docker, cluster, |volume| !kept || volume != data_volume(cluster)).await
 }
 
@@ -214,6 +216,8 @@ async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) ->
     if is_foreign(docker, cluster).await? {
         return Err(Error::Foreign(cluster.to_owned()));
     }
+    // What copies to one reads the data volume.
+    discard_half_snapshots(docker, cluster).await?;
     let removable = async || {
         let mut found = belongings(docker, cluster).await?;
         found.volumes.retain(|volume| takes(volume));
@@ -298,11 +302,15 @@ pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Belongi
     let labels = [label.as_str()];
     let (containers, networks, volumes) =
         tokio::try_join!(docker.containers(&labels), docker.networks(&network), docker.volumes(&label))?;
+    let mut volumes: Vec<_> = volumes.into_iter().map(|volume| volume.name).collect();
+    volumes.extend(mounted(cluster, &containers).cloned());
+    volumes.sort();
+    volumes.dedup();
     let is_k3ds = |network: &Network| network.labels.get("app").is_some_and(|app| app == "k3d");
     Ok(Belongings {
         containers: containers.into_iter().map(|container| container.name).collect(),
         networks: networks.into_iter().filter(is_k3ds).collect(),
-        volumes: volumes.into_iter().map(|volume| volume.name).collect(),
+        volumes,
     })
 }
 

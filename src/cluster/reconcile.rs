@@ -4,8 +4,9 @@ use super::engine::Engine;
 use super::error::Error;
 use super::k3s_args::NO_NETWORK_POLICIES;
 use super::node::{NodeState, clear, state};
+use super::volumes::{check_new_node, check_volumes, discard_new_node};
 use super::{Access, crash, forwarder, ready};
-use crate::docker::{self, ContainerState, Docker, Inspected};
+use crate::docker::{ContainerState, Docker, Inspected};
 use crate::plan::{API_PORT, ClusterPlan, data_volume, node_name};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
@@ -27,7 +28,8 @@ pub struct Cluster {
 /// into; [`delete`](super::delete) removes it. `known` is the way to the API of one that runs, where that is known.
 ///
 /// # Errors
-/// [`Error::NameTaken`], [`Error::Differs`], [`Error::CrashLoop`], and those of [`Engine`], the node and its API.
+/// [`Error::NameTaken`], [`Error::Differs`], [`Error::CrashLoop`], [`Error::DataGone`], [`Error::VolumeGone`], and those of
+/// [`Engine`], the node and its API.
 pub async fn reconcile(
     docker: &Docker,
     engine: &Engine,
@@ -38,9 +40,10 @@ pub async fn reconcile(
     let work = async {
         match state(docker, &plan.name).await? {
             NodeState::Absent | NodeState::Unstarted => create(docker, engine, plan, run).await,
-            halted @ (NodeState::Stopped | NodeState::Frozen) => {
+            NodeState::Stopped | NodeState::Frozen => {
                 let api_port = unchanged(docker, plan).await?;
-                wake(docker, &plan.name, halted == NodeState::Frozen, run).await?;
+                let node = docker.container(&plan.node()).await?.ok_or_else(|| removed(plan))?;
+                wake(docker, &plan.name, &node, run).await?;
                 let access = settle(docker, &plan.name, api_port, None, run).await?;
                 Ok(cluster(plan, access, Outcome::Passed))
             }
@@ -63,29 +66,31 @@ pub async fn reconcile(
 /// Starts or thaws the node of a cluster that was made before, and waits until pods can run in it.
 ///
 /// # Errors
-/// [`Error::NodeRemoved`] when there is no node; the node's and the cluster's; [`Error::Interrupted`].
+/// [`Error::NodeRemoved`] when there is no node; [`Error::DataGone`], [`Error::VolumeGone`]; the node's and the cluster's;
+/// [`Error::Interrupted`].
 pub async fn resume(docker: &Docker, name: &str, run: &Run) -> Result<Access, Error> {
     let node = node_name(name);
     let work = async {
         let container = forwarder::node(docker, name).await?.ok_or_else(|| Error::NodeRemoved(node.clone()))?;
         let port = container.ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);
         let port = port.ok_or_else(|| Error::ApiUnpublished { cluster: name.to_owned() })?;
-        wake(docker, name, container.state == ContainerState::Paused, run).await?;
+        wake(docker, name, &container, run).await?;
         settle(docker, name, port, None, run).await
     };
     run.unless_cancelled(work).await
 }
 
-async fn wake(docker: &Docker, cluster: &str, is_frozen: bool, run: &Run) -> Result<(), docker::Error> {
-    let node = node_name(cluster);
-    if is_frozen {
+async fn wake(docker: &Docker, cluster: &str, node: &Inspected, run: &Run) -> Result<(), Error> {
+    let name = node_name(cluster);
+    if node.state == ContainerState::Paused {
         run.report.progress(Stage::Cluster, "thaw the node");
-        docker.unpause_container(&node).await?;
+        docker.unpause_container(&name).await?;
     } else {
+        check_volumes(docker, cluster, node).await?;
         run.report.progress(Stage::Cluster, "start the node");
-        docker.start_container(&node).await?;
+        docker.start_container(&name).await?;
     }
-    forwarder::start_forwarder(docker, cluster).await
+    Ok(forwarder::start_forwarder(docker, cluster).await?)
 }
 
 fn cluster(plan: &ClusterPlan, access: Access, outcome: Outcome) -> Cluster {
@@ -104,15 +109,21 @@ async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run)
     let node = plan.node();
     let access = async {
         // On the heap: two ways to make a node are more than a small thread's stack has room for beside all that waits.
-        let made = Box::pin(engine.create(docker, plan, api_port, run));
+        let made = Box::pin(async {
+            engine.create(docker, plan, api_port, run).await?;
+            check_new_node(docker, &plan.name).await
+        });
         let ready = ready::wait(docker, &plan.name, api_port, None, run);
         tokio::try_join!(made, ready).map(|((), access)| access)
     };
     let access = tokio::select! {
-        access = access => access?,
-        error = crash::watch(docker, &node) => return Err(error),
+        access = access => access,
+        error = crash::watch(docker, &node) => Err(error),
     };
-    Ok(cluster(plan, access, Outcome::Passed))
+    if let Err(error) = &access {
+        discard_new_node(docker, &plan.name, error).await?;
+    }
+    Ok(cluster(plan, access?, Outcome::Passed))
 }
 
 async fn settle(docker: &Docker, name: &str, api_port: u16, known: Option<Access>, run: &Run) -> Result<Access, Error> {

@@ -1,7 +1,4 @@
 //! Snapshots: copies of a data volume, each a volume of its own, from which other sandboxes begin.
-//!
-//! The labels of a volume cannot be changed, and a copy takes a while. So what says that a snapshot is whole is a second,
-//! empty volume, made last, with the size.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,73 +8,37 @@ use super::error::Error;
 use super::forwarder::forwarder_name;
 use super::labels::cluster_labels;
 use super::node::{Data, NodeState, Removed, delete, state, stop};
-use crate::docker::{self, Docker, OneShot, Volume};
+use super::snapshot_volumes::{
+    OF_LABEL, SNAPSHOT_LABEL, WHOLE_LABEL, is_running, remove_snapshot, saver, snapshots, volume_of, whole_mark,
+};
+use super::volumes::check_data_volume;
+use crate::docker::{self, Docker, OneShot};
 use crate::limits::{DOCKER_QUIET, VOLUME_COPY};
 use crate::manifest::ImageRef;
 use crate::plan::{data_volume, network_name, node_name};
 use crate::run::{Deadline, Run};
 
 const PAUSE: Duration = Duration::from_millis(100);
-/// The label of a snapshot; its value is what it is of, as whoever saves it says it.
-const SNAPSHOT_LABEL: &str = "sandbox.flyte/snapshot";
-/// The label of the volume that says that a snapshot is whole; its value is the size in KiB.
-const WHOLE_LABEL: &str = "sandbox.flyte/snapshot-size";
-const PREFIX: &str = "sandbox-snapshot-";
 /// Copies files with their owners and times, and tells their size.
 const COPY: &str = "cp -a /from/. /to/ && du -sk /to | cut -f1";
 /// Minio's own settings, users and policies are encrypted with its root keys, which are made of the sandbox's name. It
 /// makes new ones, and each `up` has it make those of the projects.
 const FILL: &str = "cp -a /from/. /to/ && rm -rf /to/minio/.minio.sys/config /to/minio/.minio.sys/backend-encrypted";
 
-/// A snapshot that is whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Its name.
-    pub name: String,
-    /// What it is of, as it was said when it was saved.
-    pub about: String,
-    /// Its size in bytes.
-    pub bytes: u64,
-}
-
-fn volume_of(snapshot: &str) -> String {
-    format!("{PREFIX}{snapshot}")
-}
-
-/// The volume that says that a snapshot is whole. A dot is in no name.
-fn whole_mark(snapshot: &str) -> String {
-    format!("{PREFIX}{snapshot}.whole")
-}
-
-/// The container that copies a snapshot.
-fn saver(snapshot: &str) -> String {
-    format!("{}.copy", volume_of(snapshot))
-}
-
-/// All snapshots that are whole, by name.
+/// Whether a snapshot is being copied to a cluster's data volume at this moment.
 ///
 /// # Errors
 /// As Docker's.
-pub async fn snapshots(docker: &Docker) -> Result<Vec<Snapshot>, docker::Error> {
-    let (volumes, marks) = tokio::try_join!(docker.volumes(SNAPSHOT_LABEL), docker.volumes(WHOLE_LABEL))?;
-    let mut found: Vec<_> = volumes.iter().filter_map(|volume| read(volume, &marks)).collect();
-    found.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(found)
-}
-
-fn read(volume: &Volume, marks: &[Volume]) -> Option<Snapshot> {
-    let name = volume.name.strip_prefix(PREFIX)?;
-    let mark = marks.iter().find(|mark| mark.name == whole_mark(name))?;
-    let kibibytes: u64 = mark.labels.get(WHOLE_LABEL)?.parse().ok()?;
-    let about = volume.labels.get(SNAPSHOT_LABEL)?.clone();
-    Some(Snapshot { name: name.to_owned(), about, bytes: kibibytes << 10 })
+pub async fn is_filling(docker: &Docker, cluster: &str) -> Result<bool, docker::Error> {
+    is_running(docker, &filler(cluster)).await
 }
 
 /// Copies the data of a cluster whose node runs, as it is at one moment: the node is frozen while it is copied. What an
 /// earlier run left of a snapshot of this name is removed first. `image` is the node's. Returns the size in bytes.
 ///
 /// # Errors
-/// As Docker's; [`Error::Interrupted`]. [`abandon_snapshot`] is due then, as where this is dropped.
+/// As Docker's; [`Error::DataGone`]; [`Error::SnapshotVolumeTaken`]; [`Error::Interrupted`]. [`abandon_snapshot`] is due
+/// then, as where this is dropped.
 pub async fn save_snapshot(
     docker: &Docker,
     cluster: &str,
@@ -87,16 +48,22 @@ pub async fn save_snapshot(
     run: &Run,
 ) -> Result<u64, Error> {
     remove_snapshot(docker, snapshot).await?;
+    check_data_volume(docker, cluster).await?;
     let (volume, container, node) = (volume_of(snapshot), saver(snapshot), node_name(cluster));
-    docker.create_volume(&volume, &[(SNAPSHOT_LABEL, about)]).await?;
+    let labels = [(SNAPSHOT_LABEL, about), (OF_LABEL, cluster)];
+    docker.create_volume(&volume, &labels).await?;
+    // Docker takes a volume that is there for the one that is asked for, whatever its labels.
+    if docker.volume(&volume).await?.is_none_or(|made| made.labels.get(OF_LABEL).is_none_or(|of| of != cluster)) {
+        return Err(Error::SnapshotVolumeTaken(volume));
+    }
     let mounts = vec![(data_volume(cluster), "/from", false), (volume.clone(), "/to", true)];
-    docker.create_one_shot(&copier(&container, image, COPY, mounts, &[(SNAPSHOT_LABEL, about)])).await?;
+    docker.create_one_shot(&copier(&container, image, COPY, mounts, &labels)).await?;
     docker.pause_container(&node).await?;
     let lines = to_end(docker, &container, run).await?;
     docker.unpause_container(&node).await?;
     docker.remove_container(&container).await?;
     let size = lines.last().map(|line| line.trim()).unwrap_or_default();
-    docker.create_volume(&whole_mark(snapshot), &[(WHOLE_LABEL, size)]).await?;
+    docker.create_volume(&whole_mark(snapshot), &[(WHOLE_LABEL, size), (OF_LABEL, cluster)]).await?;
     Ok(size.parse::<u64>().unwrap_or_default() << 10)
 }
 
@@ -121,23 +88,6 @@ pub async fn abandon_snapshot(docker: &Docker, cluster: &str, snapshot: &str) ->
         tokio::time::sleep(PAUSE).await;
     }
     thawed
-}
-
-/// Removes a snapshot, or what there is of one. Whether there was anything.
-///
-/// # Errors
-/// As Docker's, with nothing changed where a sandbox is being made from it.
-pub async fn remove_snapshot(docker: &Docker, snapshot: &str) -> Result<bool, docker::Error> {
-    let (volume, mark) = (volume_of(snapshot), whole_mark(snapshot));
-    let (volumes, marks) = tokio::try_join!(docker.volumes(SNAPSHOT_LABEL), docker.volumes(WHOLE_LABEL))?;
-    // A run that was killed left it, and a volume that a container uses stays.
-    docker.remove_container(&saver(snapshot)).await?;
-    let is_there = volumes.iter().any(|one| one.name == volume) || marks.iter().any(|one| one.name == mark);
-    if is_there {
-        docker.remove_volume(&volume).await?;
-        docker.remove_volume(&mark).await?;
-    }
-    Ok(is_there)
 }
 
 /// Makes the data volume of a cluster whose data is to be a snapshot's, and copies it there. `images` are those of the
@@ -202,7 +152,7 @@ pub async fn leave_data(docker: &Docker, cluster: &str, sandbox: &str, run: &Run
 /// # Errors
 /// As Docker's.
 pub async fn discard_unfilled(docker: &Docker, cluster: &str) -> Result<(), docker::Error> {
-    if !unfilled(docker).await?.iter().any(|owner| owner == cluster) {
+    if !unfilled(docker).await?.contains_key(cluster) {
         return Ok(());
     }
     docker.remove_container(&filler(cluster)).await?;

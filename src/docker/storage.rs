@@ -1,6 +1,7 @@
 //! Volumes and networks.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, SystemTime};
 
 use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
@@ -20,6 +21,32 @@ pub struct Volume {
     pub created: String,
     /// Where its files are, on the daemon's machine.
     pub mountpoint: String,
+}
+
+impl From<bollard::models::Volume> for Volume {
+    fn from(volume: bollard::models::Volume) -> Self {
+        Self {
+            name: volume.name,
+            labels: volume.labels.into_iter().collect(),
+            created: volume.created_at.map(|at| at.to_string()).unwrap_or_default(),
+            mountpoint: volume.mountpoint,
+        }
+    }
+}
+
+impl Volume {
+    /// Whether the daemon has its name, and its folder is gone.
+    #[must_use]
+    pub fn lacks_files(&self) -> bool {
+        // The time of its making is that of the folder.
+        self.created.starts_with("0001-01-01")
+    }
+
+    /// How long ago it was made; none where the daemon does not say.
+    #[must_use]
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        now.duration_since(humantime::parse_rfc3339(&self.created).ok()?).ok()
+    }
 }
 
 /// A network.
@@ -45,13 +72,20 @@ impl Docker {
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
         let request = Request::List(Kind::Volume);
         let listed = self.ask(request, limits::DOCKER_REQUEST, |client| client.list_volumes(Some(options))).await?;
-        let volume = |volume: bollard::models::Volume| Volume {
-            name: volume.name,
-            labels: volume.labels.into_iter().collect(),
-            created: volume.created_at.map(|at| at.to_string()).unwrap_or_default(),
-            mountpoint: volume.mountpoint,
-        };
-        Ok(listed.volumes.unwrap_or_default().into_iter().map(volume).collect())
+        Ok(listed.volumes.unwrap_or_default().into_iter().map(Volume::from).collect())
+    }
+
+    /// The volume of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`Reason::Docker`](crate::failure::Reason::Docker).
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>, Error> {
+        let request = Request::Inspect(Kind::Volume, name.to_owned());
+        match self.ask(request, limits::DOCKER_REQUEST, |client| client.inspect_volume(name)).await {
+            Ok(found) => Ok(Some(found.into())),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates a volume, unless there is one of this name.

@@ -17,7 +17,7 @@ const CLAIM_LABEL: &str = "sandbox.flyte/claim";
 /// When a claim ends that its run did not take back: RFC 3339 in UTC.
 const ENDS_LABEL: &str = "sandbox.flyte/claim-ends";
 /// How far two machines' clocks may be apart.
-const CLOCKS: Duration = Duration::from_secs(10 * 60);
+pub(crate) const CLOCKS: Duration = Duration::from_secs(10 * 60);
 /// Looks at the claims of others that may be about to give way, and the time between two.
 const LOOKS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(50);

@@ -29,6 +29,7 @@ mod store;
 mod unpack;
 
 pub use bundle::{Bundle, Unbundled, bundle, unbundle};
+pub(crate) use claim::CLOCKS;
 pub use error::{Error, PullCause, PullError};
 pub use import::{Imported, import, import_file};
 pub use node::{Loaded, known, load, remove};

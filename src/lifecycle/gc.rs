@@ -3,70 +3,47 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
-
+use super::half_copies;
 use super::idle::idle_for;
-use crate::cluster::{self, Data, KeptData};
+use super::swept::{Fate, Swept, delete, forget, lock};
+use crate::cluster::{self, KeptData};
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
-use crate::site::{Host, Location};
+use crate::site::Host;
 use crate::spec;
-use crate::state::SandboxLock;
-
-/// What became of a sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fate {
-    /// It is gone.
-    Removed,
-    /// It would be removed.
-    Due,
-    /// Its node is frozen: its processors are free, its memory and its data stay.
-    Frozen,
-    /// It would be frozen.
-    Idle,
-    /// It was left as it is.
-    Left,
-    /// It could not be removed or frozen, or not all of it.
-    Stuck,
-}
-
-/// A sandbox, what became of it and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Swept {
-    /// Its name.
-    pub sandbox: String,
-    /// What became of it.
-    pub fate: Fate,
-    /// A lower-case fragment without a full stop.
-    pub why: String,
-}
 
 /// What became of all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
-    /// All that there were, by name.
+    /// All sandboxes that there were, by name, then the data of others that is kept, and half snapshots.
     pub sandboxes: Vec<Swept>,
     /// What could not be removed or frozen.
     pub failure: Option<Failure>,
 }
 
 /// Removes every sandbox of the daemon whose time is over at `now`, as [`down`](super::down()) does, and freezes every other
-/// in which nothing has run for as long as its spec says. One that another run is busy with is left, and so is one without a
-/// limit. With `dry` it only says what it would do.
+/// in which nothing has run for as long as its spec says. Half copies of data that killed runs left are removed, too. A
+/// sandbox that another run is busy with is left, and so is one without a limit. With `dry` it only says what it would do.
 ///
 /// # Errors
 /// Docker does not answer. What could not be done is told in the [`Sweep`].
 pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failure> {
     let docker = host.docker().await?;
-    let (owned, expiries, data) =
-        tokio::try_join!(cluster::owned(&docker), cluster::expiries(&docker), cluster::kept_data(&docker))?;
+    let (owned, expiries, data, unfilled) = tokio::try_join!(
+        cluster::owned(&docker),
+        cluster::expiries(&docker),
+        cluster::kept_data(&docker),
+        cluster::unfilled(&docker)
+    )?;
     let has_node = |name: &String| owned.contains(name) || expiries.contains_key(name);
     let kept: Vec<_> = data.into_iter().filter(|kept| !has_node(&kept.sandbox)).collect();
-    let names: BTreeSet<String> = owned.into_iter().chain(expiries.keys().cloned()).collect();
+    let names: BTreeSet<String> = owned.into_iter().chain(expiries.keys().chain(unfilled.keys()).cloned()).collect();
     let mut sweep = Sweep { sandboxes: Vec::new(), failure: None };
     for sandbox in names {
         let done = match due(&sandbox, expiries.get(&sandbox).copied(), now) {
+            Err(_) if let Some(mark) = unfilled.get(&sandbox) => {
+                half_copies::remove_unfilled(&sandbox, mark, host, &docker, now, dry).await
+            }
             Err(why) => freeze(&sandbox, host, &docker, now, dry).await.map(|done| done.unwrap_or((Fate::Left, why))),
             Ok(since) if dry => Ok((Fate::Due, since)),
             Ok(since) => remove(&sandbox, host, &docker, now).await.map(|left| match left {
@@ -76,16 +53,26 @@ pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failur
         };
         let (fate, why) = done.unwrap_or_else(|failure| {
             let why = failure.to_string();
-            sweep.failure = Some(also_stuck(sweep.failure.take(), &sandbox, failure));
+            sweep.failure = Some(also_stuck(sweep.failure.take(), &format!("sandbox {sandbox}"), failure));
             (Fate::Stuck, why)
         });
-        sweep.sandboxes.push(Swept { sandbox, fate, why });
+        sweep.sandboxes.push(Swept { sandbox, snapshot: None, fate, why });
     }
     sweep.sandboxes.extend(kept.into_iter().map(|KeptData { sandbox, since, .. }| Swept {
         why: format!("its data of {since} is kept: `up` takes it up, `down` removes it"),
         sandbox,
+        snapshot: None,
         fate: Fate::Left,
     }));
+    for half in cluster::half_snapshots(&docker).await? {
+        let done = half_copies::remove_half_snapshot(&half, host, &docker, now, dry).await;
+        let (fate, why) = done.unwrap_or_else(|failure| {
+            let why = failure.to_string();
+            sweep.failure = Some(also_stuck(sweep.failure.take(), &format!("snapshot {}", half.name), failure));
+            (Fate::Stuck, why)
+        });
+        sweep.sandboxes.push(Swept { sandbox: half.cluster, snapshot: Some(half.name), fate, why });
+    }
     Ok(sweep)
 }
 
@@ -101,15 +88,6 @@ fn due(sandbox: &str, expiry: Option<SystemTime>, now: SystemTime) -> Result<Str
     }
 }
 
-/// The sandbox's lock, or who holds it.
-fn lock(sandbox: &str, host: &Host) -> Result<Result<SandboxLock, String>, Failure> {
-    match host.state.sandbox(sandbox).lock("gc") {
-        Ok(lock) => Ok(Ok(lock)),
-        Err(busy) if busy.reason == Reason::Locked => Ok(Err(busy.causes.join(": "))),
-        Err(failure) => Err(failure),
-    }
-}
-
 /// Freezes it, if its spec allows for that; nothing where it says nothing of it.
 async fn freeze(
     sandbox: &str,
@@ -121,7 +99,7 @@ async fn freeze(
     if !spec::is_name(sandbox) || !host.state.sandbox(sandbox).path().is_dir() {
         return Ok(None);
     }
-    let _lock = match lock(sandbox, host)? {
+    let _lock = match lock(&host.state.sandbox(sandbox))? {
         Ok(lock) => lock,
         Err(busy) => return Ok(Some((Fate::Left, busy))),
     };
@@ -138,39 +116,27 @@ async fn freeze(
 
 /// Removes it, unless there is a reason to leave it, which is returned.
 async fn remove(sandbox: &str, host: &Host, docker: &Docker, now: SystemTime) -> Result<Option<String>, Failure> {
-    let state = host.state.sandbox(sandbox);
-    let lock = match lock(sandbox, host)? {
+    let lock = match lock(&host.state.sandbox(sandbox))? {
         Ok(lock) => lock,
         Err(busy) => return Ok(Some(busy)),
     };
     // A run that had the lock until now may have given it more time.
     let again = cluster::expiries(docker).await?.get(sandbox).copied();
-    let cluster = cluster::cluster_of(docker, sandbox).await?;
-    let left = match due(sandbox, again, now) {
-        Err(why) => Some(why),
-        Ok(_) => match cluster::delete(docker, &cluster, Data::Removed).await {
-            Ok(_) => None,
-            Err(foreign @ cluster::Error::Foreign(_)) => Some(foreign.to_string()),
-            Err(error) => return Err(error.into()),
-        },
-    };
-    // A rehearsal of the same name, or one on an attached cluster, is another sandbox, whose limit this was not.
-    let in_docker = Location::recorded(sandbox, host)?.is_none_or(|location| location == Location::Node);
-    if in_docker && (left.is_none() || !state.path().exists()) {
-        state.remove(&lock)?;
+    match due(sandbox, again, now) {
+        Err(why) => forget(sandbox, host, &lock, Some(why)),
+        Ok(_) => delete(sandbox, host, docker, &lock).await,
     }
-    Ok(left)
 }
 
 /// One failure for all: what is left of each, and why.
-fn also_stuck(before: Option<Failure>, sandbox: &str, why: Failure) -> Failure {
+fn also_stuck(before: Option<Failure>, what: &str, why: Failure) -> Failure {
     let mut failure = before.unwrap_or_else(|| {
         Failure::new(Reason::Leftovers, "could not remove all sandboxes whose time is over")
             .hint("run `sandbox gc` again; `docker inspect` on what is left shows what holds it")
     });
     failure = failure.because(&why);
     if why.leftovers.is_empty() {
-        failure.leftovers.push(format!("what there is of sandbox {sandbox}"));
+        failure.leftovers.push(format!("what there is of {what}"));
     }
     failure.leftovers.extend(why.leftovers);
     failure

@@ -38,6 +38,8 @@
 //! | `snapshot.rs` | data as it is at one moment, kept under a name, and sandboxes that begin with it |
 //! | `halt.rs` | a sandbox halted, and brought back |
 //! | `gc.rs` | removal of all whose time limit has passed |
+//! | `swept.rs` | one thing that `gc` looks at, and its removal |
+//! | `half_copies.rs` | half copies of data that killed runs left |
 //! | `idle.rs` | sandboxes in which nothing runs |
 //! | `images.rs` | a sandbox's images, without the sandbox |
 
@@ -53,6 +55,7 @@ mod doctor;
 mod down;
 mod execution;
 mod gc;
+mod half_copies;
 mod halt;
 mod idle;
 mod images;
@@ -75,6 +78,7 @@ mod snapshot;
 mod spare;
 mod status;
 mod storage;
+mod swept;
 mod tables;
 mod task_resources;
 mod up;
@@ -87,7 +91,7 @@ pub use diagnose::{Diagnosis, diagnose};
 pub use doctor::doctor;
 pub use down::down;
 pub use execution::{HeldBack, launch, watch};
-pub use gc::{Fate, Sweep, Swept, gc};
+pub use gc::{Sweep, gc};
 pub use halt::{start, stop};
 pub use images::{bundle, import, load, pull, rebuilt};
 pub use observed::Restart;
@@ -101,5 +105,6 @@ pub use retention::{Leaving, Place, Prune, Removal, follow_running};
 pub use snapshot::{SavedSnapshot, remove_snapshot, save_snapshot, snapshot, snapshots};
 pub use spare::{has_spare, leaves_spare, make_spare};
 pub use status::{Phase, SpecState, Status, status};
+pub use swept::{Fate, Swept};
 pub use up::up;
 pub use verify::smoke;

@@ -79,7 +79,7 @@ fn with_way_on(failure: Failure, name: &str, is_new: bool) -> Failure {
             rollback::also(failure, format!("`sandbox down --name {name}` removes the sandbox and its data"))
         }
         // Nothing was changed, and what the failure says is the way to change it.
-        Reason::SandboxDiffers => failure,
+        Reason::SandboxDiffers | Reason::VolumeMissing => failure,
         _ => rollback::also(
             failure,
             format!(
@@ -184,5 +184,6 @@ mod tests {
             "the sandbox and its data stay; `sandbox up --name flyte` with the spec that it had goes back to it";
         assert_eq!(hints(Reason::ImageUnknown, false), ["first", stays]);
         assert_eq!(hints(Reason::SandboxDiffers, false), ["first"]);
+        assert_eq!(hints(Reason::VolumeMissing, false), ["first"], "the data may be what is gone");
     }
 }

@@ -219,6 +219,9 @@ catalogue! {
     NodeRemoved "node-removed" CLUSTER, 5, retry,
         "The node was removed or stopped during the run.",
         "`sandbox up` creates it again";
+    VolumeMissing "volume-missing" CLUSTER, 5, no,
+        "A Docker volume of the sandbox was removed or replaced while the sandbox was there.",
+        "`sandbox down` removes the rest of the sandbox, and `sandbox up` creates it again";
     ClusterNotReady "cluster-not-ready" CLUSTER, 5, retry,
         "The cluster did not become ready in time, or does not answer.",
         "a busy machine may need longer: raise `--timeout`";

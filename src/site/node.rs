@@ -193,6 +193,7 @@ impl<'a> NodeSite<'a> {
     pub(super) async fn resume(&self, run: &Run) -> Result<Resumed, Failure> {
         let docker = self.host.docker().await?;
         let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        cluster::discard_half_snapshots(&docker, &cluster).await?;
         let was = match cluster::state(&docker, &cluster).await? {
             NodeState::Stopped => Some(Halt::Stop),
             NodeState::Frozen => Some(Halt::Freeze),
@@ -351,6 +352,7 @@ impl NodeGround<'_> {
         running: Option<&Running>,
         run: &Run,
     ) -> Result<Standing, Failure> {
+        cluster::discard_half_snapshots(&self.docker, &self.cluster).await?;
         let known = running.map(|Running { kubeconfig, client, .. }| Access {
             kubeconfig: kubeconfig.clone(),
             client: client.clone(),

@@ -58,12 +58,16 @@ async fn the_node_is_found_by_its_labels_and_watched_from_its_start() {
     })
     .await;
     let docker = fake.connect().await;
+    make_data_volume(&docker, "flyte", &BTreeMap::new()).await.expect("made");
     let failure =
         Failure::from(reconcile(&docker, &Engine::Docker, &plan(), None, &run()).await.expect_err("a crash loop"));
     assert_eq!((failure.reason, failure.causes.last().map(String::as_str)), (Reason::NodeCrash, Some("no cgroup")));
     let removed = delete(&docker, "flyte", Data::Removed).await.expect("removed");
     assert_eq!(removed.containers, [NODE]);
-    assert_eq!((removed.networks, removed.volumes), (vec!["k3d-flyte".into()], vec!["k3d-flyte-images".into()]));
+    assert_eq!(
+        (removed.networks, removed.volumes),
+        (vec!["k3d-flyte".into()], ["k3d-flyte-data", "k3d-flyte-images"].map(str::to_owned).into())
+    );
 }
 
 #[tokio::test]

@@ -139,7 +139,8 @@ async fn what_is_over_is_removed_and_everything_else_is_left_and_named() {
         ("theirs", Fate::Left, "this cluster was not made by a sandbox, so it is left alone".to_owned()),
         ("young", Fate::Left, "its time is over in 1h".to_owned()),
     ];
-    let expected = expected.map(|(sandbox, fate, why)| Swept { sandbox: sandbox.to_owned(), fate, why });
+    let expected =
+        expected.map(|(sandbox, fate, why)| Swept { sandbox: sandbox.to_owned(), snapshot: None, fate, why });
     assert_eq!(sweep.sandboxes, expected);
     let failure = sweep.failure.expect("one is stuck");
     assert_eq!((failure.reason, failure.exit_code()), (Reason::Leftovers, 12));

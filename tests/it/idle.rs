@@ -74,7 +74,7 @@ async fn a_sandbox_in_which_nothing_has_run_for_its_limit_is_frozen() {
         let state = host.state.sandbox(sandbox);
         state.write(&state.kubeconfig(), "").expect("written");
         let sweep = gc(&host, now, dry).await.expect("a sweep");
-        let swept = Swept { sandbox: sandbox.to_owned(), fate, why: why.to_owned() };
+        let swept = Swept { sandbox: sandbox.to_owned(), snapshot: None, fate, why: why.to_owned() };
         assert_eq!((sweep.sandboxes, sweep.failure), (vec![swept], None), "{what}");
         let node = if fate == Fate::Frozen { "paused" } else { "running" };
         assert_eq!(docker.world().containers[0]["State"], node, "{what}");

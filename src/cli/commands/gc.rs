@@ -28,7 +28,8 @@ fn shown(sandboxes: &[Swept]) -> String {
     if sandboxes.is_empty() {
         return "there is no sandbox\n".to_owned();
     }
-    let line = |Swept { sandbox, fate, why }: &Swept| {
+    let line = |Swept { sandbox, snapshot, fate, why }: &Swept| {
+        let which = snapshot.as_ref().map(|snapshot| format!("snapshot {snapshot} of ")).unwrap_or_default();
         let what = match fate {
             Fate::Removed => "removed",
             Fate::Due => "would be removed",
@@ -37,7 +38,7 @@ fn shown(sandboxes: &[Swept]) -> String {
             Fate::Left => "left",
             Fate::Stuck => "could not be dealt with",
         };
-        format!("{sandbox} {what}: {why}\n")
+        format!("{which}{sandbox} {what}: {why}\n")
     };
     sandboxes.iter().map(line).collect()
 }

@@ -232,6 +232,7 @@ async fn container(State(world): State<Shared>, Path(name): Path<String>) -> Res
         "State": { "Status": found["State"], "ExitCode": found["ExitCode"].as_i64().unwrap_or(1), "StartedAt": found["StartedAt"] },
         "Config": { "Labels": found["Labels"], "Env": found["Env"] },
         "HostConfig": { "PortBindings": bindings.collect::<serde_json::Map<_, _>>() },
+        "Mounts": found["Mounts"],
     }))
     .into_response()
 }
@@ -282,12 +283,24 @@ async fn create_container(
     (StatusCode::CREATED, Json(json!({ "Id": "made", "Warnings": [] }))).into_response()
 }
 
+/// The volumes that a container mounts.
+fn volumes_of(container: &Value) -> Vec<String> {
+    let mounts = container["Mounts"].as_array().into_iter().flatten();
+    mounts.filter_map(|mount| mount["Name"].as_str().map(str::to_owned)).collect()
+}
+
 async fn start_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
     let mut world = lock(&world);
     if let Some(words) = world.refused.get("start") {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, words);
     }
     let state = world.started.clone().unwrap_or_else(|| "running".to_owned());
+    // It makes no volume anew for a container that is there.
+    let mounted = world.containers.iter().filter(|container| is_named(container, &name)).flat_map(volumes_of);
+    let gone = mounted.into_iter().find(|name| !world.volumes.iter().any(|volume| volume["Name"] == name.as_str()));
+    if let Some(gone) = gone {
+        return refuse(StatusCode::NOT_FOUND, &format!("get {gone}: no such volume"));
+    }
     let Some(found) = world.containers.iter_mut().find(|container| is_named(container, &name)) else {
         return missing();
     };
@@ -428,10 +441,7 @@ fn named(among: &[Value], name: &str) -> Response {
 }
 
 async fn remove_volume(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    let mounts = |container: &Value| {
-        container["Mounts"].as_array().into_iter().flatten().any(|mount| mount["Name"] == name.as_str())
-    };
-    if lock(&world).containers.iter().any(mounts) {
+    if lock(&world).containers.iter().flat_map(volumes_of).any(|mounted| mounted == name) {
         return refuse(StatusCode::CONFLICT, &format!("remove {name}: volume is in use"));
     }
     remove(&world, &name, |world| &mut world.volumes, |volume, name| volume["Name"] == name)

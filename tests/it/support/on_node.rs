@@ -31,10 +31,15 @@ impl OnNode {
         save(&client, system, &inventory, &run).await.expect("kept");
         cluster.own();
         cluster.allow_commands();
-        let (container, kubeconfig) = node_with_api(&cluster.spec.name, cluster.port());
+        let name = cluster.spec.name.as_str();
+        let (mut container, kubeconfig) = node_with_api(name, cluster.port());
+        let data = format!("k3d-{name}-data");
+        container["Mounts"] = json!([{ "Type": "volume", "Name": data, "Destination": "/var/lib/sandbox" }]);
+        let labels =
+            json!({ "app": "k3d", "k3d.cluster": name, "sandbox.flyte/owner": name, "sandbox.flyte/data": "{}" });
         let world = World {
             containers: vec![container],
-            volumes: vec![volume(&format!("k3d-{}-data", cluster.spec.name), json!({}), "2026-01-01T00:00:00Z")],
+            volumes: vec![volume(&data, labels, "2026-01-01T00:00:00Z")],
             images: [(cluster.spec.node_image.to_string(), "sha256:node".to_owned())].into(),
             files: [kubeconfig].into(),
             ..World::default()

@@ -11,7 +11,7 @@ pub(super) const SCENARIOS: &[Scenario] =
     &[("a_sandbox_is_kept_until_its_time_is_over", kept), ("what_a_killed_up_left_goes_when_its_time_is_over", killed)];
 
 /// Whether a sandbox of somebody else's on this daemon would be removed too.
-fn others_due(sandbox: &Sandbox) -> bool {
+pub(super) fn others_due(sandbox: &Sandbox) -> bool {
     let listed = sandbox.run(&["gc", "--dry-run", "--output", "json"]).exits(0);
     let listed: Vec<Value> = serde_json::from_str(&listed.out).expect("a list");
     let due: Vec<&Value> = listed.iter().filter(|one| one["fate"] == "due" && one["sandbox"] != sandbox.name).collect();

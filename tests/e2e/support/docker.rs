@@ -40,8 +40,11 @@ impl Thing {
 
     /// Whether it is a cluster's, by its labels or its name.
     fn is_of(&self, cluster: &str) -> bool {
-        let labelled =
-            || self.has(&format!("k3d.cluster={cluster}")) || self.has(&format!("sandbox.flyte/owner={cluster}"));
+        let labelled = || {
+            self.has(&format!("k3d.cluster={cluster}"))
+                || self.has(&format!("sandbox.flyte/owner={cluster}"))
+                || self.has(&format!("sandbox.flyte/snapshot-of={cluster}"))
+        };
         if self.kind == "network" { self.name == format!("k3d-{cluster}") } else { labelled() }
     }
 

@@ -8,6 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::error::Error;
+use super::node_hosts::complete_node_hosts;
 use crate::kubernetes::{ApiError, ask};
 use crate::limits::{CLUSTER_ANSWER, CLUSTER_DNS};
 use crate::report::Stage;
@@ -55,6 +56,7 @@ async fn look(client: &Client) -> Result<Option<String>, ApiError> {
     if ready > 0 {
         return Ok(None);
     }
+    complete_node_hosts(client).await?;
     let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
     let list = ask(CLUSTER_ANSWER, pods.list(&ListParams::default().labels("k8s-app=kube-dns"))).await?;
     let Some(pod) = list.items.iter().find(|pod| pod.metadata.deletion_timestamp.is_none()) else {

@@ -22,6 +22,7 @@
 //! | `kubeconfig.rs` | the kubeconfig |
 //! | `ready.rs` | the wait until pods can run |
 //! | `dns.rs` | the wait for CoreDNS |
+//! | `node_hosts.rs` | the names of the nodes for CoreDNS |
 //! | `reconcile.rs` | a cluster in any state, made into one that is ready |
 //! | `error.rs` | errors of a cluster, and the failure that each becomes |
 
@@ -40,6 +41,7 @@ mod k3s_args;
 mod kubeconfig;
 mod labels;
 mod node;
+mod node_hosts;
 mod node_log;
 mod ready;
 mod reconcile;

@@ -10,6 +10,7 @@ mod conformance;
 mod context;
 mod credentials;
 mod day;
+mod dns;
 mod docker;
 mod docs;
 mod engine;

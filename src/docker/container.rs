@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::time::SystemTime;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary, ContainerUpdateBody, PortSummaryTypeEnum};
+use bollard::models::{
+    ContainerInspectResponse, ContainerSummary, ContainerUpdateBody, PortSummaryTypeEnum, RestartPolicy,
+    RestartPolicyNameEnum,
+};
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
     ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -221,13 +224,18 @@ impl Docker {
         self.ask(request, limits::DOCKER_REQUEST, |client| client.unpause_container(name)).await
     }
 
-    /// Gives a container the usual share of the processors.
+    /// Gives a container the usual share of the processors, and has the daemon restart it.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
-    pub async fn share_equally(&self, name: &str) -> Result<(), Error> {
+    pub async fn make_usual(&self, name: &str) -> Result<(), Error> {
         let request = Request::Update(name.to_owned());
-        let body = ContainerUpdateBody { cpu_shares: Some(CPU_SHARES), ..ContainerUpdateBody::default() };
+        let restarted = RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None };
+        let body = ContainerUpdateBody {
+            cpu_shares: Some(CPU_SHARES),
+            restart_policy: Some(restarted),
+            ..ContainerUpdateBody::default()
+        };
         self.ask(request, limits::DOCKER_REQUEST, |client| client.update_container(name, body)).await
     }
 

@@ -47,7 +47,7 @@ pub enum Request {
     Pause(String),
     /// A frozen container running on.
     Unpause(String),
-    /// A container's share of the machine changed.
+    /// A container's settings changed.
     Update(String),
     /// A container's output.
     Log(String),
@@ -146,7 +146,7 @@ impl fmt::Display for Request {
             Self::Kill(_) => f.write_str("cannot kill a container"),
             Self::Pause(_) => f.write_str("cannot freeze a container"),
             Self::Unpause(_) => f.write_str("cannot thaw a container"),
-            Self::Update(_) => f.write_str("cannot change a container's share of the processors"),
+            Self::Update(_) => f.write_str("cannot change a container's settings"),
             Self::Log(_) => f.write_str("cannot read a container's log"),
             Self::Usage(_) => f.write_str("cannot read a container's memory"),
             Self::File { .. } => f.write_str("cannot read a file in a container"),

@@ -37,7 +37,8 @@ pub struct NodeContainer {
     pub network: String,
     /// The name by which it reaches the host.
     pub host_name: String,
-    /// Its share of the processors where others want them too; 1024 where absent.
+    /// Its share of the processors where others want them too; 1024 where absent. Where it is given, the daemon does not
+    /// restart the container: [`Docker::make_usual`] changes both.
     pub cpu_shares: Option<i64>,
 }
 
@@ -50,6 +51,10 @@ impl NodeContainer {
             (exposed(port), Some(vec![binding]))
         };
         let tmpfs = ["/run", "/var/run"].map(|path| (path.to_owned(), String::new()));
+        let restart = match self.cpu_shares {
+            Some(_) => RestartPolicyNameEnum::NO,
+            None => RestartPolicyNameEnum::UNLESS_STOPPED,
+        };
         let endpoint = (self.network.clone(), EndpointSettings::default());
         ContainerCreateBody {
             hostname: Some(self.name.clone()),
@@ -65,10 +70,7 @@ impl NodeContainer {
                 // Where the daemon maps users, a privileged container has to be exempt.
                 userns_mode: Some("host".to_owned()),
                 init: Some(true),
-                restart_policy: Some(RestartPolicy {
-                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
-                    maximum_retry_count: None,
-                }),
+                restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
                 tmpfs: Some(HashMap::from(tmpfs)),
                 binds: Some(self.mounts.iter().map(|(path, volume)| format!("{volume}:{path}")).collect()),
                 port_bindings: Some(self.ports.iter().map(binding).collect()),

@@ -11,18 +11,20 @@ use super::prepare::Request;
 use super::rollback;
 use crate::cluster::{self, Data, NodeState};
 use crate::digest::{Sha256, hex};
-use crate::docker::Docker;
+use crate::docker::{ContainerState, Docker};
 use crate::failure::{Failure, Reason};
 use crate::images::{self, Presence};
 use crate::plan::Plan;
 use crate::rehearsal::Faults;
-use crate::report::{Outcome, Stage};
+use crate::report::{Outcome, Stage, bytes};
 use crate::run::Run;
 use crate::site::{Ground, Halt, Host, Site, SpareRecord};
 use crate::spec::{EngineKind, Ports, SiteKind, Spec};
 
 /// Names that are tried for a spare: a sandbox that took one keeps its cluster's.
 const NAMES: usize = 9;
+/// What a node that does little takes at most, in bytes.
+const NODE_MEMORY: u64 = 2 << 30;
 
 /// Makes a spare for the next `up` of the sandbox that is asked for, unless there is one that fits. One that does not is
 /// removed.
@@ -48,6 +50,7 @@ pub async fn make_spare(request: Request, host: &Host, options: Options<'_>, run
         }
         state.remove(&lock)?;
     }
+    refuse_without_memory(&docker).await?;
     let cluster = free_name(&name, &docker, host).await?;
     let state = host.state.sandbox(&cluster);
     let lock = state.lock("up --spare")?;
@@ -83,12 +86,33 @@ fn refuse_useless(spec: &Spec) -> Result<(), Failure> {
             .on(format!("sandbox {}", spec.name))
             .hint("`--engine docker` makes it there"));
     }
+    if spec.engine == Some(EngineKind::K3d) {
+        return Err(Failure::new(Reason::Usage, "a spare is made through Docker, without k3d")
+            .on(format!("sandbox {}", spec.name))
+            .hint("leave out `engine: k3d`"));
+    }
     if spec.storage.credentials.is_some() {
         return Err(Failure::new(Reason::Usage, "a sandbox whose keys somebody else issues can have no spare")
             .on(format!("sandbox {}", spec.name))
             .because("its keys would end while it waits"));
     }
     Ok(())
+}
+
+/// A spare is for who has memory to spare.
+async fn refuse_without_memory(docker: &Docker) -> Result<(), Failure> {
+    let (about, nodes) = tokio::try_join!(docker.about(), docker.containers(&["k3d.role=server"]))?;
+    let nodes = nodes.iter().filter(|node| [ContainerState::Running, ContainerState::Paused].contains(&node.state));
+    let nodes = nodes.count() as u64;
+    match about.memory {
+        Some(memory) if memory < (nodes + 1) * NODE_MEMORY => {
+            Err(Failure::new(Reason::MemoryLow, "no memory is left for a spare")
+                .on("Docker")
+                .because(format!("it has {}, and {nodes} nodes that take up to 2 GiB each", bytes(memory)))
+                .hint("leave out `spare: true`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes the cluster, proves it and freezes it; removes it where that fails.

@@ -297,7 +297,7 @@ impl NodeGround<'_> {
     pub(super) async fn take_spare(&mut self, plan: &Plan, spare: &str) -> Result<(), Failure> {
         let shape = ClusterPlan { name: spare.to_owned(), ..plan.cluster.clone() };
         cluster::forward_ports(&self.docker, &self.name, &shape).await?;
-        self.docker.share_equally(&shape.node()).await?;
+        self.docker.make_usual(&shape.node()).await?;
         (self.cluster, self.state, self.is_spare) = (spare.to_owned(), NodeState::Frozen, true);
         Ok(())
     }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Scenario;
-use super::data::{SYSTEM, in_node, launch};
+use super::data::{SETTLING, SYSTEM, in_node, launch};
 use super::expiry::others_due;
 use crate::support::docker::{belongings, docker, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
@@ -212,10 +212,19 @@ impl Contents {
     }
 }
 
-/// What a command in the pod of a workload prints.
+/// What a command in the pod of a workload prints. On a busy machine kubectl now and then finds a kind that the API serves
+/// unknown.
 fn within(sandbox: &Sandbox, workload: &str, command: &[&str]) -> Result<String, String> {
     let (node, workload) = (sandbox.node(), format!("deploy/{workload}"));
-    try_docker(&[&["exec", &node, "kubectl", "-n", SYSTEM, "exec", &workload, "--"], command].concat())
+    let began = Instant::now();
+    loop {
+        let ran = try_docker(&[&["exec", &node, "kubectl", "-n", SYSTEM, "exec", &workload, "--"], command].concat());
+        match ran {
+            Err(why) if why.contains("doesn't have a resource type") && began.elapsed() < SETTLING => {}
+            ran => return ran,
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 fn keep_mine(sandbox: &Sandbox) {

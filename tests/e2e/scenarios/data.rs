@@ -15,7 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_sandbox_is_stopped_frozen_and_started", halted),
 ];
 
-const SETTLING: Duration = Duration::from_secs(30);
+pub(super) const SETTLING: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(300);
 pub(super) const SYSTEM: &str = "103020-flytepoc-dev";
 const ROWS: &str = "select 'execution '||execution_project||'/'||execution_domain||'/'||execution_name||' '||phase \

@@ -6,6 +6,7 @@
 //! | `args.rs` | flags that several commands share |
 //! | `spec_file.rs` | the user's sandbox.yaml |
 //! | `spec_flags.rs` | those of it that change the spec |
+//! | `spec_arguments.rs` | the command line of another run with the same spec |
 //! | `completion.rs` | names that a shell completes |
 //! | `environment.rs` | the environment, as values |
 //! | `load.rs` | from files, variables and flags to a spec and a bundle |
@@ -25,6 +26,7 @@ mod environment;
 mod load;
 mod session;
 mod signals;
+mod spec_arguments;
 mod spec_file;
 mod spec_flags;
 mod table;

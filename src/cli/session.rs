@@ -1,14 +1,13 @@
 //! What a command works with: its inputs, its streams, and a run whose events are shown.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args};
+use clap::ArgMatches;
 use console::Term;
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -22,6 +21,7 @@ use super::display::{self, Display, Shown};
 use super::environment::Environment;
 use super::load::{self, Inputs};
 use super::signals::Watch;
+use super::spec_arguments::spec_arguments;
 use super::spec_file::{SpecFile, spec_file};
 use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
@@ -203,24 +203,7 @@ impl Session {
 
     /// The arguments that the command was given and that change its spec: another run of it with these has the same one.
     pub(super) fn spec_arguments(&self) -> Vec<OsString> {
-        let (command, given) = (SpecFlags::augment_args(Global::augment_args(clap::Command::new(""))), self.matches());
-        let views = ["output", "quiet", "verbose"];
-        let said = |arg: &&clap::Arg| {
-            let id = arg.get_id().as_str();
-            !views.contains(&id) && given.value_source(id) == Some(ValueSource::CommandLine)
-        };
-        let words = |arg: &clap::Arg| {
-            let flag = format!("--{}", arg.get_long().unwrap_or_default());
-            let values: Vec<_> = given.get_raw(arg.get_id().as_str()).into_iter().flatten().collect();
-            let takes_values = arg.get_action().takes_values();
-            let one = |value: &&OsStr| {
-                let mut word = OsString::from(format!("{flag}="));
-                word.push(value);
-                word
-            };
-            if takes_values { values.iter().map(one).collect() } else { vec![OsString::from(&flag)] }
-        };
-        command.get_arguments().filter(said).flat_map(words).collect()
+        spec_arguments(self.matches())
     }
 
     /// The spec and the manifests.

@@ -11,7 +11,7 @@ use super::rules::{LABEL_LIMIT, closest, credentials, is_node_port, label, quant
 use crate::manifest::{ImageRef, Quantity};
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
-const NAME_LIMIT: usize = 32;
+pub(crate) const NAME_LIMIT: usize = 32;
 /// A name that no sandbox can have: the folder of this name holds the evidence of all.
 const EVIDENCE: &str = "failures";
 
@@ -173,10 +173,14 @@ impl Check {
     }
 
     /// Where nothing of the sandbox's own can be frozen, that is told.
-    pub(super) fn only_on_a_node(&mut self, engine: Option<EngineKind>, idle: Option<&str>) {
-        if let (Some(idle), Some(EngineKind::Context | EngineKind::Rehearsal)) = (idle, engine) {
-            let origin = self.provenance.get("idle").cloned().unwrap_or(Origin::Default);
-            let message = format!("`idle: {idle}`: only a node of the sandbox's own is frozen");
+    pub(super) fn only_on_a_node(&mut self, engine: Option<EngineKind>, idle: Option<&str>, spare: bool) {
+        if !matches!(engine, Some(EngineKind::Context | EngineKind::Rehearsal)) {
+            return;
+        }
+        let idle = idle.map(|idle| ("idle", format!("`idle: {idle}`: only a node of the sandbox's own is frozen")));
+        let spare = spare.then(|| ("spare", "`spare: true`: only a node of the sandbox's own has a spare".to_owned()));
+        for (key, message) in idle.into_iter().chain(spare) {
+            let origin = self.provenance.get(key).cloned().unwrap_or(Origin::Default);
             self.problem(&origin, message, Some("leave it out".to_owned()));
         }
     }

@@ -119,7 +119,8 @@ struct SpecFile {
     /// How long nothing must have run in the sandbox, such as `30m`, for `sandbox gc` to freeze it; never where absent.
     #[schemars(with = "Option<String>")]
     idle: Option<Spanned<String>>,
-    /// Whether `up` leaves a spare behind: a frozen node of the same kind, which the next `up` takes.
+    /// Whether `up` leaves a spare behind: a frozen node of the same kind, which the next `up` takes. Only a node of the
+    /// sandbox's own has one.
     #[schemars(with = "Option<bool>")]
     spare: Option<Spanned<bool>>,
     /// Images in place of the pinned ones, by component.

@@ -24,6 +24,7 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use check::NAME_LIMIT;
 pub use credentials::{Keys, MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
 pub use layer::{Layer, Origin, Provenance, Sourced};

@@ -55,9 +55,9 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     });
     check.attached_cluster(engine, context.as_deref(), storage_class.as_deref());
     let idle = layer.idle.map(|given| check.value("idle", Some(given), |text| idle_limit(text).map(drop)));
-    check.only_on_a_node(engine, idle.as_deref());
-    check.registry(engine, registry);
     let spare = check.switch("spare", layer.spare);
+    check.only_on_a_node(engine, idle.as_deref(), spare);
+    check.registry(engine, registry);
     let images = check.images(layer.images);
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let keep_external = check.hosts("keepExternal", layer.keep_external);

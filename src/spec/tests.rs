@@ -137,6 +137,14 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "sandbox.yaml:1:7: `idle: 1h`: only a node of the sandbox's own is frozen (leave it out)",
         ),
         (
+            "spare: true\nengine: rehearsal\n",
+            "sandbox.yaml:1:8: `spare: true`: only a node of the sandbox's own has a spare (leave it out)",
+        ),
+        (
+            "spare: true\nengine: context\ncontext: theirs\n",
+            "sandbox.yaml:1:8: `spare: true`: only a node of the sandbox's own has a spare (leave it out)",
+        ),
+        (
             "engine: k3s\n",
             "sandbox.yaml:1:9: `engine`: there is no engine `k3s` (engines are: k3d, docker, rehearsal, context)",
         ),

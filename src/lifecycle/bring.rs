@@ -118,11 +118,12 @@ async fn settle(
     // The spec has a project now that was only added: it leaves with the spec, too. And what admin was told of a project's
     // tasks is taken back when the spec says it no more.
     let of_projects = |spec: &Spec| (spec.added_projects.clone(), spec.tasks.projects.clone());
-    if of_projects(&inventory.spec) != of_projects(&plan.spec) {
-        converge::save(&client, plan, tables, inventory.proven, run).await?;
+    // What has run a workflow before and has not changed need not do so again, not even after a run that ends before it did.
+    let is_proven = inventory.proven && !changed;
+    if of_projects(&inventory.spec) != of_projects(&plan.spec) || is_proven != inventory.proven {
+        converge::save(&client, plan, tables, is_proven, run).await?;
     }
-    // What has run a workflow before and has not changed need not do so again.
-    let changed = changed || !inventory.proven;
+    let changed = !is_proven;
     let (executions, budget) = match options.executions {
         all if changed => (all, CHECKS_AFTER_UP),
         Executions::All => (Executions::All, CHECKS_WHEN_READY),
@@ -130,7 +131,7 @@ async fn settle(
     };
     let target = Target { spec: &plan.spec, client, budget, executions };
     Box::pin(verify_with_work(&target, run)).await?;
-    if !inventory.proven {
+    if !is_proven {
         Box::pin(kubernetes::mark_proven(&target.client, &plan.spec.system_namespace(), run)).await?;
     }
     Ok(Some(if changed { Outcome::Passed } else { Outcome::Unchanged }))

@@ -64,12 +64,16 @@ impl SpecChange<'_> {
             return Ok(if settled.changed { Outcome::Passed } else { Outcome::Unchanged });
         }
         Site::of(&plan.spec, host)?.check_rights(&plan, run).await?;
+        // Where none is run in the end, that one ran before still holds.
+        let is_proven = self.executions != Executions::None || before.proven;
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
         converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, None::<std::future::Ready<_>>, run)
             .await?;
         let target = Target { spec: &plan.spec, client, budget: CHECKS_AFTER_UP, executions: self.executions };
         verify_with_work(&target, run).await?;
-        kubernetes::mark_proven(&target.client, &plan.spec.system_namespace(), run).await?;
+        if is_proven {
+            kubernetes::mark_proven(&target.client, &plan.spec.system_namespace(), run).await?;
+        }
         Ok(Outcome::Passed)
     }
 

@@ -217,6 +217,15 @@ fn rejection(why: &ApiError) -> &'static str {
 }
 
 impl Error {
+    /// The same error, where a sandbox of another name is on the cluster: what a user may do about it he does to the sandbox.
+    #[must_use]
+    pub fn of_sandbox(mut self, name: &str) -> Self {
+        if let Self::Differs { cluster, .. } | Self::CrashLoop { cluster, .. } = &mut self {
+            name.clone_into(cluster);
+        }
+        self
+    }
+
     /// The error that no container was made or started; a port that somebody took since it was found free is named.
     pub(super) fn of_port(error: docker::Error, plan: &ClusterPlan, api_port: Option<u16>) -> Self {
         let Some(taken) = error.taken_port() else { return error.into() };

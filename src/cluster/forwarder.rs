@@ -89,7 +89,15 @@ async fn forwarder_of(docker: &Docker, cluster: &str) -> Result<Option<Container
 /// # Errors
 /// As Docker's.
 pub async fn is_taken(docker: &Docker, cluster: &str) -> Result<bool, docker::Error> {
-    Ok(forwarder_of(docker, cluster).await?.is_some())
+    Ok(taker(docker, cluster).await?.is_some())
+}
+
+/// The sandbox that took this cluster.
+///
+/// # Errors
+/// As Docker's.
+pub async fn taker(docker: &Docker, cluster: &str) -> Result<Option<String>, docker::Error> {
+    Ok(forwarder_of(docker, cluster).await?.and_then(|forwarder| forwarder.labels.get(OWNER_LABEL).cloned()))
 }
 
 /// The node of a cluster with the ports that lead to it, its own and its forwarder's; absent where there is no node.
@@ -125,5 +133,48 @@ pub(super) async fn start_forwarder(docker: &Docker, cluster: &str) -> Result<()
     match forwarder_of(docker, cluster).await? {
         Some(forwarder) if forwarder.state != ContainerState::Running => docker.start_container(&forwarder.name).await,
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::PortMapping;
+
+    fn plan(api_port: Option<u16>) -> ClusterPlan {
+        ClusterPlan {
+            name: "flyte-spare".into(),
+            node_image: "rancher/k3s:v1.21.2-k3s1".parse().expect("image"),
+            kubernetes: (1, 21),
+            ports: vec![
+                PortMapping { host: 31081, node: 30081, purpose: "console".into() },
+                PortMapping { host: 31084, node: 30084, purpose: "minio".into() },
+            ],
+            api_port,
+            network_policies: false,
+            yields: false,
+            store: None,
+        }
+    }
+
+    #[test]
+    fn the_daemon_is_asked_for_a_container_that_leads_to_the_node() {
+        let request = container("flyte", &plan(Some(6550))).request();
+        let mut request = serde_json::to_value(request).expect("JSON");
+        request.sort_all_objects();
+        request["Entrypoint"][2].take();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&request).expect("JSON"));
+    }
+
+    #[test]
+    fn the_api_is_forwarded_only_where_a_port_is_asked_for_it() {
+        for (api_port, forwarded) in [(None, &[30081, 30084][..]), (Some(6550), &[30081, 30084, 6443])] {
+            let container = container("flyte", &plan(api_port));
+            let published: Vec<_> = container.ports.iter().map(|port| port.container).collect();
+            assert_eq!(published, forwarded);
+            let told: Vec<_> = container.command[5..].iter().map(|port| port.parse::<u16>().expect("a port")).collect();
+            assert_eq!(told, forwarded, "the script is told the same");
+            assert!(container.ports.iter().all(|port| port.address == LOOPBACK), "{:?}", container.ports);
+        }
     }
 }

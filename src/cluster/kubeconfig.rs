@@ -122,6 +122,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_under_another_name_keeps_its_address_and_credentials() {
+        let spare = rewrite(WRITTEN, "flyte-spare", 6550).expect("rewritten");
+        let named = kubeconfig_named(&spare, "flyte").expect("named");
+        assert_eq!(named, rewrite(WRITTEN, "flyte", 6550).expect("rewritten"));
+        assert!(!named.contains("spare"), "{named}");
+    }
+
+    #[test]
     fn merging_keeps_what_is_there_and_the_current_context() {
         let theirs = "apiVersion: v1\nkind: Config\ncurrent-context: work\nclusters: [{name: work, cluster: {server: https://work}}]\nusers: [{name: me, user: {}}]\ncontexts: [{name: work, context: {cluster: work, user: me}}]\n";
         let ours = rewrite(WRITTEN, "flyte", 6550).expect("rewritten");

@@ -57,7 +57,7 @@ pub use docker_engine::recipe;
 pub use engine::Engine;
 pub use error::{Error, K3dError};
 pub use expiry::{expire, expiries, forget_expiry};
-pub use forwarder::{cluster_of, forward_ports, is_taken, node, taken};
+pub use forwarder::{cluster_of, forward_ports, is_taken, node, taken, taker};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{is_of, kubeconfig, kubeconfig_named, merge_kubeconfig};
 pub use labels::OWNER_LABEL;

@@ -188,7 +188,12 @@ pub async fn stop(docker: &Docker, cluster: &str) -> Result<bool, Error> {
     match before {
         NodeState::Frozen => docker.unpause_container(&node).await?,
         NodeState::Running | NodeState::Restarting { .. } => {}
-        NodeState::Absent | NodeState::Unstarted | NodeState::Stopped | NodeState::Foreign => return Ok(false),
+        // It ended by itself.
+        NodeState::Stopped => {
+            stop_forwarder(docker, cluster).await?;
+            return Ok(false);
+        }
+        NodeState::Absent | NodeState::Unstarted | NodeState::Foreign => return Ok(false),
     }
     if let Err(error) = docker.kill_container(&node).await {
         // It may have ended by itself.

@@ -29,13 +29,15 @@ pub struct Sweep {
 /// Docker does not answer. What could not be done is told in the [`Sweep`].
 pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failure> {
     let docker = host.docker().await?;
-    let (owned, expiries, data, unfilled) = tokio::try_join!(
+    let (owned, expiries, data, unfilled, taken) = tokio::try_join!(
         cluster::owned(&docker),
         cluster::expiries(&docker),
         cluster::kept_data(&docker),
-        cluster::unfilled(&docker)
+        cluster::unfilled(&docker),
+        cluster::taken(&docker)
     )?;
-    let has_node = |name: &String| owned.contains(name) || expiries.contains_key(name);
+    let is_taken = |name: &String| taken.iter().any(|(_, cluster)| cluster == name);
+    let has_node = |name: &String| owned.contains(name) || expiries.contains_key(name) || is_taken(name);
     let kept: Vec<_> = data.into_iter().filter(|kept| !has_node(&kept.sandbox)).collect();
     let names: BTreeSet<String> = owned.into_iter().chain(expiries.keys().chain(unfilled.keys()).cloned()).collect();
     let mut sweep = Sweep { sandboxes: Vec::new(), failure: None };

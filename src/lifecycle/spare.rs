@@ -19,7 +19,7 @@ use crate::rehearsal::Faults;
 use crate::report::{Outcome, Stage, bytes};
 use crate::run::Run;
 use crate::site::{Ground, Halt, Host, Site, SpareRecord};
-use crate::spec::{EngineKind, Ports, SiteKind, Spec};
+use crate::spec::{EngineKind, NAME_LIMIT, Ports, SiteKind, Spec};
 
 /// Names that are tried for a spare: a sandbox that took one keeps its cluster's.
 const NAMES: usize = 9;
@@ -166,9 +166,18 @@ pub(super) async fn take(plan: &Plan, ground: &mut Ground<'_>, host: &Host, run:
             if is_taken || there != NodeState::Frozen {
                 continue;
             }
-            ground.take_spare(plan, &cluster).await?;
-            cluster::forget_expiry(&docker, &cluster).await?;
-            state.remove(&lock)?;
+            let taken = async {
+                ground.take_spare(plan, &cluster).await?;
+                cluster::forget_expiry(&docker, &cluster).await?;
+                state.remove(&lock)
+            };
+            if let Err(failure) = taken.await {
+                // Nobody else undoes it.
+                if ground.is_spare() {
+                    ground.take_back(run).await?;
+                }
+                return Err(failure);
+            }
             return Ok(((), Outcome::Passed, format!("{cluster}, made and proven {} ago", age(made))));
         }
         Ok(((), Outcome::Unchanged, "none that fits".to_owned()))
@@ -189,9 +198,15 @@ fn spares_of(name: &str, host: &Host) -> Vec<(String, SpareRecord)> {
     all.filter(|(record, _)| record.of == name).map(|(record, cluster)| (cluster, record)).collect()
 }
 
+/// The name of a spare's cluster, which is no longer than a sandbox's may be.
+fn spare_name(sandbox: &str, n: usize) -> String {
+    let end = if n == 1 { "-spare".to_owned() } else { format!("-spare-{n}") };
+    let stem = sandbox.get(..NAME_LIMIT - end.len()).unwrap_or(sandbox).trim_end_matches('-');
+    format!("{stem}{end}")
+}
+
 async fn free_name(name: &str, docker: &Docker, host: &Host) -> Result<String, Failure> {
-    let names = (1..=NAMES).map(|n| if n == 1 { format!("{name}-spare") } else { format!("{name}-spare-{n}") });
-    for cluster in names {
+    for cluster in (1..=NAMES).map(|n| spare_name(name, n)) {
         let is_known = host.state.sandbox(&cluster).path().exists();
         if !is_known && cluster::belongings(docker, &cluster).await?.is_empty() {
             return Ok(cluster);
@@ -199,7 +214,7 @@ async fn free_name(name: &str, docker: &Docker, host: &Host) -> Result<String, F
     }
     Err(Failure::new(Reason::NameTaken, "no name is left for a spare")
         .on(format!("sandbox {name}"))
-        .because(format!("there are clusters {name}-spare to {name}-spare-{NAMES}"))
+        .because(format!("there are clusters {} to {}", spare_name(name, 1), spare_name(name, NAMES)))
         .hint("`sandbox list` shows them, and `sandbox down --name NAME` removes one"))
 }
 
@@ -211,6 +226,10 @@ async fn key(plan: &Plan, docker: &Docker) -> Result<String, Failure> {
         Presence::Present(image) => image.id,
         Presence::Absent(image) => image.to_string(),
     });
+    key_of(plan, ids)
+}
+
+fn key_of(plan: &Plan, image_ids: impl Iterator<Item = String>) -> Result<String, Failure> {
     let ports = Ports { console: 0, dashboard: 0, minio: 0, api: None, postgres: None, ..plan.spec.ports };
     let spec = Spec { ports, spare: false, unpublished: false, ..plan.spec.clone() };
     let spec = serde_json::to_string(&spec)
@@ -218,9 +237,93 @@ async fn key(plan: &Plan, docker: &Docker) -> Result<String, Failure> {
     let recipe = cluster::recipe(&plan.cluster);
     let fields = [env!("CARGO_PKG_VERSION").to_owned(), recipe, plan.digest.clone(), spec];
     let mut hash = Sha256::default();
-    for field in fields.into_iter().chain(ids) {
+    for field in fields.into_iter().chain(image_ids) {
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field);
     }
     Ok(hex(&hash.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Bundle;
+    use crate::render::render;
+    use crate::spec::{Secret, is_name};
+
+    type Edit = fn(&mut Spec);
+
+    fn plan(change: impl FnOnce(&mut Spec)) -> Plan {
+        let mut spec = Spec::default();
+        change(&mut spec);
+        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        Plan::new(spec, rendered).expect("a plan")
+    }
+
+    fn key(plan: &Plan, image_ids: &[&str]) -> String {
+        key_of(plan, image_ids.iter().map(|id| (*id).to_owned())).expect("a key")
+    }
+
+    #[test]
+    fn a_spare_of_another_kind_has_another_key() {
+        let ids = ["sha256:1", "sha256:2"];
+        let same = key(&plan(|_| ()), &ids);
+        assert_eq!(key(&plan(|_| ()), &ids), same, "the key of one plan");
+        let edits: [(&str, Edit); 10] = [
+            ("a project", |spec| spec.projects.push("z".to_owned())),
+            ("a domain", |spec| drop(spec.domains.pop())),
+            ("the secret key", |spec| spec.storage.secret_key = Secret::new("another-secret-key")),
+            ("an image", |spec| {
+                spec.images.insert("minio".to_owned(), "minio/minio:other".parse().expect("an image"));
+            }),
+            ("k3s' arguments", |spec| spec.network_policies = true),
+            ("k3s", |spec| spec.kubernetes = "v1.22.17+k3s1".to_owned()),
+            ("the node's image", |spec| spec.node_image = "rancher/k3s:other".parse().expect("an image")),
+            ("a registry", |spec| spec.ports.registry = Some(5050)),
+            ("the idle limit", |spec| spec.idle = Some("1h".to_owned())),
+            ("the engine", |spec| spec.engine = Some(EngineKind::Docker)),
+        ];
+        let mut keys: Vec<_> = edits.iter().map(|(what, edit)| (*what, key(&plan(edit), &ids))).collect();
+        keys.push(("an image's id", key(&plan(|_| ()), &["sha256:1", "sha256:3"])));
+        keys.push(("an image less", key(&plan(|_| ()), &["sha256:1"])));
+        keys.push(("ids that join to the same", key(&plan(|_| ()), &["sha256:1sha256:2"])));
+        let mut edited = plan(|_| ());
+        edited.digest.push('0');
+        keys.push(("an object", key(&edited, &ids)));
+        for (what, other) in &keys {
+            assert_ne!(*other, same, "{what}");
+            assert_eq!(keys.iter().filter(|(_, key)| key == other).count(), 1, "{what}");
+        }
+    }
+
+    #[test]
+    fn ports_decide_only_where_an_object_has_them() {
+        let before = plan(|_| ());
+        let edits: [(&str, Edit); 6] = [
+            ("the API's", |spec| spec.ports.api = Some(6550)),
+            ("Postgres'", |spec| spec.ports.postgres = Some(5432)),
+            ("the console's", |spec| spec.ports.console = 31081),
+            ("the dashboard's", |spec| spec.ports.dashboard = 31082),
+            ("Minio's", |spec| spec.ports.minio = 31084),
+            ("that the next is wanted, too", |spec| spec.spare = true),
+        ];
+        for (what, edit) in edits {
+            let other = plan(edit);
+            assert_eq!(key(&other, &[]) == key(&before, &[]), other.digest == before.digest, "{what}");
+        }
+        assert_eq!(plan(|spec| spec.ports.api = Some(6550)).digest, before.digest, "one that no object has");
+    }
+
+    #[test]
+    fn every_sandbox_can_have_a_spare_of_a_name_that_is_one() {
+        for length in 1..=NAME_LIMIT {
+            for sandbox in ["a".repeat(length), format!("{}b", "a-".repeat(length / 2))] {
+                for n in 1..=NAMES {
+                    let name = spare_name(&sandbox, n);
+                    assert!(!is_name(&sandbox) || is_name(&name), "{sandbox}: {name}");
+                }
+            }
+        }
+        assert_eq!((spare_name("flyte", 1), spare_name("flyte", 2)), ("flyte-spare".into(), "flyte-spare-2".into()));
+    }
 }

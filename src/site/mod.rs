@@ -186,7 +186,9 @@ impl<'a> Site<'a> {
         match self {
             Self::Node(site) => {
                 site.running().await?;
-                Ok((site.host.docker().await?, node_name(&site.cluster().await?)))
+                let docker = site.host.docker().await?;
+                let node = node_name(&site.cluster(&docker).await?);
+                Ok((docker, node))
             }
             Self::Rehearsal(_) => Err(Failure::new(Reason::Usage, "a rehearsal has no node that images could be in")),
             Self::Attached(_) => {

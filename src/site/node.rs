@@ -61,13 +61,13 @@ impl<'a> NodeSite<'a> {
         scratch: &Path,
         run: &Run,
     ) -> Result<(NodeGround<'a>, Outcome, String), Failure> {
-        let Self { name, host } = self;
+        let host = self.host;
         let docker = host.docker().await;
         let required = wanted(plan)?;
         let asked = async {
             let docker = docker.as_ref().map_err(Clone::clone)?;
             let images = preflight::look_for_images(docker, &required);
-            let cluster = cluster::cluster_of(docker, &name).await?;
+            let cluster = self.cluster(docker).await?;
             let seen = preflight::look(docker, &cluster);
             let (seen, images, kept) = tokio::join!(seen, images, cluster::kept_data(docker));
             Ok::<_, Failure>((docker.endpoint(), seen?, images, kept?, cluster))
@@ -95,14 +95,14 @@ impl<'a> NodeSite<'a> {
         let docker = docker?;
         preflight::blockers(&findings)?;
         let ((state, cluster), kept) = (found?, kept_here);
-        let ground =
-            NodeGround { name, cluster, is_spare: false, host, docker, engine: engine?, state, kept, from: None };
+        let (name, engine) = (self.name, engine?);
+        let ground = NodeGround { name, cluster, is_spare: false, host, docker, engine, state, kept, from: None };
         Ok((ground, Outcome::Passed, preflight::summary(&findings)))
     }
 
     pub(super) async fn running(&self) -> Result<Running, Failure> {
         let docker = self.host.docker().await?;
-        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        let cluster = self.cluster(&docker).await?;
         match cluster::state(&docker, &cluster).await? {
             NodeState::Running => {}
             NodeState::Absent | NodeState::Foreign => return Err(absent(&self.name, "there is no such sandbox")),
@@ -136,13 +136,23 @@ impl<'a> NodeSite<'a> {
     }
 
     /// The cluster that the sandbox is on.
-    pub(super) async fn cluster(&self) -> Result<String, Failure> {
-        Ok(cluster::cluster_of(&self.host.docker().await?, &self.name).await?)
+    pub(super) async fn cluster(&self, docker: &Docker) -> Result<String, Failure> {
+        let (cluster, taker) =
+            tokio::try_join!(cluster::cluster_of(docker, &self.name), cluster::taker(docker, &self.name))?;
+        match taker {
+            Some(sandbox) if cluster == self.name => {
+                Err(Failure::new(Reason::NameTaken, "another sandbox has the cluster of this name")
+                    .on(format!("cluster {cluster}"))
+                    .because(format!("sandbox {sandbox} took it, a spare"))
+                    .hint(format!("`--name {sandbox}` is that sandbox")))
+            }
+            _ => Ok(cluster),
+        }
     }
 
     pub(super) async fn overview(&self) -> Result<Overview, Failure> {
         let docker = self.host.docker().await?;
-        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        let cluster = self.cluster(&docker).await?;
         let (node, sandboxes, expiries) =
             tokio::try_join!(cluster::state(&docker, &cluster), cluster::owned(&docker), cluster::expiries(&docker))?;
         let phase = match node {
@@ -164,13 +174,14 @@ impl<'a> NodeSite<'a> {
         &self,
         running: BTreeSet<(ImageRef, String)>,
     ) -> Result<BTreeSet<(ImageRef, String)>, Failure> {
-        outdated(&self.host.docker().await?, &node_name(&self.cluster().await?), running).await
+        let docker = self.host.docker().await?;
+        outdated(&docker, &node_name(&self.cluster(&docker).await?), running).await
     }
 
     /// Stops the node, or freezes it. Whether it ran.
     pub(super) async fn stop(&self, how: Halt) -> Result<Stopped, Failure> {
         let docker = self.host.docker().await?;
-        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        let cluster = self.cluster(&docker).await?;
         let before = cluster::state(&docker, &cluster).await?;
         match before {
             NodeState::Absent | NodeState::Foreign | NodeState::Unstarted => {
@@ -192,7 +203,7 @@ impl<'a> NodeSite<'a> {
     /// Lets a halted node run again.
     pub(super) async fn resume(&self, run: &Run) -> Result<Resumed, Failure> {
         let docker = self.host.docker().await?;
-        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        let cluster = self.cluster(&docker).await?;
         cluster::discard_half_snapshots(&docker, &cluster).await?;
         let was = match cluster::state(&docker, &cluster).await? {
             NodeState::Stopped => Some(Halt::Stop),
@@ -224,7 +235,7 @@ impl<'a> NodeSite<'a> {
             }
             docker => docker?,
         };
-        let cluster = cluster::cluster_of(&docker, &self.name).await?;
+        let cluster = self.cluster(&docker).await?;
         if cluster != self.name {
             cluster::discard_unfilled(&docker, &self.name).await?;
         }
@@ -297,9 +308,8 @@ impl NodeGround<'_> {
     pub(super) async fn take_spare(&mut self, plan: &Plan, spare: &str) -> Result<(), Failure> {
         let shape = ClusterPlan { name: spare.to_owned(), ..plan.cluster.clone() };
         cluster::forward_ports(&self.docker, &self.name, &shape).await?;
-        self.docker.make_usual(&shape.node()).await?;
         (self.cluster, self.state, self.is_spare) = (spare.to_owned(), NodeState::Frozen, true);
-        Ok(())
+        Ok(self.docker.make_usual(&shape.node()).await?)
     }
 
     /// Removes what there is, with its data; absent where there was nothing.
@@ -367,7 +377,7 @@ impl NodeGround<'_> {
         if let Some(claim) = claim {
             claim.release(&self.docker).await;
         }
-        let cluster = cluster?;
+        let cluster = cluster.map_err(|error| error.of_sandbox(&self.name))?;
         let Access { kubeconfig, client } = cluster.access;
         let kubeconfig = self.site().named(kubeconfig, &self.cluster)?;
         let state = self.host.state.sandbox(&self.name);

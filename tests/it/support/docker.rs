@@ -15,6 +15,7 @@ use flyte_sandbox::report::Reporter;
 use flyte_sandbox::run::{Deadline, Run};
 use serde_json::{Value, json};
 
+use super::docker_containers;
 use super::docker_exec;
 use super::docker_images::{image, load, pull, save, tag};
 
@@ -69,6 +70,12 @@ pub(crate) struct World {
     pub(crate) files: BTreeMap<String, String>,
     /// What commands in containers write to standard output, by their words.
     pub(crate) commands: BTreeMap<String, String>,
+    /// Ports of the machine that a program outside Docker listens on.
+    pub(crate) listeners: BTreeSet<u16>,
+    /// The bodies of the requests that made containers, by name.
+    pub(crate) created: BTreeMap<String, Value>,
+    /// The bodies of the requests that changed containers, by name.
+    pub(crate) updated: BTreeMap<String, Value>,
     /// What `GET /events` has.
     pub(crate) events: Vec<Value>,
     /// Whether `GET /events` never answers.
@@ -151,9 +158,11 @@ fn router(world: Shared) -> Router {
         .route("/containers/json", get(containers))
         .route("/containers/create", post(create_container))
         .route("/containers/{name}/json", get(container))
-        .route("/containers/{name}/start", post(start_container))
-        .route("/containers/{name}/pause", post(pause_container))
-        .route("/containers/{name}/unpause", post(unpause_container))
+        .route("/containers/{name}/start", post(docker_containers::start))
+        .route("/containers/{name}/kill", post(docker_containers::kill))
+        .route("/containers/{name}/pause", post(docker_containers::pause))
+        .route("/containers/{name}/unpause", post(docker_containers::unpause))
+        .route("/containers/{name}/update", post(docker_containers::update))
         .route("/containers/{name}/wait", post(wait_for_container))
         .route("/containers/{name}/logs", get(logs))
         .route("/containers/{name}/archive", get(file))
@@ -212,7 +221,7 @@ async fn containers(State(world): State<Shared>, Query(query): Query<HashMap<Str
     Json(lock(&world).containers.iter().filter(|container| labelled(container, &query)).cloned().collect())
 }
 
-fn is_named(container: &Value, name: &str) -> bool {
+pub(super) fn is_named(container: &Value, name: &str) -> bool {
     container["Names"][0] == format!("/{name}")
 }
 
@@ -230,7 +239,7 @@ async fn container(State(world): State<Shared>, Path(name): Path<String>) -> Res
     Json(json!({
         "Id": found["Id"], "Name": found["Names"][0], "RestartCount": 0, "Image": "sha256:node",
         "State": { "Status": found["State"], "ExitCode": found["ExitCode"].as_i64().unwrap_or(1), "StartedAt": found["StartedAt"] },
-        "Config": { "Labels": found["Labels"], "Env": found["Env"] },
+        "Config": { "Labels": found["Labels"], "Env": found["Env"], "Image": found["Image"], "Cmd": found["Arguments"] },
         "HostConfig": { "PortBindings": bindings.collect::<serde_json::Map<_, _>>() },
         "Mounts": found["Mounts"],
     }))
@@ -279,57 +288,16 @@ async fn create_container(
     let mounts: Vec<Value> = mounts.collect();
     world.containers.push(json!({
         "Id": "made", "Names": [name], "Labels": request["Labels"], "State": "created", "Ports": ports, "Mounts": mounts,
+        "Image": image, "Arguments": request["Cmd"], "HostConfig": { "NetworkMode": request["HostConfig"]["NetworkMode"] },
     }));
+    world.created.insert(query["name"].clone(), request);
     (StatusCode::CREATED, Json(json!({ "Id": "made", "Warnings": [] }))).into_response()
 }
 
 /// The volumes that a container mounts.
-fn volumes_of(container: &Value) -> Vec<String> {
+pub(super) fn volumes_of(container: &Value) -> Vec<String> {
     let mounts = container["Mounts"].as_array().into_iter().flatten();
     mounts.filter_map(|mount| mount["Name"].as_str().map(str::to_owned)).collect()
-}
-
-async fn start_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    let mut world = lock(&world);
-    if let Some(words) = world.refused.get("start") {
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, words);
-    }
-    let state = world.started.clone().unwrap_or_else(|| "running".to_owned());
-    // It makes no volume anew for a container that is there.
-    let mounted = world.containers.iter().filter(|container| is_named(container, &name)).flat_map(volumes_of);
-    let gone = mounted.into_iter().find(|name| !world.volumes.iter().any(|volume| volume["Name"] == name.as_str()));
-    if let Some(gone) = gone {
-        return refuse(StatusCode::NOT_FOUND, &format!("get {gone}: no such volume"));
-    }
-    let Some(found) = world.containers.iter_mut().find(|container| is_named(container, &name)) else {
-        return missing();
-    };
-    found["State"] = json!(state);
-    StatusCode::NO_CONTENT.into_response()
-}
-
-async fn pause_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    let mut world = lock(&world);
-    let Some(found) = world.containers.iter_mut().find(|container| is_named(container, &name)) else {
-        return missing();
-    };
-    if found["State"] != "running" {
-        return refuse(StatusCode::CONFLICT, &format!("Container {name} is not running"));
-    }
-    found["State"] = json!("paused");
-    StatusCode::NO_CONTENT.into_response()
-}
-
-async fn unpause_container(State(world): State<Shared>, Path(name): Path<String>) -> Response {
-    let mut world = lock(&world);
-    let Some(found) = world.containers.iter_mut().find(|container| is_named(container, &name)) else {
-        return missing();
-    };
-    if found["State"] != "paused" {
-        return refuse(StatusCode::CONFLICT, &format!("Container {name} is not paused"));
-    }
-    found["State"] = json!("running");
-    StatusCode::NO_CONTENT.into_response()
 }
 
 /// The end of a container's command, which copies what is on one volume to another.
@@ -479,6 +447,20 @@ async fn remove_network(State(world): State<Shared>, Path(name): Path<String>) -
     };
     if is_unknown {
         return missing();
+    }
+    let is_attached = {
+        let world = lock(&world);
+        let network = world.networks.iter().find(|network| is_called(network, &name)).map(|network| &network["Name"]);
+        let runs =
+            |container: &&Value| ["running", "paused", "restarting"].iter().any(|state| container["State"] == *state);
+        let attached = |container: &Value| Some(&container["HostConfig"]["NetworkMode"]) == network;
+        world.containers.iter().filter(runs).any(attached)
+    };
+    if is_attached {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            &format!("error while removing network: network {name} has active endpoints"),
+        );
     }
     let unclear = ambiguous(&lock(&world), &name);
     unclear.unwrap_or_else(|| remove(&world, &name, |world| &mut world.networks, is_called))

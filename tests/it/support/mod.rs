@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `conformance.rs` | what a Kubernetes API and its double must answer alike |
 //! | `docker.rs` | a Docker daemon in memory |
+//! | `docker_containers.rs` | what it does to containers that are there, and refuses to do |
 //! | `docker_exec.rs` | commands inside its containers |
 //! | `docker_images.rs` | what it does with images |
 //! | `flyte.rs` | a Flyte that is up, and can be broken |
@@ -22,6 +23,7 @@ pub(crate) mod attached;
 pub(crate) mod conformance;
 pub(crate) mod database;
 pub(crate) mod docker;
+mod docker_containers;
 mod docker_exec;
 mod docker_images;
 pub(crate) mod flyte;

@@ -154,7 +154,8 @@ async fn make(
 pub(super) async fn take(plan: &Plan, ground: &mut Ground<'_>, host: &Host, run: &Run) -> Result<(), Failure> {
     let spares = spares_of(&plan.spec.name, host);
     let Some(docker) = ground.docker().cloned().filter(|_| !spares.is_empty()) else { return Ok(()) };
-    run.stage(Stage::Spare, async {
+    let mut begun = None;
+    let taken = run.stage(Stage::Spare, async {
         let key = key(plan, &docker).await?;
         for (cluster, record) in spares {
             let Some(made) = record.made.filter(|_| record.key == key) else { continue };
@@ -166,23 +167,27 @@ pub(super) async fn take(plan: &Plan, ground: &mut Ground<'_>, host: &Host, run:
             if is_taken || there != NodeState::Frozen {
                 continue;
             }
-            let taken = async {
-                ground.take_spare(plan, &cluster).await?;
-                cluster::forget_expiry(&docker, &cluster).await?;
-                state.remove(&lock)
-            };
-            if let Err(failure) = taken.await {
-                // Nobody else undoes it.
-                if ground.is_spare() {
-                    ground.take_back(run).await?;
-                }
-                return Err(failure);
-            }
+            begun = Some(cluster.clone());
+            ground.take_spare(plan, &cluster).await?;
+            cluster::forget_expiry(&docker, &cluster).await?;
+            state.remove(&lock)?;
             return Ok(((), Outcome::Passed, format!("{cluster}, made and proven {} ago", age(made))));
         }
         Ok(((), Outcome::Unchanged, "none that fits".to_owned()))
-    })
-    .await
+    });
+    let failure = match (taken.await, begun) {
+        (Err(failure), Some(cluster)) if ground.is_spare() => {
+            // Half taken: it is nobody else's any more.
+            let failure = rollback::roll_back(failure, &plan.spec.name, ground, run).await;
+            let state = host.state.sandbox(&cluster);
+            match state.lock("up") {
+                Ok(lock) => rollback::forget(failure, &state, &lock),
+                Err(_) => failure,
+            }
+        }
+        (taken, _) => return taken,
+    };
+    Err(failure)
 }
 
 fn age(made: u64) -> String {

@@ -307,8 +307,13 @@ impl NodeGround<'_> {
     /// Makes a spare the sandbox's: publishes the ports for it. The plan is for the sandbox.
     pub(super) async fn take_spare(&mut self, plan: &Plan, spare: &str) -> Result<(), Failure> {
         let shape = ClusterPlan { name: spare.to_owned(), ..plan.cluster.clone() };
-        cluster::forward_ports(&self.docker, &self.name, &shape).await?;
-        (self.cluster, self.state, self.is_spare) = (spare.to_owned(), NodeState::Frozen, true);
+        // Whoever is dropped here has the spare to give back.
+        (self.cluster, self.is_spare) = (spare.to_owned(), true);
+        if let Err(error) = cluster::forward_ports(&self.docker, &self.name, &shape).await {
+            (self.cluster, self.is_spare) = (self.name.clone(), false);
+            return Err(error.into());
+        }
+        self.state = NodeState::Frozen;
         Ok(self.docker.make_usual(&shape.node()).await?)
     }
 

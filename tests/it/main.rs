@@ -41,6 +41,7 @@ mod retention;
 mod rollout;
 mod smoke;
 mod snapshot;
+mod spare;
 mod state;
 mod stopping;
 mod store;

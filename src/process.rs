@@ -375,13 +375,13 @@ pub fn detach(program: &Path, args: &[&OsStr], log: &Path) -> io::Result<Detache
     command.spawn().map(Detached)
 }
 
-/// Starts a program that outlives this one, here and with this environment; its output goes to a new file `log`, which its
-/// owner alone may read. The terminal's Ctrl-C does not reach it.
+/// Starts a program that outlives this one, here and with this environment; its output goes to the end of the file `log`,
+/// which its owner alone may read. The terminal's Ctrl-C does not reach it.
 ///
 /// # Errors
 /// The file cannot be written, or the program not be started.
 pub fn leave_behind(program: &Path, args: &[OsString], log: &Path) -> io::Result<()> {
-    let log = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(log)?;
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(log)?;
     let mut command = std::process::Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
     command.spawn().map(drop)

@@ -22,12 +22,7 @@ pub async fn up(request: Request, host: &Host, mut options: Options<'_>, run: &R
     refuse_useless(&request.spec, &options)?;
     let name = request.spec.name.clone();
     let state = host.state.sandbox(&name);
-    if let Some(SpareRecord { of, .. }) = SpareRecord::read(&state) {
-        return Err(Failure::new(Reason::NameTaken, "the name is that of a spare")
-            .on(format!("sandbox {name}"))
-            .because(format!("it waits for the next `up` of sandbox {of}"))
-            .hint(format!("`sandbox down --name {name}` removes it")));
-    }
+    SpareRecord::refuse(&state, &name)?;
     let lock = state.lock("up")?;
     let is_recorded = state.path().is_dir();
     loop {

@@ -10,6 +10,7 @@ use super::evidence::{self, EvidenceSources, within_a_moment};
 use super::host::Host;
 use super::node_images::{load_bundle, load_into_node, obtain_node_image, outdated};
 use super::running::{Running, absent, halted};
+use super::spare::SpareRecord;
 use super::state::{Halt, Overview, Phase, Resumed, Standing, Stopped};
 use crate::cluster::{self, Access, Data, Engine, KeptData, NodeState};
 use crate::docker::{self, Docker};
@@ -101,6 +102,7 @@ impl<'a> NodeSite<'a> {
     }
 
     pub(super) async fn running(&self) -> Result<Running, Failure> {
+        SpareRecord::refuse(&self.host.state.sandbox(&self.name), &self.name)?;
         let docker = self.host.docker().await?;
         let cluster = self.cluster(&docker).await?;
         match cluster::state(&docker, &cluster).await? {
@@ -202,6 +204,7 @@ impl<'a> NodeSite<'a> {
 
     /// Lets a halted node run again.
     pub(super) async fn resume(&self, run: &Run) -> Result<Resumed, Failure> {
+        SpareRecord::refuse(&self.host.state.sandbox(&self.name), &self.name)?;
         let docker = self.host.docker().await?;
         let cluster = self.cluster(&docker).await?;
         cluster::discard_half_snapshots(&docker, &cluster).await?;

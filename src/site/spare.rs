@@ -27,6 +27,19 @@ impl SpareRecord {
         serde_json::from_slice(&std::fs::read(path(state)).ok()?).ok()
     }
 
+    /// Refuses a spare to whoever takes it for a sandbox; `sandbox` is its name.
+    ///
+    /// # Errors
+    /// [`Reason::NameTaken`].
+    pub fn refuse(state: &StateDir, sandbox: &str) -> Result<(), Failure> {
+        let Some(Self { of, .. }) = Self::read(state) else { return Ok(()) };
+        Err(Failure::new(Reason::NameTaken, "the name is that of a spare")
+            .on(format!("sandbox {sandbox}"))
+            .because(format!("it waits for the next `up` of sandbox {of}"))
+            .hint(format!("`sandbox up --name {of}` takes it"))
+            .hint(format!("`sandbox down --name {sandbox}` removes it")))
+    }
+
     /// Writes the record.
     ///
     /// # Errors

@@ -174,6 +174,11 @@ impl Check {
 
     /// Where nothing of the sandbox's own can be frozen, that is told.
     pub(super) fn only_on_a_node(&mut self, engine: Option<EngineKind>, idle: Option<&str>, spare: bool) {
+        if let (Some(EngineKind::K3d), true) = (engine, spare) {
+            let origin = self.provenance.get("spare").cloned().unwrap_or(Origin::Default);
+            let message = "`spare: true`: a spare is made through Docker, without k3d".to_owned();
+            self.problem(&origin, message, Some("leave it out, or `engine: k3d`".to_owned()));
+        }
         if !matches!(engine, Some(EngineKind::Context | EngineKind::Rehearsal)) {
             return;
         }

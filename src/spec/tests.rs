@@ -141,6 +141,10 @@ fn wrong_files_are_told_where_and_what_would_be_right() {
             "sandbox.yaml:1:8: `spare: true`: only a node of the sandbox's own has a spare (leave it out)",
         ),
         (
+            "spare: true\nengine: k3d\n",
+            "sandbox.yaml:1:8: `spare: true`: a spare is made through Docker, without k3d (leave it out, or `engine: k3d`)",
+        ),
+        (
             "spare: true\nengine: context\ncontext: theirs\n",
             "sandbox.yaml:1:8: `spare: true`: only a node of the sandbox's own has a spare (leave it out)",
         ),

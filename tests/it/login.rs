@@ -171,8 +171,8 @@ async fn a_helper_that_hangs_ends_with_the_run_and_so_do_its_children() {
     let home = Home::new(&json!({"credsStore": "slow"}));
     home.helper("slow", "sleep 1000 & echo $! >\"$HOME/child\"; wait");
     let fake = daemon(&["open.example/a:1"], &[]).await;
-    let (pulled, warnings) = pull(&home, &fake, &["open.example/a:1"], 1).await;
-    pulled.expect_err("the time is over");
+    // The pull without a login may still be done in the run's last moment.
+    let (_, warnings) = pull(&home, &fake, &["open.example/a:1"], 1).await;
     assert!(warnings.iter().any(|warning| warning.contains("docker-credential-slow: timed out")), "{warnings:?}");
     let child = home.read("child");
     let gone = || (!Path::new("/proc").join(child.trim()).join("cwd").exists()).then_some(());

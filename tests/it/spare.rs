@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use flyte_sandbox::cluster::{forward_ports, is_taken};
 use flyte_sandbox::failure::{Failure, Reason};
-use flyte_sandbox::lifecycle::{Done, Options, Request, make_spare, up};
+use flyte_sandbox::lifecycle::{Done, Options, Request, make_spare, start, up};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{ClusterPlan, Plan};
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::Event;
 use flyte_sandbox::run::Run;
-use flyte_sandbox::site::{Host, SpareRecord};
+use flyte_sandbox::site::{self, Host, SpareRecord};
 use flyte_sandbox::spec::{EngineKind, Spec};
 use flyte_sandbox::state::StateRoot;
 use serde_json::{Value, json};
@@ -301,6 +301,11 @@ async fn a_spare_is_no_sandbox_to_bring_up_and_some_sandboxes_have_none() {
     let told = here.up(options()).await;
     assert_eq!(told.failure().reason, Reason::NameTaken);
     assert!(told.failure().causes[0].contains("sandbox flyte"), "{:?}", told.ended);
+    let (run, _events) = run();
+    let started = start("flyte-spare", &here.host, &run).await.expect_err("a spare");
+    assert_eq!(started.reason, Reason::NameTaken);
+    let asked = site::running("flyte-spare", &here.host).await.map(drop).expect_err("a spare");
+    assert_eq!(asked.reason, Reason::NameTaken);
     assert_eq!((here.names(), here.record("flyte-spare").is_some()), (vec![SPARE.to_owned()], true));
     here.spec.engine = Some(EngineKind::Rehearsal);
     here.spec.name = "flyte".to_owned();

@@ -103,7 +103,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), 
         let mut done = lifecycle::up(request, &host, options, run).await?;
         if leaves_spare && (done.outcome == Outcome::Passed || !lifecycle::has_spare(&name, &host)) {
             match make_spare(session, args, &host, &name) {
-                Ok(()) => done.summary.push_str("; its next spare is being made"),
+                Ok(()) => done.summary.push_str("; where it has no spare that fits, one is made in the background"),
                 Err(error) => run.report.warn(format!("cannot start `sandbox up --spare`: {error}")),
             }
         }

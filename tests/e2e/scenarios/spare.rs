@@ -40,7 +40,7 @@ fn taken() {
     docker(&["exec", &node(&first), "sh", "-c", "kill -STOP -1"]);
     docker(&["pause", &node(&first)]);
     let cold = up(&[]).exits(0).says("the spare does not pass").says("a workflow ran");
-    assert!(cold.out.contains("its next spare is being made"), "{}", cold.out);
+    assert!(cold.out.contains("one is made in the background"), "{}", cold.out);
     let began = Instant::now();
     while state(&sandbox, &first).is_none_or(|state| !state.contains("spare")) {
         assert!(began.elapsed() < PATIENCE, "no spare: {}", sandbox.run(&["list"]).out);

@@ -9,7 +9,7 @@ use super::docker_answers;
 use super::error::Error;
 use super::k3s_args::{KUBECONFIG_PATH, k3s_args};
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
-use crate::docker::{Docker, NodeContainer, Protocol, PublishedPort};
+use crate::docker::{Docker, LOOPBACK, NodeContainer, PublishedPort};
 use crate::plan::{API_PORT, ClusterPlan, network_name};
 use crate::report::Stage;
 use crate::run::Run;
@@ -18,7 +18,6 @@ use crate::run::Run;
 const LIKE: (&str, &str) = ("k3d.version", "v5.9.0");
 const PREPARATION: &str = include_str!("entrypoint.sh");
 const K3S: &str = r#"exec /bin/k3s "$@""#;
-const LOOPBACK: &str = "127.0.0.1";
 /// The share of the processors of a node that yields; others have 1024.
 const LEAST: i64 = 64;
 
@@ -65,9 +64,7 @@ fn node_container(plan: &ClusterPlan, api_port: u16, gateway: &str) -> NodeConta
     let text = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
-    let published =
-        |host, container| PublishedPort { address: LOOPBACK.to_owned(), protocol: Protocol::Tcp, host, container };
-    let ports = plan.ports.iter().map(|port| published(port.host, port.node));
+    let ports = plan.ports.iter().map(|port| PublishedPort::on_loopback(port.host, port.node));
     let mut mounts = text(&[("/k3d/images", &images)]);
     mounts.extend(plan.mounts().map(|(volume, path)| (path.to_owned(), volume)));
     NodeContainer {
@@ -93,7 +90,7 @@ fn node_container(plan: &ClusterPlan, api_port: u16, gateway: &str) -> NodeConta
             ("k3d.server.api.port", &api_port.to_string()),
             (OWNER_LABEL, &plan.name),
         ]),
-        ports: ports.chain([published(api_port, API_PORT)]).collect(),
+        ports: ports.chain([PublishedPort::on_loopback(api_port, API_PORT)]).collect(),
         mounts,
         network,
         host_name: "host.k3d.internal".to_owned(),

@@ -4,11 +4,10 @@
 
 use super::error::Error;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
-use crate::docker::{self, Container, ContainerState, Docker, Inspected, PortContainer, Protocol, PublishedPort};
+use crate::docker::{self, Container, ContainerState, Docker, Inspected, PortContainer, PublishedPort};
 use crate::plan::{API_PORT, ClusterPlan, network_name, node_name};
 
 const SCRIPT: &str = include_str!("forward.sh");
-const LOOPBACK: &str = "127.0.0.1";
 /// The label of a forwarder.
 const FORWARDER_LABEL: &str = "sandbox.flyte/forwarder";
 
@@ -53,12 +52,6 @@ pub async fn forward_ports(docker: &Docker, sandbox: &str, plan: &ClusterPlan) -
 fn container(sandbox: &str, plan: &ClusterPlan) -> PortContainer {
     let api = plan.api_port.map(|port| (port, API_PORT));
     let pairs: Vec<_> = plan.ports.iter().map(|port| (port.host, port.node)).chain(api).collect();
-    let published = |&(host, container): &(u16, u16)| PublishedPort {
-        address: LOOPBACK.to_owned(),
-        protocol: Protocol::Tcp,
-        host,
-        container,
-    };
     let said: Vec<_> = SCRIPT.lines().filter(|line| !line.starts_with('#')).collect();
     let (script, node) = (said.join("\n"), plan.node());
     let command = ["/bin/sh", "-c", &script, "forward", &node].map(str::to_owned).into_iter();
@@ -68,7 +61,7 @@ fn container(sandbox: &str, plan: &ClusterPlan) -> PortContainer {
         image: plan.node_image.clone(),
         command: command.chain(pairs.iter().map(|(_, node)| node.to_string())).collect(),
         labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-        ports: pairs.iter().map(published).collect(),
+        ports: pairs.iter().map(|&(host, node)| PublishedPort::on_loopback(host, node)).collect(),
         network: network_name(&plan.name),
     }
 }
@@ -139,6 +132,7 @@ pub(super) async fn start_forwarder(docker: &Docker, cluster: &str) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::LOOPBACK;
     use crate::plan::PortMapping;
 
     fn plan(api_port: Option<u16>) -> ClusterPlan {

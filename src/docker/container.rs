@@ -5,12 +5,13 @@ use std::io::Read;
 use std::time::SystemTime;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ContainerUpdateBody, PortSummaryTypeEnum, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerUpdateBody, PortBinding,
+    PortSummaryTypeEnum, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    DownloadFromContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions,
 };
 
 use super::client::Docker;
@@ -23,6 +24,8 @@ const FILE_SIZE: usize = 1 << 20;
 /// Largest log tail, in bytes: 200 lines of k3s have 60 KB.
 const LOG_SIZE: usize = 1 << 20;
 
+/// The address that sandboxes publish ports on.
+pub(crate) const LOOPBACK: &str = "127.0.0.1";
 /// The share of the processors that a container has by default.
 const CPU_SHARES: i64 = 1024;
 
@@ -64,6 +67,24 @@ pub struct PublishedPort {
     pub host: u16,
     /// The port in the container.
     pub container: u16,
+}
+
+impl PublishedPort {
+    /// A port of a container that is published on the loopback address, and nowhere else.
+    #[must_use]
+    pub fn on_loopback(host: u16, container: u16) -> Self {
+        Self { address: LOOPBACK.to_owned(), protocol: Protocol::Tcp, host, container }
+    }
+}
+
+/// The ports that a new container exposes, and where each is published.
+pub(super) fn bindings(ports: &[PublishedPort]) -> (Vec<String>, HashMap<String, Option<Vec<PortBinding>>>) {
+    let exposed = |port: &PublishedPort| format!("{}/tcp", port.container);
+    let binding = |port: &PublishedPort| {
+        let binding = PortBinding { host_ip: Some(port.address.clone()), host_port: Some(port.host.to_string()) };
+        (exposed(port), Some(vec![binding]))
+    };
+    (ports.iter().map(exposed).collect(), ports.iter().map(binding).collect())
 }
 
 /// A container in a list.
@@ -115,6 +136,14 @@ pub struct Inspected {
 }
 
 impl Docker {
+    /// Creates a container without starting it. Its image is never pulled.
+    pub(super) async fn create_container(&self, name: &str, body: ContainerCreateBody) -> Result<(), Error> {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let request = Request::Create(Kind::Container, name.to_owned());
+        let made = self.ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), body));
+        made.await.map(|_| ())
+    }
+
     /// All containers, running or not, that carry every one of these labels (`key` or `key=value`).
     ///
     /// # Errors

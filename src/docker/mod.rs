@@ -35,6 +35,7 @@ mod storage;
 mod usage;
 
 pub use client::{About, Docker};
+pub(crate) use container::LOOPBACK;
 pub use container::{Container, ContainerState, Inspected, Protocol, PublishedPort};
 pub use endpoint::{Endpoint, Origin};
 pub use error::{Cause, Error, Kind, Request};

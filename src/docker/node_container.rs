@@ -3,15 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
-use bollard::query_parameters::CreateContainerOptionsBuilder;
 
 use super::client::Docker;
-use super::container::PublishedPort;
-use super::error::{Error, Kind, Request};
-use crate::limits;
+use super::container::{PublishedPort, bindings};
+use super::error::Error;
 use crate::manifest::ImageRef;
 
 /// The settings of a node's container: privileged, with an init and its own `/run`, restarted with the daemon.
@@ -45,11 +42,7 @@ pub struct NodeContainer {
 impl NodeContainer {
     /// The body of the request that creates it.
     pub(crate) fn request(&self) -> ContainerCreateBody {
-        let exposed = |port: &PublishedPort| format!("{}/tcp", port.container);
-        let binding = |port: &PublishedPort| {
-            let binding = PortBinding { host_ip: Some(port.address.clone()), host_port: Some(port.host.to_string()) };
-            (exposed(port), Some(vec![binding]))
-        };
+        let (exposed, published) = bindings(&self.ports);
         let tmpfs = ["/run", "/var/run"].map(|path| (path.to_owned(), String::new()));
         let restart = match self.cpu_shares {
             Some(_) => RestartPolicyNameEnum::NO,
@@ -63,7 +56,7 @@ impl NodeContainer {
             cmd: Some(self.arguments.clone()),
             env: Some(self.variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             labels: Some(self.labels.clone().into_iter().collect()),
-            exposed_ports: Some(self.ports.iter().map(exposed).collect()),
+            exposed_ports: Some(exposed),
             host_config: Some(HostConfig {
                 privileged: Some(true),
                 cpu_shares: self.cpu_shares,
@@ -73,7 +66,7 @@ impl NodeContainer {
                 restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
                 tmpfs: Some(HashMap::from(tmpfs)),
                 binds: Some(self.mounts.iter().map(|(path, volume)| format!("{volume}:{path}")).collect()),
-                port_bindings: Some(self.ports.iter().map(binding).collect()),
+                port_bindings: Some(published),
                 network_mode: Some(self.network.clone()),
                 extra_hosts: Some(vec![format!("{}:host-gateway", self.host_name)]),
                 ..HostConfig::default()
@@ -91,10 +84,6 @@ impl Docker {
     /// [`Reason::ImagesMissing`](crate::failure::Reason::ImagesMissing) when its image or its network is not here;
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
     pub async fn create_node_container(&self, node: &NodeContainer) -> Result<(), Error> {
-        let options = CreateContainerOptionsBuilder::default().name(&node.name).build();
-        let request = Request::Create(Kind::Container, node.name.clone());
-        let made =
-            self.ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), node.request()));
-        made.await.map(|_| ())
+        self.create_container(&node.name, node.request()).await
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
-use bollard::query_parameters::{CreateContainerOptionsBuilder, WaitContainerOptions};
+use bollard::query_parameters::WaitContainerOptions;
 use futures::StreamExt;
 
 use super::client::Docker;
 use super::container::{ContainerState, Inspected};
-use super::error::{Cause, Error, Kind, Request};
+use super::error::{Cause, Error, Request};
 use crate::limits;
 use crate::manifest::ImageRef;
 
@@ -67,11 +67,7 @@ impl Docker {
     /// [`Reason::Docker`](crate::failure::Reason::Docker)
     pub async fn create_one_shot(&self, container: &OneShot) -> Result<(), Error> {
         self.remove_container(&container.name).await?;
-        let options = CreateContainerOptionsBuilder::default().name(&container.name).build();
-        let request = Request::Create(Kind::Container, container.name.clone());
-        let body = container.request();
-        let made = self.ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), body));
-        made.await.map(|_| ())
+        self.create_container(&container.name, container.request()).await
     }
 
     /// Starts a container and waits until its command has ended. The end of its output.

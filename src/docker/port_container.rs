@@ -3,15 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, PortBinding, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
-use bollard::query_parameters::CreateContainerOptionsBuilder;
 
 use super::client::Docker;
-use super::container::PublishedPort;
-use super::error::{Error, Kind, Request};
-use crate::limits;
+use super::container::{PublishedPort, bindings};
+use super::error::Error;
 use crate::manifest::ImageRef;
 
 /// The settings of such a container: it may change its own network and nothing else, and is restarted with the daemon.
@@ -34,18 +31,14 @@ pub struct PortContainer {
 impl PortContainer {
     /// The body of the request that creates it.
     pub(crate) fn request(&self) -> ContainerCreateBody {
-        let exposed = |port: &PublishedPort| format!("{}/tcp", port.container);
-        let binding = |port: &PublishedPort| {
-            let binding = PortBinding { host_ip: Some(port.address.clone()), host_port: Some(port.host.to_string()) };
-            (exposed(port), Some(vec![binding]))
-        };
+        let (exposed, published) = bindings(&self.ports);
         let endpoint = (self.network.clone(), EndpointSettings::default());
         ContainerCreateBody {
             image: Some(self.image.to_string()),
             entrypoint: Some(self.command.clone()),
             cmd: Some(Vec::new()),
             labels: Some(self.labels.clone().into_iter().collect()),
-            exposed_ports: Some(self.ports.iter().map(exposed).collect()),
+            exposed_ports: Some(exposed),
             host_config: Some(HostConfig {
                 cap_add: Some(vec!["NET_ADMIN".to_owned()]),
                 sysctls: Some(HashMap::from([("net.ipv4.ip_forward".to_owned(), "1".to_owned())])),
@@ -54,7 +47,7 @@ impl PortContainer {
                     name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
                     maximum_retry_count: None,
                 }),
-                port_bindings: Some(self.ports.iter().map(binding).collect()),
+                port_bindings: Some(published),
                 network_mode: Some(self.network.clone()),
                 ..HostConfig::default()
             }),
@@ -70,10 +63,6 @@ impl Docker {
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker), also where there is one of its name.
     pub async fn create_port_container(&self, container: &PortContainer) -> Result<(), Error> {
-        let options = CreateContainerOptionsBuilder::default().name(&container.name).build();
-        let request = Request::Create(Kind::Container, container.name.clone());
-        let body = container.request();
-        let made = self.ask(request, limits::DOCKER_REQUEST, |client| client.create_container(Some(options), body));
-        made.await.map(|_| ())
+        self.create_container(&container.name, container.request()).await
     }
 }

@@ -145,7 +145,10 @@ async fn in_docker_all(host: &Host, recorded: &[String]) -> Result<Vec<ListedSan
         cluster::taken(&docker)
     )?;
     let is_taken = |name: &str| taken.iter().any(|(_, cluster)| cluster == name);
-    let mut sandboxes = try_join_all(owned.iter().map(|name| node(&docker, name, host))).await?;
+    let cluster_of =
+        |name: &str| taken.iter().find(|(sandbox, _)| sandbox == name).map(|(_, cluster)| cluster.as_str());
+    let nodes = owned.iter().map(|name| node(&docker, name, cluster_of(name).unwrap_or(name), host));
+    let mut sandboxes = try_join_all(nodes).await?;
     let is_known = |name: &str, sandboxes: &[ListedSandbox]| sandboxes.iter().any(|known| known.name == name);
     for KeptData { sandbox, since, .. } in kept {
         if !is_known(&sandbox, &sandboxes) && !is_taken(&sandbox) {
@@ -164,10 +167,9 @@ async fn in_docker_all(host: &Host, recorded: &[String]) -> Result<Vec<ListedSan
     Ok(sandboxes)
 }
 
-async fn node(docker: &Docker, name: &str, host: &Host) -> Result<ListedSandbox, Failure> {
-    let cluster = cluster::cluster_of(docker, name).await?;
-    let node = node_name(&cluster);
-    let (state, inspected) = tokio::try_join!(cluster::state(docker, &cluster), cluster::node(docker, &cluster))?;
+async fn node(docker: &Docker, name: &str, cluster: &str, host: &Host) -> Result<ListedSandbox, Failure> {
+    let node = node_name(cluster);
+    let (state, inspected) = tokio::try_join!(cluster::state(docker, cluster), cluster::node(docker, cluster))?;
     let spare = SpareRecord::read(&host.state.sandbox(name)).filter(|_| cluster == name);
     let memory = match state {
         // One that ends meanwhile has none.

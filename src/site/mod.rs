@@ -185,10 +185,10 @@ impl<'a> Site<'a> {
     pub async fn node(&self) -> Result<(Docker, String), Failure> {
         match self {
             Self::Node(site) => {
-                site.running().await?;
                 let docker = site.host.docker().await?;
-                let node = node_name(&site.cluster(&docker).await?);
-                Ok((docker, node))
+                let cluster = site.cluster(&docker).await?;
+                site.running_on(&docker, &cluster).await?;
+                Ok((docker, node_name(&cluster)))
             }
             Self::Rehearsal(_) => Err(Failure::new(Reason::Usage, "a rehearsal has no node that images could be in")),
             Self::Attached(_) => {

@@ -102,10 +102,15 @@ impl<'a> NodeSite<'a> {
     }
 
     pub(super) async fn running(&self) -> Result<Running, Failure> {
-        SpareRecord::refuse(&self.host.state.sandbox(&self.name), &self.name)?;
         let docker = self.host.docker().await?;
         let cluster = self.cluster(&docker).await?;
-        match cluster::state(&docker, &cluster).await? {
+        self.running_on(&docker, &cluster).await
+    }
+
+    /// As [`running`](Self::running), where the cluster is known.
+    pub(super) async fn running_on(&self, docker: &Docker, cluster: &str) -> Result<Running, Failure> {
+        SpareRecord::refuse(&self.host.state.sandbox(&self.name), &self.name)?;
+        match cluster::state(docker, cluster).await? {
             NodeState::Running => {}
             NodeState::Absent | NodeState::Foreign => return Err(absent(&self.name, "there is no such sandbox")),
             NodeState::Frozen => return Err(halted(&self.name, "the sandbox is frozen")),
@@ -113,10 +118,10 @@ impl<'a> NodeSite<'a> {
             NodeState::Unstarted => return Err(absent(&self.name, "the sandbox does not run")),
             NodeState::Restarting { .. } => return Err(absent(&self.name, "the sandbox's node does not stay up")),
         }
-        if let Some(running) = self.recorded(&docker, &cluster).await {
+        if let Some(running) = self.recorded(docker, cluster).await {
             return running;
         }
-        let kubeconfig = self.named(cluster::kubeconfig(&docker, &cluster).await?, &cluster)?;
+        let kubeconfig = self.named(cluster::kubeconfig(docker, cluster).await?, cluster)?;
         Running::on_own_cluster(&self.name, kubeconfig, self.host, false).await
     }
 
@@ -162,7 +167,7 @@ impl<'a> NodeSite<'a> {
             NodeState::Stopped => Phase::Stopped,
             NodeState::Frozen => Phase::Frozen,
             NodeState::Unstarted | NodeState::Restarting { .. } => Phase::Broken,
-            NodeState::Running => Phase::Running(Box::new(self.running().await)),
+            NodeState::Running => Phase::Running(Box::new(self.running_on(&docker, &cluster).await)),
         };
         let kept = match phase {
             Phase::Absent => kept(&docker, &self.name).await?.map(|kept| kept.since),

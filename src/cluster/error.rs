@@ -114,7 +114,7 @@ pub enum Error {
     /// A cluster of this name is there that no sandbox made.
     #[error("a k3d cluster of this name is there, and it is not ours")]
     NameTaken(String),
-    /// A volume of a data volume's name is there that no sandbox made.
+    /// A volume is there that no sandbox made, and whose name a data volume or a mark is to have.
     #[error("a volume of this name is there that no sandbox made")]
     VolumeTaken(String),
     /// A volume of a snapshot's name is there that is no snapshot.

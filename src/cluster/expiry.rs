@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::future::try_join_all;
 use humantime::{format_rfc3339_seconds, parse_rfc3339};
 
-use super::forwarder::taken;
 use super::labels::{OWNER_LABEL, cluster_labels};
+use super::taken::taken;
 use crate::docker::{self, Docker, Volume};
 use crate::plan::network_name;
 
@@ -46,9 +46,8 @@ pub async fn expiries(docker: &Docker) -> Result<BTreeMap<String, SystemTime>, d
     let mut found = BTreeMap::new();
     let (marks, taken) = tokio::try_join!(docker.volumes(EXPIRY_LABEL), taken(docker))?;
     for (owner, at) in marks.iter().filter_map(read) {
-        let sandbox = taken.iter().find(|(_, cluster)| *cluster == owner).map(|(sandbox, _)| sandbox.clone());
-        let owner = sandbox.unwrap_or(owner);
-        let latest = found.entry(owner).or_insert(at);
+        let sandbox = taken.taker(&owner).map_or(owner.clone(), str::to_owned);
+        let latest = found.entry(sandbox).or_insert(at);
         *latest = at.max(*latest);
     }
     Ok(found)

@@ -1,47 +1,42 @@
-//! A sandbox on a cluster of another name: one that took a spare. Neither the ports of a container nor its labels can be
-//! changed, so a container of its own publishes the sandbox's ports, the forwarder, and its labels say which cluster the
-//! sandbox is on.
+//! The container that publishes the ports of a sandbox that took a spare, the forwarder: the ports of a container cannot be
+//! changed.
 
 use super::error::Error;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL};
+use super::taken::{mark, mark_name, unmark};
 use crate::docker::{self, Container, ContainerState, Docker, Inspected, PortContainer, PublishedPort};
 use crate::plan::{API_PORT, ClusterPlan, network_name, node_name};
 
 const SCRIPT: &str = include_str!("forward.sh");
 /// The label of a forwarder.
 const FORWARDER_LABEL: &str = "sandbox.flyte/forwarder";
+/// Where a forwarder mounts the mark of its sandbox: `docker volume prune` removes a volume that no container mounts.
+const MARK_FOLDER: &str = "/run/sandbox";
 
-/// The cluster that a sandbox is on: that of its own name, unless it took a spare.
+/// Makes the cluster of a plan a sandbox's, and publishes the plan's ports for it.
 ///
 /// # Errors
-/// As Docker's.
-pub async fn cluster_of(docker: &Docker, sandbox: &str) -> Result<String, docker::Error> {
-    let forwarder = docker.container(&forwarder_name(sandbox)).await?;
-    Ok(forwarder.as_ref().and_then(cluster).unwrap_or(sandbox).to_owned())
+/// [`Error::PortTaken`], [`Error::VolumeTaken`], [`Error::Docker`]. The cluster is nobody's then.
+pub async fn take(docker: &Docker, sandbox: &str, plan: &ClusterPlan) -> Result<(), Error> {
+    mark(docker, sandbox, &plan.name, &plan.node_image).await?;
+    let Err(error) = publish(docker, sandbox, plan).await else { return Ok(()) };
+    unmark(docker, sandbox).await?;
+    Err(error)
 }
 
-fn cluster(forwarder: &Inspected) -> Option<&str> {
-    forwarder.labels.get(FORWARDER_LABEL)?;
-    forwarder.labels.get(CLUSTER_LABEL).map(String::as_str)
-}
-
-/// Each sandbox that took a spare, with the cluster that it is on.
+/// Publishes the ports of a plan for the sandbox that took its cluster, where that is not done: somebody may have removed the
+/// forwarder.
 ///
 /// # Errors
-/// As Docker's.
-pub async fn taken(docker: &Docker) -> Result<Vec<(String, String)>, docker::Error> {
-    let pair = |container: Container| {
-        let label = |key: &str| container.labels.get(key).cloned();
-        Some((label(OWNER_LABEL)?, label(CLUSTER_LABEL)?))
-    };
-    Ok(docker.containers(&[FORWARDER_LABEL]).await?.into_iter().filter_map(pair).collect())
+/// [`Error::PortTaken`], [`Error::Docker`].
+pub async fn publish_again(docker: &Docker, sandbox: &str, plan: &ClusterPlan) -> Result<(), Error> {
+    match forwarder_of(docker, &plan.name).await? {
+        Some(_) => Ok(()),
+        None => publish(docker, sandbox, plan).await,
+    }
 }
 
-/// Publishes the ports of a plan for a sandbox: from now on the plan's cluster is the sandbox's.
-///
-/// # Errors
-/// [`Error::PortTaken`], [`Error::Docker`]. The sandbox is on no other cluster then.
-pub async fn forward_ports(docker: &Docker, sandbox: &str, plan: &ClusterPlan) -> Result<(), Error> {
+async fn publish(docker: &Docker, sandbox: &str, plan: &ClusterPlan) -> Result<(), Error> {
     let container = container(sandbox, plan);
     docker.create_port_container(&container).await?;
     let Err(error) = docker.start_container(&container.name).await else { return Ok(()) };
@@ -63,11 +58,11 @@ fn container(sandbox: &str, plan: &ClusterPlan) -> PortContainer {
         labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         ports: pairs.iter().map(|&(host, node)| PublishedPort::on_loopback(host, node)).collect(),
         network: network_name(&plan.name),
+        mounts: vec![(mark_name(sandbox), MARK_FOLDER)],
     }
 }
 
-/// The container that publishes the ports of a sandbox that took a spare.
-pub(super) fn forwarder_name(sandbox: &str) -> String {
+fn forwarder_name(sandbox: &str) -> String {
     format!("{}-ports", network_name(sandbox))
 }
 
@@ -75,22 +70,6 @@ pub(super) fn forwarder_name(sandbox: &str) -> String {
 async fn forwarder_of(docker: &Docker, cluster: &str) -> Result<Option<Container>, docker::Error> {
     let labels = [format!("{CLUSTER_LABEL}={cluster}"), FORWARDER_LABEL.to_owned()];
     Ok(docker.containers(&labels.each_ref().map(String::as_str)).await?.pop())
-}
-
-/// Whether a sandbox took this cluster.
-///
-/// # Errors
-/// As Docker's.
-pub async fn is_taken(docker: &Docker, cluster: &str) -> Result<bool, docker::Error> {
-    Ok(taker(docker, cluster).await?.is_some())
-}
-
-/// The sandbox that took this cluster.
-///
-/// # Errors
-/// As Docker's.
-pub async fn taker(docker: &Docker, cluster: &str) -> Result<Option<String>, docker::Error> {
-    Ok(forwarder_of(docker, cluster).await?.and_then(|forwarder| forwarder.labels.get(OWNER_LABEL).cloned()))
 }
 
 /// The node of a cluster with the ports that lead to it, its own and its forwarder's; absent where there is no node.

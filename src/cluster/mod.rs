@@ -12,7 +12,8 @@
 //! | `labels.rs` | labels on containers and volumes |
 //! | `node.rs` | the node's container: what state it is in, starting and removing all that belongs to it |
 //! | `data.rs` | the data volume |
-//! | `forwarder.rs`, `forward.sh` | a sandbox on a cluster of another name, and the container that publishes its ports |
+//! | `taken.rs` | which cluster a sandbox is on |
+//! | `forwarder.rs`, `forward.sh` | the container that publishes the ports of a sandbox on a cluster of another name |
 //! | `volumes.rs` | checks of the volumes that a node mounts |
 //! | `snapshot.rs` | snapshots: copies of a data volume, from which other sandboxes begin |
 //! | `snapshot_volumes.rs` | the volumes of snapshots: listing and removing |
@@ -47,6 +48,7 @@ mod ready;
 mod reconcile;
 mod snapshot;
 mod snapshot_volumes;
+mod taken;
 mod volumes;
 
 pub use crash::{node_gone, watch_node};
@@ -57,7 +59,7 @@ pub use docker_engine::recipe;
 pub use engine::Engine;
 pub use error::{Error, K3dError};
 pub use expiry::{expire, expiries, forget_expiry};
-pub use forwarder::{cluster_of, forward_ports, is_taken, node, taken, taker};
+pub use forwarder::{node, publish_again, take};
 pub use k3d::{K3d, Version};
 pub use kubeconfig::{is_of, kubeconfig, kubeconfig_named, merge_kubeconfig};
 pub use labels::OWNER_LABEL;
@@ -71,3 +73,4 @@ pub use snapshot::{abandon_snapshot, discard_unfilled, fill_from_snapshot, is_fi
 pub use snapshot_volumes::{
     HalfSnapshot, Snapshot, discard_half_snapshots, half_snapshots, is_saving, remove_snapshot, snapshots,
 };
+pub use taken::{Taken, cluster_of, taken};

@@ -9,9 +9,10 @@ use futures::future::join_all;
 use super::data::unfilled;
 use super::error::Error;
 use super::expiry::is_mark;
-use super::forwarder::{stop_forwarder, taken};
+use super::forwarder::stop_forwarder;
 use super::labels::{CLUSTER_LABEL, OWNER_LABEL, claim_prefix};
 use super::snapshot_volumes::discard_half_snapshots;
+use super::taken::{is_mark as is_taken_mark, taken};
 use super::volumes::mounted;
 use crate::docker::{self, ContainerState, Docker, Network};
 use crate::limits;
@@ -140,7 +141,8 @@ pub async fn owned(docker: &Docker) -> Result<Vec<String>, docker::Error> {
     let mut names: Vec<String> =
         containers.into_iter().filter_map(|container| container.labels.get(OWNER_LABEL).cloned()).collect();
     // The containers of a spare that was taken still carry the name that it had.
-    names.retain(|name| !taken.iter().any(|(_, cluster)| cluster == name));
+    names.retain(|name| taken.taker(name).is_none());
+    names.extend(taken.sandboxes().cloned());
     names.sort();
     names.dedup();
     Ok(names)
@@ -247,14 +249,19 @@ async fn remove(docker: &Docker, cluster: &str, takes: impl Fn(&str) -> bool) ->
     Ok(names)
 }
 
-/// Removes these, containers first; why some could not be.
+/// Removes these, containers first and the mark last; why some could not be.
 async fn take(docker: &Docker, belongings: &Belongings) -> Vec<docker::Error> {
     let containers = join_all(belongings.containers.iter().map(|name| remove_container(docker, name))).await;
     let (networks, volumes) = tokio::join!(
         join_all(belongings.networks.iter().map(|network| docker.remove_network(network))),
         join_all(belongings.volumes.iter().map(|name| docker.remove_volume(name))),
     );
-    containers.into_iter().chain(networks).chain(volumes).filter_map(Result::err).collect()
+    let mut causes: Vec<_> = containers.into_iter().chain(networks).chain(volumes).filter_map(Result::err).collect();
+    // Whose all that is, only the mark says.
+    if let (true, Some(mark)) = (causes.is_empty(), &belongings.mark) {
+        causes.extend(docker.remove_volume(mark).await.err());
+    }
+    causes
 }
 
 /// Removes a container, and waits until it is gone: one that an earlier run has begun to remove, and was stopped at, is
@@ -283,6 +290,8 @@ pub(crate) struct Belongings {
     pub(crate) networks: Vec<Network>,
     /// Volumes, by name.
     pub(crate) volumes: Vec<String>,
+    /// The volume that says which sandbox took the cluster.
+    pub(crate) mark: Option<String>,
 }
 
 impl Belongings {
@@ -295,7 +304,7 @@ impl Belongings {
         Removed {
             containers: self.containers.clone(),
             networks: self.networks.iter().map(|network| network.name.clone()).collect(),
-            volumes: self.volumes.clone(),
+            volumes: self.volumes.iter().chain(&self.mark).cloned().collect(),
         }
     }
 }
@@ -307,6 +316,7 @@ pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Belongi
     let labels = [label.as_str()];
     let (containers, networks, volumes) =
         tokio::try_join!(docker.containers(&labels), docker.networks(&network), docker.volumes(&label))?;
+    let (marks, volumes): (Vec<_>, Vec<_>) = volumes.into_iter().partition(is_taken_mark);
     let mut volumes: Vec<_> = volumes.into_iter().map(|volume| volume.name).collect();
     volumes.extend(mounted(cluster, &containers).cloned());
     volumes.sort();
@@ -316,6 +326,7 @@ pub(crate) async fn belongings(docker: &Docker, cluster: &str) -> Result<Belongi
         containers: containers.into_iter().map(|container| container.name).collect(),
         networks: networks.into_iter().filter(is_k3ds).collect(),
         volumes,
+        mark: marks.into_iter().next().map(|mark| mark.name),
     })
 }
 

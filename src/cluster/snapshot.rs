@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::data::{begin_filling, end_filling, kept_data, unfilled};
 use super::error::Error;
-use super::forwarder::forwarder_name;
 use super::labels::cluster_labels;
 use super::node::{Data, NodeState, Removed, delete, state, stop};
 use super::snapshot_volumes::{
     OF_LABEL, SNAPSHOT_LABEL, WHOLE_LABEL, is_running, remove_snapshot, saver, snapshots, volume_of, whole_mark,
 };
+use super::taken::taken;
 use super::volumes::check_data_volume;
 use crate::docker::{self, Docker, OneShot};
 use crate::limits::{DOCKER_QUIET, VOLUME_COPY};
@@ -139,10 +139,10 @@ async fn bring_home(docker: &Docker, cluster: &str, sandbox: &str, image: &Image
 /// # Errors
 /// As [`delete`]'s; the data cannot be copied, and then the cluster is stopped and stays.
 pub async fn leave_data(docker: &Docker, cluster: &str, sandbox: &str, run: &Run) -> Result<Removed, Error> {
-    let forwarder = docker.container(&forwarder_name(sandbox)).await?.unwrap_or_default();
+    let taken = taken(docker).await?;
     stop(docker, cluster).await?;
-    if let Ok(image) = forwarder.image.parse() {
-        bring_home(docker, cluster, sandbox, &image, run).await?;
+    if let Some(image) = taken.node_image(sandbox) {
+        bring_home(docker, cluster, sandbox, image, run).await?;
     }
     delete(docker, cluster, Data::Removed).await
 }

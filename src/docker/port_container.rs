@@ -26,6 +26,8 @@ pub struct PortContainer {
     pub ports: Vec<PublishedPort>,
     /// The network it is attached to.
     pub network: String,
+    /// Volumes that it may read, each with the folder that it is mounted on.
+    pub mounts: Vec<(String, &'static str)>,
 }
 
 impl PortContainer {
@@ -49,6 +51,7 @@ impl PortContainer {
                 }),
                 port_bindings: Some(published),
                 network_mode: Some(self.network.clone()),
+                binds: Some(self.mounts.iter().map(|(volume, folder)| format!("{volume}:{folder}:ro")).collect()),
                 ..HostConfig::default()
             }),
             networking_config: Some(NetworkingConfig { endpoints_config: Some(HashMap::from([endpoint])) }),

@@ -70,10 +70,10 @@ async fn describe(docker: &Docker, belongings: &Belongings, deadline: Deadline) 
         };
         ask(what.clone(), deadline, source).await
     };
-    let Belongings { containers, networks, volumes } = belongings;
+    let Belongings { containers, networks, volumes, mark } = belongings;
     let containers = containers.iter().map(|name| ("container", name, name));
     let networks = networks.iter().map(|network| ("network", &network.name, &network.id));
-    let volumes = volumes.iter().map(|name| ("volume", name, name));
+    let volumes = volumes.iter().chain(mark).map(|name| ("volume", name, name));
     let all = containers.chain(networks).chain(volumes);
     join_all(all.map(|(kind, name, called)| described(kind, name, called))).await.into_iter().collect()
 }

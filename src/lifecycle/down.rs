@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::outcome::Done;
 use super::rollback;
 use crate::cluster::Data;
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
-use crate::site::{Host, Location, Site};
+use crate::site::{Host, Location, Site, SpareRecord};
 
 /// Removes the sandbox of this name: containers, network, volumes, its data where that is not kept, and state; on an attached cluster, its objects and
 /// state. That there is none is a success. `wanted` is where the spec has it, for one that this machine does not record.
@@ -17,6 +17,11 @@ use crate::site::{Host, Location, Site};
 /// Docker does not answer, another run is busy with the sandbox, or something could not be removed.
 pub async fn down(name: &str, wanted: Option<Location>, data: Data, host: &Host, run: &Run) -> Result<Done, Failure> {
     let state = host.state.sandbox(name);
+    if data == Data::Kept && SpareRecord::read(&state).is_some() {
+        return Err(Failure::new(Reason::Usage, "a spare has no data to keep")
+            .on(format!("spare {name}"))
+            .hint(format!("`sandbox down --name {name}` removes it")));
+    }
     let lock = state.lock("down")?;
     let is_recorded = state.path().is_dir();
     let removed = async {
@@ -52,6 +57,7 @@ async fn others(name: &str, site: &Site<'_>, host: &Host) -> String {
     // Without Docker there are those of the state folder.
     others.extend(site.overview().await.map(|overview| overview.sandboxes).unwrap_or_default());
     others.remove(name);
+    others.retain(|other| SpareRecord::read(&host.state.sandbox(other)).is_none());
     let others: Vec<_> = others.into_iter().collect();
     if others.is_empty() { String::new() } else { format!("; other sandboxes: {}", others.join(", ")) }
 }

@@ -36,8 +36,7 @@ pub async fn gc(host: &Host, now: SystemTime, dry: bool) -> Result<Sweep, Failur
         cluster::unfilled(&docker),
         cluster::taken(&docker)
     )?;
-    let is_taken = |name: &String| taken.iter().any(|(_, cluster)| cluster == name);
-    let has_node = |name: &String| owned.contains(name) || expiries.contains_key(name) || is_taken(name);
+    let has_node = |name: &String| owned.contains(name) || expiries.contains_key(name) || taken.taker(name).is_some();
     let kept: Vec<_> = data.into_iter().filter(|kept| !has_node(&kept.sandbox)).collect();
     let names: BTreeSet<String> = owned.into_iter().chain(expiries.keys().chain(unfilled.keys()).cloned()).collect();
     let mut sweep = Sweep { sandboxes: Vec::new(), failure: None };

@@ -33,6 +33,7 @@ const NODE_MEMORY: u64 = 2 << 30;
 /// The first stage's that fails. What the run made is removed then.
 pub async fn make_spare(request: Request, host: &Host, options: Options<'_>, run: &Run) -> Result<Done, Failure> {
     let name = request.spec.name.clone();
+    SpareRecord::refuse(&host.state.sandbox(&name), &name)?;
     refuse_useless(&request.spec)?;
     let plan = request.clone().plan(run).await?;
     let docker = host.docker().await?;
@@ -40,7 +41,7 @@ pub async fn make_spare(request: Request, host: &Host, options: Options<'_>, run
     for (cluster, record) in spares_of(&name, host) {
         let state = host.state.sandbox(&cluster);
         let lock = state.lock("up --spare")?;
-        let is_taken = cluster::is_taken(&docker, &cluster).await?;
+        let is_taken = cluster::taken(&docker).await?.taker(&cluster).is_some();
         let fits = record.key == key && record.made.is_some();
         if fits && !is_taken && cluster::state(&docker, &cluster).await? == NodeState::Frozen {
             return Ok(Done::unchanged(format!("sandbox {name} has a spare, {cluster}")));
@@ -58,7 +59,10 @@ pub async fn make_spare(request: Request, host: &Host, options: Options<'_>, run
     let made = async {
         record.write(&state)?;
         make(plan, request, &cluster, host, &options, run).await?;
-        record.made_now().write(&state)
+        let Err(failure) = record.made_now().write(&state) else { return Ok(()) };
+        // Nobody would know it for a spare.
+        cluster::delete(&docker, &cluster, Data::Removed).await?;
+        Err(failure)
     };
     match made.await {
         Ok(()) => Ok(Done::passed(format!("the next `up` of sandbox {name} takes spare {cluster}"))),
@@ -162,9 +166,8 @@ pub(super) async fn take(plan: &Plan, ground: &mut Ground<'_>, host: &Host, run:
             let state = host.state.sandbox(&cluster);
             // Another run is making it, or takes or removes it.
             let Ok(lock) = state.lock("up") else { continue };
-            let (there, is_taken) =
-                tokio::try_join!(cluster::state(&docker, &cluster), cluster::is_taken(&docker, &cluster))?;
-            if is_taken || there != NodeState::Frozen {
+            let (there, taken) = tokio::try_join!(cluster::state(&docker, &cluster), cluster::taken(&docker))?;
+            if taken.taker(&cluster).is_some() || there != NodeState::Frozen {
                 continue;
             }
             begun = Some(cluster.clone());

@@ -144,10 +144,8 @@ async fn in_docker_all(host: &Host, recorded: &[String]) -> Result<Vec<ListedSan
         cluster::kept_data(&docker),
         cluster::taken(&docker)
     )?;
-    let is_taken = |name: &str| taken.iter().any(|(_, cluster)| cluster == name);
-    let cluster_of =
-        |name: &str| taken.iter().find(|(sandbox, _)| sandbox == name).map(|(_, cluster)| cluster.as_str());
-    let nodes = owned.iter().map(|name| node(&docker, name, cluster_of(name).unwrap_or(name), host));
+    let is_taken = |name: &str| taken.taker(name).is_some();
+    let nodes = owned.iter().map(|name| node(&docker, name, taken.cluster_of(name), host));
     let mut sandboxes = try_join_all(nodes).await?;
     let is_known = |name: &str, sandboxes: &[ListedSandbox]| sandboxes.iter().any(|known| known.name == name);
     for KeptData { sandbox, since, .. } in kept {

@@ -144,16 +144,16 @@ impl<'a> NodeSite<'a> {
 
     /// The cluster that the sandbox is on.
     pub(super) async fn cluster(&self, docker: &Docker) -> Result<String, Failure> {
-        let (cluster, taker) =
-            tokio::try_join!(cluster::cluster_of(docker, &self.name), cluster::taker(docker, &self.name))?;
-        match taker {
+        let taken = cluster::taken(docker).await?;
+        let cluster = taken.cluster_of(&self.name);
+        match taken.taker(&self.name) {
             Some(sandbox) if cluster == self.name => {
                 Err(Failure::new(Reason::NameTaken, "another sandbox has the cluster of this name")
                     .on(format!("cluster {cluster}"))
                     .because(format!("sandbox {sandbox} took it, a spare"))
                     .hint(format!("`--name {sandbox}` is that sandbox")))
             }
-            _ => Ok(cluster),
+            _ => Ok(cluster.to_owned()),
         }
     }
 
@@ -315,14 +315,16 @@ impl NodeGround<'_> {
     /// Makes a spare the sandbox's: publishes the ports for it. The plan is for the sandbox.
     pub(super) async fn take_spare(&mut self, plan: &Plan, spare: &str) -> Result<(), Failure> {
         let shape = ClusterPlan { name: spare.to_owned(), ..plan.cluster.clone() };
+        // Before it is the sandbox's: a run that is killed half way has taken it whole, or not at all.
+        self.docker.make_usual(&shape.node()).await?;
         // Whoever is dropped here has the spare to give back.
         (self.cluster, self.is_spare) = (spare.to_owned(), true);
-        if let Err(error) = cluster::forward_ports(&self.docker, &self.name, &shape).await {
+        if let Err(error) = cluster::take(&self.docker, &self.name, &shape).await {
             (self.cluster, self.is_spare) = (self.name.clone(), false);
             return Err(error.into());
         }
         self.state = NodeState::Frozen;
-        Ok(self.docker.make_usual(&shape.node()).await?)
+        Ok(())
     }
 
     /// Removes what there is, with its data; absent where there was nothing.
@@ -385,6 +387,11 @@ impl NodeGround<'_> {
         shape.store = claim.as_ref().map(|claim| claim.volume.clone());
         if self.is_new() {
             self.make_data(plan, run).await?;
+        }
+        if self.cluster != self.name {
+            cluster::publish_again(&self.docker, &self.name, &shape)
+                .await
+                .map_err(|error| error.of_sandbox(&self.name))?;
         }
         let cluster = cluster::reconcile(&self.docker, &self.engine, &shape, known, run).await;
         if let Some(claim) = claim {

@@ -181,10 +181,9 @@ async fn half_a_copy_beside_the_data_that_it_is_of_goes_alone() {
     let here = OnNode::start().await;
     save_snapshot(&here.cluster.spec.name, "base", &here.host, &run().0).await.expect("saved");
     // As a `down --keep-data` of a sandbox on another cluster leaves it that is killed while it copies.
-    let labels = json!({"sandbox.flyte/forwarder": "true", "sandbox.flyte/owner": "c", "k3d.cluster": "c-spare"});
-    let forwarder = json!({"Id": "f", "Names": ["/k3d-c-ports"], "State": "exited", "Labels": labels, "Ports": [],
-        "Mounts": []});
-    here.docker.world().containers.push(forwarder);
+    let (taker, image) = (("sandbox.flyte/taken-by", "c"), ("sandbox.flyte/node-image", "rancher/k3s:v1.21.2-k3s1"));
+    let docker = here.docker.connect().await;
+    docker.create_volume("k3d-c-cluster", &[taker, image, ("k3d.cluster", "c-spare")]).await.expect("made");
     let before = things(&here.docker);
     killed_fill(&here, "c").await;
     end_copy(&here, "k3d-c-fill");

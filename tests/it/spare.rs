@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use flyte_sandbox::cluster::{forward_ports, is_taken};
+use flyte_sandbox::cluster::{self, Data, taken};
 use flyte_sandbox::failure::{Failure, Reason};
-use flyte_sandbox::lifecycle::{Done, Options, Request, make_spare, start, up};
+use flyte_sandbox::lifecycle::{Done, Options, Request, down, make_spare, start, up};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{ClusterPlan, Plan};
 use flyte_sandbox::render::render;
@@ -150,7 +150,7 @@ impl Here {
             yields: false,
             store: None,
         };
-        forward_ports(&self.fake.connect().await, sandbox, &plan).await.expect("forwarded");
+        cluster::take(&self.fake.connect().await, sandbox, &plan).await.expect("taken");
     }
 }
 
@@ -248,7 +248,7 @@ async fn a_spare_whose_ports_were_taken_meanwhile_is_still_one() {
     assert_eq!(told.failure().reason, Reason::PortTaken, "{:?}", told.ended);
     assert_eq!((here.names(), here.record("flyte-spare").is_some()), (vec![SPARE.to_owned()], true));
     let docker = here.fake.connect().await;
-    assert!(!is_taken(&docker, "flyte-spare").await.expect("an answer"));
+    assert_eq!(taken(&docker).await.expect("an answer").taker("flyte-spare"), None);
 }
 
 #[tokio::test]
@@ -306,6 +306,11 @@ async fn a_spare_is_no_sandbox_to_bring_up_and_some_sandboxes_have_none() {
     assert_eq!(started.reason, Reason::NameTaken);
     let asked = site::running("flyte-spare", &here.host).await.map(drop).expect_err("a spare");
     assert_eq!(asked.reason, Reason::NameTaken);
+    assert_eq!(here.make_spare().await.failure().reason, Reason::NameTaken, "a spare of a spare");
+    let kept = down("flyte-spare", None, Data::Kept, &here.host, &run).await.expect_err("it has no data");
+    assert_eq!(kept.reason, Reason::Usage);
+    let other = down("flyt", None, Data::Removed, &here.host, &run).await.expect("nothing to do");
+    assert_eq!(other.summary, "there is no sandbox flyt", "a spare is no other sandbox");
     assert_eq!((here.names(), here.record("flyte-spare").is_some()), (vec![SPARE.to_owned()], true));
     here.spec.engine = Some(EngineKind::Rehearsal);
     here.spec.name = "flyte".to_owned();

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use flyte_sandbox::cluster::{
-    Data, cluster_of, expire, expiries, forward_ports, is_taken, kept_data, make_data_volume, node as node_of, owned,
-    stop as stop_node, taken,
+    Data, cluster_of, expire, expiries, kept_data, make_data_volume, node as node_of, owned, publish_again,
+    stop as stop_node, take, taken,
 };
 use flyte_sandbox::docker::Docker;
 use flyte_sandbox::failure::{Failure, Reason};
@@ -75,7 +75,7 @@ impl Here {
         let images = [("postgres".to_owned(), "postgres:10".to_owned())].into();
         make_data_volume(&docker, "flyte-spare", &images).await.expect("made");
         fake.world().content.insert("k3d-flyte-spare-data".to_owned(), "rows".to_owned());
-        forward_ports(&docker, "flyte", &plan("flyte-spare")).await.expect("forwarded");
+        take(&docker, "flyte", &plan("flyte-spare")).await.expect("taken");
         let folder = tempfile::tempdir().expect("a folder");
         let host = host(folder.path(), &fake.host);
         let state = host.state.sandbox("flyte");
@@ -115,11 +115,14 @@ const NODE: &str = "k3d-flyte-spare-server-0";
 #[tokio::test]
 async fn docker_says_which_cluster_a_sandbox_is_on() {
     let here = Here::start().await;
-    for (sandbox, cluster, is) in [("flyte", "flyte-spare", true), ("other", "other", false), ("none", "none", false)] {
+    let taken = taken(&here.docker).await.expect("a list");
+    for (sandbox, cluster, by) in
+        [("flyte", "flyte-spare", Some("flyte")), ("other", "other", None), ("none", "none", None)]
+    {
         assert_eq!(cluster_of(&here.docker, sandbox).await.expect("an answer"), cluster);
-        assert_eq!(is_taken(&here.docker, cluster).await.expect("an answer"), is, "{cluster}");
+        assert_eq!((taken.cluster_of(sandbox), taken.taker(cluster)), (cluster, by));
     }
-    assert_eq!(taken(&here.docker).await.expect("a list"), [("flyte".to_owned(), "flyte-spare".to_owned())]);
+    assert_eq!(taken.sandboxes().collect::<Vec<_>>(), ["flyte"]);
     assert_eq!(owned(&here.docker).await.expect("a list"), ["flyte", "other"]);
     expire(&here.docker, "flyte-spare", now()).await.expect("marked");
     assert_eq!(expiries(&here.docker).await.expect("read"), BTreeMap::from([("flyte".to_owned(), now())]));
@@ -129,12 +132,56 @@ async fn docker_says_which_cluster_a_sandbox_is_on() {
 }
 
 #[tokio::test]
-async fn a_container_of_that_name_that_forwards_nothing_leads_nowhere() {
+async fn a_volume_of_that_name_that_no_sandbox_made_leads_nowhere_and_is_not_taken() {
     let here = Here::start().await;
-    let theirs = json!({"Id": "t", "Names": ["/k3d-mine-ports"], "State": "running", "Ports": [], "Mounts": [],
-        "Labels": {"k3d.cluster": "other", "sandbox.flyte/owner": "mine"}});
-    here.fake.world().containers.push(theirs);
+    here.docker.create_volume("k3d-mine-cluster", &[("k3d.cluster", "other")]).await.expect("made");
     assert_eq!(cluster_of(&here.docker, "mine").await.expect("an answer"), "mine");
+    let failure = Failure::from(take(&here.docker, "mine", &plan("other")).await.expect_err("somebody's"));
+    assert_eq!((failure.reason, failure.object.as_deref()), (Reason::NameTaken, Some("volume k3d-mine-cluster")));
+    assert_eq!(cluster_of(&here.docker, "mine").await.expect("an answer"), "mine");
+}
+
+#[tokio::test]
+async fn a_forwarder_that_somebody_removed_is_made_again_and_nothing_is_lost() {
+    let here = Here::start().await;
+    here.docker.remove_container(FORWARDER).await.expect("removed");
+    assert_eq!(cluster_of(&here.docker, "flyte").await.expect("an answer"), "flyte-spare");
+    assert_eq!(owned(&here.docker).await.expect("a list"), ["flyte", "other"]);
+    let listed = here.listed().await;
+    let told: Vec<_> = listed.iter().map(|one| (one.name.as_str(), &one.state)).collect();
+    assert_eq!(told, [("flyte", &SandboxState::Running), ("other", &SandboxState::Running)]);
+    for _ in 0..2 {
+        publish_again(&here.docker, "flyte", &plan("flyte-spare")).await.expect("published");
+        assert_eq!(here.state_of(FORWARDER), "running");
+    }
+    here.docker.remove_container(FORWARDER).await.expect("removed");
+    down("flyte", None, Data::Removed, &here.host, &run()).await.expect("gone");
+    assert_eq!((here.names(), here.volumes()), (vec!["k3d-other-server-0".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn data_outlives_a_prune_of_the_containers_of_a_sandbox_that_is_stopped() {
+    let here = Here::start().await;
+    stop("flyte", Halt::Stop, &here.host, &run()).await.expect("stopped");
+    for pruned in [NODE, FORWARDER] {
+        here.docker.remove_container(pruned).await.expect("removed");
+    }
+    down("flyte", None, Data::Kept, &here.host, &run()).await.expect("gone");
+    assert_eq!(
+        (here.volumes(), here.fake.world().content["k3d-flyte-data"].clone()),
+        (vec!["k3d-flyte-data".to_owned()], "rows".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn the_mark_is_removed_after_all_that_it_is_for() {
+    let here = Here::start().await;
+    here.fake.world().stuck = ["k3d-flyte-spare".to_owned()].into();
+    down("flyte", None, Data::Removed, &here.host, &run()).await.expect_err("the network stays");
+    assert_eq!(cluster_of(&here.docker, "flyte").await.expect("an answer"), "flyte-spare");
+    here.fake.world().stuck.clear();
+    down("flyte", None, Data::Removed, &here.host, &run()).await.expect("gone");
+    assert_eq!((here.names(), here.volumes()), (vec!["k3d-other-server-0".to_owned()], vec![]));
 }
 
 #[tokio::test]
@@ -242,17 +289,14 @@ async fn ports_that_are_taken_by_then_leave_nothing_behind() {
     here.fake.world().containers.push(node("flyte-spare", Some("flyte-spare"), "paused"));
     let before = here.names();
     here.fake.world().listeners = [31084].into();
-    let failure = Failure::from(forward_ports(&here.docker, "flyte", &plan("flyte-spare")).await.expect_err("taken"));
+    let failure = Failure::from(take(&here.docker, "flyte", &plan("flyte-spare")).await.expect_err("taken"));
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::PortTaken, Some("port 31084 (minio)")));
     here.fake.world().listeners = [6550].into();
-    let failure = Failure::from(forward_ports(&here.docker, "flyte", &plan("flyte-spare")).await.expect_err("taken"));
+    let failure = Failure::from(take(&here.docker, "flyte", &plan("flyte-spare")).await.expect_err("taken"));
     assert_eq!(failure.object.as_deref(), Some("port 6550 (the Kubernetes API)"));
     assert_eq!(here.names(), before);
     here.fake.world().listeners.clear();
-    forward_ports(&here.docker, "flyte", &plan("flyte-spare")).await.expect("forwarded");
-    let failure = forward_ports(&here.docker, "flyte", &plan("flyte-spare")).await.expect_err("there is one");
-    assert!(Failure::from(failure).causes[0].contains("Conflict"), "Docker has one container of a name");
-    assert_eq!(here.state_of(FORWARDER), "running", "the one that is there is left alone");
+    take(&here.docker, "flyte", &plan("flyte-spare")).await.expect("taken");
 }
 
 #[tokio::test]

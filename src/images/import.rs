@@ -12,10 +12,11 @@ use std::path::Path;
 use futures::stream;
 use tokio::sync::mpsc;
 
+use super::arrivals::Arrivals;
 use super::bundle::{CHUNK, CHUNKS, Chunks, blocking, save};
 use super::error::Error;
 use super::layout::Digest;
-use super::node::{blobs, import_archive, load, not_there};
+use super::node::{Batch, Unpack, blobs, import_archive, load, not_there};
 use super::pack::{PackError, named, pack};
 use super::progress::{Counted, stopped, tell};
 use crate::docker::{self, Docker, Image};
@@ -53,7 +54,8 @@ pub async fn import(
         }
     }
     // What is missing still, and the proof.
-    let loaded = load(docker, node, images, run).await?;
+    let batch = Batch { images: images.to_vec(), unpack: Unpack::Now };
+    let loaded = load(docker, node, &[batch], &Arrivals::expected(), run).await?;
     Ok(Imported { images: missing.len(), bytes: bytes + loaded.bytes })
 }
 
@@ -124,7 +126,7 @@ async fn send(
     });
     let archive = stream::poll_fn(move |context| coming.poll_recv(context));
     let images: Vec<_> = images.iter().collect();
-    let sent = run.unless_cancelled(import_archive(docker, node, &images, archive, run));
+    let sent = run.unless_cancelled(import_archive(docker, node, &images, archive, Unpack::Now, run));
     let (sent, packed) = tokio::join!(sent, packed);
     match packed? {
         // The importer hung up, and knows why.

@@ -5,6 +5,7 @@
 //! | `obtain.rs` | which images Docker has, and pulling those it has not |
 //! | `login.rs` | the logins of registries that images are pulled from |
 //! | `node.rs` | which images the node has, and importing those it has not |
+//! | `arrivals.rs` | which of them are there, while more are on their way |
 //! | `bundle.rs` | all images of a sandbox as one file, and out of it into Docker |
 //! | `import.rs` | a user's own images into a node, without the layers that it has |
 //! | `layout.rs` | what a bundle is: an OCI image layout in one archive |
@@ -15,6 +16,7 @@
 //! | `claim.rs` | claims of stores on the daemon, where all runs see them |
 //! | `store.rs` | volumes that keep a node's images from one cluster to the next |
 
+mod arrivals;
 mod bundle;
 mod claim;
 mod error;
@@ -28,11 +30,12 @@ mod progress;
 mod store;
 mod unpack;
 
+pub use arrivals::Arrivals;
 pub use bundle::{Bundle, Unbundled, bundle, unbundle};
 pub(crate) use claim::CLOCKS;
 pub use error::{Error, PullCause, PullError};
 pub use import::{Imported, import, import_file};
-pub use node::{Loaded, known, load, remove};
+pub use node::{Batch, Loaded, Unpack, known, load, remove};
 pub use obtain::{Presence, obtain, resolve};
 pub use store::{Claim, claim, in_use, prune, store_key, stores};
 pub use unpack::UnpackError;

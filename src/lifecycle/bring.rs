@@ -1,7 +1,7 @@
 //! From what preflight found to a proven sandbox.
 
 use super::compare::is_as_planned;
-use super::converge::{Prerequisites, Reconciled};
+use super::converge::{Prerequisites, Reconciled, UnderWay};
 use super::observed::{seen_again, stale};
 use super::outcome::Options;
 use super::outdated::outdated;
@@ -10,6 +10,7 @@ use super::restore::Backup;
 use super::verify::{verify, verify_with_work};
 use super::{converge, lost, tables};
 use crate::failure::Failure;
+use crate::images::Arrivals;
 use crate::kubernetes;
 use crate::limits::{API_ANSWER, CHECKS_AFTER_UP, CHECKS_WHEN_READY};
 use crate::plan::Plan;
@@ -39,41 +40,52 @@ pub(super) async fn bring(
         return Ok(outcome);
     }
     Box::pin(ground.obtain(plan, options.bundle, run)).await?;
-    let made = tokio::try_join!(
-        Box::pin(stand(plan, request, ground, host, options, run)),
-        Box::pin(ground.load_images(plan, options.bundle.is_some(), run))
-    );
-    let Stood { client, mut prerequisites, plan: again } = match made {
-        Ok((stood, ())) => stood,
-        Err(failure) => return Err(ground.first_cause(failure).await),
+    let arrivals = Arrivals::expected();
+    let loaded = async {
+        match ground.load_images(plan, options.bundle.is_some(), &arrivals, run).await {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(ground.first_cause(failure).await),
+        }
     };
-    let plan = again.as_ref().unwrap_or(plan);
-    if !ground.is_new() {
-        let among = async |images| ground.outdated(images).await;
-        prerequisites.outdated = outdated(&client, &plan.spec.system_namespace(), among).await?;
-    }
     let proven = async {
-        let names_resolve = ground.wait_for_dns(&client, run);
-        let filled = backup.map(|backup| backup.load(&client, &plan.spec, run));
-        let rolled_out =
-            converge::roll_out(&client, plan, prerequisites, options.prune.removal(), names_resolve, filled, run);
-        Box::pin(rolled_out).await?;
-        if ground.is_new() && (ground.has_data() || backup.is_some()) {
-            Box::pin(lost::abort(&client, &plan.spec, run)).await?;
+        let Stood { client, mut prerequisites, plan: again } =
+            match Box::pin(stand(plan, request, ground, host, options, run)).await {
+                Ok(stood) => stood,
+                Err(failure) => return Err(ground.first_cause(failure).await),
+            };
+        let plan = again.as_ref().unwrap_or(plan);
+        if !ground.is_new() {
+            // What runs is compared with what the node has by then.
+            arrivals.all().await;
+            let among = async |images| ground.outdated(images).await;
+            prerequisites.outdated = outdated(&client, &plan.spec.system_namespace(), among).await?;
         }
-        let (budget, executions) = (CHECKS_AFTER_UP, options.executions);
-        let target = Target { spec: &plan.spec, client: client.clone(), budget, executions };
-        match ground.is_new() {
-            true => Box::pin(verify(&target, run)).await?,
-            false => Box::pin(verify_with_work(&target, run)).await?,
-        }
-        // A spare is proven again when it is taken.
-        if plan.spec.unpublished {
-            return Ok(());
-        }
-        Box::pin(kubernetes::mark_proven(&client, &plan.spec.system_namespace(), run)).await
+        let proven = async {
+            let under_way = UnderWay {
+                images: Some(&arrivals),
+                names: ground.wait_for_dns(&client, run),
+                data: backup.map(|backup| backup.load(&client, &plan.spec, run)),
+            };
+            let removal = options.prune.removal();
+            Box::pin(converge::roll_out(&client, plan, prerequisites, removal, under_way, run)).await?;
+            if ground.is_new() && (ground.has_data() || backup.is_some()) {
+                Box::pin(lost::abort(&client, &plan.spec, run)).await?;
+            }
+            let (budget, executions) = (CHECKS_AFTER_UP, options.executions);
+            let target = Target { spec: &plan.spec, client: client.clone(), budget, executions };
+            match ground.is_new() {
+                true => Box::pin(verify(&target, run)).await?,
+                false => Box::pin(verify_with_work(&target, run)).await?,
+            }
+            // A spare is proven again when it is taken.
+            if plan.spec.unpublished {
+                return Ok(());
+            }
+            Box::pin(kubernetes::mark_proven(&client, &plan.spec.system_namespace(), run)).await
+        };
+        ground.while_up(Box::pin(proven)).await
     };
-    ground.while_up(Box::pin(proven)).await?;
+    tokio::try_join!(Box::pin(loaded), Box::pin(proven))?;
     Ok(Outcome::Passed)
 }
 

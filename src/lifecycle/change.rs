@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::compare::is_as_planned;
+use super::converge::UnderWay;
 use super::retention::Removal;
 use super::verify::verify_with_work;
 use super::{converge, rollback};
@@ -67,8 +68,7 @@ impl SpecChange<'_> {
         // Where none is run in the end, that one ran before still holds.
         let is_proven = self.executions != Executions::None || before.proven;
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
-        converge::roll_out(&client, &plan, before, self.removal, async { Ok(()) }, None::<std::future::Ready<_>>, run)
-            .await?;
+        converge::roll_out(&client, &plan, before, self.removal, UnderWay::nothing(), run).await?;
         let target = Target { spec: &plan.spec, client, budget: CHECKS_AFTER_UP, executions: self.executions };
         verify_with_work(&target, run).await?;
         if is_proven {

@@ -13,9 +13,10 @@ use super::retention::{self, Removal};
 use super::{storage, task_resources};
 use crate::failure::Failure;
 use crate::flyte::names;
+use crate::images::Arrivals;
 use crate::kubernetes::{self, Inventory};
 use crate::limits;
-use crate::manifest::ObjectRef;
+use crate::manifest::{Object, ObjectRef};
 use crate::plan::{Plan, Wave, is_cluster_scoped};
 use crate::report::{Change, Outcome, Stage};
 use crate::rollout;
@@ -116,11 +117,32 @@ fn applied(plan: &Plan) -> BTreeMap<ObjectRef, Option<String>> {
     plan.digests().into_iter().map(|(object, digest)| (object, Some(digest))).collect()
 }
 
-/// Applies the workloads, a wave when the one before it is ready, tells admin of the projects, and removes what is
-/// rendered no longer; `removal` says what of the projects that admin alone still knows. Those of the first wave look nobody
-/// up: they start while names do not resolve yet. They are `filled` with what they are to have before anything else starts.
-/// Where there is nothing to fill, and no earlier pods that could be taken for the new ones, the second wave starts with the
-/// first: its pods wait for the database themselves.
+/// What a new cluster gets while its workloads are applied.
+#[derive(Debug)]
+pub struct UnderWay<'a, N, F> {
+    /// Images of the workloads; absent where the node has all.
+    pub images: Option<&'a Arrivals>,
+    /// Names that resolve.
+    pub names: N,
+    /// What the stores are to have before anything else starts.
+    pub data: Option<F>,
+}
+
+type Done = std::future::Ready<Result<(), Failure>>;
+
+impl UnderWay<'static, Done, Done> {
+    /// Of a cluster that has all of it.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { images: None, names: std::future::ready(Ok(())), data: None }
+    }
+}
+
+/// Applies the workloads, a wave when the one before it is ready and each once the node has its images, tells admin of the
+/// projects, and removes what is rendered no longer; `removal` says what of the projects that admin alone still knows. Those
+/// of the first wave look nobody up: they start while names do not resolve yet. Where they are not to be filled, and there
+/// are no earlier pods that could be taken for the new ones, the second wave starts with the first: its pods wait for the
+/// database themselves.
 ///
 /// # Errors
 /// A workload does not become ready, admin does not take a project, or something cannot be removed.
@@ -129,27 +151,27 @@ pub async fn roll_out(
     plan: &Plan,
     prerequisites: Prerequisites,
     removal: Removal<'_>,
-    names_resolve: impl Future<Output = Result<(), Failure>>,
-    filled: Option<impl Future<Output = Result<(), Failure>>>,
+    under_way: UnderWay<'_, impl Future<Output = Result<(), Failure>>, impl Future<Output = Result<(), Failure>>>,
     run: &Run,
 ) -> Result<(), Failure> {
+    let UnderWay { images, names, data } = under_way;
     let Prerequisites { before, mended, outdated } = prerequisites;
     let restarts = restarts(plan, &mended, outdated);
     let waves: Vec<_> = plan.waves.iter().filter(|wave| wave.workloads().next().is_some()).collect();
     run.stage(Stage::Rollout, async {
         let mut changes = Vec::new();
-        let at_once = if before.is_none() && filled.is_none() { 2 } else { 1 };
+        let at_once = if before.is_none() && data.is_none() { 2 } else { 1 };
         let (first, waves) = waves.split_at(at_once.min(waves.len()));
-        let wave = Box::pin(apply_waves(client, first, &restarts, run));
-        let (first, ()) = tokio::try_join!(wave, names_resolve)?;
+        let wave = Box::pin(apply_waves(client, first, &restarts, images, run));
+        let (first, ()) = tokio::try_join!(wave, names)?;
         changes.extend(first);
-        if let Some(filled) = filled {
-            run.unless_cancelled(filled).await?;
+        if let Some(data) = data {
+            run.unless_cancelled(data).await?;
         }
         let rest = async {
             let mut changes = Vec::new();
             for wave in waves {
-                changes.extend(apply_waves(client, &[wave], &restarts, run).await?);
+                changes.extend(apply_waves(client, &[wave], &restarts, images, run).await?);
             }
             Ok(changes)
         };
@@ -254,16 +276,22 @@ pub(super) async fn wait_for_workloads(
     .await
 }
 
-/// Applies waves one after the other, replaces the pods of those that are to restart, and waits until all are ready.
+/// Applies waves, each object once the node has its images, replaces the pods of those that are to restart, and waits until all are ready.
 async fn apply_waves(
     client: &Client,
     waves: &[&Wave],
     restarts: &BTreeMap<ObjectRef, Restart>,
+    images: Option<&Arrivals>,
     run: &Run,
 ) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
-    for wave in waves {
-        changes.extend(kubernetes::apply(client, &wave.objects, run).await?);
+    let mut waiting: Vec<Object> = waves.iter().flat_map(|wave| &wave.objects).cloned().collect();
+    while !waiting.is_empty() {
+        let objects = match images {
+            Some(images) => images.next(&mut waiting, Object::images).await,
+            None => std::mem::take(&mut waiting),
+        };
+        changes.extend(kubernetes::apply(client, &objects, run).await?);
     }
     for (object, change) in &mut changes {
         let Some(why) = restarts.get(object) else { continue };

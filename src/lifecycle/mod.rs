@@ -86,7 +86,7 @@ mod verify;
 
 pub use backup::backup;
 pub use compare::{Comparison, compare};
-pub use converge::{Prerequisites, apply_prerequisites, roll_out};
+pub use converge::{Prerequisites, UnderWay, apply_prerequisites, roll_out};
 pub use diagnose::{Diagnosis, diagnose};
 pub use doctor::doctor;
 pub use down::down;

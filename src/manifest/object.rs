@@ -1,9 +1,12 @@
 //! One Kubernetes object, its identity, and lenses into it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use super::image::ImageRef;
 
 /// What identifies an object within a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -215,6 +218,12 @@ impl Object {
     pub fn containers(&self) -> impl Iterator<Item = &Value> {
         let list = |key| self.pod_spec().and_then(|spec| spec.get(key)).and_then(Value::as_array);
         list("initContainers").into_iter().chain(list("containers")).flatten()
+    }
+
+    /// The images that the workload's pods start from. Text that is no image reference is left to the node to refuse.
+    #[must_use]
+    pub fn images(&self) -> BTreeSet<ImageRef> {
+        self.containers().filter_map(|container| container.get("image")?.as_str()?.parse().ok()).collect()
     }
 
     /// The containers of one list, `initContainers` or `containers`.

@@ -21,7 +21,7 @@ pub use waves::{Wave, is_cluster_scoped};
 
 use crate::digest::{Sha256, hex, sha256};
 use crate::manifest::{ImageRef, Object, ObjectRef};
-use crate::render::{Lock, RenderError, Rendered, component_of};
+use crate::render::{Component, Lock, RenderError, Rendered, component_of};
 use crate::spec::Spec;
 
 /// What `up` would do.
@@ -84,6 +84,26 @@ impl Plan {
         self.images.iter().chain(&self.node_images)
     }
 
+    /// The images of the workloads in the order in which a new sandbox needs them: those of the stores, on which all else
+    /// waits; then all others but, last, those of what people alone wait for, as far as one workload alone starts from them.
+    #[must_use]
+    pub fn images_by_need(&self) -> [Vec<ImageRef>; 3] {
+        let workloads: Vec<_> = self.manifests().map(|object| (component_of(object), object.images())).collect();
+        let users = |image| workloads.iter().filter(move |(_, images)| images.contains(image));
+        let is_of =
+            |image, which: fn(Component) -> bool| users(image).any(|(component, _)| component.is_some_and(which));
+        let mut by_need = [const { Vec::new() }; 3];
+        for image in &self.images {
+            let need = match image {
+                _ if is_of(image, Component::is_store) => 0,
+                _ if is_of(image, Component::serves_people) && users(image).count() == 1 => 2,
+                _ => 1,
+            };
+            by_need[need].push(image.clone());
+        }
+        by_need
+    }
+
     /// The image of each component that writes to the data volume, by component.
     #[must_use]
     pub fn data_images(&self) -> BTreeMap<String, String> {
@@ -98,5 +118,41 @@ impl Plan {
     /// Every workload's identity.
     pub fn workloads(&self) -> impl Iterator<Item = ObjectRef> {
         self.waves.iter().flat_map(Wave::workloads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Bundle;
+    use crate::render::render;
+
+    fn by_need(images: &[(&str, &str)]) -> [Vec<String>; 3] {
+        let image = |(component, image): &(&str, &str)| ((*component).to_owned(), image.parse().expect("an image"));
+        let spec = Spec { images: images.iter().map(image).collect(), ..Spec::default() };
+        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        let plan = Plan::new(spec, rendered).expect("a plan");
+        let by_need = plan.images_by_need();
+        let mut all: Vec<_> = by_need.iter().flatten().cloned().collect();
+        all.sort();
+        assert_eq!(all, plan.images, "each of them once");
+        by_need.map(|images| images.iter().map(ImageRef::to_string).collect())
+    }
+
+    #[test]
+    fn the_stores_images_come_first_and_last_those_that_nothing_but_people_wait_for() {
+        let [stores, others, last] = by_need(&[]);
+        assert_eq!(stores, ["minio/minio:RELEASE.2020-12-16T05-05-17Z", "postgres:10.16-alpine"]);
+        let flyte = ["datacatalog:v0.3.5", "flyteadmin:v0.6.13", "flytepropeller:v0.12.9"];
+        assert_eq!(others, flyte.map(|name| format!("cr.flyte.org/flyteorg/{name}")));
+        assert_eq!(last.len(), 3, "console, dashboard and gateway: {last:?}");
+    }
+
+    #[test]
+    fn an_image_that_several_workloads_start_from_comes_with_the_first_of_them() {
+        let [stores, others, last] = by_need(&[("gateway", "all:1"), ("flyteconsole", "all:1")]);
+        assert!(others.contains(&"all:1".to_owned()) && last.len() == 1, "{stores:?} {others:?} {last:?}");
+        let [stores, ..] = by_need(&[("minio", "all:1"), ("kubernetes-dashboard", "all:1")]);
+        assert!(stores.contains(&"all:1".to_owned()), "{stores:?}");
     }
 }

@@ -50,7 +50,7 @@ fn wave_of(object: &Object) -> usize {
         _ if is_cluster_scoped(object) => 0,
         _ if !is_workload(object) => 1,
         _ => match component_of(object) {
-            Some(Component::Postgres | Component::Minio) => 2,
+            Some(store) if store.is_store() => 2,
             Some(Component::Flytepropeller) | None => 4,
             Some(_) => 3,
         },

@@ -72,6 +72,18 @@ impl Component {
         matches!(self, Self::Postgres | Self::Minio | Self::Flyteadmin | Self::Datacatalog)
     }
 
+    /// Whether it stores what others write.
+    #[must_use]
+    pub const fn is_store(self) -> bool {
+        matches!(self, Self::Postgres | Self::Minio)
+    }
+
+    /// Whether people alone talk to it: nothing in a sandbox waits for it.
+    #[must_use]
+    pub const fn serves_people(self) -> bool {
+        matches!(self, Self::Flyteconsole | Self::Dashboard | Self::Gateway | Self::Registry)
+    }
+
     /// Whether its pods talk to the Kubernetes API.
     #[must_use]
     pub const fn uses_kubernetes(self) -> bool {

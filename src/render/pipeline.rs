@@ -31,11 +31,10 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// The images of all containers. Text that is no image reference is left to the node to refuse.
+    /// The images of all containers.
     #[must_use]
     pub fn images(&self) -> BTreeSet<ImageRef> {
-        let containers = self.objects.iter().flat_map(Object::containers);
-        containers.filter_map(|container| container.get("image")?.as_str()?.parse().ok()).collect()
+        self.objects.iter().flat_map(Object::images).collect()
     }
 }
 

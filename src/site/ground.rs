@@ -15,6 +15,7 @@ use super::state::Standing;
 use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::Failure;
+use crate::images::Arrivals;
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
 use crate::run::Run;
@@ -165,16 +166,24 @@ impl Ground<'_> {
         }
     }
 
-    /// Gets all images into the cluster, where that is not the cluster's own affair.
+    /// Gets all images into the cluster, where that is not the cluster's own affair, and tells of those that are there.
     ///
     /// # Errors
     /// An image is not to be had, or the node does not take it.
-    pub async fn load_images(&self, plan: &Plan, has_bundle: bool, run: &Run) -> Result<(), Failure> {
+    pub async fn load_images(
+        &self,
+        plan: &Plan,
+        has_bundle: bool,
+        arrivals: &Arrivals,
+        run: &Run,
+    ) -> Result<(), Failure> {
         match self {
-            Self::Node(ground) => ground.load_images(plan, run).await,
-            Self::Attached(ground) => ground.load_images(plan, has_bundle, run).await,
-            Self::Rehearsal(_) => Ok(()),
+            Self::Node(ground) => ground.load_images(plan, arrivals, run).await?,
+            Self::Attached(ground) => ground.load_images(plan, has_bundle, run).await?,
+            Self::Rehearsal(_) => {}
         }
+        arrivals.end();
+        Ok(())
     }
 
     /// Those of these images, each with the digest that a pod runs, that the cluster would have another one for by now.

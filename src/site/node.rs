@@ -17,7 +17,7 @@ use crate::docker::{self, Docker};
 use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
 use crate::flyte::names;
-use crate::images::{self, Claim};
+use crate::images::{self, Arrivals, Claim};
 use crate::kubernetes;
 use crate::limits::{DOCKER_QUIET, EVIDENCE_ANSWER, NODE_GONE};
 use crate::manifest::ImageRef;
@@ -433,8 +433,8 @@ impl NodeGround<'_> {
         Ok(images::claim(&self.docker, &key, self.host.state.path(), &self.cluster, lasts).await?)
     }
 
-    pub(super) async fn load_images(&self, plan: &Plan, run: &Run) -> Result<(), Failure> {
-        load_into_node(plan, &node_name(&self.cluster), &self.docker, self.is_new(), run).await
+    pub(super) async fn load_images(&self, plan: &Plan, arrivals: &Arrivals, run: &Run) -> Result<(), Failure> {
+        load_into_node(plan, &node_name(&self.cluster), &self.docker, self.is_new(), arrivals, run).await
     }
 
     pub(super) async fn outdated(

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::docker::Docker;
+use crate::docker::{Docker, Image};
 use crate::failure::Failure;
-use crate::images::{self, Presence, Unbundled};
+use crate::images::{self, Arrivals, Batch, Presence, Unbundled, Unpack};
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
@@ -86,6 +86,17 @@ fn is_same(digests: Option<&BTreeSet<String>>, id: &str, digest: &str) -> bool {
     digests.is_some_and(|digests| digests.contains(id) && digests.contains(digest))
 }
 
+/// The images in the order in which a new node needs them: `own`, which its first pods start from, and those `obtained`.
+fn batches(plan: &Plan, own: Vec<Image>, obtained: Vec<Image>) -> [Batch; 3] {
+    let [stores, _, people] = plan.images_by_need();
+    let (last, rest): (Vec<_>, Vec<_>) = obtained.into_iter().partition(|image| people.contains(&image.reference));
+    let is_late = |image: &Image| plan.images.contains(&image.reference) && !stores.contains(&image.reference);
+    let (middle, first) = rest.into_iter().partition(is_late);
+    let first = own.into_iter().chain::<Vec<_>>(first).collect();
+    let batch = |images, unpack| Batch { images, unpack };
+    [batch(first, Unpack::Now), batch(middle, Unpack::Now), batch(last, Unpack::ByPod)]
+}
+
 /// All images in the node: the workloads' must come, k3s' own are carried over where they are here.
 /// A node that was just made loses what an earlier one left in its store: it has what this sandbox brings, and no more.
 pub(super) async fn load_into_node(
@@ -93,6 +104,7 @@ pub(super) async fn load_into_node(
     node: &str,
     docker: &Docker,
     is_new: bool,
+    arrivals: &Arrivals,
     run: &Run,
 ) -> Result<(), Failure> {
     run.stage(Stage::Images, async {
@@ -101,13 +113,13 @@ pub(super) async fn load_into_node(
         let (mirrored, own): (Vec<_>, Vec<_>) =
             plan.node_images.iter().cloned().partition(|image| mirrors.name(image).is_some());
         let workloads = plan.images.iter().cloned().chain(mirrored).collect::<Vec<_>>();
-        let mut wanted = images::obtain(docker, &workloads, mirrors, run).await?;
-        let own = images::resolve(docker, &own).await?;
-        wanted.extend(own.into_iter().filter_map(|presence| match presence {
+        let obtained = images::obtain(docker, &workloads, mirrors, run).await?;
+        let own = images::resolve(docker, &own).await?.into_iter().filter_map(|presence| match presence {
             Presence::Present(image) => Some(image),
             Presence::Absent(_) => None,
-        }));
-        let loaded = images::load(docker, node, &wanted, run).await?;
+        });
+        let batches = batches(plan, own.collect(), obtained);
+        let loaded = images::load(docker, node, &batches, arrivals, run).await?;
         if is_new && !loaded.others.is_empty() {
             run.report.progress(Stage::Images, format!("remove {} images of earlier sandboxes", loaded.others.len()));
             images::remove(docker, node, &loaded.others).await?;

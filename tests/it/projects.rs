@@ -11,7 +11,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::kubernetes::{client, find};
-use flyte_sandbox::lifecycle::{Removal, apply_prerequisites, roll_out};
+use flyte_sandbox::lifecycle::{Removal, UnderWay, apply_prerequisites, roll_out};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{Difference, Plan};
 use flyte_sandbox::render::render;
@@ -104,7 +104,7 @@ impl World {
         let run = Run { report, deadline, cancel: CancellationToken::new() };
         let done = async {
             let before = apply_prerequisites(&self.client, &plan, &run).await?;
-            roll_out(&self.client, &plan, before, removal, async { Ok(()) }, None::<std::future::Ready<_>>, &run).await
+            roll_out(&self.client, &plan, before, removal, UnderWay::nothing(), &run).await
         };
         let done = done.await;
         let said = std::iter::from_fn(|| events.try_recv().ok()).collect();

@@ -22,7 +22,10 @@ pub(super) fn main(name: &str, args: &[String]) -> ExitCode {
     }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match (name, args.as_slice()) {
-        ("ctr", ["-n", "k8s.io", "images", "import", "-"]) => {
+        (
+            "ctr",
+            ["-n", "k8s.io", "images", "import", "-"] | ["-n", "k8s.io", "images", "import", "--no-unpack", "-"],
+        ) => {
             if let Some(words) = Faults::now().import {
                 eprintln!("ctr: {words}");
                 return ExitCode::FAILURE;

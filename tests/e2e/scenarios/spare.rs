@@ -55,8 +55,12 @@ fn taken() {
     killed.until_stage("rollout");
     killed.signal(Signal::KILL);
     assert_eq!(killed.end().status.code(), None);
-    assert!(belongings(&sandbox.name).contains(&format!("container k3d-{}-ports", sandbox.name)));
+    let forwarder = format!("k3d-{}-ports", sandbox.name);
+    assert!(belongings(&sandbox.name).contains(&format!("container {forwarder}")));
     up(&[]).exits(0).says("a workflow ran");
+
+    // Somebody removes what publishes its ports.
+    docker(&["rm", "--force", &forwarder]);
     let again = up(&[]).exits(0);
     assert_eq!(outcome(&again.events(), "smoke"), "passed");
     sandbox.run(&["status"]).exits(0);

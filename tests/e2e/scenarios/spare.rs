@@ -74,8 +74,10 @@ fn taken() {
     let images = docker(&["image", "ls", "--quiet", "--filter", "reference=rancher/k3s"]);
     let mount = format!("k3d-{}-data:/kept", sandbox.name);
     let image = images.lines().next().expect("the node image");
-    let kept =
-        docker(&["run", "--rm", "--network", "none", "--entrypoint", "cat", "-v", &mount, image, "/kept/minio/mine"]);
+    // By its name other tests know it for a test's.
+    let (name, file) = (format!("{}-look", sandbox.name), "/kept/minio/mine");
+    let in_nothing = ["run", "--rm", "--name", &name, "--network", "none", "--entrypoint", "cat", "-v", &mount];
+    let kept = docker(&[&in_nothing[..], &[image, file]].concat());
     assert_eq!(kept.trim(), "mine");
     sandbox.run(&["down"]).exits(0);
     for cluster in [&first, &second] {

@@ -173,6 +173,8 @@ limits! {
     NODE_GONE = seconds(2);
     /// A new container, network or volume of a k3d that was killed: without one for this long, its requests are worked off.
     DOCKER_QUIET = millis(600);
+    /// The freeze of a container whose processes start others meanwhile, so that the runtime does not catch them all.
+    DOCKER_FREEZE = seconds(5);
     /// The pause before the next try that the Kubernetes API asks for.
     API_RETRY_AFTER = seconds(10);
     /// The kubelet's first look at the pods of a node that was started again, some 5 s after the API answers.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerUpdateBody, PortBinding,
@@ -17,8 +17,10 @@ use bollard::query_parameters::{
 use super::client::Docker;
 use super::error::{Error, Kind, Request};
 use super::kept::Size;
+use crate::deadline::Deadline;
 use crate::limits;
 
+const PAUSE: Duration = Duration::from_millis(200);
 /// Largest file that is read from a container, in bytes: a kubeconfig has 3 KB.
 const FILE_SIZE: usize = 1 << 20;
 /// Largest log tail, in bytes: 200 lines of k3s have 60 KB.
@@ -235,13 +237,20 @@ impl Docker {
         self.ask(request, limits::DOCKER_REQUEST, |client| client.kill_container(name, Some(options))).await
     }
 
-    /// Freezes all processes of a running container; they keep their memory.
+    /// Freezes all processes of a running container; they keep their memory. On a busy machine the runtime may not catch those
+    /// that others start meanwhile, and gives up: it is asked again.
     ///
     /// # Errors
     /// [`Reason::Docker`](crate::failure::Reason::Docker).
     pub async fn pause_container(&self, name: &str) -> Result<(), Error> {
-        let request = Request::Pause(name.to_owned());
-        self.ask(request, limits::DOCKER_REQUEST, |client| client.pause_container(name)).await
+        let patience = Deadline::fixed(limits::DOCKER_FREEZE);
+        loop {
+            let request = Request::Pause(name.to_owned());
+            match self.ask(request, limits::DOCKER_REQUEST, |client| client.pause_container(name)).await {
+                Err(error) if error.is_unfrozen() && !patience.has_passed() => tokio::time::sleep(PAUSE).await,
+                done => return done,
+            }
+        }
     }
 
     /// Lets a frozen container run on.

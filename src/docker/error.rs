@@ -229,6 +229,12 @@ impl Error {
         matches!(self.cause, Cause::Refused { status: 404, .. })
     }
 
+    /// Whether the runtime did not catch all processes of a container that it was to freeze (runc 1.1,
+    /// `libcontainer/cgroups/fs/freezer.go`); it lets all of them run on then.
+    pub(super) fn is_unfrozen(&self) -> bool {
+        matches!(&self.cause, Cause::Refused { message, .. } if message.contains("unable to freeze"))
+    }
+
     /// Whether the daemon said that what is asked for is so already, or is being done by somebody else.
     pub(super) fn is_settled(&self) -> bool {
         match &self.cause {

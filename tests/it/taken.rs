@@ -274,6 +274,19 @@ async fn a_sandbox_that_is_stopped_holds_no_port() {
 }
 
 #[tokio::test]
+async fn a_freeze_that_did_not_catch_all_processes_is_tried_again_but_not_for_ever() {
+    let here = Here::start().await;
+    here.fake.world().freezes_failing = 2;
+    stop("flyte", Halt::Freeze, &here.host, &run()).await.expect("frozen");
+    assert_eq!((here.state_of(NODE), here.fake.world().freezes_failing), ("paused".into(), 0));
+    here.docker.unpause_container(NODE).await.expect("thawed");
+    here.fake.world().freezes_failing = usize::MAX;
+    let failure = stop("flyte", Halt::Freeze, &here.host, &run()).await.expect_err("never");
+    assert!(failure.causes[0].contains("unable to freeze"), "{failure:?}");
+    assert_eq!(here.state_of(NODE), "running");
+}
+
+#[tokio::test]
 async fn the_forwarder_of_a_node_that_ended_by_itself_stops_too() {
     let here = Here::start().await;
     here.fake.world().containers.iter_mut().find(|one| one["Names"][0] == format!("/{NODE}")).expect("there")["State"] =

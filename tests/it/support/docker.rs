@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) started: Option<String>,
     /// What making a network, starting a container, or pulling an image is refused with.
     pub(crate) refused: BTreeMap<&'static str, String>,
+    /// How many of the next freezes of a container fail in the runtime.
+    pub(crate) freezes_failing: usize,
     /// How many of the next inspections of a container are refused.
     pub(crate) inspections_refused: usize,
     /// What is on volumes, by name; a container that copies from one to another copies it.

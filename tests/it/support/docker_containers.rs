@@ -87,6 +87,14 @@ pub(super) async fn kill(State(world): State<Shared>, Path(name): Path<String>) 
 }
 
 pub(super) async fn pause(State(world): State<Shared>, Path(name): Path<String>) -> Response {
+    {
+        let mut world = lock(&world);
+        if let Some(left) = world.freezes_failing.checked_sub(1) {
+            world.freezes_failing = left;
+            let words = "Cannot pause container 1: OCI runtime pause failed: unable to freeze: unknown";
+            return refuse(StatusCode::INTERNAL_SERVER_ERROR, words);
+        }
+    }
     let refused = |found: &Value| {
         let is_paused = is_in(found, &["paused"]).then(|| format!("Container {name} is already paused"));
         is_paused.or_else(|| (!is_in(found, &["running"])).then(|| format!("Container {name} is not running")))

@@ -16,11 +16,12 @@ const MARK_FOLDER: &str = "/run/sandbox";
 /// Makes the cluster of a plan a sandbox's, and publishes the plan's ports for it.
 ///
 /// # Errors
-/// [`Error::PortTaken`], [`Error::VolumeTaken`], [`Error::Docker`]. The cluster is nobody's then.
+/// [`Error::PortTaken`], [`Error::VolumeTaken`], [`Error::Docker`]. The cluster is nobody's then, unless it was the sandbox's before.
 pub async fn take(docker: &Docker, sandbox: &str, plan: &ClusterPlan) -> Result<(), Error> {
     mark(docker, sandbox, &plan.name, &plan.node_image).await?;
     let Err(error) = publish(docker, sandbox, plan).await else { return Ok(()) };
-    unmark(docker, sandbox).await?;
+    // Refused where a forwarder mounts it, which was there before; why there is no other comes first.
+    let _ = unmark(docker, sandbox).await;
     Err(error)
 }
 

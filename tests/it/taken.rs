@@ -310,6 +310,9 @@ async fn ports_that_are_taken_by_then_leave_nothing_behind() {
     assert_eq!(here.names(), before);
     here.fake.world().listeners.clear();
     take(&here.docker, "flyte", &plan("flyte-spare")).await.expect("taken");
+    let failure = take(&here.docker, "flyte", &plan("flyte-spare")).await.expect_err("there is one");
+    assert!(Failure::from(failure).causes[0].contains("Conflict"), "Docker has one container of a name");
+    assert_eq!(here.state_of(FORWARDER), "running", "the one that is there is left alone");
 }
 
 #[tokio::test]

@@ -29,11 +29,11 @@ use crate::lifecycle::{self, Done, Leaving, Prune, Request};
 use crate::limits::RUNTIME_END;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
-use crate::render::{self, RenderError, Rendered};
+use crate::render::{RenderError, Rendered};
 use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Verbosity, View};
 use crate::run::{Deadline, Run, on_thread};
 use crate::site::{Clients, Host, Location};
-use crate::spec::{MachineKey, Provenance, Resolved, SiteKind};
+use crate::spec::{MachineKey, Provenance, Resolved, SiteKind, Spec};
 
 const UNWRITABLE_REPORT: &str = "cannot write the report";
 
@@ -226,14 +226,11 @@ impl Session {
     pub(super) async fn plan(&self, flags: &SpecFlags) -> Result<Planned, Failure> {
         let Resolved { mut spec, provenance } = self.spec(flags).await?;
         let bundle = self.bundle(flags.manifests.as_ref()).await?;
-        // Manifests that cannot be used are told before anybody is asked for anything.
-        if spec.storage.credentials.is_none() {
-            render::render(&spec, bundle.clone())?;
-        }
         let (host, run) = (self.host(), self.silent_run());
-        let followed = lifecycle::follow_running(&mut spec, Prune::default(), &host, &run);
-        let leaving = self.query(async { Ok(followed.await) }).await?;
-        let rendered = render::render(&spec, bundle)?;
+        let asked = async |spec: &mut Spec| {
+            self.query(async { Ok(lifecycle::follow_running(spec, Prune::default(), &host, &run).await) }).await
+        };
+        let (rendered, leaving) = lifecycle::render_first(&mut spec, &bundle, asked).await?;
         self.warn_of(&rendered);
         let plan = Plan::new(spec, rendered)?;
         Ok(Planned { plan, provenance, leaving })

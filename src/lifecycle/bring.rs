@@ -105,7 +105,7 @@ async fn settle(
         Ok(stale(&lives, started).is_empty())
     };
     let among = async |images| ground.outdated(images).await;
-    let tables = async { Ok(tables::present(client, &plan.spec, &inventory.tables, API_ANSWER).await.ok()) };
+    let tables = async { Ok(tables::present(client, &plan.spec, API_ANSWER).await.ok()) };
     let look = async {
         let looked: Result<_, Failure> = tokio::try_join!(
             Box::pin(seen_since_start),

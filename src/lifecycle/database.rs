@@ -1,5 +1,6 @@
 //! The content of Postgres, by its own programs in its pod: what works on any cluster, and needs no client here.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +16,11 @@ use crate::kubernetes::{Container, ExecError};
 // replaces its shell or, in a pipeline, ends with 0 or 1.
 const QUERY: &str =
     r#"exec psql -X -A -t -v ON_ERROR_STOP=1 -U "${POSTGRES_USER:-postgres}" -d "$1" -c "$2" </dev/null"#;
+/// A command in a pod costs more than all that these ask, so it is one.
+const QUERY_EACH: &str = r#"ask() { psql -X -A -t -v ON_ERROR_STOP=1 -U "${POSTGRES_USER:-postgres}" -d "$1" -c "$2" </dev/null || exit 1; }
+names=$(ask postgres "$1") || exit 1
+printf '%s\n' "$names" | while IFS= read -r name; do ask "$name" "$2"; done"#;
+const NAMES: &str = "select datname from pg_database where not datistemplate and datallowconn order by 1";
 /// Owners and permissions are left out: their users may be others where it is loaded.
 const DUMP: &str =
     r#"exec pg_dump --no-owner --no-privileges --encoding=UTF8 -U "${POSTGRES_USER:-postgres}" -d "$1" </dev/null"#;
@@ -56,10 +62,7 @@ pub(super) struct Database<'a>(pub(super) &'a Container);
 impl Database<'_> {
     /// The names of all databases but templates, in order.
     pub(super) async fn names(&self) -> Result<Vec<String>, Failure> {
-        let names = self
-            .query("postgres", "select datname from pg_database where not datistemplate and datallowconn order by 1")
-            .await?;
-        Ok(names.lines().map(str::to_owned).collect())
+        Ok(self.query("postgres", NAMES).await?.lines().map(str::to_owned).collect())
     }
 
     /// The server's major version.
@@ -74,10 +77,13 @@ impl Database<'_> {
         self.number(database, count).await
     }
 
-    /// The names of a database's tables in the schema that programs use unless told otherwise.
-    pub(super) async fn table_names(&self, database: &str) -> Result<Vec<String>, Failure> {
-        let named = "select tablename from pg_catalog.pg_tables where schemaname = 'public' order by 1";
-        Ok(self.query(database, named).await?.lines().map(str::to_owned).collect())
+    /// The tables of all databases, such as `flyte_development.projects`, in the schema that programs use unless told
+    /// otherwise.
+    pub(super) async fn table_names(&self) -> Result<BTreeSet<String>, Failure> {
+        let named =
+            "select current_database() || '.' || tablename from pg_catalog.pg_tables where schemaname = 'public'";
+        let command = ["sh", "-c", QUERY_EACH, "sh", NAMES, named];
+        Ok(self.answer(&command, "postgres").await?.lines().map(str::to_owned).collect())
     }
 
     /// Makes the schema in which migrations run once more, empty.
@@ -173,12 +179,17 @@ impl Database<'_> {
     }
 
     async fn query(&self, database: &str, query: &str) -> Result<String, Failure> {
+        self.answer(&["sh", "-c", QUERY, "sh", database, query], database).await
+    }
+
+    /// What a command prints that asks a database.
+    async fn answer(&self, command: &[&str], database: &str) -> Result<String, Failure> {
         let mut answer = Vec::new();
         let keep = |bytes: &[u8]| {
             answer.extend_from_slice(bytes);
             if answer.len() > ANSWER { Err(io::Error::other("the answer is too long")) } else { Ok(()) }
         };
-        let asked = self.0.run(&["sh", "-c", QUERY, "sh", database, query], keep).await;
+        let asked = self.0.run(command, keep).await;
         asked.map_err(|error| Failure {
             reason: Reason::BackupFailed,
             ..self.failure("cannot ask the database", database, error)

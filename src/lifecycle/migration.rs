@@ -57,7 +57,7 @@ pub(super) async fn settle(
             let found = match seen {
                 Some(seen) => seen,
                 None => {
-                    let found = tables::present(client, spec, recorded, limits::API_ANSWER).await;
+                    let found = tables::present(client, spec, limits::API_ANSWER).await;
                     found.unwrap_or_else(|_| recorded.clone())
                 }
             };

@@ -97,7 +97,7 @@ pub use images::{bundle, import, load, pull, rebuilt};
 pub use observed::Restart;
 pub use outcome::{Done, Options};
 pub use outdated::Outdated;
-pub use prepare::Request;
+pub use prepare::{Request, render_first};
 pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use renewal::renew_keys;
 pub use reset::reset;

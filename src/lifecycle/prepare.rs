@@ -11,7 +11,7 @@ use crate::kubernetes;
 use crate::limits::REGISTRATION;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
-use crate::render::render;
+use crate::render::{Rendered, render};
 use crate::report::{Event, Outcome, Severity, Stage};
 use crate::run::Run;
 use crate::site::Host;
@@ -39,7 +39,11 @@ impl Request {
     }
 
     fn render(self, run: &Run) -> Result<(Plan, Outcome, String), Failure> {
-        let rendered = render(&self.spec, self.bundle)?;
+        let rendered = render(&self.spec, self.bundle.clone())?;
+        self.with(rendered, run)
+    }
+
+    fn with(self, rendered: Rendered, run: &Run) -> Result<(Plan, Outcome, String), Failure> {
         for warning in &rendered.warnings {
             match warning.matters() {
                 true => run.report.warn(warning.to_string()),
@@ -67,18 +71,40 @@ pub(super) async fn plan_with_keys(
     run: &Run,
 ) -> Result<Plan, Failure> {
     run.stage(Stage::Plan, async {
-        // Manifests that cannot be used are told before anybody is asked for anything; issued keys are part of a render.
-        if request.spec.storage.credentials.is_none() {
-            render(&request.spec, request.bundle.clone())?;
-        }
-        let spec = &mut request.spec;
-        if let Some(prune) = prune {
-            warn_of_kept(&follow_running(spec, prune, host, run).await, run);
-        }
-        issue_keys(spec, host, run).await?;
-        request.render(run)
+        let Request { spec, bundle } = &mut request;
+        let asked = async |spec: &mut Spec| {
+            if let Some(prune) = prune {
+                warn_of_kept(&follow_running(spec, prune, host, run).await, run);
+            }
+            issue_keys(spec, host, run).await
+        };
+        let (rendered, ()) = render_first(spec, bundle, asked).await?;
+        request.with(rendered, run)
     })
     .await
+}
+
+/// Renders a bundle before what may change the spec, and again where it did: manifests that cannot be used are told before
+/// anybody is asked for anything. Keys of an issuer are part of what is rendered, so that comes after `asked`, then.
+///
+/// # Errors
+/// The manifests cannot be used, or `asked` fails.
+pub async fn render_first<T>(
+    spec: &mut Spec,
+    bundle: &Bundle,
+    asked: impl AsyncFnOnce(&mut Spec) -> Result<T, Failure>,
+) -> Result<(Rendered, T), Failure> {
+    let before = spec.clone();
+    let early = match spec.storage.credentials {
+        None => Some(render(spec, bundle.clone())?),
+        Some(_) => None,
+    };
+    let answer = asked(spec).await?;
+    let rendered = match early {
+        Some(early) if *spec == before => early,
+        _ => render(spec, bundle.clone())?,
+    };
+    Ok((rendered, answer))
 }
 
 /// The plan for a sandbox that did not run when the first one was made, with the projects and domains that stay; absent where that

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
 use kube::Client;
 
 use super::database::Database;
@@ -20,8 +19,6 @@ use crate::render::Component;
 use crate::run::{Deadline, Run};
 use crate::spec::Spec;
 
-/// The database that Postgres makes for its administrators.
-const MAINTENANCE: &str = "postgres";
 /// A word of the command that migrates a database.
 const MIGRATE: &str = "migrate";
 /// Where the migrations run once more. Postgres' client library reads it from the environment; that of later releases
@@ -41,47 +38,18 @@ impl Pods {
         let postgres = others.remove(Component::Postgres.id());
         Ok(Self { postgres: postgres.ok_or_else(|| unseen().because("no pod of Postgres is ready"))?, others })
     }
-
-    /// The tables of all databases; of the `expected` ones they are asked for together with the names of all.
-    async fn tables(&self, expected: BTreeSet<&str>) -> Result<BTreeSet<String>, Failure> {
-        let database = Database(&self.postgres);
-        let of = async |name: &str| {
-            let tables = database.table_names(name).await?.into_iter();
-            Ok::<_, Failure>(tables.map(|table| format!("{name}.{table}")).collect::<Vec<_>>())
-        };
-        let asked = join_all(expected.iter().map(|name| of(name)));
-        let (names, asked) = tokio::join!(database.names(), asked);
-        let names = names?;
-        let mut found = BTreeSet::new();
-        for (name, tables) in expected.iter().zip(asked) {
-            // One that is gone has none.
-            if names.iter().any(|there| there == name) {
-                found.extend(tables?);
-            }
-        }
-        let others = names.iter().filter(|name| !expected.contains(name.as_str()));
-        found.extend(try_join_all(others.map(|name| of(name))).await?.into_iter().flatten());
-        Ok(found)
-    }
 }
 
 fn unseen() -> Failure {
     Failure::new(Reason::Registration, "cannot see which tables the database has")
 }
 
-/// The tables that there are, such as `flyte_development.projects`, where there are those that were `recorded` as a rule.
+/// The tables that there are, such as `flyte_development.projects`.
 ///
 /// # Errors
 /// Postgres is not ready, or the API lets nobody run commands in its pod.
-pub(super) async fn present(
-    client: &Client,
-    spec: &Spec,
-    recorded: &BTreeSet<String>,
-    limit: Duration,
-) -> Result<BTreeSet<String>, Failure> {
-    let databases = recorded.iter().filter_map(|table| Some(table.rsplit_once('.')?.0));
-    let expected = databases.chain((!recorded.is_empty()).then_some(MAINTENANCE)).collect();
-    let look = async { Pods::find(client, spec).await?.tables(expected).await };
+pub(super) async fn present(client: &Client, spec: &Spec, limit: Duration) -> Result<BTreeSet<String>, Failure> {
+    let look = async { Database(&Pods::find(client, spec).await?.postgres).table_names().await };
     let late = || Err(unseen().because("timed out"));
     Deadline::fixed(limit).limit(look).await.unwrap_or_else(late)
 }
@@ -91,7 +59,7 @@ pub(super) async fn due(client: &Client, spec: &Spec, recorded: &BTreeSet<String
     if recorded.is_empty() {
         return Vec::new();
     }
-    match present(client, spec, recorded, limit).await {
+    match present(client, spec, limit).await {
         Ok(found) => lost(recorded, &found).iter().map(|table| format!("table {table} is gone")).collect(),
         Err(failure) => vec![failure.to_string()],
     }

@@ -109,8 +109,13 @@ impl<'a> NodeSite<'a> {
 
     /// As [`running`](Self::running), where the cluster is known.
     pub(super) async fn running_on(&self, docker: &Docker, cluster: &str) -> Result<Running, Failure> {
+        self.running_in(docker, cluster, cluster::state(docker, cluster).await?).await
+    }
+
+    /// As [`running_on`](Self::running_on), where the node's state is known.
+    async fn running_in(&self, docker: &Docker, cluster: &str, node: NodeState) -> Result<Running, Failure> {
         SpareRecord::refuse(&self.host.state.sandbox(&self.name), &self.name)?;
-        match cluster::state(docker, cluster).await? {
+        match node {
             NodeState::Running => {}
             NodeState::Absent | NodeState::Foreign => return Err(absent(&self.name, "there is no such sandbox")),
             NodeState::Frozen => return Err(halted(&self.name, "the sandbox is frozen")),
@@ -160,20 +165,23 @@ impl<'a> NodeSite<'a> {
     pub(super) async fn overview(&self) -> Result<Overview, Failure> {
         let docker = self.host.docker().await?;
         let cluster = self.cluster(&docker).await?;
-        let (node, sandboxes, expiries) =
-            tokio::try_join!(cluster::state(&docker, &cluster), cluster::owned(&docker), cluster::expiries(&docker))?;
+        let (node, node_started, sandboxes, expiries) = tokio::try_join!(
+            cluster::state(&docker, &cluster),
+            cluster::started(&docker, &cluster),
+            cluster::owned(&docker),
+            cluster::expiries(&docker)
+        )?;
         let phase = match node {
             NodeState::Absent | NodeState::Foreign => Phase::Absent,
             NodeState::Stopped => Phase::Stopped,
             NodeState::Frozen => Phase::Frozen,
             NodeState::Unstarted | NodeState::Restarting { .. } => Phase::Broken,
-            NodeState::Running => Phase::Running(Box::new(self.running_on(&docker, &cluster).await)),
+            NodeState::Running => Phase::Running(Box::new(self.running_in(&docker, &cluster, node).await)),
         };
         let kept = match phase {
             Phase::Absent => kept(&docker, &self.name).await?.map(|kept| kept.since),
             _ => None,
         };
-        let node_started = cluster::started(&docker, &cluster).await?;
         Ok(Overview { phase, node_started, expires: expiries.get(&self.name).copied(), sandboxes, kept_data: kept })
     }
 

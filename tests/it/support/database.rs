@@ -44,6 +44,10 @@ impl Database {
     pub(crate) fn run(&mut self, command: &[String]) -> Result<String, String> {
         let words: Vec<_> = command.iter().map(String::as_str).collect();
         match words[..] {
+            ["sh", "-c", each, "sh", names, sql] if each.contains("while IFS= read -r name") => {
+                let names = self.query("postgres", names)?;
+                names.lines().map(|database| self.query(database, sql)).collect()
+            }
             ["sh", "-c", query, "sh", database, sql] if query.contains("psql") => self.query(database, sql),
             ["env", options, "flyteadmin", .., "migrate", "run"] => {
                 assert_eq!(options, "PGOPTIONS=-csearch_path=sandbox_migrated");
@@ -63,7 +67,7 @@ impl Database {
     }
 
     fn query(&mut self, database: &str, sql: &str) -> Result<String, String> {
-        let lines = |tables: &BTreeSet<String>| tables.iter().map(|table| format!("{table}\n")).collect();
+        let lines = |tables: &BTreeSet<String>| tables.iter().map(|table| format!("{database}.{table}\n")).collect();
         match sql {
             _ if sql.contains("server_version_num") => Ok("100016\n".to_owned()),
             _ if sql.contains("from pg_database") => Ok(format!("{DATABASE}\npostgres\n")),

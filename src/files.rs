@@ -66,7 +66,11 @@ impl NewFile {
     pub fn commit(self) -> io::Result<u64> {
         self.file.as_file().sync_all()?;
         let file = self.file.persist(&self.target).map_err(|error| error.error)?;
-        File::open(folder_of(&self.target))?.sync_all()?;
+        match File::open(folder_of(&self.target))?.sync_all() {
+            // Some network volumes know no such thing for a folder.
+            Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => {}
+            synced => synced?,
+        }
         Ok(file.metadata()?.len())
     }
 }

@@ -134,6 +134,10 @@ limits! {
     CHILD_OUTPUT = millis(500);
     /// A Docker daemon that is asked for the first time.
     DOCKER_CONNECT = seconds(2);
+    /// The same of a product that stops its virtual machine when nobody uses it, and wakes it in three to ten seconds.
+    DOCKER_WAKES = seconds(12);
+    /// A look at a virtual machine's disk and kernel by a container, which takes half a second.
+    MACHINE_LOOK = seconds(10);
     /// A data volume that is copied.
     VOLUME_COPY = minutes(10);
     /// A request to Docker and its whole answer; or the next part of an answer that comes in parts. The slowest, the
@@ -155,6 +159,16 @@ limits! {
     CLUSTER_ANSWER = seconds(2);
     /// An API of a cluster that starts and rejects our credentials: k3s makes its certificates anew while it starts.
     CLUSTER_REJECTION = seconds(20);
+    /// A listener on this machine that is to accept a connection.
+    PORT_ACCEPTS = millis(200);
+    /// A port of a container that is gone, at a forwarder that looks every three seconds.
+    PORT_LINGERS = seconds(8);
+    /// An API that does not answer here before the node is asked whether it does there.
+    API_SILENT = seconds(8);
+    /// A published port that leads nowhere though the API answers in the node: Lima looks for ports every three seconds.
+    PORT_ARRIVES = seconds(10);
+    /// A node's answer to whether its API answers there.
+    NODE_ANSWER = seconds(3);
     /// A node that says that its disk is full: one that has room again says so after some 25 s.
     DISK_PRESSURE = seconds(45);
     /// CoreDNS, which is ready some ten seconds after the node where its image is there.

@@ -37,7 +37,9 @@ impl Engine {
         scratch: &Path,
         run: &Run,
     ) -> Result<Self, Error> {
-        if wanted == Some(NodeEngine::Docker) {
+        // Where Docker is in a virtual machine nothing of k3d's is needed, and its helper is another container to wait for.
+        let is_default = wanted.is_none() && cfg!(target_os = "macos");
+        if is_default || wanted == Some(NodeEngine::Docker) {
             return Ok(Self::Docker);
         }
         match K3d::find(env, docker_host, scratch, run).await {

@@ -10,7 +10,8 @@ groups=/sys/fs/cgroup
 if [ -f $groups/cgroup.controllers ]; then
   mkdir -p $groups/init
   for process in $(cat $groups/cgroup.procs); do
-    echo "$process" >$groups/init/cgroup.procs || :
+    # One of them has listed them, and is gone.
+    echo "$process" >$groups/init/cgroup.procs 2>/dev/null || :
   done
   for controller in $(cat $groups/cgroup.controllers); do
     echo "+$controller" >$groups/cgroup.subtree_control || :

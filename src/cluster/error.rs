@@ -74,6 +74,16 @@ pub enum Error {
         /// The cluster.
         cluster: String,
     },
+    /// The API answers in the node, and nothing arrives through the port that Docker publishes for it.
+    #[error("the Kubernetes API answers in the node, and its port does not arrive on this machine")]
+    PortUnreachable {
+        /// The cluster.
+        cluster: String,
+        /// The published port.
+        port: u16,
+        /// How the product that runs Docker is started again.
+        restart: String,
+    },
     /// The limit of the wait for CoreDNS passed.
     #[error("cluster DNS is not ready")]
     DnsNotReady {
@@ -267,6 +277,9 @@ impl From<Error> for Failure {
             }
             Error::DiskPressure { cluster } => on_cluster(Reason::DiskFull, &cluster)
                 .because("the node has the taint node.kubernetes.io/disk-pressure"),
+            Error::PortUnreachable { cluster, port, restart } => on_cluster(Reason::PortUnreachable, &cluster)
+                .because(format!("127.0.0.1:{port} is published by Docker, and nobody answers there"))
+                .hint(format!("{restart} lets published ports arrive again")),
             Error::DnsNotReady { deployment, limit, missing } => {
                 Self::new(Reason::ClusterNotReady, what).on(deployment).because(limit).because(missing)
             }

@@ -142,8 +142,8 @@ fn interrupted_or(error: process::Error, otherwise: impl FnOnce(process::Error) 
 /// it does (every `K3D_*` variable is a setting of its own).
 fn child_env(env: &BTreeMap<String, String>, docker_host: &str, scratch: &Path) -> BTreeMap<String, String> {
     let kept = |name: &str| {
-        ["PATH", "HOME", "USER", "DOCKER_CONFIG", "DOCKER_API_VERSION", "XDG_RUNTIME_DIR"].contains(&name)
-            || ["http_proxy", "https_proxy", "no_proxy"].contains(&name.to_ascii_lowercase().as_str())
+        let own = ["PATH", "HOME", "USER", "DOCKER_CONFIG", "DOCKER_API_VERSION", "DOCKER_SOCK", "XDG_RUNTIME_DIR"];
+        own.contains(&name) || ["http_proxy", "https_proxy", "no_proxy"].contains(&name.to_ascii_lowercase().as_str())
     };
     let mut seen: BTreeMap<String, String> =
         env.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect();

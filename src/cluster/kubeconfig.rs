@@ -31,7 +31,7 @@ pub async fn is_of(docker: &Docker, cluster: &str, kubeconfig: &str) -> Result<b
     Ok(server.split_once("://").is_some_and(|(_, named)| named == address))
 }
 
-async fn api_port(docker: &Docker, cluster: &str) -> Result<u16, Error> {
+pub(super) async fn api_port(docker: &Docker, cluster: &str) -> Result<u16, Error> {
     let node = forwarder::node(docker, cluster).await?;
     let ports = node.map(|node| node.ports).unwrap_or_default();
     let port = ports.iter().find(|port| port.container == API_PORT).map(|port| port.host);

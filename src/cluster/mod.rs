@@ -67,7 +67,7 @@ pub(crate) use labels::{CLUSTER_LABEL, claim_prefix, cluster_labels};
 pub(crate) use node::{Belongings, belongings};
 pub use node::{Data, NodeState, Removed, delete, freeze, owned, started, state, stop};
 pub use node_log::{NodeDown, NodeEnd};
-pub use ready::Access;
+pub use ready::{Access, unreachable};
 pub use reconcile::{Cluster, reconcile, resume};
 pub use snapshot::{abandon_snapshot, discard_unfilled, fill_from_snapshot, is_filling, leave_data, save_snapshot};
 pub use snapshot_volumes::{

@@ -15,7 +15,7 @@ use crate::kubernetes::{self, ApiError};
 use crate::limits;
 use crate::plan::node_name;
 use crate::report::Stage;
-use crate::run::Run;
+use crate::run::{Deadline, Run};
 
 const POLL: Duration = Duration::from_millis(150);
 const LOG: usize = 15;
@@ -120,6 +120,7 @@ pub(super) async fn wait(
     let (mut seen, mut told) = (Observation::default(), String::new());
     let mut access = known;
     let (mut refused_since, mut pressed_since) = (None, None);
+    let mut path = Path::default();
     let ready = async {
         loop {
             if access.is_none() {
@@ -138,6 +139,9 @@ pub(super) async fn wait(
                 look(&mut seen, docker, cluster, &access.client).await;
                 if seen.missing().is_none() {
                     return Ok(access.clone());
+                }
+                if path.is_broken(&seen, docker, cluster).await {
+                    return Err(port_unreachable(docker, cluster, api_port).await);
                 }
             }
             let missing = seen.missing().unwrap_or_default();
@@ -171,6 +175,57 @@ pub(super) async fn wait(
     }
     let log = docker.logs(&node_name(&cluster), LOG).await.unwrap_or_default();
     Err(Error::NotReady { cluster, limit, missing: told, log })
+}
+
+/// The way from this machine to the API, which in a virtual machine leads through its forwarder of ports.
+#[derive(Debug, Default)]
+struct Path {
+    silent_since: Option<Instant>,
+    answers_there_since: Option<Instant>,
+    asked: Option<Instant>,
+}
+
+impl Path {
+    /// Whether the API has answered in the node for a while, and never here. The node is asked where it is silent for long.
+    async fn is_broken(&mut self, seen: &Observation, docker: &Docker, cluster: &str) -> bool {
+        if seen.api || seen.refused.is_some() {
+            *self = Self::default();
+            return false;
+        }
+        let is_silent = self.silent_since.get_or_insert_with(Instant::now).elapsed() >= limits::API_SILENT;
+        let was_asked = self.asked.is_some_and(|asked| asked.elapsed() < limits::NODE_ANSWER);
+        if is_silent && !was_asked {
+            self.asked = Some(Instant::now());
+            match answers_in_node(docker, cluster).await {
+                true => _ = self.answers_there_since.get_or_insert_with(Instant::now),
+                false => self.answers_there_since = None,
+            }
+        }
+        self.answers_there_since.is_some_and(|since| since.elapsed() >= limits::PORT_ARRIVES)
+    }
+}
+
+/// The error of a running node whose API answers there, for an API that does not answer here; absent where it does not
+/// answer there either.
+pub async fn unreachable(docker: &Docker, cluster: &str) -> Option<Error> {
+    let port = kubeconfig::api_port(docker, cluster).await.ok()?;
+    match answers_in_node(docker, cluster).await {
+        true => Some(port_unreachable(docker, cluster, port).await),
+        false => None,
+    }
+}
+
+/// Whether the API answers in its node.
+async fn answers_in_node(docker: &Docker, cluster: &str) -> bool {
+    let node = node_name(cluster);
+    let asked = docker.exec(&node, &["kubectl", "get", "--raw", "/readyz"]);
+    let answer = Deadline::fixed(limits::NODE_ANSWER).limit(asked).await;
+    answer.is_some_and(|answer| answer.is_ok_and(|output| output.success()))
+}
+
+async fn port_unreachable(docker: &Docker, cluster: &str, port: u16) -> Error {
+    let provider = docker.about().await.unwrap_or_default().provider;
+    Error::PortUnreachable { cluster: cluster.to_owned(), port, restart: provider.restart() }
 }
 
 /// Looks at what has not been seen yet; what has been seen stays so.

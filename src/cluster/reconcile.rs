@@ -100,12 +100,29 @@ fn cluster(plan: &ClusterPlan, access: Access, outcome: Outcome) -> Cluster {
 /// k3d says that it is done when the API is up, or when it is not; the node's log says more, and sooner. So all three
 /// are listened to from the start, and the first failure of any ends the others.
 async fn create(docker: &Docker, engine: &Engine, plan: &ClusterPlan, run: &Run) -> Result<Cluster, Error> {
+    if let Some(port) = plan.api_port {
+        return create_at(docker, engine, plan, port, run).await;
+    }
+    // What is free here may be taken in Docker's virtual machine.
+    for _ in 1..API_PORTS {
+        let port = free_port()?;
+        match Box::pin(create_at(docker, engine, plan, port, run)).await {
+            Err(Error::PortTaken { port: taken, .. }) if taken == port => {}
+            created => return created,
+        }
+    }
+    create_at(docker, engine, plan, free_port()?, run).await
+}
+
+async fn create_at(
+    docker: &Docker,
+    engine: &Engine,
+    plan: &ClusterPlan,
+    api_port: u16,
+    run: &Run,
+) -> Result<Cluster, Error> {
     // A network that an interrupted run left would be taken for somebody else's and never be removed.
     clear(docker, &plan.name).await?;
-    let api_port = match plan.api_port {
-        Some(port) => port,
-        None => free_port()?,
-    };
     let node = plan.node();
     let access = async {
         // On the heap: two ways to make a node are more than a small thread's stack has room for beside all that waits.
@@ -178,6 +195,9 @@ fn differences(plan: &ClusterPlan, node: &Inspected, image_id: Option<&str>) -> 
     }
     found
 }
+
+/// How many ports are tried for an API that is to have any.
+const API_PORTS: usize = 3;
 
 /// A free port. k3d would choose one on an address of its own.
 fn free_port() -> Result<u16, Error> {

@@ -193,5 +193,6 @@ fn copier(
         command: ["/bin/sh", "-c", script].map(str::to_owned).into(),
         labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         mounts,
+        privileged: false,
     }
 }

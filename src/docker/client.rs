@@ -10,11 +10,13 @@ use std::time::Duration;
 use bollard::errors::Error as Transport;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 
 use super::endpoint::{Endpoint, Origin, config_folder, sockets};
 use super::error::{Cause, Error, Request, io_kind};
 use super::kept::{Kept, Size};
 use super::login::{LoginFolder, LoginSource, with_readable_logins};
+use super::provider::{Provider, Said};
 use crate::deadline::Deadline;
 use crate::failure::{Failure, Reason, innermost};
 use crate::limits;
@@ -56,26 +58,60 @@ pub struct About {
     pub has_proxy: bool,
     /// Whether it is a rootless engine.
     pub rootless: bool,
+    /// The product that runs it.
+    pub provider: Provider,
+    /// Release of its kernel, such as `6.1.0-30-amd64`; empty if unknown.
+    pub kernel: String,
+    /// Its clock less this machine's, in milliseconds, if known.
+    pub clock_ahead: Option<i64>,
+}
+
+impl About {
+    /// Whether it runs on this machine's kernel, so that `/proc` tells of both.
+    #[must_use]
+    pub fn shares_kernel(&self) -> bool {
+        let ours = rustix::system::uname();
+        let is_ours = self.kernel.is_empty() || ours.release().to_str() == Ok(self.kernel.as_str());
+        cfg!(target_os = "linux") && !self.provider.is_vm() && is_ours
+    }
 }
 
 impl Docker {
-    /// Connects to the daemon that the environment chooses, see [`Endpoint::find`]. Registries get the logins of Docker's
-    /// configuration.
+    /// Connects to the daemon that the environment chooses, see [`Endpoint::find`]; where it chooses none and the first socket
+    /// leads nowhere, to the next that answers. Registries get the logins of Docker's configuration.
     ///
     /// # Errors
     /// As [`Docker::connect_to`], with the other sockets there are.
     pub async fn connect(env: &BTreeMap<String, String>, home: Option<&Path>) -> Result<Self, Failure> {
         let endpoint = Endpoint::find(env, home)?;
         let logins = config_folder(env, home).map(|path| Arc::new(LoginFolder { path, env: env.clone() }));
-        let connected = Self::connect_to(endpoint.clone()).await.map(|docker| Self { logins, ..docker });
-        connected.map_err(|failure| {
-            let others = sockets(env, home).into_iter().filter(|socket| socket.exists());
-            let others =
-                others.map(|socket| format!("unix://{}", socket.display())).filter(|url| *url != endpoint.host);
-            others.fold(failure, |failure, url| {
-                failure.hint(format!("another engine's socket is there: DOCKER_HOST={url}"))
-            })
-        })
+        let others = endpoint.others(env, home);
+        let failure = match Self::connect_first(endpoint.clone(), others, home).await {
+            Ok(docker) => return Ok(Self { logins, ..docker }),
+            Err(failure) => failure,
+        };
+        let others = sockets(env, home).into_iter().filter(|socket| socket.exists());
+        let others = others.map(|socket| format!("unix://{}", socket.display())).filter(|url| *url != endpoint.host);
+        Err(others
+            .fold(failure, |failure, url| failure.hint(format!("another engine's socket is there: DOCKER_HOST={url}"))))
+    }
+
+    /// Connects to the first of these that answers, where `first` leads nowhere; its failure where none does.
+    async fn connect_first(first: Endpoint, others: Vec<Endpoint>, home: Option<&Path>) -> Result<Self, Failure> {
+        let connect = async |endpoint: Endpoint| {
+            let limit = if endpoint.may_sleep(home) { limits::DOCKER_WAKES } else { limits::DOCKER_CONNECT };
+            Self::connect_within(endpoint, limit).await
+        };
+        let failure = match connect(first).await {
+            Err(failure) if matches!(failure.reason, Reason::DockerAbsent | Reason::DockerRefused) => failure,
+            connected => return connected,
+        };
+        for other in others {
+            if let Ok(docker) = connect(other).await {
+                return Ok(docker);
+            }
+        }
+        Err(failure)
     }
 
     /// Connects to this daemon and waits for an answer. No registry gets a login.
@@ -85,6 +121,10 @@ impl Docker {
     /// [`Reason::DockerSilent`] when it does not answer within two seconds; [`Reason::Docker`] for an invalid address,
     /// or an error of the daemon's own.
     pub async fn connect_to(endpoint: Endpoint) -> Result<Self, Failure> {
+        Self::connect_within(endpoint, limits::DOCKER_CONNECT).await
+    }
+
+    async fn connect_within(endpoint: Endpoint, limit: Duration) -> Result<Self, Failure> {
         let failure = |reason| Failure::new(reason, "Docker does not answer").on(&endpoint.host);
         let client = bollard::Docker::connect_with_host(&endpoint.host)
             .map_err(|error| unusable(failure(unreachable(&error, &endpoint)), &endpoint, error))?;
@@ -95,13 +135,13 @@ impl Docker {
                 _ => client.version().await.map(|_| ()),
             }
         };
-        match Deadline::fixed(limits::DOCKER_CONNECT).limit(greeted).await {
+        match Deadline::fixed(limit).limit(greeted).await {
             Some(Ok(())) => {
                 let client = with_readable_logins(client.with_timeout(limits::DOCKER_SAVE));
                 Ok(Self { client, endpoint, logins: None })
             }
             Some(Err(error)) => Err(unusable(failure(unreachable(&error, &endpoint)), &endpoint, error)),
-            None => Err(failure(Reason::DockerSilent).caused_by(Cause::Silent(limits::DOCKER_CONNECT))),
+            None => Err(failure(Reason::DockerSilent).caused_by(Cause::Silent(limit))),
         }
     }
 
@@ -182,7 +222,20 @@ impl Docker {
             tokio::try_join!(client.version(), client.info())
         });
         let (version, info) = asked.await?;
+        let components: Vec<String> =
+            version.components.into_iter().flatten().map(|component| component.name).collect();
+        let (kernel, labels) = (info.kernel_version.unwrap_or_default(), info.labels.unwrap_or_default());
+        let provider = Provider::of(Said {
+            operating_system: info.operating_system.as_deref().unwrap_or_default(),
+            name: info.name.as_deref().unwrap_or_default(),
+            kernel: &kernel,
+            labels: &labels,
+            components: &components,
+        });
         Ok(About {
+            provider,
+            clock_ahead: info.system_time.and_then(|clock| ahead(&clock, Timestamp::now())),
+            kernel,
             version: version.version.unwrap_or_default(),
             api: version.api_version.unwrap_or_default(),
             min_api: version.min_api_version.unwrap_or_default(),
@@ -198,6 +251,11 @@ impl Docker {
             has_proxy: [info.http_proxy, info.https_proxy].into_iter().flatten().any(|proxy| !proxy.is_empty()),
         })
     }
+}
+
+/// How far this clock is ahead of now, in milliseconds.
+fn ahead(clock: &str, now: Timestamp) -> Option<i64> {
+    Some(clock.parse::<Timestamp>().ok()?.as_millisecond() - now.as_millisecond())
 }
 
 /// The failure to connect to a daemon.
@@ -251,6 +309,30 @@ fn unreachable(error: &Transport, endpoint: &Endpoint) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_leads_nowhere_is_passed_over_for_one_that_answers() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = |name: &str| {
+            let host = format!("unix://{}", folder.path().join(name).display());
+            Endpoint { host, origin: Origin::Socket }
+        };
+        // As an engine leaves it that is gone.
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("gone")).expect("a socket"));
+        let listener = tokio::net::UnixListener::bind(folder.path().join("answers")).expect("a socket");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK").await;
+            }
+        });
+        let others = vec![socket("absent"), socket("answers")];
+        let docker = Docker::connect_first(socket("gone"), others, None).await.expect("the last");
+        assert_eq!(*docker.endpoint(), socket("answers"));
+        let failure = Docker::connect_first(socket("gone"), vec![socket("absent")], None).await.expect_err("none");
+        assert_eq!((failure.reason, failure.object), (Reason::DockerRefused, Some(socket("gone").host)));
+    }
 
     #[test]
     fn each_way_not_to_reach_a_daemon_is_told_apart() {

@@ -51,10 +51,31 @@ impl Endpoint {
             }
             _ => {
                 let socket = sockets(env, home).into_iter().find(|socket| socket.exists());
-                let socket = socket.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
-                Ok(Self { host: format!("unix://{}", socket.display()), origin: Origin::Socket })
+                Ok(Self::socket(&socket.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))))
             }
         }
+    }
+
+    fn socket(path: &Path) -> Self {
+        Self { host: format!("unix://{}", path.display()), origin: Origin::Socket }
+    }
+
+    /// The sockets of other engines, where nobody chose one and this one does not answer: its file may be a link that an
+    /// engine left which is gone. Podman's is none of them, which is another program under the same name.
+    pub(super) fn others(&self, env: &BTreeMap<String, String>, home: Option<&Path>) -> Vec<Self> {
+        if self.origin != Origin::Socket {
+            return Vec::new();
+        }
+        let is_podmans = |socket: &Path| socket.ends_with("podman.sock");
+        let there = sockets(env, home).into_iter().filter(|socket| socket.exists() && !is_podmans(socket));
+        there.map(|socket| Self::socket(&socket)).filter(|other| other != self).collect()
+    }
+
+    /// Whether it is the socket of a product in the user's home, which may have stopped its virtual machine meanwhile.
+    pub(super) fn may_sleep(&self, home: Option<&Path>) -> bool {
+        let path = self.host.strip_prefix("unix://").map(Path::new);
+        let leads_to = path.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        home.zip(leads_to).is_some_and(|(home, path)| path.starts_with(home))
     }
 
     /// Whether ports published on the daemon's loopback address are reachable on ours.
@@ -98,12 +119,26 @@ pub(super) fn sockets(env: &BTreeMap<String, String>, home: Option<&Path>) -> Ve
     let runtime = env.get("XDG_RUNTIME_DIR").map(PathBuf::from);
     let mut found = vec![PathBuf::from(DEFAULT_SOCKET)];
     found.extend(runtime.as_ref().map(|dir| dir.join("docker.sock")));
-    for place in [".docker/run/docker.sock", ".colima/default/docker.sock", ".orbstack/run/docker.sock"] {
-        found.extend(home.map(|home| home.join(place)));
-    }
+    let at_home = |place: &str| home.map(|home| home.join(place));
+    found.extend(at_home(".docker/run/docker.sock"));
+    let colima = env.get("COLIMA_HOME").map(PathBuf::from).or_else(|| at_home(".colima"));
+    found.extend(colima.iter().flat_map(|colima| colima_sockets(colima)));
+    found.extend([".orbstack/run/docker.sock", ".rd/docker.sock"].into_iter().filter_map(at_home));
     found.extend(runtime.as_ref().map(|dir| dir.join("podman/podman.sock")));
+    found.extend(at_home(".local/share/containers/podman/machine/podman.sock"));
     found.push(PathBuf::from("/run/podman/podman.sock"));
     found
+}
+
+/// The sockets of Colima's profiles, the default one first, and that of Colima before 0.4.
+fn colima_sockets(colima: &Path) -> Vec<PathBuf> {
+    let default = colima.join("default");
+    let profiles = std::fs::read_dir(colima).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut others: Vec<_> =
+        profiles.filter(|profile| *profile != default).map(|profile| profile.join("docker.sock")).collect();
+    others.retain(|socket| socket.exists());
+    others.sort();
+    [default.join("docker.sock"), colima.join("docker.sock")].into_iter().chain(others).collect()
 }
 
 fn current_context(config: &Path) -> Option<String> {
@@ -177,6 +212,37 @@ mod tests {
         let failure =
             Endpoint::find(&env(&[("DOCKER_CONTEXT", "gone")]), Some(home.path())).expect_err("no such context");
         assert_eq!((failure.reason, failure.object.as_deref()), (Reason::Docker, Some("context gone")));
+    }
+
+    #[test]
+    fn the_sockets_of_all_products_are_looked_for_and_podmans_is_never_taken_instead() {
+        let home = tempfile::tempdir().expect("tempdir");
+        let places = [
+            ".docker/run/docker.sock",
+            ".colima/default/docker.sock",
+            ".colima/work/docker.sock",
+            ".orbstack/run/docker.sock",
+            ".rd/docker.sock",
+            ".local/share/containers/podman/machine/podman.sock",
+        ];
+        for place in places {
+            let socket = home.path().join(place);
+            std::fs::create_dir_all(socket.parent().expect("a folder")).expect("mkdir");
+            std::fs::write(socket, "").expect("write");
+        }
+        let there = |all: Vec<PathBuf>| {
+            let own = all.into_iter().filter_map(|path| Some(path.strip_prefix(home.path()).ok()?.to_owned()));
+            own.filter(|path| home.path().join(path).exists()).collect::<Vec<_>>()
+        };
+        assert_eq!(there(sockets(&env(&[]), Some(home.path()))), places.map(PathBuf::from));
+        let chosen = Endpoint::socket(&home.path().join(places[0]));
+        let others = chosen.others(&env(&[]), Some(home.path())).into_iter().map(|other| other.host);
+        let others = there(others.filter_map(|host| Some(PathBuf::from(host.strip_prefix("unix://")?))).collect());
+        assert_eq!(others, places[1..5].iter().map(PathBuf::from).collect::<Vec<_>>());
+        let named = Endpoint { origin: Origin::Variable, ..chosen.clone() };
+        assert_eq!(named.others(&env(&[]), Some(home.path())), []);
+        assert!(chosen.may_sleep(Some(home.path())) && !chosen.may_sleep(None));
+        assert!(!Endpoint::socket(Path::new("/nowhere/docker.sock")).may_sleep(Some(home.path())));
     }
 
     #[test]

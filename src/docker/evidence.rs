@@ -1,7 +1,7 @@
 //! Inspections, log tails and events as the daemon gives them, for a person to read.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::query_parameters::{
     EventsOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, LogsOptionsBuilder,
@@ -82,7 +82,9 @@ impl Docker {
         since: SystemTime,
         wanted: impl Fn(&HashMap<String, String>) -> bool,
     ) -> Result<Vec<Value>, Error> {
-        let (since, until) = (moment(since), moment(SystemTime::now()));
+        // A moment in the daemon's future would be waited for.
+        let ahead = self.about().await?.clock_ahead.unwrap_or_default();
+        let [since, until] = [since, SystemTime::now()].map(|here| moment(by_another_clock(here, ahead)));
         let options = EventsOptionsBuilder::default().since(&since).until(&until).build();
         let mut events = self.stream(Request::Events, limits::DOCKER_REQUEST, |client| client.events(Some(options)));
         let mut kept = VecDeque::new();
@@ -102,6 +104,13 @@ impl Docker {
 
 fn inspect(kind: Kind, name: &str) -> Request {
     Request::Inspect(kind, name.to_owned())
+}
+
+/// A moment as a clock has it that is so many milliseconds ahead.
+fn by_another_clock(moment: SystemTime, ahead: i64) -> SystemTime {
+    let apart = Duration::from_millis(ahead.unsigned_abs());
+    let there = if ahead < 0 { moment.checked_sub(apart) } else { moment.checked_add(apart) };
+    there.unwrap_or(UNIX_EPOCH)
 }
 
 /// As the API takes a time: seconds and nanoseconds since 1970.

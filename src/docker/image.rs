@@ -97,7 +97,8 @@ impl Docker {
         self.ask(Request::Load, limit, load).await
     }
 
-    /// Pulls an image, with a login where its registry is to get one; `progress` gets the bytes so far and the total as far as known.
+    /// Pulls an image, for a platform such as `linux/amd64` where it is another than the daemon's, with a login where its registry
+    /// is to get one; `progress` gets the bytes so far and the total as far as known.
     ///
     /// # Errors
     /// A registry's reason, or [`Reason::Docker`](crate::failure::Reason::Docker), with the registry's or the daemon's own
@@ -105,12 +106,14 @@ impl Docker {
     pub async fn pull(
         &self,
         reference: &ImageRef,
+        platform: Option<&str>,
         login: Option<Login>,
         mut progress: impl FnMut(u64, Option<u64>),
     ) -> Result<(), Error> {
         // Without a tag the daemon would pull every tag there is.
         let wanted = reference.canonical();
-        let options = CreateImageOptionsBuilder::default().from_image(&wanted).build();
+        let options = CreateImageOptionsBuilder::default().from_image(&wanted);
+        let options = platform.into_iter().fold(options, CreateImageOptionsBuilder::platform).build();
         let request = Request::Pull(reference.to_string());
         let credentials = login.map(Login::credentials);
         let mut said =

@@ -14,6 +14,7 @@
 //! | `node_container.rs` | a privileged container that runs containers itself |
 //! | `one_shot.rs` | a container that runs one command on some volumes, and is removed |
 //! | `port_container.rs` | a container whose published ports lead on to another container |
+//! | `provider.rs` | the product that runs the daemon: Docker Desktop, Colima, … |
 //! | `pull.rs` | a pull's progress, layer by layer |
 //! | `storage.rs` | volumes and networks |
 //! | `usage.rs` | what a container uses of the machine |
@@ -30,6 +31,7 @@ mod login;
 mod node_container;
 mod one_shot;
 mod port_container;
+mod provider;
 mod pull;
 mod storage;
 mod usage;
@@ -45,5 +47,6 @@ pub use login::{CredentialHelper, Login, LoginSource};
 pub use node_container::NodeContainer;
 pub use one_shot::OneShot;
 pub use port_container::PortContainer;
+pub use provider::Provider;
 pub use pull::{PullEvent, PullState};
 pub use storage::{Network, Volume};

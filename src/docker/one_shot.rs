@@ -28,6 +28,8 @@ pub struct OneShot {
     pub labels: BTreeMap<String, String>,
     /// The volume at each path, and whether it may be written. One that is not there is made with the container's labels.
     pub mounts: Vec<(String, &'static str, bool)>,
+    /// Whether it may do what root may.
+    pub privileged: bool,
 }
 
 impl OneShot {
@@ -51,6 +53,7 @@ impl OneShot {
             host_config: Some(HostConfig {
                 mounts: Some(self.mounts.iter().map(mount).collect()),
                 network_mode: Some("none".to_owned()),
+                privileged: Some(self.privileged),
                 // Files keep their owners, as in a node, where the daemon maps users.
                 userns_mode: Some("host".to_owned()),
                 ..HostConfig::default()

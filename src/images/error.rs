@@ -9,7 +9,7 @@ use super::unpack::UnpackError;
 use crate::docker;
 use crate::failure::{Failure, Reason};
 use crate::manifest::ImageRef;
-use crate::reason::Speaker;
+use crate::reason::{Speaker, recognise};
 use crate::run::Interrupted;
 
 /// Images that did not come to where they are to go.
@@ -140,6 +140,20 @@ pub enum PullCause {
     /// The limit of all pulls passed; in words.
     #[error("{0}")]
     TimedOut(String),
+}
+
+impl PullCause {
+    /// Whether another registry may have what this one did not give; a full disk or a Docker that is gone is the same
+    /// everywhere.
+    pub(super) fn is_registrys(&self) -> bool {
+        match self {
+            Self::Docker(error) => {
+                let words = error.cause.to_string();
+                !error.is_lost() && recognise(Speaker::Registry, &words) != Some(Reason::DiskFull)
+            }
+            Self::TimedOut(_) => false,
+        }
+    }
 }
 
 fn unavailable(count: usize) -> String {

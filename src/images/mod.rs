@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `required.rs` | an image that a sandbox needs, and where it comes from |
 //! | `obtain.rs` | which images Docker has, and pulling those it has not |
 //! | `login.rs` | the logins of registries that images are pulled from |
 //! | `node.rs` | which images the node has, and importing those it has not |
@@ -27,6 +28,7 @@ mod node;
 mod obtain;
 mod pack;
 mod progress;
+mod required;
 mod store;
 mod unpack;
 
@@ -37,5 +39,6 @@ pub use error::{Error, PullCause, PullError};
 pub use import::{Imported, import, import_file};
 pub use node::{Batch, Loaded, Unpack, known, load, remove};
 pub use obtain::{Presence, obtain, resolve};
+pub use required::RequiredImage;
 pub use store::{Claim, claim, in_use, prune, store_key, stores};
 pub use unpack::UnpackError;

@@ -63,11 +63,13 @@ pub enum Unpack {
 }
 
 impl Unpack {
-    const fn argv(self) -> &'static [&'static str] {
-        match self {
-            Self::Now => &["ctr", "-n", "k8s.io", "images", "import", "-"],
-            Self::ByPod => &["ctr", "-n", "k8s.io", "images", "import", "--no-unpack", "-"],
-        }
+    /// The import's command. Of images for another processor than the node's it takes none unless it takes those for all; and
+    /// unpacks them as if they were its own.
+    fn argv(self, has_foreign: bool) -> Vec<&'static str> {
+        let unpack = (self == Self::ByPod).then_some("--no-unpack");
+        let platforms = has_foreign.then_some("--all-platforms");
+        let options = unpack.into_iter().chain(platforms).chain(["-"]);
+        ["ctr", "-n", "k8s.io", "images", "import"].into_iter().chain(options).collect()
     }
 }
 
@@ -196,7 +198,10 @@ pub(super) async fn import_archive(
         }
     });
     let deadline = run.deadline.min(limits::IMAGES_IMPORT);
-    let imported = docker.exec_with_input(node, unpack.argv(), deadline.remaining(), archive).await;
+    let own = docker.about().await?.architecture;
+    let is_foreign = |image: &&Image| !image.architecture.is_empty() && image.architecture != own;
+    let argv = unpack.argv(images.iter().any(is_foreign));
+    let imported = docker.exec_with_input(node, &argv, deadline.remaining(), archive).await;
     let output = imported.map_err(|error| {
         if error.is_timeout() && deadline.has_passed() {
             return Error::ImportTimedOut { images: label.clone(), limit: deadline.expired_message() };
@@ -331,6 +336,18 @@ mod tests {
         {"id":"sha256:1","repoTags":["docker.io/library/postgres:10"],"repoDigests":[],"size":"1","uid":null},
         {"id":"sha256:2","repoTags":["docker.io/a/b:1","docker.io/a/b:2"],"repoDigests":[]},
         {"id":"sha256:3","repoTags":[],"repoDigests":["docker.io/a/c@sha256:0"]}]}"#;
+
+    #[test]
+    fn images_for_another_processor_are_imported_too() {
+        for (unpack, has_foreign, options) in [
+            (Unpack::Now, false, "-"),
+            (Unpack::Now, true, "--all-platforms -"),
+            (Unpack::ByPod, false, "--no-unpack -"),
+            (Unpack::ByPod, true, "--no-unpack --all-platforms -"),
+        ] {
+            assert_eq!(unpack.argv(has_foreign).join(" "), format!("ctr -n k8s.io images import {options}"));
+        }
+    }
 
     #[test]
     fn an_image_of_the_same_name_with_another_id_is_missing() {

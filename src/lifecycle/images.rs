@@ -11,7 +11,7 @@ use crate::manifest::ImageRef;
 use crate::plan::Plan;
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
-use crate::site::{Host, Site, loaded};
+use crate::site::{Host, Site, loaded, required};
 
 /// Between two looks at an image that is watched. Docker tells nothing of what BuildKit builds.
 const POLL: Duration = Duration::from_millis(500);
@@ -157,5 +157,5 @@ async fn obtain(docker: &Docker, plan: &Plan, run: &Run) -> Result<(Vec<Image>, 
     let all = all(plan);
     let before = images::resolve(docker, &all).await?;
     let absent = before.iter().filter(|presence| matches!(presence, Presence::Absent(_))).count();
-    Ok((images::obtain(docker, &all, &plan.spec.registry_mirrors, run).await?, absent))
+    Ok((images::obtain(docker, &required(&all)?, &plan.spec.registry_mirrors, run).await?, absent))
 }

@@ -1,16 +1,15 @@
-//! The process that uses a port, from `/proc`. Of other users' processes it knows the user; on other systems nothing.
+//! The process that uses a port, and whether it listens for containers of some Docker. Linux tells by `/proc`, of other users'
+//! processes the user alone; macOS tells of the user's own.
 
-use std::collections::HashSet;
-use std::ffi::OsString;
-use std::fs;
+#[cfg(not(target_os = "macos"))]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 
-/// The state of a listening socket (`TCP_LISTEN` in the kernel's `tcp_states.h`).
-const LISTENING: &str = "0A";
-
-/// The local addresses that keep others from a port on 127.0.0.1: all, and that one, in both tables of `/proc`, whose
-/// numbers have their lowest byte first.
-const ADDRESSES: [&str; 4] =
-    ["00000000", "0100007F", "00000000000000000000000000000000", "0000000000000000FFFF00000100007F"];
+#[cfg(not(target_os = "macos"))]
+pub(super) use linux::port_use;
+#[cfg(target_os = "macos")]
+pub(super) use macos::port_use;
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +18,50 @@ pub(super) struct Process {
     pub(super) pid: u32,
     /// The program's name, without arguments, which may have a password.
     pub(super) command: String,
+    /// Whose containers it listens for, if it does.
+    pub(super) forwards: Option<Forwarder>,
+}
+
+/// Whose containers a process listens for. To end it would be to end that Docker, or its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forwarder {
+    /// Docker Engine's, of this machine.
+    Engine,
+    /// Those of a product that has a virtual machine.
+    Product {
+        /// Its name.
+        name: &'static str,
+        /// The context of Docker's that it makes, where it is the same everywhere.
+        context: Option<&'static str>,
+    },
 }
 
 impl Process {
-    /// True for Docker's userland proxy, which listens for a container.
-    pub(super) fn is_dockers(&self) -> bool {
-        self.command == "docker-proxy"
+    fn new(pid: u32, command: String, said: &str) -> Self {
+        let forwards = Forwarder::of(&command, said);
+        Self { pid, command, forwards }
+    }
+}
+
+impl Forwarder {
+    /// By a program's name and what else is known of it, its path or its arguments.
+    fn of(command: &str, said: &str) -> Option<Self> {
+        let product = |name, context| Some(Self::Product { name, context });
+        match command {
+            "docker-proxy" | "rootlesskit" => Some(Self::Engine),
+            "com.docker.backend"
+            | "com.docker.backend.exe"
+            | "com.docker.vpnkit"
+            | "com.docker.vpnkit-bridge"
+            | "vpnkit" => product("Docker Desktop", Some("desktop-linux")),
+            "gvproxy" => product("Podman", None),
+            "wslrelay.exe" => product("WSL", None),
+            "limactl" => product("Lima", None),
+            "ssh" if said.contains("/_lima/") || said.contains("/.lima/") => product("Lima", None),
+            // `lsof` and the kernel cut it at 15 or 16 letters.
+            _ if command.starts_with("OrbStack") => product("OrbStack", Some("orbstack")),
+            _ => None,
+        }
     }
 }
 
@@ -39,119 +76,34 @@ pub(super) struct PortUse {
     pub(super) uid: u32,
 }
 
-/// The use of a TCP port on 127.0.0.1: by a listener, or else by a connection.
-pub(super) fn port_use(port: u16) -> Option<PortUse> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let mut sockets: Vec<Socket> = tables.iter().flat_map(|table| sockets(table, port)).collect();
-    let listens = sockets.iter().any(|socket| socket.listens);
-    sockets.retain(|socket| socket.listens == listens);
-    let uid = sockets.first()?.uid;
-    let links: HashSet<OsString> = sockets.iter().map(|socket| format!("socket:[{}]", socket.inode).into()).collect();
-    Some(PortUse { listens, process: process(&links), uid })
-}
-
-/// The process that has one of these sockets open.
-fn process(links: &HashSet<OsString>) -> Option<Process> {
-    let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let pid = pids.find(|pid| {
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
-        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|target| links.contains(target.as_os_str()))
-    })?;
-    Some(Process { pid, command: program(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()) })
-}
-
-/// The program's name in a command line of `/proc`. A program may have written its title there.
-fn program(command_line: &[u8]) -> String {
-    let first = command_line.split(|byte| *byte == 0 || *byte == b' ').next().unwrap_or_default();
-    let first = String::from_utf8_lossy(first);
-    first.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-/// A TCP socket of the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Socket {
-    listens: bool,
-    uid: u32,
-    inode: String,
-}
-
-/// The sockets that have this port on 127.0.0.1. A line is `sl local_address rem_address st … uid timeout inode …`,
-/// addresses in hexadecimal with the port behind a colon (proc(5)).
-fn sockets(table: &str, port: u16) -> Vec<Socket> {
-    let port = format!("{port:04X}");
-    let is_ours = |local: &str| local.split_once(':').is_some_and(|(at, of)| ADDRESSES.contains(&at) && of == port);
-    let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let found = lines.filter(|words| words.len() > 9 && is_ours(words[1]));
-    let socket = |words: Vec<&str>| {
-        Some(Socket { listens: words[3] == LISTENING, uid: words[7].parse().ok()?, inode: words[9].to_owned() })
-    };
-    found.filter_map(socket).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   0: 0100007F:7582 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0\n   1: 0100007F:7582 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0 0 10 0\n   2: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0\n";
-
     #[test]
-    fn only_sockets_of_the_port_are_found() {
-        let socket = |listens, inode: &str| Socket { listens, uid: 0, inode: inode.to_owned() };
-        assert_eq!(sockets(TABLE, 0x7582), [socket(true, "4711"), socket(false, "4712")]);
-        assert_eq!(sockets(TABLE, 80), [socket(true, "4713")]);
-        // Others' addresses are free for a port of ours; all addresses are not.
-        let table = |address: &str| TABLE.replace("0100007F:7582 00", &format!("{address}:7582 00"));
-        for (address, found) in [
-            ("0200007F", false),
-            ("0101A8C0", false),
-            ("00000000000000000000000001000000", false),
-            ("00000000000000000000000000000000", true),
-            ("0000000000000000FFFF00000100007F", true),
+    fn a_program_that_listens_for_containers_is_known_by_its_name() {
+        for (command, said, whose) in [
+            ("docker-proxy", "", Some("Docker Engine")),
+            ("rootlesskit", "", Some("Docker Engine")),
+            ("com.docker.backend", "", Some("Docker Desktop")),
+            ("com.docker.backend.exe", "", Some("Docker Desktop")),
+            ("vpnkit", "", Some("Docker Desktop")),
+            ("limactl", "", Some("Lima")),
+            ("ssh", "ssh: /Users/me/.colima/_lima/colima/ssh.sock [mux]", Some("Lima")),
+            ("ssh", "/usr/bin/ssh\0-F\0/Users/me/.lima/docker/ssh.config\0", Some("Lima")),
+            ("ssh", "/usr/bin/ssh\0-L\x0030081:127.0.0.1:30081\0build1\0", None),
+            ("OrbStack Helper", "", Some("OrbStack")),
+            ("OrbStack Helpe", "", Some("OrbStack")),
+            ("gvproxy", "", Some("Podman")),
+            ("wslrelay.exe", "", Some("WSL")),
+            ("python3", "", None),
+            ("docker", "", None),
         ] {
-            let listens = sockets(&table(address), 0x7582).iter().any(|socket| socket.listens);
-            assert_eq!(listens, found, "{address}");
+            let found = Process::new(1, command.to_owned(), said).forwards.map(|forwarder| match forwarder {
+                Forwarder::Engine => "Docker Engine",
+                Forwarder::Product { name, .. } => name,
+            });
+            assert_eq!(found, whose, "{command} {said}");
         }
-        // The other end of a connection is not ours.
-        assert!(sockets(TABLE, 0x9999).is_empty() && sockets("", 80).is_empty() && sockets("a b", 80).is_empty());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_listener_on_another_address_does_not_hold_the_port() {
-        let ours = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let port = ours.local_addr().expect("address").port();
-        drop(ours);
-        for address in ["127.0.0.2", "::1"] {
-            // A machine may have no IPv6.
-            let Ok(other) = std::net::TcpListener::bind((address, port)) else { continue };
-            assert_eq!(port_use(port), None, "{other:?}");
-        }
-    }
-
-    #[test]
-    fn a_process_is_its_program_and_nothing_that_it_was_told() {
-        for (line, name) in [
-            ("/usr/bin/docker-proxy\0-proto\0tcp\0", "docker-proxy"),
-            ("mysql\0-pmiddle-name\0", "mysql"),
-            ("nginx: master process nginx -g secret\0", "nginx:"),
-            ("", ""),
-        ] {
-            assert_eq!(program(line.as_bytes()), name);
-        }
-        let process = |command: &str| Process { pid: 1, command: command.to_owned() };
-        assert!(process("docker-proxy").is_dockers() && !process("python3").is_dockers());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn this_very_process_is_named_for_a_port_it_listens_on() {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let port = socket.local_addr().expect("address").port();
-        let found = port_use(port).expect("in use");
-        let process = found.process.expect("this one");
-        assert!(found.listens);
-        assert_eq!(process.pid, std::process::id());
-        assert!(!process.command.contains([' ', '/']), "arguments may have a password in them: {}", process.command);
     }
 }

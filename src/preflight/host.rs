@@ -1,8 +1,10 @@
 //! Findings about Docker, k3d, memory, disk and inotify.
 
+use std::time::Duration;
+
 use super::finding::Finding;
 use crate::cluster::Version;
-use crate::docker::{About, Endpoint, Origin};
+use crate::docker::{About, Endpoint, Origin, Provider};
 use crate::failure::Reason;
 use crate::manifest::ImageRef;
 
@@ -12,6 +14,12 @@ const API_FLOOR: (u32, u32) = (1, 41);
 /// The least memory of Docker: an idle sandbox takes about 1.5 GiB.
 const MEMORY_NEEDED: u64 = 2 * GIB;
 const MEMORY_WANTED: u64 = 4 * GIB;
+/// What a virtual machine is to be given, in GiB.
+const MEMORY_ADVISED: u64 = 6;
+/// Clocks that are no further apart are alike; a signature of Minio's holds for a quarter of an hour, a certificate is valid
+/// from the node's start on.
+const SECONDS_ALIKE: u64 = 5;
+const SECONDS_USABLE: u64 = 60;
 /// The least free disk space: images unpack to about 1 GiB, in Docker and again in the node.
 const DISK_NEEDED: u64 = 2 * GIB;
 const DISK_WANTED: u64 = 5 * GIB;
@@ -50,52 +58,84 @@ pub(super) fn docker(about: &About, endpoint: &Endpoint) -> Vec<Finding> {
             Origin::Context(_) => "run this program there, or `docker context use default`",
             _ => "run this program there, or unset DOCKER_HOST",
         }),
-        _ => Finding::fine("docker", format!("Docker {}, API {}, at {endpoint}", about.version, about.api)),
+        _ if about.provider == Provider::Podman => unsupported(
+            "Podman answers as Docker would, and no sandbox has run in it yet",
+            "use Docker Engine or, on macOS, Docker Desktop, Colima or OrbStack",
+        ),
+        _ if about.rootless => unsupported(
+            "Docker runs rootless, and k3s needs more than a user may have there",
+            "use a Docker that runs as root: `docker context use default`, or unset DOCKER_HOST",
+        ),
+        _ => Finding::fine("docker", {
+            let product = match &about.provider {
+                Provider::Engine => String::new(),
+                product => format!(" of {product}"),
+            };
+            format!("Docker {}{product}, API {}, at {endpoint}", about.version, about.api)
+        }),
     });
-    if about.rootless {
-        found.push(
-            Finding::warning("rootless", "Docker runs rootless, and k3s may lack permissions")
-                .hint("if the node exits at once, use a Docker that runs as root; see docs/portability.md"),
-        );
-    }
-    found.push(memory(about.memory));
+    found.push(memory(about));
+    found.extend(about.clock_ahead.map(|ahead| clock(ahead, &about.provider)));
     found
 }
 
-fn memory(bytes: Option<u64>) -> Finding {
-    let Some(bytes) = bytes else { return Finding::fine("memory", "Docker does not report its memory") };
+fn unsupported(why: &str, way_out: &str) -> Finding {
+    Finding::blocker(Reason::DockerUnsupported, "docker", why)
+        .hint(way_out)
+        .hint("docs/portability.md has what runs where")
+}
+
+fn memory(about: &About) -> Finding {
+    let Some(bytes) = about.memory else { return Finding::fine("memory", "Docker does not report its memory") };
     let memory = format!("{:.1} GiB of memory", gib(bytes));
-    if bytes < MEMORY_NEEDED {
+    let finding = if bytes < MEMORY_NEEDED {
         Finding::blocker(Reason::MemoryLow, "memory", format!("Docker has {memory}, needs 2 GiB"))
-            .hint("Docker Desktop: Settings, Resources, Memory")
     } else if bytes < MEMORY_WANTED {
         Finding::warning("memory", format!("Docker has {memory}; below 4 GiB workflows may be killed"))
     } else {
-        Finding::fine("memory", memory)
+        return Finding::fine("memory", memory);
+    };
+    match about.provider.more_memory(MEMORY_ADVISED) {
+        Some(way_out) => finding.hint(way_out),
+        None => finding.hint("stop other containers, or use a machine with more"),
     }
 }
 
-/// Free space where Docker keeps images and volumes. The kubelet starts to evict pods at one percent.
-pub(super) fn disk(root: &str, disk: Disk) -> Finding {
-    let room = format!("{:.1} GiB free in {root}", gib(disk.free));
-    let way_out = "`docker system prune` frees space";
-    if disk.free < DISK_NEEDED || disk.free < disk.size / 100 {
-        Finding::blocker(
-            Reason::DiskLow,
-            "disk",
-            format!("{room}, needs {} GiB", (DISK_NEEDED.max(disk.size / 100)) / GIB),
-        )
-        .hint(way_out)
-    } else if disk.free < DISK_WANTED {
-        Finding::warning("disk", room).hint(way_out)
-    } else {
-        Finding::fine("disk", room)
+/// The daemon's clock, this much ahead of this machine's: keys, certificates and events have times of both.
+fn clock(ahead: i64, provider: &Provider) -> Finding {
+    let seconds = ahead.unsigned_abs() / 1000;
+    if seconds <= SECONDS_ALIKE {
+        return Finding::fine("clock", "Docker's clock is this machine's");
     }
+    let side = if ahead > 0 { "ahead of" } else { "behind" };
+    let message =
+        format!("Docker's clock is {} {side} this machine's", humantime::format_duration(Duration::from_secs(seconds)));
+    let finding = if seconds > SECONDS_USABLE {
+        Finding::blocker(Reason::ClockSkew, "clock", message)
+    } else {
+        Finding::warning("clock", message)
+    };
+    finding.hint(format!("set the one that is wrong; {} sets a virtual machine's", provider.restart()))
+}
+
+/// Free space where Docker keeps images and volumes. The kubelet starts to evict pods at one percent.
+pub(super) fn disk(about: &About, disk: Disk) -> Finding {
+    let room = format!("{:.1} GiB free in {}", gib(disk.free), about.root);
+    let ways_out = std::iter::once("`docker system prune` frees space".to_owned()).chain(about.provider.more_disk());
+    let finding = if disk.free < DISK_NEEDED || disk.free < disk.size / 100 {
+        let needed = DISK_NEEDED.max(disk.size / 100) / GIB;
+        Finding::blocker(Reason::DiskLow, "disk", format!("{room}, needs {needed} GiB"))
+    } else if disk.free < DISK_WANTED {
+        Finding::warning("disk", room)
+    } else {
+        return Finding::fine("disk", room);
+    };
+    ways_out.fold(finding, Finding::hint)
 }
 
 /// The limit of inotify instances against the needs of a node with this many propellers. On most machines a user has 128.
 /// Without enough, k3s or a propeller fails with `too many open files`.
-pub(super) fn inotify(limit: u64, propellers: u64, other_nodes: u64) -> Finding {
+pub(super) fn inotify(limit: u64, propellers: u64, other_nodes: u64, about: &About, node_image: &ImageRef) -> Finding {
     let needed = INOTIFY_PER_NODE + propellers + (INOTIFY_PER_NODE + PROPELLERS_OF_ANOTHER) * other_nodes;
     if limit >= needed {
         return Finding::fine("inotify", format!("{limit} inotify instances per user"));
@@ -109,7 +149,16 @@ pub(super) fn inotify(limit: u64, propellers: u64, other_nodes: u64) -> Finding 
         "inotify",
         format!("{limit} inotify instances per user may be too few for {propellers} propellers{beside}"),
     )
-    .hint(format!("`sudo sysctl -w fs.inotify.max_user_instances={}` raises the limit", needed.next_power_of_two() * 2))
+    .hint(format!("`{}` raises the limit", more_inotify(needed.next_power_of_two() * 2, about, node_image)))
+}
+
+/// The command that raises the limit: of this machine, or of a virtual machine until its next start.
+fn more_inotify(limit: u64, about: &About, node_image: &ImageRef) -> String {
+    if about.shares_kernel() {
+        return format!("sudo sysctl -w fs.inotify.max_user_instances={limit}");
+    }
+    let set = format!("echo {limit} >/proc/sys/fs/inotify/max_user_instances");
+    format!("docker run --rm --privileged --entrypoint sh {node_image} -c '{set}'")
 }
 
 /// The compatibility of k3d, Docker and the node image, from k3d's and k3s' change logs.
@@ -179,11 +228,73 @@ mod tests {
             (128, 105, 0, Severity::Warning),
             (512, 105, 0, Severity::Fine),
         ] {
-            let found = inotify(limit, propellers, others);
+            let found = inotify_here(limit, propellers, others);
             assert_eq!(found.severity, severity, "{limit} for {propellers} beside {others}");
         }
-        assert_eq!(inotify(128, 6, 4).hints, ["`sudo sysctl -w fs.inotify.max_user_instances=512` raises the limit"]);
-        assert_eq!(inotify(128, 105, 0).message, "128 inotify instances per user may be too few for 105 propellers");
+        assert_eq!(
+            inotify_here(128, 6, 4).hints,
+            ["`sudo sysctl -w fs.inotify.max_user_instances=512` raises the limit"]
+        );
+        assert_eq!(
+            inotify_here(128, 105, 0).message,
+            "128 inotify instances per user may be too few for 105 propellers"
+        );
+    }
+
+    fn inotify_here(limit: u64, propellers: u64, others: u64) -> Finding {
+        inotify(limit, propellers, others, &about(), &"rancher/k3s:v1.21.2-k3s1".parse().expect("image"))
+    }
+
+    /// A machine of Colima's as its daemon tells of it.
+    fn colima() -> About {
+        About { provider: Provider::Colima("default".into()), kernel: "6.8.0-50-generic".into(), ..about() }
+    }
+
+    #[test]
+    fn a_virtual_machine_is_told_of_in_its_products_words() {
+        let image = "rancher/k3s:v1.21.2-k3s1".parse().expect("image");
+        let low = Disk { free: GIB, size: 20 * GIB };
+        for (finding, severity, hint) in [
+            (
+                memory(&About { memory: Some(2 * GIB - 1), ..colima() }),
+                Severity::Blocker,
+                "`colima stop`, then `colima start --memory 6`",
+            ),
+            (
+                memory(&About { memory: Some(3 * GIB), ..colima() }),
+                Severity::Warning,
+                "`colima stop`, then `colima start --memory 6`",
+            ),
+            (disk(&colima(), low), Severity::Blocker, "`colima start --disk 100` gives it more"),
+            (
+                inotify(128, 105, 0, &colima(), &image),
+                Severity::Warning,
+                "`docker run --rm --privileged --entrypoint sh rancher/k3s:v1.21.2-k3s1 -c 'echo 512 >/proc/sys/fs/inotify/max_user_instances'` raises the limit",
+            ),
+            (
+                clock(3_600_000, &colima().provider),
+                Severity::Blocker,
+                "set the one that is wrong; `colima restart` sets a virtual machine's",
+            ),
+        ] {
+            assert_eq!(finding.severity, severity, "{finding:?}");
+            assert_eq!(finding.hints.last().map(String::as_str), Some(hint));
+        }
+    }
+
+    #[test]
+    fn clocks_may_differ_by_seconds_and_not_by_more() {
+        for (ahead, severity, message) in [
+            (0, Severity::Fine, "Docker's clock is this machine's"),
+            (-5_900, Severity::Fine, "Docker's clock is this machine's"),
+            (20_000, Severity::Warning, "Docker's clock is 20s ahead of this machine's"),
+            (-61_000, Severity::Blocker, "Docker's clock is 1m 1s behind this machine's"),
+            (i64::MIN, Severity::Blocker, "behind this machine's"),
+        ] {
+            let found = clock(ahead, &Provider::Engine);
+            assert_eq!(found.severity, severity, "{ahead}: {found:?}");
+            assert!(found.message.ends_with(message), "{ahead}: {found:?}");
+        }
     }
 
     fn about() -> About {
@@ -211,7 +322,10 @@ mod tests {
             (About { memory: Some(3 * GIB), ..about() }, true, Severity::Warning),
             (About { memory: Some(GIB), ..about() }, true, Severity::Blocker),
             (About { memory: None, ..about() }, true, Severity::Fine),
-            (About { rootless: true, ..about() }, true, Severity::Warning),
+            (About { rootless: true, ..about() }, true, Severity::Blocker),
+            (About { provider: Provider::Podman, ..about() }, true, Severity::Blocker),
+            (About { clock_ahead: Some(3_600_000), ..about() }, true, Severity::Blocker),
+            (colima(), true, Severity::Fine),
         ] {
             let host = if local { "unix:///var/run/docker.sock" } else { "tcp://build.example:2375" };
             let found = docker(&seen, &Endpoint { host: host.to_owned(), origin: Origin::Variable });
@@ -244,7 +358,7 @@ mod tests {
             (GIB, 250 * GIB, Severity::Blocker),
             (9 * GIB, 1000 * GIB, Severity::Blocker),
         ] {
-            assert_eq!(disk("/d", Disk { free, size }).severity, severity, "{free} of {size}");
+            assert_eq!(disk(&about(), Disk { free, size }).severity, severity, "{free} of {size}");
         }
     }
 }

@@ -1,23 +1,16 @@
 //! Findings about images: their processor architecture, and a proxy for pulls.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use futures::future::try_join_all;
 
 use super::finding::Finding;
-use crate::docker::{About, Docker, Endpoint, Error};
+use super::machine::{Emulation, Machine};
+use super::run::Seen;
+use crate::docker::{About, Docker, Error};
 use crate::failure::Reason;
+use crate::images::RequiredImage;
 use crate::manifest::ImageRef;
-
-/// An image that a sandbox needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequiredImage {
-    /// The image's name.
-    pub image: ImageRef,
-    /// The architectures of the image, by Go's names; empty if unknown.
-    pub architectures: Vec<String>,
-}
 
 /// Looks which of these images Docker has: the architectures of each, as far as known, and whether it is there.
 ///
@@ -36,23 +29,27 @@ pub async fn look_for_images(docker: &Docker, wanted: &[RequiredImage]) -> Resul
 /// pulled.
 #[must_use]
 pub fn images(
-    endpoint: &Endpoint,
-    about: &About,
+    Seen { about, machine, .. }: &Seen,
     wanted: &[RequiredImage],
     seen: &[(Vec<String>, bool)],
     variables: &BTreeMap<String, String>,
 ) -> Vec<Finding> {
     let absent = seen.iter().any(|(_, here)| !here);
-    let made_for = wanted.iter().map(|one| &one.image).zip(seen.iter().map(|(architectures, _)| architectures.clone()));
+    // Some images say amd64 in their configuration and are for several processors; of those in the lock that is known.
+    let is_known = |one: &&RequiredImage| one.architectures.contains(&about.architecture);
+    let made_for = wanted.iter().zip(seen).map(|(one, (architectures, _))| {
+        let own = Some(one).filter(is_known).map(|known| known.architectures.clone());
+        (&one.image, own.unwrap_or_else(|| architectures.clone()))
+    });
     let made_for: Vec<_> = made_for.collect();
-    let is_emulated = |architecture: &str| endpoint.is_local() && has_emulator(architecture);
-    let mut found: Vec<Finding> = processor(&about.architecture, &made_for, is_emulated).into_iter().collect();
+    let mut found: Vec<Finding> = processor(about, machine, &made_for).into_iter().collect();
     found.extend(proxy(variables, about, absent));
     found
 }
 
 /// Images for another architecture than the daemon's.
-fn processor(own: &str, made_for: &[(&ImageRef, Vec<String>)], is_emulated: impl Fn(&str) -> bool) -> Option<Finding> {
+fn processor(about: &About, machine: &Machine, made_for: &[(&ImageRef, Vec<String>)]) -> Option<Finding> {
+    let own = about.architecture.as_str();
     let is_foreign = |architectures: &[String]| {
         !own.is_empty() && !architectures.is_empty() && architectures.iter().all(|one| !one.is_empty() && one != own)
     };
@@ -65,24 +62,23 @@ fn processor(own: &str, made_for: &[(&ImageRef, Vec<String>)], is_emulated: impl
     let for_others = others.iter().copied().collect::<Vec<_>>().join(", ");
     let message =
         format!("Docker's architecture is {own}, but these images are for {for_others} only: {}", names.join(", "));
-    Some(if others.iter().all(|other| is_emulated(other)) {
-        Finding::warning("processor", format!("{message}; they run by emulation, slowly"))
-    } else {
-        Finding::blocker(Reason::ImagePlatform, "processor", message)
-            .hint("`--image COMPONENT=REF` names an image for this architecture")
-            .hint("an emulator in the kernel (qemu-user-static and binfmt-support) runs them, slowly")
-    })
-}
-
-/// True if the kernel has an emulator for this architecture.
-fn has_emulator(architecture: &str) -> bool {
-    let qemu = match architecture {
-        "amd64" => "qemu-x86_64",
-        "arm64" => "qemu-aarch64",
-        _ => return false,
+    let emulations: Option<Vec<_>> = others.iter().map(|other| machine.emulation(other)).collect();
+    let has = |one: Emulation| emulations.as_ref().is_some_and(|all| all.contains(&one));
+    let warning = |how: &str| Finding::warning("processor", format!("{message}; {how}"));
+    let finding = match emulations {
+        None => warning("whether they run there is not known yet"),
+        Some(_) if has(Emulation::Absent) => Finding::blocker(Reason::ImagePlatform, "processor", message)
+            .hint("`--image COMPONENT=REF` names an image for this architecture"),
+        Some(_) if has(Emulation::Qemu) => warning("they run by QEMU, slowly, and Go's programs may crash in it"),
+        Some(_) => return Some(warning("they run by Rosetta, slower than their own")),
     };
-    let registered = Path::new("/proc/sys/fs/binfmt_misc");
-    [qemu, "rosetta"].iter().any(|emulator| registered.join(emulator).exists())
+    Some(match (about.provider.rosetta(), has(Emulation::Absent)) {
+        (Some(rosetta), _) => finding.hint(format!("Rosetta runs them: {rosetta}")),
+        (None, true) => {
+            finding.hint("an emulator in the kernel (qemu-user-static and binfmt-support) runs them, slowly")
+        }
+        (None, false) => finding,
+    })
 }
 
 /// The proxy for pulls. Docker pulls, so a proxy variable of this shell has no effect.
@@ -98,7 +94,10 @@ fn proxy(variables: &BTreeMap<String, String>, about: &About, absent: bool) -> O
     let message = format!("{name} is {proxy} here, but Docker has no proxy");
     Some(if absent {
         Finding::warning("proxy", format!("{message}: it pulls images without one"))
-            .hint("`proxies` in /etc/docker/daemon.json (Docker 23), or HTTPS_PROXY in the environment of its service, and a restart of it")
+            .hint(match about.provider.is_vm() {
+                true => format!("set it in the settings of {}, and restart it", about.provider),
+                false => "`proxies` in /etc/docker/daemon.json (Docker 23), or HTTPS_PROXY in the environment of its service, and a restart of it".to_owned(),
+            })
     } else {
         Finding::fine("proxy", format!("{message}; no image has to be pulled"))
     })
@@ -114,6 +113,8 @@ fn without_user(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::NodeState;
+    use crate::docker::Provider;
     use crate::report::Severity;
 
     #[test]
@@ -123,24 +124,53 @@ mod tests {
             let [first, second] = architectures.map(|all| all.iter().map(|one| (*one).to_owned()).collect());
             vec![(&one, first), (&two, second)]
         };
-        for (own, architectures, emulated, severity) in [
-            ("amd64", [&["amd64"][..], &[]], false, None),
-            ("arm64", [&["amd64", "arm64"], &[]], false, None),
-            ("arm64", [&["amd64"], &["arm64"]], false, Some(Severity::Blocker)),
-            ("arm64", [&["amd64"], &["arm64"]], true, Some(Severity::Warning)),
-            ("", [&["amd64"], &[]], false, None),
-            ("arm64", [&[""], &[]], false, None),
+        let with = |emulators: &[&str]| Machine {
+            emulators: Some(emulators.iter().map(|one| (*one).to_owned()).collect()),
+            ..Machine::default()
+        };
+        for (own, architectures, machine, severity) in [
+            ("amd64", [&["amd64"][..], &[]], with(&[]), None),
+            ("arm64", [&["amd64", "arm64"], &[]], with(&[]), None),
+            ("arm64", [&["amd64"], &["arm64"]], with(&["register"]), Some((Severity::Blocker, ""))),
+            ("arm64", [&["amd64"], &["arm64"]], with(&["qemu-x86_64"]), Some((Severity::Warning, "may crash"))),
+            (
+                "arm64",
+                [&["amd64"], &["arm64"]],
+                with(&["qemu-x86_64", "rosetta"]),
+                Some((Severity::Warning, "Rosetta")),
+            ),
+            ("arm64", [&["amd64"], &["arm64"]], Machine::default(), Some((Severity::Warning, "not known yet"))),
+            ("", [&["amd64"], &[]], with(&[]), None),
+            ("arm64", [&[""], &[]], with(&[]), None),
         ] {
-            let found = processor(own, &made_for(architectures), |_| emulated);
-            assert_eq!(found.as_ref().map(|finding| finding.severity), severity, "{own}: {found:?}");
-            if let Some(found) = found {
-                assert!(
-                    found
-                        .message
-                        .starts_with("Docker's architecture is arm64, but these images are for amd64 only: a:1")
-                );
+            let about = About { architecture: own.to_owned(), ..About::default() };
+            let found = processor(&about, &machine, &made_for(architectures));
+            assert_eq!(
+                found.as_ref().map(|finding| finding.severity),
+                severity.map(|(severity, _)| severity),
+                "{own}: {found:?}"
+            );
+            if let (Some(found), Some((_, how))) = (found, severity) {
+                let said = "Docker's architecture is arm64, but these images are for amd64 only: a:1";
+                assert!(found.message.starts_with(said) && found.message.contains(how), "{found:?}");
             }
         }
+        let about = About { architecture: "arm64".to_owned(), provider: Provider::OrbStack, ..About::default() };
+        let found = processor(&about, &with(&[]), &made_for([&["amd64"], &[]])).expect("in the way");
+        assert_eq!(found.hints.last().map(String::as_str), Some("Rosetta runs them: `orb config set rosetta true`"));
+    }
+
+    #[test]
+    fn an_image_that_the_lock_knows_for_this_processor_is_that_whatever_it_says() {
+        let required = |architectures: &[&str]| RequiredImage {
+            architectures: architectures.iter().map(|one| (*one).to_owned()).collect(),
+            ..RequiredImage::from("rancher/pause:3.1".parse::<ImageRef>().expect("image"))
+        };
+        let about = About { architecture: "arm64".to_owned(), ..About::default() };
+        let seen = Seen { about, containers: vec![], node: NodeState::Absent, machine: Machine::default() };
+        let says_amd64 = [(vec!["amd64".to_owned()], true)];
+        assert_eq!(images(&seen, &[required(&["amd64", "arm64"])], &says_amd64, &BTreeMap::new()), []);
+        assert_eq!(images(&seen, &[required(&["amd64"])], &says_amd64, &BTreeMap::new()).len(), 1);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Findings about host ports: free, or the process or container that uses them.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use super::finding::Finding;
-use super::holder::{self, PortUse, Process};
+use super::holder::{self, Forwarder, PortUse, Process};
 use crate::cluster::OWNER_LABEL;
 use crate::docker::{Container, Protocol, PublishedPort};
 use crate::failure::Reason;
+use crate::limits::PORT_ACCEPTS;
 use crate::plan::{ClusterPlan, PortMapping};
 
 /// The distance to the alternative port that is tried first: 31081 for 30081.
@@ -29,6 +30,8 @@ pub(super) enum PortState {
     /// Held by Docker for a container that it does not list with the port: one that is starting or stopping, or any where
     /// the list is not asked for.
     Passing,
+    /// Held by a product's forwarder: for a container of its Docker, or for one that is gone by now.
+    Forwarded { name: &'static str, context: Option<&'static str> },
     /// In use, by an unknown process.
     Taken,
 }
@@ -50,21 +53,54 @@ pub(super) fn probe(port: u16, sandbox: &str, containers: &[Container]) -> PortS
             }
         };
     }
-    match TcpListener::bind(("127.0.0.1", port)) {
-        Ok(_) => PortState::Free,
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(own) => {
+            drop(own);
+            if is_accepted(port) { held(port) } else { PortState::Free }
+        }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => PortState::Privileged,
-        Err(_) => match holder::port_use(port) {
-            Some(PortUse { process: Some(process), .. }) if process.is_dockers() => PortState::Passing,
-            Some(found) => PortState::Process(found),
-            None => PortState::Taken,
-        },
+        Err(_) => held(port),
     }
+}
+
+fn held(port: u16) -> PortState {
+    let forwards = |found: &PortUse| found.process.as_ref().and_then(|process| process.forwards);
+    match holder::port_use(port) {
+        Some(found) => match forwards(&found) {
+            Some(Forwarder::Engine) => PortState::Passing,
+            Some(Forwarder::Product { name, context }) => PortState::Forwarded { name, context },
+            None => PortState::Process(found),
+        },
+        None => PortState::Taken,
+    }
+}
+
+/// Whether somebody accepts connections to a port that can be bound: where macOS' listener has all addresses, one of them can be
+/// bound beside it.
+fn is_accepted(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&address, PORT_ACCEPTS).is_ok_and(|stream| {
+        // The kernel may have given the connection this very port, and then it is with itself.
+        stream.local_addr().is_ok_and(|own| own != address)
+    })
 }
 
 /// Whether it is known who holds a port where Docker does not answer. A container, of this sandbox or of another, is not:
 /// a process of Docker's holds its port, and only root may see which process that is.
 const fn is_known_without_docker(seen: &PortState) -> bool {
-    !matches!(seen, PortState::Passing | PortState::Taken | PortState::Process(PortUse { process: None, .. }))
+    !matches!(
+        seen,
+        PortState::Passing
+            | PortState::Forwarded { .. }
+            | PortState::Taken
+            | PortState::Process(PortUse { process: None, .. })
+    )
+}
+
+/// Whether a product's forwarder holds a port of a plan that no container publishes.
+pub(super) fn is_forwarded(plan: &ClusterPlan, containers: &[Container]) -> bool {
+    let mut ports = plan.ports.iter().map(|mapping| mapping.host).chain(plan.api_port);
+    ports.any(|port| matches!(probe(port, &plan.name, containers), PortState::Forwarded { .. }))
 }
 
 /// The findings about all ports of a plan. Without `containers`, where Docker does not answer, a port that one of them may
@@ -125,32 +161,50 @@ fn finding_of(mapping: &PortMapping, seen: &PortState, free: Option<u16>) -> Fin
         PortState::Container { name, .. } => {
             taken(&format!("the container `{name}`")).hint(format!("`docker stop {name}` frees it"))
         }
-        PortState::Process(PortUse { listens: true, process: Some(Process { pid, command }), .. }) => {
+        PortState::Process(PortUse { listens: true, process: Some(Process { pid, command, .. }), .. }) => {
             taken(&format!("process {pid} (`{command}`)")).hint(format!("`kill {pid}` frees it"))
         }
         PortState::Process(PortUse { listens: true, process: None, uid }) => {
-            taken(&format!("a process of user {uid}")).hint(format!("`sudo ss -ltnp 'sport = :{port}'` names it"))
+            taken(&format!("a process of user {uid}")).hint(format!("`{}` names it", holders(port)))
         }
         PortState::Process(PortUse { listens: false, process, uid }) => {
             let whose = match process {
-                Some(Process { pid, command }) => format!("process {pid} (`{command}`)"),
+                Some(Process { pid, command, .. }) => format!("process {pid} (`{command}`)"),
                 None => format!("user {uid}"),
             };
             let message = format!("port {port} ({}) is in use by a connection of {whose}", mapping.purpose);
-            Finding::blocker(Reason::PortTaken, &check, message).hint(format!(
-                "the port is free when the connection closes; `sudo ss -tanp 'sport = :{port}'` shows it"
-            ))
+            Finding::blocker(Reason::PortTaken, &check, message)
+                .hint(format!("the port is free when the connection closes; `{}` shows it", users(port)))
         }
         PortState::Passing => taken("Docker, for a container").hint("`docker ps --all` shows which"),
+        PortState::Forwarded { name, context } => taken(&format!("{name}, for a container")).hint(match context {
+            Some(context) => format!("`docker --context {context} ps` shows which"),
+            None => "`docker context ls` names its context, and `docker --context NAME ps` shows which".to_owned(),
+        }),
         PortState::Taken => {
             let message = format!("port {port} ({}) is in use by an unknown process", mapping.purpose);
-            Finding::blocker(Reason::PortTaken, &check, message)
-                .hint(format!("`sudo ss -tanp 'sport = :{port}'` shows it"))
+            Finding::blocker(Reason::PortTaken, &check, message).hint(format!("`{}` shows it", users(port)))
         }
     };
     match free {
         Some(free) => finding.hint(format!("`--port-{} {free}` uses a free port", mapping.purpose)),
         None => finding,
+    }
+}
+
+/// The command that lists the processes that listen on a port.
+fn holders(port: u16) -> String {
+    match cfg!(target_os = "macos") {
+        true => format!("sudo lsof -nP -iTCP:{port} -sTCP:LISTEN"),
+        false => format!("sudo ss -ltnp 'sport = :{port}'"),
+    }
+}
+
+/// The command that lists all that use a port.
+fn users(port: u16) -> String {
+    match cfg!(target_os = "macos") {
+        true => format!("sudo lsof -nP -iTCP:{port}"),
+        false => format!("sudo ss -tanp 'sport = :{port}'"),
     }
 }
 
@@ -211,7 +265,7 @@ mod tests {
             sandbox: sandbox.map(Into::into),
         };
         let process = |listens, pid: Option<u32>| {
-            let process = pid.map(|pid| Process { pid, command: "nc".into() });
+            let process = pid.map(|pid| Process { pid, command: "nc".into(), forwards: None });
             PortState::Process(PortUse { listens, process, uid: 70 })
         };
         for (seen, message, hint) in [
@@ -248,6 +302,16 @@ mod tests {
                 "`docker ps --all` shows which",
             ),
             (
+                PortState::Forwarded { name: "OrbStack", context: Some("orbstack") },
+                "port 30084 (minio) is taken by OrbStack, for a container",
+                "`docker --context orbstack ps` shows which",
+            ),
+            (
+                PortState::Forwarded { name: "Lima", context: None },
+                "port 30084 (minio) is taken by Lima, for a container",
+                "`docker context ls` names its context, and `docker --context NAME ps` shows which",
+            ),
+            (
                 PortState::Taken,
                 "port 30084 (minio) is in use by an unknown process",
                 "`sudo ss -tanp 'sport = :30084'` shows it",
@@ -266,9 +330,10 @@ mod tests {
         for (seen, told) in [
             (PortState::Free, true),
             (PortState::Privileged, true),
-            (process(Some(Process { pid: 7, command: "nc".into() })), true),
+            (process(Some(Process { pid: 7, command: "nc".into(), forwards: None })), true),
             (process(None), false),
             (PortState::Passing, false),
+            (PortState::Forwarded { name: "Lima", context: None }, false),
             (PortState::Taken, false),
         ] {
             assert_eq!(is_known_without_docker(&seen), told, "{seen:?}");

@@ -1,12 +1,21 @@
 //! The preflight checks of a node and of a rehearsal.
 
+use std::time::Duration;
+
 use super::finding::Finding;
-use super::host::{self, Disk};
+use super::host;
+use super::machine::Machine;
 use super::ports;
 use crate::cluster::{Engine, NodeState, state};
 use crate::docker::{About, Container, ContainerState, Docker, Endpoint};
 use crate::failure::{Failure, Reason};
+use crate::limits::PORT_LINGERS;
+use crate::manifest::ImageRef;
 use crate::plan::ClusterPlan;
+use crate::report::Stage;
+use crate::run::Run;
+
+const POLL: Duration = Duration::from_millis(250);
 
 /// What Docker says before anything is made.
 #[derive(Debug, Clone)]
@@ -17,15 +26,36 @@ pub struct Seen {
     pub containers: Vec<Container>,
     /// The state of the plan's node.
     pub node: NodeState,
+    /// The machine that it runs on. Of one that is not this the disk and the kernel count where a node is to be made.
+    pub machine: Machine,
 }
 
 /// Asks Docker for all of it at once.
 ///
 /// # Errors
 /// As Docker's.
-pub async fn look(docker: &Docker, cluster: &str) -> Result<Seen, Failure> {
+pub async fn look(docker: &Docker, cluster: &str, node_image: &ImageRef) -> Result<Seen, Failure> {
     let (about, containers, node) = tokio::try_join!(docker.about(), docker.containers(&[]), state(docker, cluster))?;
-    Ok(Seen { about, containers, node })
+    let machine = match node.is_ours_to_make() || about.shares_kernel() {
+        true => Machine::look(docker, &about, node_image, cluster).await,
+        false => Machine::default(),
+    };
+    Ok(Seen { about, containers, node, machine })
+}
+
+/// Waits a little where the forwarder of Docker's product still holds a port that no container publishes any more, as after
+/// a `down`.
+pub async fn forwarder_lets_go(seen: &Seen, plan: &ClusterPlan, run: &Run) {
+    let held = || seen.about.provider.forwards_late() && ports::is_forwarded(plan, &seen.containers);
+    let gone = async {
+        while held() {
+            run.report.progress(Stage::Preflight, format!("{} still holds a port", seen.about.provider));
+            tokio::time::sleep(POLL).await;
+        }
+        Ok::<_, Failure>(())
+    };
+    // One that is held for longer is told by its finding.
+    let _ = run.deadline.min(PORT_LINGERS).limit(run.unless_cancelled(gone)).await;
 }
 
 /// The findings for a plan on a node. `docker` is its address and what [`look`] saw, and `engine` the result of finding one;
@@ -41,17 +71,15 @@ pub fn findings(
     let mut found = Vec::new();
     match docker {
         Err(failure) => found.push(Finding::from_failure("docker", failure)),
-        Ok((endpoint, Seen { about, containers, node })) => {
-            let is_local = endpoint.is_local();
+        Ok((endpoint, Seen { about, containers, node, machine })) => {
             found.extend(host::docker(about, endpoint));
-            if let Some(disk) = is_local.then(|| disk_space(&about.root)).flatten() {
-                found.push(host::disk(&about.root, disk));
-            }
+            found.extend(machine.disk.map(|disk| host::disk(about, disk)));
             if let Ok(Engine::K3d(k3d)) = engine {
                 found.push(host::k3d(k3d.version, about, &plan.node_image));
             }
-            if let Some(limit) = is_local.then(inotify_limit).flatten() {
-                found.push(host::inotify(limit, propellers, other_nodes(containers, &plan.name)));
+            if let Some(limit) = machine.inotify {
+                let others = other_nodes(containers, &plan.name);
+                found.push(host::inotify(limit, propellers, others, about, &plan.node_image));
             }
             found.push(name(&plan.name, node));
         }
@@ -80,16 +108,6 @@ fn other_nodes(containers: &[Container], cluster: &str) -> u64 {
             && container.labels.get("k3d.cluster").is_some_and(|other| other != cluster)
     };
     containers.iter().filter(runs).filter(of_another).count() as u64
-}
-
-fn inotify_limit() -> Option<u64> {
-    std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?.trim().parse().ok()
-}
-
-/// Free space at a path, if it is a path of this machine and not of Docker Desktop's VM.
-fn disk_space(path: &str) -> Option<Disk> {
-    let stat = rustix::fs::statvfs(path).ok()?;
-    Some(Disk { free: stat.f_bavail * stat.f_frsize, size: stat.f_blocks * stat.f_frsize })
 }
 
 fn name(name: &str, node: &NodeState) -> Finding {

@@ -140,6 +140,12 @@ catalogue! {
     DockerRemote "docker-remote" PREFLIGHT, 3, no,
         "Docker runs on another machine, so the sandbox's ports would not be published here.",
         "run this program there, or unset DOCKER_HOST";
+    DockerUnsupported "docker-unsupported" PREFLIGHT, 3, no,
+        "The Docker daemon is of a kind in which no sandbox runs: rootless, or Podman's.",
+        "use a Docker Engine that runs as root; docs/portability.md has what runs where";
+    ClockSkew "clock-skew" PREFLIGHT, 3, retry,
+        "The clocks of this machine and of Docker's differ by more than a minute.",
+        "set the one that is wrong, or restart Docker's virtual machine";
     MemoryLow "memory-low" PREFLIGHT, 3, no,
         "Docker has too little memory for a sandbox.",
         "give Docker more memory, or stop other containers";
@@ -222,6 +228,12 @@ catalogue! {
     VolumeMissing "volume-missing" CLUSTER, 5, no,
         "A Docker volume of the sandbox was removed or replaced while the sandbox was there.",
         "`sandbox down` removes the rest of the sandbox, and `sandbox up` creates it again";
+    PortUnreachable "port-unreachable" CLUSTER, 5, retry,
+        "The node answers, and the port that Docker publishes for it does not arrive on this machine.",
+        "restart Docker's virtual machine, whose forwarding of ports stopped";
+    NodeIptables "node-iptables" CLUSTER, 5, no,
+        "The node's kernel has no iptables of the kind that k3s uses.",
+        "`--kubernetes` with a newer release, or a kernel with the modules of iptables or nftables";
     ClusterNotReady "cluster-not-ready" CLUSTER, 5, retry,
         "The cluster did not become ready in time, or does not answer.",
         "a busy machine may need longer: raise `--timeout`";

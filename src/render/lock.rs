@@ -24,6 +24,9 @@ pub struct Pin {
     /// The processors that it is made for, as Go calls them, where that is known.
     #[serde(default)]
     pub architectures: Vec<String>,
+    /// What the same image is called in other registries, asked in this order where its own fails.
+    #[serde(default)]
+    pub successors: Vec<ImageRef>,
     /// `sha256:` and 64 hexadecimal digits, where it has been read from the registry.
     #[serde(default)]
     pub digest: Option<String>,
@@ -90,11 +93,10 @@ impl Lock {
         self.components.get(&component)
     }
 
-    /// The processors that an image is made for; empty where that is not known.
+    /// What is known of an image; absent where it is no component's.
     #[must_use]
-    pub fn architectures(&self, image: &ImageRef) -> &[String] {
-        let pin = self.components.values().find(|pin| pin.image == *image);
-        pin.map_or(&[], |pin| pin.architectures.as_slice())
+    pub fn pin_of(&self, image: &ImageRef) -> Option<&Pin> {
+        self.components.values().find(|pin| pin.image == *image)
     }
 
     /// What a k3s node of this minor version, such as `v1.21`, needs itself. Empty for a version that is not listed.

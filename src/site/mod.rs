@@ -46,7 +46,7 @@ pub use ground::Ground;
 pub use host::{Clients, Host};
 pub use listing::{ListedSandbox, Listing, SandboxState, list};
 pub use location::Location;
-pub use node_images::loaded;
+pub use node_images::{loaded, required};
 pub use running::Running;
 pub use spare::SpareRecord;
 pub use state::{Halt, Overview, Phase, Resumed, Standing, Stopped};

@@ -8,7 +8,7 @@ use kube::Client;
 
 use super::evidence::{self, EvidenceSources, within_a_moment};
 use super::host::Host;
-use super::node_images::{load_bundle, load_into_node, obtain_node_image, outdated};
+use super::node_images::{load_bundle, load_into_node, obtain_node_image, outdated, required};
 use super::running::{Running, absent, halted};
 use super::spare::SpareRecord;
 use super::state::{Halt, Overview, Phase, Resumed, Standing, Stopped};
@@ -22,8 +22,7 @@ use crate::kubernetes;
 use crate::limits::{DOCKER_QUIET, EVIDENCE_ANSWER, NODE_GONE};
 use crate::manifest::ImageRef;
 use crate::plan::{ClusterPlan, Plan, node_name};
-use crate::preflight::{self, RequiredImage};
-use crate::render::Lock;
+use crate::preflight;
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 use crate::spec::{NodeEngine, Spec};
@@ -64,14 +63,16 @@ impl<'a> NodeSite<'a> {
     ) -> Result<(NodeGround<'a>, Outcome, String), Failure> {
         let host = self.host;
         let docker = host.docker().await;
-        let required = wanted(plan)?;
+        let required = required(std::iter::once(&plan.cluster.node_image).chain(&plan.images))?;
         let asked = async {
             let docker = docker.as_ref().map_err(Clone::clone)?;
             let images = preflight::look_for_images(docker, &required);
             let cluster = self.cluster(docker).await?;
-            let seen = preflight::look(docker, &cluster);
+            let seen = preflight::look(docker, &cluster, &plan.cluster.node_image);
             let (seen, images, kept) = tokio::join!(seen, images, cluster::kept_data(docker));
-            Ok::<_, Failure>((docker.endpoint(), seen?, images, kept?, cluster))
+            let seen = seen?;
+            preflight::forwarder_lets_go(&seen, &plan.cluster, run).await;
+            Ok::<_, Failure>((docker.endpoint(), seen, images, kept?, cluster))
         };
         let find_engine = find_engine(plan.spec.node_engine(), host, docker.as_ref().ok(), scratch, run);
         let (engine, asked) = tokio::join!(Box::pin(find_engine), Box::pin(asked));
@@ -79,9 +80,9 @@ impl<'a> NodeSite<'a> {
         let seen = asked.as_ref().map(|(endpoint, seen, ..)| (*endpoint, seen));
         let mut findings = preflight::findings(seen, engine.as_ref(), &plan.cluster, propellers);
         let mut kept_here = None;
-        if let Ok((endpoint, seen, images, kept, cluster)) = &asked {
+        if let Ok((_, seen, images, kept, cluster)) = &asked {
             if let Ok(images) = images {
-                findings.extend(preflight::images(endpoint, &seen.about, &required, images, &host.variables));
+                findings.extend(preflight::images(seen, &required, images, &host.variables));
             }
             kept_here = kept.iter().find(|kept| kept.sandbox == *cluster && seen.node.is_ours_to_make()).cloned();
         }
@@ -123,11 +124,19 @@ impl<'a> NodeSite<'a> {
             NodeState::Unstarted => return Err(absent(&self.name, "the sandbox does not run")),
             NodeState::Restarting { .. } => return Err(absent(&self.name, "the sandbox's node does not stay up")),
         }
-        if let Some(running) = self.recorded(docker, cluster).await {
-            return running;
+        let running = match self.recorded(docker, cluster).await {
+            Some(running) => running,
+            None => {
+                let kubeconfig = self.named(cluster::kubeconfig(docker, cluster).await?, cluster)?;
+                Running::on_own_cluster(&self.name, kubeconfig, self.host, false).await
+            }
+        };
+        match running {
+            Err(failure) if failure.reason == Reason::ApiUnavailable => {
+                Err(cluster::unreachable(docker, cluster).await.map_or(failure, Failure::from))
+            }
+            running => running,
         }
-        let kubeconfig = self.named(cluster::kubeconfig(docker, cluster).await?, cluster)?;
-        Running::on_own_cluster(&self.name, kubeconfig, self.host, false).await
     }
 
     /// The sandbox by the kubeconfig in the state folder, where that opens the API of the node that runs: Docker takes longer
@@ -535,15 +544,6 @@ async fn kept(docker: &Docker, name: &str) -> Result<Option<KeptData>, Failure> 
         return Ok(None);
     }
     Ok(cluster::kept_data(docker).await?.into_iter().find(|kept| kept.sandbox == name))
-}
-
-/// The images that Docker should have or get.
-fn wanted(plan: &Plan) -> Result<Vec<RequiredImage>, Failure> {
-    let lock = Lock::embedded()
-        .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))?;
-    let wanted =
-        |image: &ImageRef| RequiredImage { image: image.clone(), architectures: lock.architectures(image).to_vec() };
-    Ok(std::iter::once(&plan.cluster.node_image).chain(&plan.images).map(wanted).collect())
 }
 
 /// The state of a sandbox in Docker, in words; absent where there is nothing of it.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::docker::{Docker, Image};
-use crate::failure::Failure;
-use crate::images::{self, Arrivals, Batch, Presence, Unbundled, Unpack};
+use crate::failure::{Failure, Reason};
+use crate::images::{self, Arrivals, Batch, Presence, RequiredImage, Unbundled, Unpack};
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
+use crate::render::{Lock, Pin};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 
@@ -23,6 +24,22 @@ pub(super) async fn load_bundle(plan: &Plan, docker: &Docker, path: &Path, run: 
         Ok(((), outcome, summary))
     })
     .await
+}
+
+/// What the lock knows of these images.
+///
+/// # Errors
+/// The lock in this binary cannot be read.
+pub fn required<'a>(images: impl IntoIterator<Item = &'a ImageRef>) -> Result<Vec<RequiredImage>, Failure> {
+    let lock = Lock::embedded()
+        .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))?;
+    let known = |image: &ImageRef| match lock.pin_of(image) {
+        Some(Pin { architectures, successors, .. }) => {
+            RequiredImage { image: image.clone(), architectures: architectures.clone(), successors: successors.clone() }
+        }
+        None => image.clone().into(),
+    };
+    Ok(images.into_iter().map(known).collect())
 }
 
 /// The outcome of loading a bundle.
@@ -43,7 +60,7 @@ pub(super) async fn obtain_node_image(plan: &Plan, docker: &Docker, run: &Run) -
     if docker.image(node_image).await?.is_some() {
         return Ok(());
     }
-    let all: Vec<_> = std::iter::once(node_image).chain(&plan.images).cloned().collect();
+    let all = required(std::iter::once(node_image).chain(&plan.images))?;
     run.stage(Stage::Images, async {
         let images = images::obtain(docker, &all, &plan.spec.registry_mirrors, run).await?;
         Ok(((), Outcome::Passed, format!("{} images here", images.len())))
@@ -112,7 +129,7 @@ pub(super) async fn load_into_node(
         // What the node would get by itself does not come from a mirror there.
         let (mirrored, own): (Vec<_>, Vec<_>) =
             plan.node_images.iter().cloned().partition(|image| mirrors.name(image).is_some());
-        let workloads = plan.images.iter().cloned().chain(mirrored).collect::<Vec<_>>();
+        let workloads = required(plan.images.iter().chain(&mirrored))?;
         let obtained = images::obtain(docker, &workloads, mirrors, run).await?;
         let own = images::resolve(docker, &own).await?.into_iter().filter_map(|presence| match presence {
             Presence::Present(image) => Some(image),

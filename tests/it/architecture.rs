@@ -33,7 +33,17 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["zstd::"], &["backup/", "evidence/archive.rs", "images/bundle.rs"]),
     (&["similar::"], &["cli/commands/render.rs"]),
     (&["strsim"], &["spec/rules.rs"]),
-    (&["rustix"], &["process.rs", "preflight/run.rs", "files.rs", "cli/terminal.rs"]),
+    (
+        &["rustix"],
+        &[
+            "process.rs",
+            "docker/client.rs",
+            "preflight/machine.rs",
+            "preflight/holder/macos.rs",
+            "files.rs",
+            "cli/terminal.rs",
+        ],
+    ),
     (&["tempfile::"], &["files.rs", "evidence/folder.rs", "lifecycle/doctor.rs"]),
     (&["try_lock("], &["lock.rs"]),
     (&["kube::"], &["kubernetes/", "rollout/", "smoke/", "cluster/", "context/", "lifecycle/", "site/", "evidence/"]),

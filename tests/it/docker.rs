@@ -198,7 +198,7 @@ async fn a_pull_of_which_nothing_comes_ends_before_the_run_does() {
     let docker = daemon(Then::Stalls).await;
     tokio::time::pause();
     let image: ImageRef = "a:1".parse().expect("a name");
-    let failure = Failure::from(docker.pull(&image, None, |_, _| ()).await.expect_err("nothing comes"));
+    let failure = Failure::from(docker.pull(&image, None, None, |_, _| ()).await.expect_err("nothing comes"));
     assert_eq!((failure.reason, failure.object.as_deref()), (Reason::PullTimeout, Some("image a:1")));
     assert_eq!(failure.causes, ["nothing came for 60 s"]);
 }

@@ -81,6 +81,26 @@ async fn a_port_that_is_taken_by_the_start_is_told_by_its_number() {
 }
 
 #[tokio::test]
+async fn an_api_that_may_have_any_port_gets_another_where_the_daemon_knows_better() {
+    for (api_taken, asked_for, reason) in
+        [(2, None, Reason::NodeCrash), (3, None, Reason::PortTaken), (1, Some(6550), Reason::PortTaken)]
+    {
+        let fake = FakeDocker::start(World {
+            api_taken,
+            started: Some("restarting".to_owned()),
+            logs: [(NODE.to_owned(), "time=\"t\" level=fatal msg=\"no cgroup\"\n".to_owned())].into(),
+            ..with_image()
+        })
+        .await;
+        let docker = fake.connect().await;
+        make_data_volume(&docker, "flyte", &BTreeMap::new()).await.expect("made");
+        let plan = ClusterPlan { api_port: asked_for, ..plan() };
+        let failed = reconcile(&docker, &Engine::Docker, &plan, None, &run()).await.expect_err("no cluster");
+        assert_eq!(Failure::from(failed).reason, reason, "{api_taken} taken");
+    }
+}
+
+#[tokio::test]
 async fn an_image_that_is_not_here_is_not_pulled_behind_anybodys_back() {
     let registry = [("docker.io/rancher/k3s:v1.21.2-k3s1".to_owned(), "sha256:1".to_owned())].into();
     let fake = FakeDocker::start(World { registry, ..World::default() }).await;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use flyte_sandbox::failure::{Failure, Reason};
-use flyte_sandbox::images::{Presence, claim, obtain, prune, resolve};
+use flyte_sandbox::images::{Presence, RequiredImage, claim, obtain, prune, resolve};
 use flyte_sandbox::manifest::ImageRef;
+use flyte_sandbox::report::{Event, Reporter};
+use flyte_sandbox::run::Run;
 use flyte_sandbox::spec::{MachineKey, Mirrors, parse, resolve as resolve_spec};
 use serde_json::json;
 
@@ -14,6 +16,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn images(names: &[&str]) -> Vec<ImageRef> {
     names.iter().map(|name| name.parse().expect(name)).collect()
+}
+
+fn required(names: &[&str]) -> Vec<RequiredImage> {
+    images(names).into_iter().map(RequiredImage::from).collect()
 }
 
 fn store(key: &str, slot: usize, created: &str) -> serde_json::Value {
@@ -37,7 +43,7 @@ async fn only_what_docker_has_not_is_pulled_and_the_order_stays() {
     assert!(
         matches!(&resolve(&docker, &wanted).await.expect("resolve")[0], Presence::Absent(image) if image == &wanted[0])
     );
-    let got = obtain(&docker, &wanted, &Mirrors::default(), &run()).await.expect("both");
+    let got = obtain(&docker, &required(&["x/b:2", "a:1"]), &Mirrors::default(), &run()).await.expect("both");
     assert_eq!(got.iter().map(|image| image.id.as_str()).collect::<Vec<_>>(), ["sha256:b", "sha256:a"]);
 }
 
@@ -45,7 +51,7 @@ async fn only_what_docker_has_not_is_pulled_and_the_order_stays() {
 async fn all_images_that_are_not_to_be_had_are_named_in_one_failure() {
     let fake = FakeDocker::start(World::default()).await;
     let failure = Failure::from(
-        obtain(&fake.connect().await, &images(&["a:1", "x/b:2"]), &Mirrors::default(), &run())
+        obtain(&fake.connect().await, &required(&["a:1", "x/b:2"]), &Mirrors::default(), &run())
             .await
             .expect_err("neither"),
     );
@@ -64,9 +70,9 @@ async fn an_image_of_a_mirrored_registry_comes_from_the_mirror_under_its_own_nam
     let registry = [("ghcr.io/flyteorg/a:1", "sha256:a"), ("cr.flyte.org/flyteorg/a:1", "sha256:other")];
     let registry = registry.map(|(name, id)| (name.to_owned(), id.to_owned())).into();
     let fake = FakeDocker::start(World { registry, ..World::default() }).await;
-    let wanted = images(&["cr.flyte.org/flyteorg/a:1"]);
+    let wanted = required(&["cr.flyte.org/flyteorg/a:1"]);
     let got = obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect("it is there");
-    assert_eq!((got[0].id.as_str(), &got[0].reference), ("sha256:a", &wanted[0]));
+    assert_eq!((got[0].id.as_str(), &got[0].reference), ("sha256:a", &wanted[0].image));
 }
 
 #[tokio::test]
@@ -79,7 +85,7 @@ async fn a_mirror_that_fails_is_named_and_the_registry_itself_is_not_asked() {
             ..World::default()
         })
         .await;
-        let wanted = images(&["cr.flyte.org/flyteorg/a:1"]);
+        let wanted = required(&["cr.flyte.org/flyteorg/a:1"]);
         let failure =
             Failure::from(obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect_err("no mirror"));
         assert_eq!((failure.reason, failure.object.as_deref()), (reason, Some("cr.flyte.org/flyteorg/a:1")));
@@ -88,6 +94,66 @@ async fn a_mirror_that_fails_is_named_and_the_registry_itself_is_not_asked() {
             assert!(failure.hints.iter().any(|told| told == hint), "{failure:?}");
         }
     }
+}
+
+/// `a:1` of cr.flyte.org, which ghcr.io has as well.
+fn with_successor() -> [RequiredImage; 1] {
+    let successors = images(&["ghcr.io/flyteorg/a:1"]);
+    [RequiredImage { successors, ..images(&["cr.flyte.org/flyteorg/a:1"]).remove(0).into() }]
+}
+
+#[tokio::test]
+async fn a_registry_that_fails_is_followed_by_the_images_successor_which_is_named() {
+    let registry = [("ghcr.io/flyteorg/a:1".to_owned(), "sha256:a".to_owned())].into();
+    let fake = FakeDocker::start(World { registry, ..World::default() }).await;
+    let (report, mut events) = Reporter::channel();
+    let told = Run { report, ..run() };
+    let wanted = with_successor();
+    let got = obtain(&fake.connect().await, &wanted, &Mirrors::default(), &told).await.expect("the successor");
+    assert_eq!((got[0].id.as_str(), &got[0].reference), ("sha256:a", &wanted[0].image));
+    let warnings = std::iter::from_fn(|| events.try_recv().ok()).filter_map(|event| match event {
+        Event::Warning { message } => Some(message),
+        _ => None,
+    });
+    let warning = warnings.collect::<Vec<_>>().join("\n");
+    assert!(
+        warning.starts_with("cr.flyte.org/flyteorg/a:1 could not be had (")
+            && warning.ends_with("from ghcr.io/flyteorg/a:1"),
+        "{warning}"
+    );
+}
+
+#[tokio::test]
+async fn where_successors_fail_too_the_images_own_registry_is_told_and_a_full_disk_ends_it() {
+    for (refused, reason, asked) in [
+        (None, Reason::ImageUnknown, 2),
+        (Some("write /var/lib/docker/tmp/x: no space left on device"), Reason::DiskFull, 1),
+    ] {
+        let fake = FakeDocker::start(World {
+            refused: refused.map(|words| ("pull", words.to_owned())).into_iter().collect(),
+            ..World::default()
+        })
+        .await;
+        let pulled = obtain(&fake.connect().await, &with_successor(), &Mirrors::default(), &run()).await;
+        let failure = Failure::from(pulled.expect_err("nobody has it"));
+        assert_eq!((failure.reason, failure.object.as_deref()), (reason, Some("cr.flyte.org/flyteorg/a:1")));
+        let pulled = fake.world().pulled.clone();
+        assert_eq!(pulled.len(), asked, "{pulled:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_made_for_the_daemons_processor_is_asked_for_as_it_is_made() {
+    let registry = ["a:1", "b:1"].map(|name| (format!("docker.io/library/{name}"), "sha256:a".to_owned())).into();
+    let info = [("Architecture", json!("aarch64"))].into();
+    let fake = FakeDocker::start(World { registry, info, ..World::default() }).await;
+    let mut wanted = required(&["a:1", "b:1"]);
+    wanted[0].architectures = vec!["amd64".to_owned()];
+    wanted[1].architectures = vec!["amd64".to_owned(), "arm64".to_owned()];
+    obtain(&fake.connect().await, &wanted, &Mirrors::default(), &run()).await.expect("both");
+    let mut pulls = fake.world().pulled.clone();
+    pulls.sort();
+    assert_eq!(pulls, ["docker.io/library/a:1 linux/amd64", "docker.io/library/b:1"]);
 }
 
 #[tokio::test]

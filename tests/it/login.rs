@@ -71,7 +71,7 @@ fn auth(username: &str, password: &str) -> Value {
 /// Pulls these images within this time; what came of it, and what was warned of.
 async fn pull(home: &Home, fake: &FakeDocker, images: &[&str], limit: u64) -> (Result<usize, Failure>, Vec<String>) {
     let docker = Docker::connect(&home.variables(fake), None).await.expect("the fake daemon answers");
-    let images: Vec<ImageRef> = images.iter().map(|image| image.parse().expect("an image")).collect();
+    let images = images.iter().map(|image| image.parse::<ImageRef>().expect("an image").into()).collect::<Vec<_>>();
     let (report, mut events) = Reporter::channel();
     let run = Run {
         report,

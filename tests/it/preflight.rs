@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use flyte_sandbox::cluster::Engine;
 use flyte_sandbox::docker::Docker;
 use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::images::RequiredImage;
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
-use flyte_sandbox::preflight::{self, Finding, RequiredImage, blockers};
+use flyte_sandbox::preflight::{self, Finding, blockers};
 use flyte_sandbox::report::Severity;
 
 use serde_json::json;
@@ -27,7 +28,7 @@ fn plan(name: &str, port: u16) -> ClusterPlan {
 }
 
 async fn findings(docker: &Docker, engine: Result<&Engine, &Failure>, plan: &ClusterPlan) -> Vec<Finding> {
-    let seen = preflight::look(docker, &plan.name).await.expect("Docker answers");
+    let seen = preflight::look(docker, &plan.name, &plan.node_image).await.expect("Docker answers");
     preflight::findings(Ok((docker.endpoint(), &seen)), engine, plan, 6)
 }
 
@@ -96,6 +97,57 @@ async fn what_is_published_for_another_protocol_or_on_another_address_is_not_in_
 }
 
 #[tokio::test]
+async fn a_virtual_machine_tells_of_itself_and_nothing_here_is_taken_for_its() {
+    let memory = json!(2_063_597_568_u64);
+    for (info, product, blocked, told) in [
+        (
+            vec![("OperatingSystem", json!("Docker Desktop")), ("KernelVersion", json!("6.10.14-linuxkit"))],
+            " of Docker Desktop,",
+            &[][..],
+            "",
+        ),
+        (
+            vec![("Name", json!("colima")), ("KernelVersion", json!("6.8.0-50-generic")), ("MemTotal", memory)],
+            " of Colima,",
+            &[("memory", "`colima stop`, then `colima start --memory 6`")],
+            "",
+        ),
+        (
+            vec![
+                ("KernelVersion", json!("6.15.11-orbstack-00539")),
+                ("SystemTime", json!("2020-01-01T00:00:00+02:00")),
+            ],
+            " of OrbStack,",
+            &[("clock", "set the one that is wrong; `orb restart docker` sets a virtual machine's")],
+            "",
+        ),
+        (
+            vec![("SecurityOptions", json!(["name=seccomp", "name=rootless"]))],
+            "",
+            &[("docker", "docs/portability.md has what runs where")],
+            "rootless",
+        ),
+        (vec![], "Docker 20.10.24, API 1.41, at tcp://", &[], ""),
+    ] {
+        let fake = FakeDocker::start(World { info: info.into_iter().collect(), ..World::default() }).await;
+        let found = findings(&fake.connect().await, Ok(&Engine::Docker), &plan("flyte", 1)).await;
+        let blockers: Vec<_> = found.iter().filter(|finding| finding.severity == Severity::Blocker).collect();
+        let seen: Vec<_> = blockers
+            .iter()
+            .map(|one| (one.check.as_str(), one.hints.last().map_or("", |hint| hint.as_str())))
+            .collect();
+        // Port 1 is nobody's to bind but root's.
+        let seen: Vec<_> = seen.into_iter().filter(|(check, _)| *check != "port-console").collect();
+        assert_eq!(seen, blocked, "{found:?}");
+        let docker = found.iter().find(|finding| finding.check == "docker").expect("looked at");
+        assert!(docker.message.contains(product) && docker.message.contains(told), "{docker:?}");
+        // Its disk is not this machine's, and without the node's image nobody has looked.
+        let is_vm = product.starts_with(" of ");
+        assert_eq!(severity(&found, "inotify").is_none(), is_vm, "{found:?}");
+    }
+}
+
+#[tokio::test]
 async fn without_docker_the_ports_are_looked_at_all_the_same() {
     let down = Failure::new(Reason::Docker, "Docker does not answer").hint("start it");
     let found = preflight::findings(Err(&down), Err(&no_k3d()), &plan("flyte", 1), 6);
@@ -107,6 +159,7 @@ async fn without_docker_the_ports_are_looked_at_all_the_same() {
 async fn images_of_another_processor_and_a_proxy_that_docker_lacks_are_found_before_a_pull() {
     let wanted = |image: &str, architectures: &[&str]| RequiredImage {
         image: image.parse().expect(image),
+        successors: Vec::new(),
         architectures: architectures.iter().map(|one| (*one).to_owned()).collect(),
     };
     let all = [wanted("here:1", &["amd64"]), wanted("absent:1", &["amd64"]), wanted("unknown:1", &[])];
@@ -123,9 +176,11 @@ async fn images_of_another_processor_and_a_proxy_that_docker_lacks_are_found_bef
         })
         .await;
         let docker = fake.connect().await;
-        let (about, here) = tokio::join!(docker.about(), preflight::look_for_images(&docker, &all));
-        let (about, here) = (about.expect("Docker answers"), here.expect("Docker answers"));
-        let found = preflight::images(docker.endpoint(), &about, &all, &here, &variables);
+        let node_image = plan("flyte", 1).node_image;
+        let look = preflight::look(&docker, "flyte", &node_image);
+        let (seen, here) = tokio::join!(look, preflight::look_for_images(&docker, &all));
+        let (seen, here) = (seen.expect("Docker answers"), here.expect("Docker answers"));
+        let found = preflight::images(&seen, &all, &here, &variables);
         let seen = found.iter().find(|finding| finding.check == "processor");
         match own {
             "x86_64" => assert_eq!(seen.map(|finding| finding.severity), processor, "{found:?}"),

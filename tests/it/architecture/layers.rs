@@ -58,7 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["digest", "failure", "limits", "run", "spec"]),
     ("backup", &["failure", "spec"]),
     ("rollout", &["deadline", "failure", "kubernetes", "limits", "manifest", "reason", "report", "run", "text"]),
-    ("preflight", &["cluster", "docker", "failure", "manifest", "plan", "report"]),
+    ("preflight", &["cluster", "docker", "failure", "images", "limits", "manifest", "plan", "report", "run"]),
     (
         "context",
         &[

@@ -38,6 +38,10 @@ pub(crate) struct World {
     pub(crate) private: BTreeMap<String, Value>,
     /// The login that came with each pull, by what was pulled; null where none came that the daemon can read.
     pub(crate) logins: BTreeMap<String, Value>,
+    /// How many nodes in a row find the port of their API taken, by what only the daemon's machine knows.
+    pub(crate) api_taken: usize,
+    /// What was pulled, in order, with the platform where one was asked for.
+    pub(crate) pulled: Vec<String>,
     /// What `docker save` writes, whatever it is asked for.
     pub(crate) saved: Vec<u8>,
     /// How often something was loaded.

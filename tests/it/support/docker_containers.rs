@@ -52,7 +52,17 @@ pub(super) async fn start(State(world): State<Shared>, Path(name): Path<String>)
     if let Some(gone) = volumes_of(found).into_iter().find(|name| !is_there(name)) {
         return refuse(StatusCode::NOT_FOUND, &format!("get {gone}: no such volume"));
     }
-    if let Some(why) = taken_port(&world, at) {
+    let of_api = |port: &&Value| port["PrivatePort"] == 6443;
+    let api = world.containers[at]["Ports"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(of_api)
+        .map(|port| port["PublicPort"].clone());
+    let elsewhere = api.filter(|_| world.api_taken > 0);
+    world.api_taken = world.api_taken.saturating_sub(1);
+    let elsewhere = elsewhere.map(|port| format!("Bind for 127.0.0.1:{port} failed: port is already allocated"));
+    if let Some(why) = elsewhere.or_else(|| taken_port(&world, at)) {
         let words = format!("driver failed programming external connectivity on endpoint {name} (1f): {why}");
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, &words);
     }

@@ -18,6 +18,10 @@ pub(super) async fn pull(
     headers: HeaderMap,
 ) -> Response {
     let mut world = lock(&world);
+    let platform = query.get("platform").filter(|platform| !platform.is_empty());
+    let asked =
+        platform.map_or_else(|| query["fromImage"].clone(), |platform| format!("{} {platform}", query["fromImage"]));
+    world.pulled.push(asked);
     if let Some(words) = world.refused.get("pull") {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, words);
     }

@@ -20,6 +20,7 @@
 //! | `backup.rs` | what is saved, and is there after a restore |
 //! | `issued.rs` | keys that somebody else issues |
 //! | `healed.rs` | what is broken in a sandbox that runs, and mended |
+//! | `registry.rs` | images from a registry, as they come at times |
 //! | `examples.rs` | the way from code to SUCCEEDED that examples/README.md tells |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
 
@@ -40,6 +41,7 @@ mod life;
 mod load;
 mod manifests;
 mod projects;
+mod registry;
 mod soak;
 mod spare;
 mod together;
@@ -67,6 +69,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         healed::SCENARIOS,
         issued::SCENARIOS,
         bundle::SCENARIOS,
+        registry::SCENARIOS,
         data::SCENARIOS,
         backup::SCENARIOS,
     ]

@@ -12,6 +12,7 @@
 //! | `desk.rs` | a folder to run the binary in, without Docker |
 //! | `sandbox.rs` | one sandbox to drive, and the guard that leaves nothing of it |
 //! | `daemon.rs` | a Docker daemon that goes wrong: between the binary and the real one |
+//! | `registry.rs` | a registry that goes wrong: before the real one where its image is here |
 //! | `running.rs` | a run of the binary under way |
 //! | `ran.rs` | what a run of the binary ended with |
 //! | `schema.rs` | whether events are as the schema says |
@@ -28,6 +29,7 @@ pub(crate) mod images;
 #[path = "../../it/support/ports.rs"]
 pub(crate) mod ports;
 pub(crate) mod ran;
+pub(crate) mod registry;
 pub(crate) mod running;
 pub(crate) mod sandbox;
 mod schema;

@@ -68,7 +68,7 @@ impl Drop for Pulling {
 
 fn whole() {
     let pulling = Pulling::new("reg-whole");
-    for (mood, resumed) in [(Mood::Well, false), (Mood::Slow(150), false), (Mood::Cutting(2), true)] {
+    for (mood, resumed) in [(Mood::Well, false), (Mood::Slow(150), false), (Mood::Cutting(1), true)] {
         pulling.registry.is(mood);
         pulling.sandbox.run(&["images", "pull"]).exits(0).says("1 images pulled");
         let parts = pulling.registry.asked().into_iter().filter(|asked| asked.contains("bytes=")).count();

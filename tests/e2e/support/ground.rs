@@ -11,6 +11,11 @@ use super::images;
 /// Set to anything, it makes every test use stand-ins.
 const FORCE: &str = "SANDBOX_E2E_STANDIN";
 
+/// Whether every test is to use stand-ins.
+pub(crate) fn is_forced() -> bool {
+    std::env::var_os(FORCE).is_some()
+}
+
 /// A k3d's command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Major {
@@ -91,7 +96,7 @@ fn real(major: Major, docker_host: &str) -> Option<PathBuf> {
         println!("k3d: {} (stand-in: {why})\nimages: stand-ins", major.version());
         None
     };
-    if std::env::var_os(FORCE).is_some() {
+    if is_forced() {
         return played(&format!("{FORCE} is set"));
     }
     let Some((path, version)) = k3d(major) else {

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::docker::{docker, try_docker};
+use super::ground::is_forced;
 
 /// The reference implementation.
 const REAL: &str = "registry:3.0.0";
@@ -73,8 +74,9 @@ impl Registry {
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
-        let container = try_docker(&["image", "inspect", REAL]).is_ok().then(|| format!("e2e-{name}-registry"));
-        println!("registry: {}", container.as_ref().map_or("stand-in: registry:3.0.0 is not here", |_| "3.0.0 (real)"));
+        let is_real = !is_forced() && try_docker(&["image", "inspect", REAL]).is_ok();
+        let container = is_real.then(|| format!("{name}-registry"));
+        println!("registry: {}", if is_real { format!("{REAL} (real)") } else { format!("stand-in of {REAL}") });
         let real = container.as_ref().map(|container| run_real(container, &runtime));
         let shared = Arc::new(Shared {
             content: Mutex::default(),

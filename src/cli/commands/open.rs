@@ -4,8 +4,8 @@ use crate::cli::session::{CommandError, Session};
 use crate::process;
 use crate::site;
 
-/// What opens a URL: of macOS, and of the desktops of Linux.
-const OPENERS: [&str; 2] = ["open", "xdg-open"];
+/// What opens a URL: of macOS; of Windows, from a Linux in WSL; of the desktops of Linux.
+const OPENERS: &[&str] = if cfg!(target_os = "macos") { &["open"] } else { &["wslview", "xdg-open", "open"] };
 
 pub(in crate::cli) async fn run(session: &Session) -> Result<(), CommandError> {
     let name = session.name().await?;
@@ -16,7 +16,7 @@ pub(in crate::cli) async fn run(session: &Session) -> Result<(), CommandError> {
     session.print(&url).await?;
     // On an attached cluster it says how the console is reached.
     let is_url = !url.contains(' ');
-    let opener = OPENERS.into_iter().find_map(|opener| process::find(opener, &host.variables)).filter(|_| is_url);
+    let opener = OPENERS.iter().find_map(|opener| process::find(opener, &host.variables)).filter(|_| is_url);
     let Some(opener) = opener else { return Ok(()) };
     let opened = session.query(async { process::foreground(&opener, &[url], &[]).await }).await?;
     if opened != 0 {

@@ -7,10 +7,12 @@
 //! | `node.rs` | the node's container: the Kubernetes API and Flyte's three ports, as a rehearsal plays them |
 //! | `faults.rs` | what the node does wrong, when it is told to |
 //! | `containerd.rs` | `ctr images import`, `ctr images ls` and `crictl images`, with a file for a store |
+//! | `kubectl.rs` | `kubectl get --raw`, in the node |
 
 mod containerd;
 mod faults;
 mod k3d;
+mod kubectl;
 mod node;
 
 use std::process::ExitCode;
@@ -21,7 +23,11 @@ pub(crate) use k3d::{Failing, Noise, Part};
 /// The program of the node's container.
 pub(crate) const NODE: &str = "standin-node";
 /// What else the node's container has.
-pub(crate) const TOOLS: [&str; 3] = ["ctr", "crictl", "sh"];
+pub(crate) const TOOLS: [&str; 4] = ["ctr", "crictl", "kubectl", "sh"];
+/// What a look at a virtual machine from a container asks for, among others.
+const INOTIFY: &str = "/proc/sys/fs/inotify/max_user_instances";
+/// What it sees there.
+const MACHINE: &str = "overlay 61255492 10485760 50769732 18% /\ninotify 512\nemulators register status";
 /// Made when the stand-in's containerd answers.
 const CONTAINERD_UP: &str = "/run/standin-containerd";
 /// Flannel's file, which is there when pods can have a network.
@@ -34,15 +40,21 @@ pub(crate) fn play(name: &str) -> Option<ExitCode> {
         "k3d" => Some(k3d::main(&args)),
         NODE => Some(node::main(&args)),
         "ctr" | "crictl" => Some(containerd::main(name, &args)),
+        "kubectl" => Some(kubectl::main(&args)),
         "sh" => Some(shell(&args)),
         _ => None,
     }
 }
 
-/// `-c SCRIPT node GATEWAY ARGS` starts the node, as the engine docker does; any other script asks for its network.
+/// `-c SCRIPT node GATEWAY ARGS` starts the node, as the engine docker does; another script looks at the machine, and any
+/// other asks for the node's network.
 fn shell(args: &[String]) -> ExitCode {
     match args {
         [_, _, _, _gateway, args @ ..] => node::main(args),
+        [_, script] if script.contains(INOTIFY) => {
+            println!("{MACHINE}");
+            ExitCode::SUCCESS
+        }
         _ if std::path::Path::new(FLANNEL).exists() => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }

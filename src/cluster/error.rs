@@ -279,7 +279,7 @@ impl From<Error> for Failure {
                 .because("the node has the taint node.kubernetes.io/disk-pressure"),
             Error::PortUnreachable { cluster, port, restart } => on_cluster(Reason::PortUnreachable, &cluster)
                 .because(format!("127.0.0.1:{port} is published by Docker, and nobody answers there"))
-                .hint(format!("{restart} lets published ports arrive again")),
+                .hint(format!("for published ports to arrive again: {restart}")),
             Error::DnsNotReady { deployment, limit, missing } => {
                 Self::new(Reason::ClusterNotReady, what).on(deployment).because(limit).because(missing)
             }

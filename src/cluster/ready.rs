@@ -205,14 +205,22 @@ impl Path {
     }
 }
 
-/// The error of a running node whose API answers there, for an API that does not answer here; absent where it does not
-/// answer there either.
+/// The error of a running node whose API answers there and not here; absent where it answers here too, though perhaps not
+/// to everything, or not even there.
 pub async fn unreachable(docker: &Docker, cluster: &str) -> Option<Error> {
     let port = kubeconfig::api_port(docker, cluster).await.ok()?;
-    match answers_in_node(docker, cluster).await {
-        true => Some(port_unreachable(docker, cluster, port).await),
-        false => None,
-    }
+    let kubeconfig = kubeconfig::read(docker, cluster, port).await.ok()??;
+    let client = kubernetes::client(&kubeconfig).ok()?;
+    let (here, there) = tokio::join!(readyz(&client), answers_in_node(docker, cluster));
+    let is_silent = matches!(here, Err(ApiError::Connection(_) | ApiError::TimedOut(_)));
+    if is_silent && there { Some(port_unreachable(docker, cluster, port).await) } else { None }
+}
+
+/// The API's answer here to whether it is ready.
+async fn readyz(client: &Client) -> Result<String, ApiError> {
+    let request = kube::core::Request::new("/readyz").list(&ListParams::default());
+    let request = request.map_err(|error| ApiError::Unusable(error.to_string()))?;
+    kubernetes::ask(limits::CLUSTER_ANSWER, client.request_text(request)).await
 }
 
 /// Whether the API answers in its node.
@@ -232,9 +240,7 @@ async fn port_unreachable(docker: &Docker, cluster: &str, port: u16) -> Error {
 async fn look(seen: &mut Observation, docker: &Docker, cluster: &str, client: &Client) {
     seen.kubeconfig = true;
     if !seen.api {
-        let request = kube::core::Request::new("/readyz").list(&ListParams::default());
-        let Ok(request) = request else { return };
-        let answer = kubernetes::ask(limits::CLUSTER_ANSWER, client.request_text(request)).await;
+        let answer = readyz(client).await;
         seen.api = answer.is_ok();
         seen.refused = answer.err().filter(ApiError::is_identity);
     }

@@ -6,7 +6,7 @@ use super::expected::fails;
 use super::{Fault, fault, up_fails, up_fails_later};
 use flyte_sandbox::rehearsal::Answer;
 
-use crate::standin::Faults;
+use crate::standin::{Failing, Faults};
 use crate::support::sandbox::Sandbox;
 
 /// What is asked for, how often it goes wrong, and how.
@@ -124,7 +124,20 @@ pub(super) fn all() -> Vec<Fault> {
     for (number, (sentence, what, answer, reason, again)) in REFUSING.iter().enumerate() {
         all.push(fault(*sentence, move || refuses(number, what, answer(), *reason, *again)));
     }
+    all.push(fault("that_is_ready_and_does_not_answer_a_question_is_not_out_of_reach", within_reach));
     all
+}
+
+/// Its port does arrive, as where the database of the API is too slow.
+fn within_reach() {
+    let sandbox = Sandbox::failing("a-reach", Failing::No);
+    sandbox.up(&[]).exits(0);
+    for answer in [status(503, "etcdserver: request timed out"), Answer::Broken] {
+        sandbox.spoil(&Faults::answering("GET /api/v1/secrets", answer));
+        fails(Reason::ApiUnavailable, "").told_by(&sandbox.run(&["smoke"]));
+    }
+    sandbox.run(&["down"]).exits(0);
+    sandbox.assert_gone();
 }
 
 fn passes(number: usize, what: &str, times: usize, answer: Answer) {

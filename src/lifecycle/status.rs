@@ -10,7 +10,7 @@ use super::compare::drift;
 use super::lacking::lacking;
 use super::observed::{Restart, restarts, stale};
 use super::outdated::{Outdated, outdated};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::limits::STATUS_ANSWERS;
 use crate::manifest::{Edit, ObjectRef};
 use crate::plan::Plan;
@@ -190,7 +190,13 @@ pub async fn status(plan: &Plan, host: &Host) -> Result<Status, Failure> {
         site::Phase::Running(running) => match *running {
             Ok(running) => Box::pin(status.see(running, overview.node_started, &site, plan)).await?,
             Err(failure) => {
-                status.waiting.push(Waiting { object: format!("sandbox {name}"), reason: failure.to_string() });
+                let mut reason = failure.to_string();
+                // The node is well, and no `up` helps.
+                if failure.reason == Reason::PortUnreachable {
+                    status.phase = Phase::NotReady;
+                    reason.extend(failure.hints.iter().map(|hint| format!("; {hint}")));
+                }
+                status.waiting.push(Waiting { object: format!("sandbox {name}"), reason });
             }
         },
     }

@@ -9,7 +9,7 @@ use crate::support::ran::Ran;
 
 /// How a run must fail.
 #[derive(Debug)]
-pub(super) struct Expected {
+pub(crate) struct Expected {
     reason: Reason,
     cause: String,
     shown: Vec<String>,
@@ -17,26 +17,26 @@ pub(super) struct Expected {
 }
 
 /// With this reason and its exit code, and with this in the first cause.
-pub(super) fn fails(reason: Reason, cause: impl Into<String>) -> Expected {
+pub(crate) fn fails(reason: Reason, cause: impl Into<String>) -> Expected {
     Expected { reason, cause: cause.into(), shown: Vec::new(), leftovers: Vec::new() }
 }
 
 impl Expected {
     /// And with this in the evidence: in its lines, or in a file of its folder.
-    pub(super) fn showing(mut self, text: impl Into<String>) -> Self {
+    pub(crate) fn showing(mut self, text: impl Into<String>) -> Self {
         self.shown.push(text.into());
         self
     }
 
     /// And saying that this could not be removed, which changes the exit code.
-    pub(super) fn leaving(mut self, leftover: impl Into<String>) -> Self {
+    pub(crate) fn leaving(mut self, leftover: impl Into<String>) -> Self {
         self.leftovers.push(leftover.into());
         self
     }
 
     /// Holds all of it.
     #[track_caller]
-    pub(super) fn told_by(&self, ran: &Ran) {
+    pub(crate) fn told_by(&self, ran: &Ran) {
         let whole = format!("{self:?}\n--- stdout\n{}\n--- stderr\n{}", ran.out, ran.err);
         let code = if self.leftovers.is_empty() { self.reason } else { Reason::Leftovers }.exit_code();
         assert_eq!(ran.status.code(), Some(i32::from(code)), "the exit code: {whole}");

@@ -20,7 +20,7 @@
 
 mod api;
 mod docker;
-mod expected;
+pub(crate) mod expected;
 mod flyte;
 mod host;
 mod images;

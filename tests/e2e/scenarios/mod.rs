@@ -23,6 +23,7 @@
 //! | `registry.rs` | images from a registry, as they come at times |
 //! | `examples.rs` | the way from code to SUCCEEDED that examples/README.md tells |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
+//! | `vm.rs` | Docker in a virtual machine, whose ports come late, linger, or never arrive |
 
 mod attached;
 mod backup;
@@ -45,6 +46,7 @@ mod registry;
 mod soak;
 mod spare;
 mod together;
+mod vm;
 
 /// What only runs when it is asked for.
 pub(crate) const ON_REQUEST: [Scenario; 2] = [soak::SOAK, load::LOAD];
@@ -72,6 +74,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         registry::SCENARIOS,
         data::SCENARIOS,
         backup::SCENARIOS,
+        vm::SCENARIOS,
     ]
     .concat()
 }

@@ -8,9 +8,11 @@
 //! | `faults.rs` | what the node does wrong, when it is told to |
 //! | `containerd.rs` | `ctr images import`, `ctr images ls` and `crictl images`, with a file for a store |
 //! | `kubectl.rs` | `kubectl get --raw`, in the node |
+//! | `forwarder.rs` | the forwarder of a virtual machine's ports, as Lima has it |
 
 mod containerd;
 mod faults;
+mod forwarder;
 mod k3d;
 mod kubectl;
 mod node;
@@ -18,12 +20,17 @@ mod node;
 use std::process::ExitCode;
 
 pub(crate) use faults::Faults;
+pub(crate) use forwarder::Forwarding;
 pub(crate) use k3d::{Failing, Noise, Part};
 
 /// The program of the node's container.
 pub(crate) const NODE: &str = "standin-node";
 /// What else the node's container has.
 pub(crate) const TOOLS: [&str; 4] = ["ctr", "crictl", "kubectl", "sh"];
+/// The forwarder of a virtual machine's ports, by the name that Lima's has.
+pub(crate) const FORWARDER: &str = "limactl";
+/// Its other end, within the machine.
+pub(crate) const FAR_END: &str = "standin-end";
 /// What a look at a virtual machine from a container asks for, among others.
 const INOTIFY: &str = "/proc/sys/fs/inotify/max_user_instances";
 /// What it sees there.
@@ -41,6 +48,8 @@ pub(crate) fn play(name: &str) -> Option<ExitCode> {
         NODE => Some(node::main(&args)),
         "ctr" | "crictl" => Some(containerd::main(name, &args)),
         "kubectl" => Some(kubectl::main(&args)),
+        FORWARDER => Some(forwarder::here(&args)),
+        FAR_END => Some(forwarder::there(&args)),
         "sh" => Some(shell(&args)),
         _ => None,
     }

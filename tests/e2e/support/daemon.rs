@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 const LOOK: Duration = Duration::from_millis(5);
 const HEAD_LIMIT: usize = 1 << 20;
@@ -20,6 +20,8 @@ pub(crate) enum Mishap {
     Refused(u16, &'static str),
     /// This status, with this body.
     Answer(u16, String),
+    /// The answer, which is JSON, with this done to it.
+    Changed(fn(&mut Value)),
     /// No answer, ever.
     Silence,
     /// An answer this much later.
@@ -144,6 +146,7 @@ impl Shared {
                 answer(&mut client, status, &json!({"message": message}).to_string())
             }
             Some(Mishap::Answer(status, body)) => answer(&mut client, status, &body),
+            Some(Mishap::Changed(change)) => self.change(client, &head, change),
             Some(Mishap::Silence) => {
                 // Until the other side gives up.
                 let _ = std::io::copy(&mut client, &mut std::io::sink());
@@ -165,6 +168,21 @@ impl Shared {
         let (_, times, mishap) = state.mishaps.iter_mut().find(due)?;
         *times -= 1;
         Some(mishap.clone())
+    }
+
+    fn change(&self, mut client: UnixStream, head: &str, change: fn(&mut Value)) {
+        let Ok(mut real) = UnixStream::connect(&self.real) else { return };
+        self.lock().open.extend(real.try_clone());
+        // Version 1.0 has the answer in one piece.
+        let head = closing(head).replacen(" HTTP/1.1\r\n", " HTTP/1.0\r\n", 1);
+        let mut said = String::new();
+        if real.write_all(head.as_bytes()).and_then(|()| real.read_to_string(&mut said)).is_err() {
+            return;
+        }
+        let body = said.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let Ok(mut body) = serde_json::from_str(body) else { return };
+        change(&mut body);
+        answer(&mut client, 200, &body.to_string());
     }
 
     fn hand_on(&self, mut client: UnixStream, head: &str, limit: usize) {

@@ -44,18 +44,23 @@ pub(crate) fn make() {
         if there.lines().count() >= COMPONENTS.len() {
             return;
         }
-        let folder = tempfile::tempdir().expect("a folder");
-        let layer = folder.path().join("layer.tar");
-        node_layer(&layer, folder.path());
-        import(&layer, &name("k3s"), &[&format!("ENTRYPOINT [\"/bin/{NODE}\"]"), "ENV PATH=/bin"]);
-        for component in COMPONENTS.iter().filter(|component| **component != "k3s") {
-            let layer = folder.path().join(component);
-            let mut archive = tar::Builder::new(File::create(&layer).expect("a file"));
-            entry(&mut archive, &format!("standin-{component}"), b"", 0o644);
-            archive.finish().expect("an archive");
-            import(&layer, &name(component), &["CMD [\"/none\"]"]);
-        }
+        make_on(docker);
     });
+}
+
+/// Makes them all on the daemon that is asked so.
+pub(crate) fn make_on(docker: impl Fn(&[&str]) -> String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let layer = folder.path().join("layer.tar");
+    node_layer(&layer, folder.path());
+    import(&docker, &layer, &name("k3s"), &[&format!("ENTRYPOINT [\"/bin/{NODE}\"]"), "ENV PATH=/bin"]);
+    for component in COMPONENTS.iter().filter(|component| **component != "k3s") {
+        let layer = folder.path().join(component);
+        let mut archive = tar::Builder::new(File::create(&layer).expect("a file"));
+        entry(&mut archive, &format!("standin-{component}"), b"", 0o644);
+        archive.finish().expect("an archive");
+        import(&docker, &layer, &name(component), &["CMD [\"/none\"]"]);
+    }
 }
 
 /// Removes them all, if this process is the only one that uses them; where it is not, `scripts/test` does in the end.
@@ -67,7 +72,7 @@ pub(crate) fn remove() {
     }
 }
 
-fn import(layer: &Path, image: &str, changes: &[&str]) {
+fn import(docker: impl Fn(&[&str]) -> String, layer: &Path, image: &str, changes: &[&str]) {
     let layer = layer.to_string_lossy();
     let label = format!("LABEL {LABEL}");
     let mut args = vec!["import", "--change", &label];

@@ -12,6 +12,7 @@
 //! | `desk.rs` | a folder to run the binary in, without Docker |
 //! | `sandbox.rs` | one sandbox to drive, and the guard that leaves nothing of it |
 //! | `daemon.rs` | a Docker daemon that goes wrong: between the binary and the real one |
+//! | `vm.rs` | a Docker daemon in a virtual machine, played by namespaces and a forwarder of ports |
 //! | `registry.rs` | a registry that goes wrong: before the real one where its image is here |
 //! | `running.rs` | a run of the binary under way |
 //! | `ran.rs` | what a run of the binary ended with |
@@ -33,3 +34,4 @@ pub(crate) mod registry;
 pub(crate) mod running;
 pub(crate) mod sandbox;
 mod schema;
+pub(crate) mod vm;

@@ -1,4 +1,6 @@
 # Shared by the scripts: what they need, and how to get it. Each says what it installs before it does.
+# Read by `sh` too (`scripts/up`), and by the bash 3.2 of macOS: it has only what these know.
+# shellcheck shell=sh disable=SC3043 # every sh that is met here has `local`
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 note() { printf '   %s\n' "$*"; }
@@ -9,21 +11,46 @@ NEXTEST_VERSION=0.9.143
 DENY_VERSION=0.20.2
 FUZZ_VERSION=0.13.2
 SBOM_VERSION=0.10.0
+DEB_VERSION=3.8.0
+ZIG_VERSION=0.17.0
+ZIGBUILD_VERSION=0.24.0
 TOOLS=${SANDBOX_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flyte-sandbox/tools}
 export PATH="$TOOLS/bin:$HOME/.cargo/bin:$PATH"
 
+on_macos() { [ "$(uname -s)" = Darwin ]; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+# Of standard input.
+sha256() { if have sha256sum; then sha256sum; else shasum -a 256; fi | cut -c 1-64; }
+
+# within SECONDS COMMAND...: macOS has no `timeout`; there it takes what it takes.
+within() { if have timeout; then timeout "$@"; else shift && "$@"; fi; }
+
+# What Rust calls this machine.
+rust_host() {
+  local processor
+  processor=$(uname -m)
+  if on_macos; then
+    # A shell under Rosetta calls Apple silicon by the other name.
+    [ "$(sysctl -n sysctl.proc_translated 2>/dev/null || true)" != 1 ] || processor=arm64
+    [ "$processor" != arm64 ] || processor=aarch64
+    echo "$processor-apple-darwin"
+  elif ls /lib/ld-musl-* >/dev/null 2>&1 && ! ls /lib*/ld-linux* >/dev/null 2>&1; then
+    echo "$processor-unknown-linux-musl"
+  else
+    echo "$processor-unknown-linux-gnu"
+  fi
+}
 
 need_rust() {
   have cargo && return
   have curl || need_package curl curl ca-certificates
   note "installing: the Rust toolchain, by rustup, into $HOME/.cargo"
   local from init
-  from=https://static.rust-lang.org/rustup/dist/$(uname -m)-unknown-linux-gnu
+  from=https://static.rust-lang.org/rustup/dist/$(rust_host)
   init=$(mktemp -d)
-  curl --proto '=https' --tlsv1.2 -sSf --output-dir "$init" -O "$from/rustup-init" -O "$from/rustup-init.sha256" ||
+  (cd "$init" && curl --proto '=https' --tlsv1.2 -sSf -O "$from/rustup-init" -O "$from/rustup-init.sha256") ||
     die "cannot fetch rustup from $from; install Rust from https://rustup.rs"
-  (cd "$init" && echo "$(cut -d' ' -f1 rustup-init.sha256)  rustup-init" | sha256sum --check --quiet) ||
+  [ "$(cut -c 1-64 "$init/rustup-init.sha256")" = "$(sha256 <"$init/rustup-init")" ] ||
     die "what came from $from is not what it should be"
   chmod +x "$init/rustup-init"
   "$init/rustup-init" -y --quiet --no-modify-path --profile minimal -c clippy,rustfmt
@@ -36,23 +63,50 @@ need_package() {
   shift
   have apt-get || die "no $what is here; install one"
   note "installing: $*, from Debian"
-  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null ||
+  as_root apt-get update -qq && # Linux
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null || # Linux
     die "cannot install $*"
 }
 
-need_cc() { have cc || need_package "C compiler" gcc libc6-dev; }
-
-# need_musl TARGET: Rust's standard library and a C compiler for static binaries; fails where they cannot be had.
-need_musl() {
-  if ! rustc --print target-libdir --target "$1" 2>/dev/null | xargs -r ls >/dev/null 2>&1; then
-    have rustup || return 1
-    note "installing: Rust's standard library for $1, by rustup"
-    rustup --quiet target add "$1" || return 1
+# On macOS `cc` is there without a compiler behind it, and opens a window that offers one.
+need_cc() {
+  if on_macos; then
+    xcode-select -p >/dev/null 2>&1 || die "no C compiler is here; \`xcode-select --install\` brings one"
+  else
+    have cc || need_package "C compiler" gcc libc6-dev
   fi
+}
+
+# need_target TARGET: Rust's standard library for it; fails where it cannot be had.
+need_target() {
+  [ ! -d "$(rustc --print target-libdir --target "$1" 2>/dev/null)" ] || return 0
+  have rustup || return 1
+  note "installing: Rust's standard library for $1, by rustup"
+  rustup --quiet target add "$1"
+}
+
+# A C compiler for static programs of this machine's processor; fails where there is none.
+need_musl() {
   have musl-gcc && return
   have apt-get || return 1
   note "installing: musl-tools, from Debian"
-  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq musl-tools >/dev/null
+  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq musl-tools >/dev/null # Linux
+}
+
+need_python() { have python3 || need_package Python python3; }
+
+# A linker and C compiler for every target, and cargo's way to use it; fails where they cannot be had. Sets ZIG.
+need_zig() {
+  ZIG=$TOOLS/zig-$ZIG_VERSION-$ZIGBUILD_VERSION
+  if ! [ -x "$ZIG/bin/cargo-zigbuild" ] || ! [ -x "$ZIG/ziglang/zig" ]; then
+    need_python
+    python3 -m pip --version >/dev/null 2>&1 || need_package "pip for Python" python3-pip
+    note "installing: ziglang $ZIG_VERSION and cargo-zigbuild $ZIGBUILD_VERSION, from PyPI, into $ZIG"
+    rm -rf "$ZIG"
+    python3 -m pip install --quiet --no-deps --only-binary :all: --target "$ZIG" \
+      "ziglang==$ZIG_VERSION" "cargo-zigbuild==$ZIGBUILD_VERSION" || return 1
+  fi
+  export CARGO_ZIGBUILD_ZIG_PATH="$ZIG/ziglang/zig" PATH="$ZIG/bin:$PATH"
 }
 
 need_cxx() { have c++ || need_package "C++ compiler" g++; }
@@ -66,16 +120,19 @@ need_tool() {
     cargo install --quiet --locked --root "$TOOLS" --version "$2" "$1" || die "cannot install $1"
 }
 
-# A Docker Engine that answers: the one that is here, or Debian's.
+# A Docker Engine that answers: the one that is here, or Debian's. On a Mac it is one in a virtual machine, and whose is
+# for its owner to choose.
 need_docker() {
   docker info >/dev/null 2>&1 && return
+  ! on_macos || die "no Docker answers; start the one that is here, or install one"
   if [ -x "$ROOT/../shared/env/docker-engine" ]; then
     "$ROOT/../shared/env/docker-engine"
     return
   fi
   have dockerd || need_package "Docker that answers" docker.io iptables
   note "starting: dockerd"
-  as_root sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &' || die "cannot start dockerd"
+  as_root sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &' || # Linux
+    die "cannot start dockerd"
   local tries=60
   until docker info >/dev/null 2>&1; do
     tries=$((tries - 1))

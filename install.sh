@@ -69,11 +69,11 @@ fetch() {
     curl ${secure:+--proto "=https" --tlsv1.2} --fail --silent --show-error --location --connect-timeout 30 \
       --speed-limit 1 --speed-time 60 --output "$2" "$1"
   elif have wget; then
-    # BusyBox' knows none of these.
+    # BusyBox' knows none of these, and with its -T some crash.
     if wget --help 2>&1 | grep -q -e --secure-protocol; then
       wget ${secure:+--https-only --secure-protocol=TLSv1_2} --no-verbose --tries=2 --timeout=60 --output-document="$2" "$1"
     else
-      wget -q -T 60 -O "$2" "$1"
+      wget -q -O "$2" "$1"
     fi
   else
     die "neither curl nor wget is here" "install one of them, and run this again"
@@ -160,7 +160,7 @@ check_folder() {
 }
 
 install() {
-  to= version= bare= scratch= new= made=
+  to='' version='' bare='' scratch='' new='' made=''
   while [ $# -gt 0 ]; do
     case $1 in
       --to | --version)

@@ -12,8 +12,8 @@ DENY_VERSION=0.20.2
 FUZZ_VERSION=0.13.2
 SBOM_VERSION=0.10.0
 DEB_VERSION=3.8.0
-ZIG_VERSION=0.17.0
-ZIGBUILD_VERSION=0.24.0
+ZIG_VERSION=0.17.1
+ZIGBUILD_VERSION=0.24.1
 TOOLS=${SANDBOX_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flyte-sandbox/tools}
 export PATH="$TOOLS/bin:$HOME/.cargo/bin:$PATH"
 
@@ -103,7 +103,7 @@ need_zig() {
     python3 -m pip --version >/dev/null 2>&1 || need_package "pip for Python" python3-pip
     note "installing: ziglang $ZIG_VERSION and cargo-zigbuild $ZIGBUILD_VERSION, from PyPI, into $ZIG"
     rm -rf "$ZIG"
-    python3 -m pip install --quiet --no-deps --only-binary :all: --target "$ZIG" \
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --no-deps --only-binary :all: --target "$ZIG" \
       "ziglang==$ZIG_VERSION" "cargo-zigbuild==$ZIGBUILD_VERSION" || return 1
   fi
   export CARGO_ZIGBUILD_ZIG_PATH="$ZIG/ziglang/zig" PATH="$ZIG/bin:$PATH"

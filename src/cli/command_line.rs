@@ -1,5 +1,6 @@
 //! The command line: the list of commands. The arguments of each stand beside it.
 
+use std::env::consts;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -14,13 +15,25 @@ use crate::limits;
 
 /// A working Flyte on a throw-away k3d cluster, in one command.
 #[derive(Debug, Parser)]
-#[command(name = "sandbox", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "sandbox", version, long_version = build(), disable_help_subcommand = true, arg_required_else_help = true)]
 #[command(after_help = "`sandbox up` and `sandbox down` are all that a new user needs.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) global: Global,
+}
+
+/// The version, for which machine this is, and of which commit where `scripts/release` made it.
+fn build() -> String {
+    let system = match (consts::OS, cfg!(target_env = "musl")) {
+        ("macos", _) => "apple-darwin",
+        ("linux", true) => "unknown-linux-musl",
+        ("linux", false) => "unknown-linux-gnu",
+        (other, _) => other,
+    };
+    let commit = option_env!("SANDBOX_COMMIT").map(|commit| format!(", commit {commit}")).unwrap_or_default();
+    format!("{} ({}-{system}{commit})", env!("CARGO_PKG_VERSION"), consts::ARCH)
 }
 
 #[derive(Debug, Subcommand)]

@@ -275,3 +275,63 @@ fn every_step_of_the_github_job_that_runs_sandbox_runs_where_there_is_nothing() 
     let codes = scripts.map(|script| job.run(script, &[("SANDBOX_NAME", "ci-1")]).code);
     assert_eq!(codes.collect::<Vec<_>>(), [Some(0), Some(0), Some(4)]);
 }
+
+/// Everything that the release's steps run.
+fn release_scripts() -> Vec<String> {
+    let jobs = release()["jobs"].as_object().expect("jobs").clone();
+    let steps = jobs.values().flat_map(|job| job["steps"].as_array().expect("steps").clone());
+    steps.filter_map(|step| step["run"].as_str().map(str::to_owned)).collect()
+}
+
+fn release() -> Value {
+    serde_yaml::from_str(&read(".github/workflows/release.yml")).expect("YAML")
+}
+
+#[test]
+fn the_release_runs_scripts_and_commands_that_there_are() {
+    let (reference, mut scripts, mut flags) = (read("docs/cli.md"), 0, 0);
+    for script in release_scripts() {
+        for line in script.lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let Some(program) = words.first() else { continue };
+            if program.starts_with("scripts/") {
+                assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(program).exists(), "there is no {program}");
+                scripts += 1;
+            }
+            // `scripts/up` hands its flags on.
+            if program.ends_with("/sandbox") || *program == "scripts/up" {
+                for flag in words.iter().filter(|word| word.starts_with("--") && **word != "--version") {
+                    assert!(reference.contains(&format!("{flag} ")), "`{line}`: there is no {flag}");
+                    flags += 1;
+                }
+            }
+        }
+    }
+    assert!(scripts >= 6 && flags >= 6, "{scripts} scripts, {flags} flags");
+}
+
+/// What others publish under a name that moves may be something else tomorrow; and who publishes may write, nobody else.
+#[test]
+fn the_release_takes_exact_versions_and_no_rights_that_it_does_not_use() {
+    let release = release();
+    assert_eq!(release["permissions"], serde_json::json!({"contents": "read"}));
+    for (name, job) in release["jobs"].as_object().expect("jobs") {
+        assert_eq!(job.get("permissions").is_some(), name == "publish", "{name}");
+        assert!(job["timeout-minutes"].is_number(), "{name} may hang");
+        for used in job["steps"].as_array().expect("steps").iter().filter_map(|step| step["uses"].as_str()) {
+            let version = used.split_once("@v").map(|(_, version)| version).expect("a version");
+            assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3, "{used}");
+        }
+    }
+}
+
+/// Packagers and `cargo binstall` go by names that are in three places.
+#[test]
+fn archives_have_the_same_name_everywhere() {
+    let (manifest, install, release) = (read("Cargo.toml"), read("install.sh"), read("scripts/release"));
+    assert!(manifest.contains("{ repo }/releases/download/v{ version }/sandbox-{ version }-{ target }.tar.gz"));
+    assert!(install.contains("releases=${SANDBOX_RELEASES:-https://github.com/flyte-sandbox/sandbox/releases}"));
+    assert!(install.contains("$releases/download/v$version/$archive.tar.gz"));
+    assert!(install.contains("archive=sandbox-$version-$target"));
+    assert!(release.contains("name=sandbox-$version-$1"));
+}

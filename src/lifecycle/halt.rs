@@ -51,7 +51,7 @@ async fn halt(name: &str, how: Halt, host: &Host, run: &Run) -> Result<Done, Fai
 /// # Errors
 /// There is no such sandbox, or the first stage's that fails. It is left as it is then.
 pub async fn start(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {
-    locked(name, "start", host, bring_back(name, host, run)).await
+    locked(name, "start", host, Box::pin(bring_back(name, host, run))).await
 }
 
 async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure> {

@@ -133,7 +133,8 @@ impl<'a> NodeSite<'a> {
         };
         match running {
             Err(failure) if failure.reason == Reason::ApiUnavailable => {
-                Err(cluster::unreachable(docker, cluster).await.map_or(failure, Failure::from))
+                let why = Box::pin(cluster::unreachable(docker, cluster)).await;
+                Err(why.map_or(failure, Failure::from))
             }
             running => running,
         }

@@ -19,6 +19,22 @@ async fn the_double_answers_as_kubernetes_does() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
+/// Of several fields that it does not know an API names any one: its maps have no order.
+#[tokio::test]
+async fn a_row_that_is_refused_for_an_unknown_field_has_one() {
+    let double = ApiServer::start(21).await.expect("a free port");
+    let client = client(&double.kubeconfig()).expect("a client");
+    double.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "conformance"}}));
+    let mut looked_at = 0;
+    for ask in conformance::without_the_unknown_field() {
+        let answer = ask.send(&client).await;
+        let message = answer.message();
+        assert!(!message.contains("not declared") && !message.contains("not found"), "{message}");
+        looked_at += 1;
+    }
+    assert!(looked_at > 9, "{looked_at} rows");
+}
+
 /// What is served goes by the minor version: a kind that has gone, and one that is not there yet, are not found.
 #[tokio::test]
 async fn the_double_serves_the_kinds_of_its_version() {

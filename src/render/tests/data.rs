@@ -1,5 +1,12 @@
 //! What lets a node that starts again be as it was: where data is, and how long a lost DNS query is waited for.
 
+use std::fs::{self, Permissions};
+use std::io::Read as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
@@ -96,8 +103,57 @@ fn two_servers_never_write_to_one_folder() {
         let strategy = find(&rendered, "Deployment", name).get("/spec/strategy/type");
         assert_eq!(strategy, Some(&json!("Recreate")), "{name}");
     }
+}
+
+/// Postgres' start, on a data directory that is there already, where the image has these programs beside its entrypoint.
+fn start(at: &Path, programs: &[&str]) -> Command {
+    let rendered = rendered(&Spec::default(), ours());
     let script = server(&rendered, "Deployment", "postgres")["command"][2].as_str().expect("a script");
-    assert!(script.starts_with("exec 9>/var/lib/postgresql/data/lock\nflock 9"), "{script}");
+    let (bin, data) = (at.join("bin"), at.join("pgdata"));
+    fs::create_dir_all(&bin).expect("a folder");
+    fs::create_dir_all(&data).expect("a folder");
+    fs::write(data.join("PG_VERSION"), "10").expect("a file");
+    for program in programs {
+        let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
+        let found = found.iter().find(|path| path.exists()).expect("a program of this machine");
+        symlink(found, bin.join(program)).expect("a link");
+    }
+    let entrypoint = bin.join("docker-entrypoint.sh");
+    fs::write(&entrypoint, "#!/bin/sh\necho served\n").expect("a file");
+    fs::set_permissions(&entrypoint, Permissions::from_mode(0o755)).expect("it is ours");
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &script.replace("/var/lib/postgresql/data", at.to_str().expect("text")), "postgres"]);
+    command.env("PATH", bin).env("PGDATA", data);
+    command
+}
+
+#[test]
+fn a_postgres_waits_for_the_end_of_the_one_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = start(folder.path(), &["flock"]);
+    let before = fs::File::create(folder.path().join("lock")).expect("a file");
+    before.lock().expect("nobody has it");
+    let mut after = command.stdout(Stdio::piped()).spawn().expect("a shell");
+    let (sender, said) = std::sync::mpsc::channel();
+    let mut out = after.stdout.take().expect("its output");
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        out.read_to_string(&mut text).expect("text");
+        sender.send(text).expect("the test waits");
+    });
+    assert!(said.recv_timeout(Duration::from_millis(300)).is_err(), "two servers would write to one folder");
+    drop(before);
+    assert_eq!(said.recv_timeout(Duration::from_secs(30)).expect("it starts then"), "served\n");
+    assert!(after.wait().expect("an end").success());
+}
+
+#[test]
+fn a_postgres_that_cannot_lock_its_data_does_not_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = start(folder.path(), &[]).output().expect("a shell");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    assert!(told.contains("the program `flock`") && told.contains("it would destroy the data"), "{told}");
 }
 
 #[test]

@@ -81,8 +81,8 @@ pub enum Error {
         cluster: String,
         /// The published port.
         port: u16,
-        /// How the product that runs Docker is started again.
-        restart: String,
+        /// How its users get ports to arrive again.
+        way_out: String,
     },
     /// The limit of the wait for CoreDNS passed.
     #[error("cluster DNS is not ready")]
@@ -277,9 +277,9 @@ impl From<Error> for Failure {
             }
             Error::DiskPressure { cluster } => on_cluster(Reason::DiskFull, &cluster)
                 .because("the node has the taint node.kubernetes.io/disk-pressure"),
-            Error::PortUnreachable { cluster, port, restart } => on_cluster(Reason::PortUnreachable, &cluster)
+            Error::PortUnreachable { cluster, port, way_out } => on_cluster(Reason::PortUnreachable, &cluster)
                 .because(format!("127.0.0.1:{port} is published by Docker, and nobody answers there"))
-                .hint(format!("for published ports to arrive again: {restart}")),
+                .hint(way_out),
             Error::DnsNotReady { deployment, limit, missing } => {
                 Self::new(Reason::ClusterNotReady, what).on(deployment).because(limit).because(missing)
             }

@@ -233,7 +233,7 @@ async fn answers_in_node(docker: &Docker, cluster: &str) -> bool {
 
 async fn port_unreachable(docker: &Docker, cluster: &str, port: u16) -> Error {
     let provider = docker.about().await.unwrap_or_default().provider;
-    Error::PortUnreachable { cluster: cluster.to_owned(), port, restart: provider.restart() }
+    Error::PortUnreachable { cluster: cluster.to_owned(), port, way_out: provider.ports_again() }
 }
 
 /// Looks at what has not been seen yet; what has been seen stays so.

@@ -121,6 +121,12 @@ impl Provider {
         }
     }
 
+    /// How its users get the ports of containers to arrive again.
+    #[must_use]
+    pub fn ports_again(&self) -> String {
+        format!("for published ports to arrive again: {}", self.restart())
+    }
+
     /// How its users get amd64 programs to run on an arm64 machine by Rosetta, which Go's programs survive.
     #[must_use]
     pub fn rosetta(&self) -> Option<String> {

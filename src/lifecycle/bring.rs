@@ -36,7 +36,7 @@ pub(super) async fn bring(
 ) -> Result<Outcome, Failure> {
     ground.limit(options.ttl).await?;
     // On the heap, each by itself: within one another they are more than a thread's 2 MiB of stack, unoptimised.
-    if let Some(outcome) = Box::pin(settle(plan, ground, options, run)).await? {
+    if let Some(outcome) = Box::pin(settle(plan, ground, host, options, run)).await? {
         return Ok(outcome);
     }
     Box::pin(ground.obtain(plan, options.bundle, run)).await?;
@@ -74,8 +74,8 @@ pub(super) async fn bring(
             let (budget, executions) = (CHECKS_AFTER_UP, options.executions);
             let target = Target { spec: &plan.spec, client: client.clone(), budget, executions };
             match ground.is_new() {
-                true => Box::pin(verify(&target, run)).await?,
-                false => Box::pin(verify_with_work(&target, run)).await?,
+                true => Box::pin(verify(&target, host, run)).await?,
+                false => Box::pin(verify_with_work(&target, host, run)).await?,
             }
             // A spare is proven again when it is taken.
             if plan.spec.unpublished {
@@ -94,6 +94,7 @@ pub(super) async fn bring(
 async fn settle(
     plan: &Plan,
     ground: &Ground<'_>,
+    host: &Host,
     options: &Options<'_>,
     run: &Run,
 ) -> Result<Option<Outcome>, Failure> {
@@ -142,7 +143,7 @@ async fn settle(
         _ => (Executions::None, CHECKS_WHEN_READY),
     };
     let target = Target { spec: &plan.spec, client, budget, executions };
-    Box::pin(verify_with_work(&target, run)).await?;
+    Box::pin(verify_with_work(&target, host, run)).await?;
     if !is_proven {
         Box::pin(kubernetes::mark_proven(&target.client, &plan.spec.system_namespace(), run)).await?;
     }

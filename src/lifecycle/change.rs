@@ -70,7 +70,7 @@ impl SpecChange<'_> {
         let before = converge::apply_prerequisites(&client, &plan, run).await?;
         converge::roll_out(&client, &plan, before, self.removal, UnderWay::nothing(), run).await?;
         let target = Target { spec: &plan.spec, client, budget: CHECKS_AFTER_UP, executions: self.executions };
-        verify_with_work(&target, run).await?;
+        verify_with_work(&target, host, run).await?;
         if is_proven {
             kubernetes::mark_proven(&target.client, &plan.spec.system_namespace(), run).await?;
         }

@@ -74,7 +74,7 @@ async fn bring_back(name: &str, host: &Host, run: &Run) -> Result<Done, Failure>
         Some(_) => (Executions::First, CHECKS_AFTER_UP),
         None => (Executions::None, CHECKS_WHEN_READY),
     };
-    verify_with_work(&Target { spec: &inventory.spec, client, budget, executions }, run).await?;
+    verify_with_work(&Target { spec: &inventory.spec, client, budget, executions }, host, run).await?;
     run.report.emit(site::ready(&inventory.spec, &host.state.sandbox(name)));
     Ok(match was {
         Some(_) => Done::passed(format!("sandbox {name} is back")),

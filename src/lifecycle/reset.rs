@@ -51,7 +51,7 @@ async fn begin_anew(name: &str, host: &Host, executions: Executions, run: &Run) 
     })
     .await?;
     let spec = &inventory.spec;
-    verify_with_work(&Target { spec, client, budget: CHECKS_AFTER_UP, executions }, run).await?;
+    verify_with_work(&Target { spec, client, budget: CHECKS_AFTER_UP, executions }, host, run).await?;
     run.report.emit(site::ready(spec, &host.state.sandbox(name)));
     Ok(Done::passed(format!("sandbox {name} is empty, and ready")))
 }

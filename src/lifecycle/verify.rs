@@ -22,9 +22,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The first check's that fails.
-pub(super) async fn verify(target: &Target<'_>, run: &Run) -> Result<(), Failure> {
+pub(super) async fn verify(target: &Target<'_>, host: &Host, run: &Run) -> Result<(), Failure> {
     release_locks(&target.client, target.spec, run).await?;
-    smoke::run(target, run).await.map(|_| ())
+    checked(target, host, run).await
+}
+
+/// Runs the smoke checks. Of a port that does not arrive, Docker knows whose it is to pass it on.
+async fn checked(target: &Target<'_>, host: &Host, run: &Run) -> Result<(), Failure> {
+    match smoke::run(target, run).await {
+        Err(failure) if failure.reason == Reason::PortUnreachable => Err(host.with_way_out(failure).await),
+        done => done.map(|_| ()),
+    }
 }
 
 /// Verifies a sandbox that had work before this run. Where its node starts with executions in it, propellers send their
@@ -33,8 +41,8 @@ pub(super) async fn verify(target: &Target<'_>, run: &Run) -> Result<(), Failure
 ///
 /// # Errors
 /// As [`verify`]'s; a component that restarts in each of three rounds of checks.
-pub(super) async fn verify_with_work(target: &Target<'_>, run: &Run) -> Result<(), Failure> {
-    again_after_a_restart(run, async || verify(target, run).await).await
+pub(super) async fn verify_with_work(target: &Target<'_>, host: &Host, run: &Run) -> Result<(), Failure> {
+    again_after_a_restart(run, async || verify(target, host, run).await).await
 }
 
 async fn again_after_a_restart(run: &Run, checks: impl AsyncFn() -> Result<(), Failure>) -> Result<(), Failure> {
@@ -71,7 +79,7 @@ pub async fn smoke(name: &str, host: &Host, executions: Executions, run: &Run) -
     let Running { client, inventory, .. } = site.running().await?;
     site.announce(run);
     let target = Target { spec: &inventory.spec, client, budget: CHECKS_WHEN_READY, executions };
-    smoke::run(&target, run).await?;
+    checked(&target, host, run).await?;
     let is = if site.is_rehearsal() { "passes its checks" } else { "is a working Flyte" };
     Ok(Done::passed(site.marked(format!("sandbox {name} {is}"))))
 }

@@ -92,6 +92,13 @@ impl Cluster {
                 let answer = self.flyte.admin(&spec, &parts, &within, &body);
                 answer.unwrap_or_else(unserved)
             }
+            Some((target, within)) if let Some(port) = Port::of_service(target) => {
+                let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+                let Ok(uri) = format!("/{within}{query}").parse() else { return unserved() };
+                let mut request = request;
+                *request.uri_mut() = uri;
+                self.port(port, request).await
+            }
             Some((target, within)) => {
                 let (object, port) = target.rsplit_once(':').unwrap_or((target, ""));
                 flyte::proxied(self.api.get(object).as_ref(), port, within)

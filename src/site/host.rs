@@ -63,6 +63,15 @@ impl Host {
         Docker::connect(&self.variables, self.home.as_deref()).await
     }
 
+    /// The failure of a port that does not arrive here, with how that is mended in the product that runs Docker.
+    pub async fn with_way_out(&self, failure: Failure) -> Failure {
+        let Ok(docker) = self.docker().await else { return failure };
+        match docker.about().await {
+            Ok(about) => failure.hint(about.provider.ports_again()),
+            Err(_) => failure,
+        }
+    }
+
     /// Whether nobody named a Docker daemon: one that a variable or a context names is expected to answer.
     pub(super) fn names_no_docker(&self) -> bool {
         Endpoint::find(&self.variables, self.home.as_deref())

@@ -11,7 +11,7 @@ use super::apiserver::ApiServer;
 use super::check_failure::CheckFailure;
 use super::http::Http;
 use super::target::CheckContext;
-use super::{admin, console, dashboard, registry, s3};
+use super::{admin, arrival, console, dashboard, registry, s3};
 use crate::kubernetes::forward;
 use crate::run::Deadline;
 use crate::spec::Spec;
@@ -64,8 +64,12 @@ pub async fn answers(spec: &Spec, client: &Client, limit: Duration) -> Vec<Answe
         };
         let seen = deadline.limit(asking).await;
         let seen = seen.unwrap_or_else(|| Err(CheckFailure::new(endpoint, late.clone())));
-        let is_well = seen.is_ok();
-        Answer { endpoint, is_well, seen: seen.unwrap_or_else(|failure| failure.seen) }
+        let failure = match seen {
+            Ok(seen) => return Answer { endpoint, is_well: true, seen },
+            Err(failure) => failure,
+        };
+        let lost = deadline.limit(arrival::lost_now(context, endpoint)).await.flatten();
+        Answer { endpoint, is_well: false, seen: lost.unwrap_or(failure.seen) }
     });
     join_all(asked).await
 }

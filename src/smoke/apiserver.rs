@@ -3,8 +3,7 @@
 use std::future::Future;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{GetParams, ListParams, LogParams};
-use kube::core::Request;
+use kube::api::{ListParams, LogParams};
 use kube::{Api, Client};
 
 use crate::kubernetes;
@@ -56,7 +55,7 @@ impl ApiServer {
     }
 
     async fn proxied(&self, base: String, asked: String, path: &str) -> Result<String, CheckFailure> {
-        let request = Request::new(base).get(path, &GetParams::default());
+        let request = http::Request::get(format!("{base}/{path}")).body(Vec::new());
         let request = request.map_err(|error| CheckFailure::new(asked.clone(), error.to_string()))?;
         self.ask(&asked, self.0.request_text(request)).await
     }

@@ -11,6 +11,7 @@
 //! | `progress.rs` | the progress line of the checks: how many have passed, and what the next one waits for |
 //! | `check_failure.rs` | the result of one attempt at a check, and of several together |
 //! | `answers.rs` | the endpoints, asked once for a status |
+//! | `arrival.rs` | published ports that do not arrive on this machine |
 //! | `target.rs` | the sandbox under test, and how checks reach it |
 //! | `http.rs` | HTTP requests to the published ports |
 //! | `apiserver.rs` | requests through the Kubernetes API, pod and service proxies among them |
@@ -29,6 +30,7 @@ mod access;
 mod admin;
 mod answers;
 mod apiserver;
+mod arrival;
 mod catalogue;
 mod check_failure;
 mod check_report;

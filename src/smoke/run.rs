@@ -19,7 +19,7 @@ use super::http::Http;
 use super::progress::CheckProgress;
 use super::target::{CheckContext, Target};
 use super::{
-    admin, cluster_wide, console, dashboard, datacatalog, execution, propeller, registry, restarts, review, s3,
+    admin, arrival, cluster_wide, console, dashboard, datacatalog, execution, propeller, registry, restarts, review, s3,
 };
 
 /// The pause between two attempts at a check; doubles up to [`LONGEST_PAUSE`].
@@ -31,7 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// events of [`Stage::Smoke`]: start, progress, a probe per check, end.
 ///
 /// # Errors
-/// [`Reason::ComponentRestarted`] where a component restarted meanwhile; else the first failing check's reason, with the check on the object, its request and what was seen as causes, everything
+/// [`Reason::ComponentRestarted`] where a component restarted meanwhile; [`Reason::PortUnreachable`] where a published port
+/// does not arrive; else the first failing check's reason, with the check on the object, its request and what was seen as causes, everything
 /// seen by failing checks as evidence; [`Reason::Interrupted`].
 pub async fn run(target: &Target<'_>, run: &Run) -> Result<Vec<CheckReport>, Failure> {
     let timer = run.report.stage(Stage::Smoke);
@@ -54,7 +55,13 @@ async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<CheckReport>, 
     let before = run.unless_cancelled(async { Ok::<_, Failure>(restarts::look(&context).await) }).await?;
     // On the heap: within the stages, it is more than some stacks have.
     let checked = Box::pin(async {
-        let mut reports = run.unless_cancelled(all_checks(&context, target.budget, run)).await?;
+        let checks = async {
+            tokio::select! {
+                reports = all_checks(&context, target.budget, run) => reports,
+                failure = arrival::lost(&context) => Err(failure),
+            }
+        };
+        let mut reports = run.unless_cancelled(checks).await?;
         let namespaces = target.executions.among(target.spec);
         if !namespaces.is_empty() {
             reports.extend(execution::run(&context, namespaces, run).await?);

@@ -19,9 +19,12 @@ const AT_ONCE: usize = 8;
 /// The validity of a signature; clocks may differ by seconds.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
 
+/// The path that answers 200 where storage is online.
+pub(super) const HEALTH: &str = "/minio/health/cluster";
+
 /// M1: its storage is online. `/minio/health/live` and `/ready` answer 200 even where it is not.
 pub(super) async fn healthy(context: &CheckContext<'_>) -> CheckResult {
-    let reply = context.http.get(&context.minio("/minio/health/cluster")).await?;
+    let reply = context.http.get(&context.minio(HEALTH)).await?;
     reply.expect(StatusCode::OK).map(|_| "HTTP 200".to_owned())
 }
 

@@ -75,6 +75,6 @@ impl CheckContext<'_> {
     }
 }
 
-fn loopback(port: u16, path: &str) -> String {
+pub(super) fn loopback(port: u16, path: &str) -> String {
     format!("http://127.0.0.1:{port}{path}")
 }

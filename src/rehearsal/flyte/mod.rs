@@ -53,6 +53,14 @@ impl Port {
         (names::PUBLISHED_MINIO.node_port, Self::Minio),
     ];
 
+    /// The port of a published Service, of which this is the path and the port in the Kubernetes API's proxy.
+    pub(super) fn of_service(target: &str) -> Option<Self> {
+        let (_, service) = target.split_once("/services/")?;
+        let (name, port) = service.split_once(':')?;
+        let published = names::PUBLISHED.iter().find(|one| one.service == name && one.port.to_string() == port)?;
+        Self::ALL.iter().find(|(node_port, _)| *node_port == published.node_port).map(|(_, port)| *port)
+    }
+
     /// The port's name, such as `console`.
     #[must_use]
     pub const fn name(self) -> &'static str {

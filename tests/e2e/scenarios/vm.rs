@@ -23,6 +23,7 @@ use crate::support::vm::Vm;
 pub(super) const SCENARIOS: &[Scenario] = &[
     ("vm_ports_that_come_late_and_linger_are_waited_for_and_those_that_are_lost_are_told", late),
     ("vm_a_port_that_never_arrives_is_told_in_time_and_nothing_is_left", never),
+    ("vm_a_port_of_flyte_that_never_arrives_is_not_flytes_fault", lost),
     ("vm_a_port_that_is_taken_here_is_told_before_anything_is_made", taken),
     ("vm_the_product_its_clock_and_its_memory_are_told_in_its_own_words", words),
 ];
@@ -125,6 +126,28 @@ fn never() {
     fails(Reason::PortUnreachable, "127.0.0.1:").told_by(&ran);
     never_says_kill(&ran);
     assert!(began.elapsed() < Duration::from_secs(45), "told after {:?}", began.elapsed());
+    colima.assert_gone();
+}
+
+fn lost() {
+    let Some(colima) = Colima::start("vm-lost") else { return };
+    let forwarder = colima.vm.forward(Forwarding { ignored: vec![30082], ..Forwarding::default() });
+    let port = colima.ports[1];
+    let ran =
+        colima.run(&["up", "--output", "json", "--no-cache", "--engine", "docker", "--keep"]).says("`colima restart`");
+    fails(Reason::PortUnreachable, format!("127.0.0.1:{port} does not: connection refused")).told_by(&ran);
+    never_says_kill(&ran);
+    let smoke =
+        ran.events().iter().find(|event| event["event"] == "stage-finished" && event["stage"] == "smoke").cloned();
+    let took = smoke.expect("it got so far")["millis"].as_u64().expect("a number");
+    assert!((10_000..15_000).contains(&took), "told after {took} ms of asking");
+    let status = colima.run(&["status"]).exits(5).says(&format!("port {port} does not arrive on this machine"));
+    assert!(!status.out.contains("broken"), "{status:?}");
+
+    drop(forwarder);
+    let _forwarder = colima.vm.forward(Forwarding::default());
+    colima.up().exits(0);
+    colima.run(&["down"]).exits(0);
     colima.assert_gone();
 }
 

@@ -27,6 +27,13 @@ pub struct Image {
     pub size: u64,
     /// The processor that it is made for, such as `amd64`; empty where the daemon does not say.
     pub architecture: String,
+    /// `sha256:…` of what registries gave under its name; none where it was built or loaded here.
+    pub digests: Vec<String>,
+}
+
+/// Of `repository@sha256:…` the digest.
+fn digest(named: &str) -> Option<String> {
+    named.split_once('@').map(|(_, digest)| digest.to_owned())
 }
 
 impl Docker {
@@ -41,6 +48,7 @@ impl Docker {
                 reference: reference.clone(),
                 id: found.id.unwrap_or_default(),
                 architecture: found.architecture.unwrap_or_default(),
+                digests: found.repo_digests.unwrap_or_default().iter().filter_map(|one| digest(one)).collect(),
                 size: found.size.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
             })),
             Err(error) if error.is_absent() => Ok(None),

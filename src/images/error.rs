@@ -227,7 +227,8 @@ fn not_pulled(what: String, missing: &[ImageRef], failed: Vec<Failure>, asked: &
     let failure = failure.evidence(why);
     let failure = match failure.reason {
         Reason::ImagesMissing => failure,
-        reason => failure.hint(reason.entry().remedy),
+        // Its remedy by the name of the registry that was asked.
+        reason => failure.hint(reason.entry().remedy.replace("REGISTRY", &asked.registry())),
     };
     failure
         .hint(format!("with a network: `docker pull {asked}` shows the problem"))
@@ -274,6 +275,17 @@ mod tests {
             assert_eq!(failure.reason, common, "{words:?}");
             let remedy = common.entry().remedy;
             assert!(common == Reason::ImagesMissing || failure.hints.contains(&remedy.to_owned()), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_remedy_names_the_registry_that_was_asked() {
+        for (words, remedy) in [
+            ("x509: certificate signed by unknown authority", "`/etc/docker/certs.d/docker.io/ca.crt`"),
+            ("pull access denied", "`docker login docker.io`"),
+        ] {
+            let hints = not_pulled(&[words]).hints;
+            assert!(hints[0].contains(remedy), "{hints:?}");
         }
     }
 

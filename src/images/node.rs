@@ -329,7 +329,13 @@ mod tests {
     use super::*;
 
     fn image(reference: &str, id: &str) -> Image {
-        Image { reference: reference.parse().expect(reference), id: id.into(), size: 1, architecture: String::new() }
+        Image {
+            reference: reference.parse().expect(reference),
+            id: id.into(),
+            size: 1,
+            architecture: String::new(),
+            digests: Vec::new(),
+        }
     }
 
     const LISTED: &str = r#"{"images":[

@@ -64,7 +64,9 @@ pub async fn obtain(
             .map(|(required, _)| Wanted { required, mirrored: mirrors.name(&required.image) })
             .collect();
         let failed = if absent.is_empty() { Vec::new() } else { pull_all(docker, &absent, deadline, run).await? };
-        let images = resolve(docker, &references).await?.into_iter().map(|presence| match presence {
+        let found = resolve(docker, &references).await?;
+        tell_moved(&absent, &found, run);
+        let images = found.into_iter().map(|presence| match presence {
             Presence::Present(image) => Ok(image),
             Presence::Absent(reference) => Err(reference),
         });
@@ -77,6 +79,20 @@ pub async fn obtain(
         Err(Error::Unavailable { missing, failed, asked })
     };
     run.unless_cancelled(work).await
+}
+
+/// Warns of what was pulled and is not what the lock knows by that name.
+fn tell_moved(pulled: &[Wanted<'_>], found: &[Presence], run: &Run) {
+    for Wanted { required, .. } in pulled {
+        let image = found.iter().find_map(|presence| match presence {
+            Presence::Present(image) if image.reference == required.image => Some(image),
+            _ => None,
+        });
+        if let Some(digest) = image.and_then(|image| required.other_digest(&image.digests)) {
+            let known = required.digest.as_deref().unwrap_or_default();
+            run.report.warn(format!("the tag of {} has moved: it was {known}, and is {digest}", required.image));
+        }
+    }
 }
 
 /// An image that Docker has not.

@@ -130,7 +130,8 @@ pub(super) fn named(saved: &mut (impl Read + Seek)) -> Result<Vec<Image>, PackEr
         let spans = entry.layers.iter().filter_map(|path| contents.find(path).ok());
         let (id, size) = (Digest::of(&config).as_str().to_owned(), spans.map(|span| span.size).sum());
         let names = entry.repo_tags.iter().flatten().filter_map(|tag| tag.parse().ok());
-        let image = |reference| Image { reference, id: id.clone(), size, architecture: String::new() };
+        let image =
+            |reference| Image { reference, id: id.clone(), size, architecture: String::new(), digests: Vec::new() };
         images.extend(names.map(image));
     }
     Ok(images)

@@ -11,6 +11,8 @@ pub struct RequiredImage {
     pub architectures: Vec<String>,
     /// What the same image is called in other registries, asked in this order where its own fails.
     pub successors: Vec<ImageRef>,
+    /// `sha256:…` of what its registry has under this name, of all platforms together; absent if unknown.
+    pub digest: Option<String>,
 }
 
 impl RequiredImage {
@@ -21,12 +23,19 @@ impl RequiredImage {
         let is_foreign = !own.is_empty() && !self.architectures.iter().any(|one| one == own);
         is_foreign.then(|| format!("linux/{first}"))
     }
+
+    /// The digest that a registry gave in the place of the known one.
+    pub(super) fn other_digest<'a>(&self, given: &'a [String]) -> Option<&'a str> {
+        let known = self.digest.as_ref()?;
+        let first = given.first()?;
+        (!given.contains(known)).then_some(first)
+    }
 }
 
 impl From<ImageRef> for RequiredImage {
     /// Nothing is known but its name.
     fn from(image: ImageRef) -> Self {
-        Self { image, architectures: Vec::new(), successors: Vec::new() }
+        Self { image, architectures: Vec::new(), successors: Vec::new(), digest: None }
     }
 }
 

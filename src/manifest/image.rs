@@ -38,6 +38,12 @@ impl ImageRef {
         }
     }
 
+    /// The registry's host, such as `docker.io`, with its port where it has one.
+    #[must_use]
+    pub fn registry(&self) -> String {
+        self.canonical().split('/').next().unwrap_or_default().to_owned()
+    }
+
     /// Name without tag or digest, as written.
     #[must_use]
     pub fn repository(&self) -> &str {

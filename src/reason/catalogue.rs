@@ -258,7 +258,7 @@ catalogue! {
         "check the network, its proxy and its DNS; without one: `sandbox images bundle FILE` elsewhere, `sandbox up --bundle FILE` here";
     RegistryDenied "registry-denied" IMAGES, 6, no,
         "A registry needs a login, or refuses this user.",
-        "`docker login` with the registry's name";
+        "`docker login REGISTRY`";
     RegistryLimited "registry-limited" IMAGES, 6, retry,
         "The rate limit of a registry is exceeded.",
         "`docker login` raises the limit; otherwise wait, or use local images";

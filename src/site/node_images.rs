@@ -34,9 +34,12 @@ pub fn required<'a>(images: impl IntoIterator<Item = &'a ImageRef>) -> Result<Ve
     let lock = Lock::embedded()
         .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))?;
     let known = |image: &ImageRef| match lock.pin_of(image) {
-        Some(Pin { architectures, successors, .. }) => {
-            RequiredImage { image: image.clone(), architectures: architectures.clone(), successors: successors.clone() }
-        }
+        Some(Pin { architectures, successors, digest, .. }) => RequiredImage {
+            image: image.clone(),
+            architectures: architectures.clone(),
+            successors: successors.clone(),
+            digest: digest.clone(),
+        },
         None => image.clone().into(),
     };
     Ok(images.into_iter().map(known).collect())

@@ -46,6 +46,7 @@ async fn daemon() -> (FakeDocker, Docker, Vec<Image>) {
         id,
         size: 3,
         architecture: String::new(),
+        digests: Vec::new(),
     });
     let local = ids.map(|(name, id)| (name.to_owned(), id)).into();
     let fake = FakeDocker::start(World { images: local, saved, ..World::default() }).await;

@@ -90,7 +90,10 @@ async fn a_mirror_that_fails_is_named_and_the_registry_itself_is_not_asked() {
             Failure::from(obtain(&fake.connect().await, &wanted, &mirrors(), &run()).await.expect_err("no mirror"));
         assert_eq!((failure.reason, failure.object.as_deref()), (reason, Some("cr.flyte.org/flyteorg/a:1")));
         assert!(failure.causes[0].starts_with("ghcr.io/flyteorg/a:1: "), "{failure}");
-        for hint in [reason.entry().remedy, "with a network: `docker pull ghcr.io/flyteorg/a:1` shows the problem"] {
+        for hint in [
+            reason.entry().remedy.replace("REGISTRY", "ghcr.io").as_str(),
+            "with a network: `docker pull ghcr.io/flyteorg/a:1` shows the problem",
+        ] {
             assert!(failure.hints.iter().any(|told| told == hint), "{failure:?}");
         }
     }
@@ -121,6 +124,30 @@ async fn a_registry_that_fails_is_followed_by_the_images_successor_which_is_name
             && warning.ends_with("from ghcr.io/flyteorg/a:1"),
         "{warning}"
     );
+}
+
+#[tokio::test]
+async fn a_tag_that_has_moved_is_told_where_its_digest_is_known() {
+    for (digest, told) in [("sha256:new", true), ("sha256:known", false)] {
+        let fake = FakeDocker::start(World {
+            registry: [("docker.io/library/a:1".to_owned(), "sha256:id".to_owned())].into(),
+            digests: [("a:1".to_owned(), digest.to_owned())].into(),
+            ..World::default()
+        })
+        .await;
+        let (report, mut events) = Reporter::channel();
+        let wanted = RequiredImage { digest: Some("sha256:known".to_owned()), ..images(&["a:1"]).remove(0).into() };
+        let run = Run { report, ..run() };
+        obtain(&fake.connect().await, &[wanted], &Mirrors::default(), &run).await.expect("an image");
+        let warned = std::iter::from_fn(|| events.try_recv().ok()).any(|event| match event {
+            Event::Warning { message } => {
+                assert_eq!(message, "the tag of a:1 has moved: it was sha256:known, and is sha256:new");
+                true
+            }
+            _ => false,
+        });
+        assert_eq!(warned, told, "{digest}");
+    }
 }
 
 #[tokio::test]

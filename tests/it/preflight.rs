@@ -6,6 +6,7 @@ use flyte_sandbox::cluster::Engine;
 use flyte_sandbox::docker::Docker;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::images::RequiredImage;
+use flyte_sandbox::manifest::ImageRef;
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
 use flyte_sandbox::preflight::{self, Finding, blockers};
 use flyte_sandbox::report::Severity;
@@ -158,9 +159,8 @@ async fn without_docker_the_ports_are_looked_at_all_the_same() {
 #[tokio::test]
 async fn images_of_another_processor_and_a_proxy_that_docker_lacks_are_found_before_a_pull() {
     let wanted = |image: &str, architectures: &[&str]| RequiredImage {
-        image: image.parse().expect(image),
-        successors: Vec::new(),
         architectures: architectures.iter().map(|one| (*one).to_owned()).collect(),
+        ..image.parse::<ImageRef>().expect(image).into()
     };
     let all = [wanted("here:1", &["amd64"]), wanted("absent:1", &["amd64"]), wanted("unknown:1", &[])];
     let variables = [("HTTP_PROXY".to_owned(), "http://proxy.example:3128".to_owned())].into();

@@ -1,5 +1,9 @@
 //! Images from a registry, by a real Docker: as they should come, and as they come at times.
 
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
 use flyte_sandbox::spec::COMPONENTS;
 use serde_json::json;
 
@@ -7,13 +11,15 @@ use super::Scenario;
 use crate::support::docker::{docker, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
 use crate::support::images;
-use crate::support::registry::{Mood, Registry, USER};
+use crate::support::registry::{Mood, PullThrough, Registry, USER};
 use crate::support::sandbox::Sandbox;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     ("images_come_from_a_registry_whole_also_when_it_is_slow_or_cuts_them", whole),
     ("a_registry_that_refuses_is_told_by_what_it_said", refused),
     ("a_registry_that_wants_a_login_gets_that_of_docker_login", guarded),
+    ("a_registry_of_an_own_authority_is_trusted_once_docker_knows_that", own_authority),
+    ("an_image_that_was_pulled_through_a_mirror_is_there_when_its_registry_is_gone", pulled_through),
     ("an_image_of_a_mirrored_registry_comes_from_the_mirror", mirrored),
 ];
 
@@ -29,8 +35,12 @@ struct Pulling {
 
 impl Pulling {
     fn new(name: &str) -> Self {
+        Self::of(name, Registry::start)
+    }
+
+    fn of(name: &str, start: impl FnOnce(&str) -> Registry) -> Self {
         let sandbox = Sandbox::new(name, &Ground::find(Wish::StandIn, Major::Five));
-        let registry = Registry::start(&sandbox.name);
+        let registry = start(&sandbox.name);
         let image = format!("{}/flyteorg/{}:1", registry.host(), sandbox.name);
         registry.push(&format!("flyteorg/{}", sandbox.name), "1", &["amd64", "arm64", "s390x"], SIZE);
         let pulling = Self { sandbox, registry, image };
@@ -117,6 +127,77 @@ fn mirrored() {
     let host = pulling.registry.host();
     let image = pulling.image.replace(&host, "cr.flyte.org");
     pulling.asks_for(&image, &format!("registryMirrors: {{cr.flyte.org: \"{host}\"}}\n"));
+    pulling.sandbox.run(&["images", "pull"]).exits(0).says("1 images pulled");
+    pulling.came_whole(&image);
+}
+
+/// A network of the test's own. It goes with this value.
+struct Network(String);
+
+impl Network {
+    fn new(name: &str) -> Self {
+        let _ = try_docker(&["network", "rm", name]);
+        docker(&["network", "create", name]);
+        Self(name.to_owned())
+    }
+
+    /// The address that this machine has in it.
+    fn address(&self) -> IpAddr {
+        let ask = ["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", &self.0];
+        docker(&ask).parse().expect("an address")
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = try_docker(&["network", "rm", &self.0]);
+    }
+}
+
+/// Where Docker looks for the authority of a registry. It goes with this value.
+struct Trusted(PathBuf);
+
+impl Trusted {
+    fn new(host: &str, authority: &str) -> io::Result<Self> {
+        let trusted = Self(Path::new("/etc/docker/certs.d").join(host));
+        std::fs::create_dir_all(&trusted.0)?;
+        std::fs::write(trusted.0.join("ca.crt"), authority)?;
+        Ok(trusted)
+    }
+}
+
+impl Drop for Trusted {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn own_authority() {
+    let network = Network::new("e2e-reg-authority");
+    let pulling = Pulling::of("reg-tls", |name| Registry::start_with_tls(name, network.address()));
+    let host = pulling.registry.host();
+    let ran = pulling.sandbox.run(&["images", "pull"]).exits(6).says("error[registry-certificate]");
+    ran.says(&format!("/etc/docker/certs.d/{host}/ca.crt"));
+    let _trusted = match Trusted::new(&host, pulling.registry.authority()) {
+        Ok(trusted) => trusted,
+        Err(why) => return println!("NOT TRIED: to trust it, which takes a file in /etc/docker: {why}"),
+    };
+    pulling.sandbox.run(&["images", "pull"]).exits(0).says("1 images pulled");
+    pulling.came_whole(&pulling.image);
+}
+
+fn pulled_through() {
+    let network = Network::new("e2e-reg-mirror");
+    let pulling = Pulling::of("reg-through", |name| Registry::start_at(name, network.address()));
+    let Some(mirror) = PullThrough::start("e2e-reg-through-mirror", &network.0, &pulling.registry.host()) else {
+        return println!("NOT TRIED: a mirror that pulls through, which no stand-in does");
+    };
+    let image = pulling.image.replace(&pulling.registry.host(), "cr.flyte.org");
+    pulling.asks_for(&image, &format!("registryMirrors: {{cr.flyte.org: \"{}\"}}\n", mirror.host()));
+    pulling.sandbox.run(&["images", "pull"]).exits(0).says("1 images pulled");
+    assert!(pulling.registry.asked().iter().any(|asked| asked.contains("/blobs/")), "the mirror had nothing");
+    pulling.came_whole(&image);
+    pulling.registry.is(Mood::Refusing(503, "UNAVAILABLE"));
     pulling.sandbox.run(&["images", "pull"]).exits(0).says("1 images pulled");
     pulling.came_whole(&image);
 }

@@ -34,4 +34,5 @@ pub(crate) mod registry;
 pub(crate) mod running;
 pub(crate) mod sandbox;
 mod schema;
+pub(crate) mod tls;
 pub(crate) mod vm;

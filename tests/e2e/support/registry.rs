@@ -1,8 +1,9 @@
 //! A registry on the loopback address that goes wrong: before the reference implementation, in a container, where its image is
-//! here, and else before what it would answer. Docker takes any of 127.0.0.0/8 without TLS.
+//! here, and else before what it would answer. Docker takes any of 127.0.0.0/8 without TLS, and no other address: see
+//! `tls.rs`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::runtime::Runtime;
 
 use super::docker::{docker, try_docker};
 use super::ground::is_forced;
+use super::tls::Authority;
 
 /// The reference implementation.
 const REAL: &str = "registry:3.0.0";
@@ -65,19 +67,34 @@ struct Content {
 pub(crate) struct Registry {
     shared: Arc<Shared>,
     container: Option<String>,
+    authority: Option<Authority>,
     runtime: Runtime,
 }
 
 impl Registry {
     /// Empty, and well. `name` is the test's.
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_at(name, IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// At another address of this machine, which Docker takes with TLS alone.
+    pub(crate) fn start_at(name: &str, address: IpAddr) -> Self {
+        Self::listen(name, address, None)
+    }
+
+    /// The same with TLS, by an authority that Docker does not know.
+    pub(crate) fn start_with_tls(name: &str, address: IpAddr) -> Self {
+        Self::listen(name, address, Some(Authority::new(address)))
+    }
+
+    fn listen(name: &str, address: IpAddr, authority: Option<Authority>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind((address, 0))).expect("a port");
         let address = listener.local_addr().expect("an address");
-        let is_real = !is_forced() && try_docker(&["image", "inspect", REAL]).is_ok();
+        let is_real = is_here();
         let container = is_real.then(|| format!("{name}-registry"));
         println!("registry: {}", if is_real { format!("{REAL} (real)") } else { format!("stand-in of {REAL}") });
-        let real = container.as_ref().map(|container| run_real(container, &runtime));
+        let real = container.as_ref().map(|container| run_real(container, &[], &runtime));
         let shared = Arc::new(Shared {
             content: Mutex::default(),
             mood: Mutex::new(Mood::Well),
@@ -86,11 +103,22 @@ impl Registry {
             real,
         });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
-        runtime.spawn(async move { axum::serve(listener, app).await });
-        Self { shared, container, runtime }
+        match &authority {
+            None => drop(runtime.spawn(async move { axum::serve(listener, app).await })),
+            Some(authority) => {
+                let listener = authority.listen(listener);
+                runtime.spawn(async move { axum::serve(listener, app).await });
+            }
+        }
+        Self { shared, container, authority, runtime }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// The certificate of the authority that vouches for it, PEM.
+    pub(crate) fn authority(&self) -> &str {
+        self.authority.as_ref().expect("it has TLS").certificate()
+    }
+
+    /// Its address and port.
     pub(crate) fn host(&self) -> String {
         self.shared.address.to_string()
     }
@@ -131,7 +159,9 @@ impl Registry {
             (0..size as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
         head.set_size(content.len() as u64);
         head.set_mode(0o644);
-        layer.append_data(&mut head, format!("made-for-{architecture}"), &content[..]).expect("an entry");
+        // A layer that another test's image has as well, Docker would not ask for.
+        let name = format!("{}-for-{architecture}", repository.replace('/', "-"));
+        layer.append_data(&mut head, name, &content[..]).expect("an entry");
         let layer = Bytes::from(layer.into_inner().expect("an archive"));
         let config = text(&json!({
             "architecture": architecture, "os": "linux", "config": {},
@@ -165,10 +195,44 @@ impl Drop for Registry {
     }
 }
 
+/// The reference implementation as a mirror that gets what it is asked for from another registry, and keeps it. It ends with
+/// this value.
+pub(crate) struct PullThrough {
+    container: String,
+    address: String,
+}
+
+impl PullThrough {
+    /// Absent where there is no reference implementation.
+    pub(crate) fn start(container: &str, network: &str, of: &str) -> Option<Self> {
+        let remote = format!("REGISTRY_PROXY_REMOTEURL=http://{of}");
+        let more = ["--network", network, "--env", &remote];
+        let runtime = Runtime::new().expect("a runtime");
+        is_here().then(|| Self { container: container.to_owned(), address: run_real(container, &more, &runtime) })
+    }
+
+    /// Its address and port.
+    pub(crate) fn host(&self) -> &str {
+        self.address.trim_start_matches("http://")
+    }
+}
+
+impl Drop for PullThrough {
+    fn drop(&mut self) {
+        let _ = try_docker(&["rm", "--force", "--volumes", &self.container]);
+    }
+}
+
+/// Whether the reference implementation is to be had.
+fn is_here() -> bool {
+    !is_forced() && try_docker(&["image", "inspect", REAL]).is_ok()
+}
+
 /// Starts the reference implementation; its address once it answers.
-fn run_real(container: &str, runtime: &Runtime) -> String {
+fn run_real(container: &str, more: &[&str], runtime: &Runtime) -> String {
     let _ = try_docker(&["rm", "--force", "--volumes", container]);
-    docker(&["run", "--detach", "--name", container, "--publish", "127.0.0.1::5000", REAL]);
+    let run = ["run", "--detach", "--name", container, "--publish", "127.0.0.1::5000"];
+    docker(&[&run[..], more, &[REAL]].concat());
     let published = docker(&["port", container, "5000/tcp"]);
     let real = format!("http://{}", published.lines().next().expect("a published port"));
     runtime.block_on(async {

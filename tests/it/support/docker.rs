@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) networks: Vec<Value>,
     /// Ids of local images by reference.
     pub(crate) images: BTreeMap<String, String>,
+    /// The digests of images that came from a registry, by reference.
+    pub(crate) digests: BTreeMap<String, String>,
     /// What it says about itself besides what every daemon does.
     pub(crate) info: BTreeMap<&'static str, Value>,
     /// Images that a registry has, ids by canonical reference.

@@ -96,7 +96,11 @@ pub(super) async fn image(State(world): State<Shared>, Path(rest): Path<String>)
     let name = rest.strip_suffix("/json").map(familiar);
     let known = world.images.iter().find(|(known, _)| Some(familiar(known)) == name);
     match known {
-        Some((_, id)) => Json(json!({ "Id": id, "Size": 1000 })).into_response(),
+        Some((name, id)) => {
+            let digests: Vec<_> =
+                world.digests.get(name).map(|digest| format!("{name}@{digest}")).into_iter().collect();
+            Json(json!({ "Id": id, "Size": 1000, "RepoDigests": digests })).into_response()
+        }
         None => missing(),
     }
 }

@@ -138,6 +138,8 @@ limits! {
     DOCKER_WAKES = seconds(12);
     /// A look at a virtual machine's disk and kernel by a container, which takes half a second.
     MACHINE_LOOK = seconds(10);
+    /// One run of a program for another processor, which an emulator starts in a second or two.
+    FOREIGN_PROGRAM = seconds(30);
     /// A data volume that is copied.
     VOLUME_COPY = minutes(10);
     /// A request to Docker and its whole answer; or the next part of an answer that comes in parts. The slowest, the

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `required.rs` | an image that a sandbox needs, and where it comes from |
 //! | `obtain.rs` | which images Docker has, and pulling those it has not |
+//! | `foreign.rs` | a program for another processor, run once |
 //! | `login.rs` | the logins of registries that images are pulled from |
 //! | `node.rs` | which images the node has, and importing those it has not |
 //! | `arrivals.rs` | which of them are there, while more are on their way |
@@ -21,6 +22,7 @@ mod arrivals;
 mod bundle;
 mod claim;
 mod error;
+mod foreign;
 mod import;
 mod layout;
 mod login;
@@ -36,6 +38,7 @@ pub use arrivals::Arrivals;
 pub use bundle::{Bundle, Unbundled, bundle, unbundle};
 pub(crate) use claim::CLOCKS;
 pub use error::{Error, PullCause, PullError};
+pub use foreign::{Trial, try_foreign};
 pub use import::{Imported, import, import_file};
 pub use node::{Batch, Loaded, Unpack, known, load, remove};
 pub use obtain::{Presence, obtain, resolve};

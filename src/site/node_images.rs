@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::cluster::cluster_labels;
 use crate::docker::{Docker, Image};
 use crate::failure::{Failure, Reason};
-use crate::images::{self, Arrivals, Batch, Presence, RequiredImage, Unbundled, Unpack};
+use crate::images::{self, Arrivals, Batch, Presence, RequiredImage, Trial, Unbundled, Unpack};
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
-use crate::render::{Lock, Pin};
+use crate::render::{Component, Lock, Pin};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 
@@ -117,6 +118,19 @@ fn batches(plan: &Plan, own: Vec<Image>, obtained: Vec<Image>) -> [Batch; 3] {
     [batch(first, Unpack::Now), batch(middle, Unpack::Now), batch(last, Unpack::ByPod)]
 }
 
+/// Runs flyteadmin for a moment where it is made for another processor, before all wait for it in vain.
+async fn try_admin(plan: &Plan, node: &str, docker: &Docker, obtained: &[Image], run: &Run) -> Result<(), Failure> {
+    let id = Component::Flyteadmin.id();
+    let lock = Lock::embedded().map_err(|error| Failure::new(Reason::Internal, "no image lock").caused_by(error))?;
+    let pinned = lock.pin(Component::Flyteadmin);
+    let name = plan.spec.images.get(id).or(pinned.map(|pin| &pin.image));
+    let Some(image) = obtained.iter().find(|image| Some(&image.reference) == name) else { return Ok(()) };
+    let container = format!("{node}-trial");
+    let labels = cluster_labels(&plan.spec.name);
+    let command = &["flyteadmin", "--help"];
+    images::try_foreign(docker, Trial { container: &container, labels: &labels, image, command }, run).await
+}
+
 /// All images in the node: the workloads' must come, k3s' own are carried over where they are here.
 /// A node that was just made loses what an earlier one left in its store: it has what this sandbox brings, and no more.
 pub(super) async fn load_into_node(
@@ -134,6 +148,9 @@ pub(super) async fn load_into_node(
             plan.node_images.iter().cloned().partition(|image| mirrors.name(image).is_some());
         let workloads = required(plan.images.iter().chain(&mirrored))?;
         let obtained = images::obtain(docker, &workloads, mirrors, run).await?;
+        if is_new {
+            try_admin(plan, node, docker, &obtained, run).await?;
+        }
         let own = images::resolve(docker, &own).await?.into_iter().filter_map(|presence| match presence {
             Presence::Present(image) => Some(image),
             Presence::Absent(_) => None,

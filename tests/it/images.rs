@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use flyte_sandbox::docker::Image;
 use flyte_sandbox::failure::{Failure, Reason};
-use flyte_sandbox::images::{Presence, RequiredImage, claim, obtain, prune, resolve};
+use flyte_sandbox::images::{Presence, RequiredImage, Trial, claim, obtain, prune, resolve, try_foreign};
 use flyte_sandbox::manifest::ImageRef;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::Run;
@@ -147,6 +148,41 @@ async fn a_tag_that_has_moved_is_told_where_its_digest_is_known() {
             _ => false,
         });
         assert_eq!(warned, told, "{digest}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_for_another_processor_is_run_once_before_all_wait_for_it() {
+    let colima = [("Name", json!("colima")), ("Architecture", json!("x86_64"))];
+    for (architecture, words, told) in [
+        ("amd64", "exec format error", None),
+        ("arm64", "", None),
+        ("arm64", "exec flyteadmin: exec format error", Some(Reason::ImagePlatform)),
+        ("arm64", "runtime: lfstack.push invalid packing", Some(Reason::ImagePlatform)),
+        ("arm64", "write /run/x: no space left on device", Some(Reason::DiskFull)),
+    ] {
+        let fake = FakeDocker::start(World {
+            images: [("a:1".to_owned(), "sha256:a".to_owned())].into(),
+            info: colima.clone().into(),
+            refused: (!words.is_empty()).then(|| ("start", words.to_owned())).into_iter().collect(),
+            ..World::default()
+        })
+        .await;
+        let image = Image {
+            reference: "a:1".parse().expect("an image"),
+            id: "sha256:a".to_owned(),
+            size: 1,
+            architecture: architecture.to_owned(),
+            digests: Vec::new(),
+        };
+        let trial = Trial { container: "trial", labels: &[("l", "v")], image: &image, command: &["a", "--help"] };
+        let failure = try_foreign(&fake.connect().await, trial, &run()).await.err();
+        assert_eq!(failure.as_ref().map(|failure| failure.reason), told, "{words}: {failure:?}");
+        let made = fake.world().created.contains_key("trial");
+        assert_eq!(made, architecture == "arm64", "{architecture}");
+        assert!(fake.world().containers.is_empty(), "nothing is left");
+        let hints = failure.map(|failure| failure.hints.join("; ")).unwrap_or_default();
+        assert_eq!(hints.contains("--vz-rosetta"), told.is_some(), "{hints}");
     }
 }
 

@@ -64,7 +64,11 @@ pub(super) fn docker(about: &About, endpoint: &Endpoint) -> Vec<Finding> {
         ),
         _ if about.rootless => unsupported(
             "Docker runs rootless, and k3s needs more than a user may have there",
-            "use a Docker that runs as root: `docker context use default`, or unset DOCKER_HOST",
+            match endpoint.origin {
+                Origin::Context(_) => "use a Docker that runs as root: `docker context use default`",
+                Origin::Variable => "use a Docker that runs as root: unset DOCKER_HOST",
+                Origin::Socket => "use a Docker that runs as root: `sudo systemctl start docker`",
+            },
         ),
         _ => Finding::fine("docker", {
             let product = match &about.provider {
@@ -330,6 +334,20 @@ mod tests {
             let host = if local { "unix:///var/run/docker.sock" } else { "tcp://build.example:2375" };
             let found = docker(&seen, &Endpoint { host: host.to_owned(), origin: Origin::Variable });
             assert_eq!(found.iter().map(|finding| finding.severity).max(), Some(worst), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn who_chose_a_rootless_daemon_decides_how_another_one_is_had() {
+        let rootless = About { rootless: true, ..about() };
+        for (origin, way_out) in [
+            (Origin::Context("rootless".into()), "`docker context use default`"),
+            (Origin::Variable, "unset DOCKER_HOST"),
+            (Origin::Socket, "`sudo systemctl start docker`"),
+        ] {
+            let endpoint = Endpoint { host: "unix:///run/user/1000/docker.sock".to_owned(), origin };
+            let found = docker(&rootless, &endpoint);
+            assert!(found[0].hints[0].ends_with(&format!("runs as root: {way_out}")), "{found:?}");
         }
     }
 

@@ -182,7 +182,7 @@ pub(super) async fn wait(
 struct Path {
     silent_since: Option<Instant>,
     answers_there_since: Option<Instant>,
-    asked: Option<Instant>,
+    next: Option<Instant>,
 }
 
 impl Path {
@@ -193,15 +193,25 @@ impl Path {
             return false;
         }
         let is_silent = self.silent_since.get_or_insert_with(Instant::now).elapsed() >= limits::API_SILENT;
-        let was_asked = self.asked.is_some_and(|asked| asked.elapsed() < limits::NODE_ANSWER);
-        if is_silent && !was_asked {
-            self.asked = Some(Instant::now());
-            match answers_in_node(docker, cluster).await {
-                true => _ = self.answers_there_since.get_or_insert_with(Instant::now),
-                false => self.answers_there_since = None,
-            }
+        if is_silent && self.is_due(Instant::now()) {
+            let asked = Instant::now();
+            self.heard(answers_in_node(docker, cluster).await, asked);
         }
         self.answers_there_since.is_some_and(|since| since.elapsed() >= limits::PORT_ARRIVES)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.next.is_none_or(|next| next <= now)
+    }
+
+    /// Takes the node's answer to a question of this moment. A program that gave none in time runs on in there, on a machine
+    /// that is slow, and one after the other would make it slower.
+    fn heard(&mut self, answer: Option<bool>, asked: Instant) {
+        self.next = Some(asked + if answer.is_some() { limits::NODE_ANSWER } else { limits::API_SILENT });
+        match answer {
+            Some(true) => _ = self.answers_there_since.get_or_insert_with(Instant::now),
+            Some(false) | None => self.answers_there_since = None,
+        }
     }
 }
 
@@ -213,7 +223,7 @@ pub async fn unreachable(docker: &Docker, cluster: &str) -> Option<Error> {
     let client = kubernetes::client(&kubeconfig).ok()?;
     let (here, there) = tokio::join!(readyz(&client), answers_in_node(docker, cluster));
     let is_silent = matches!(here, Err(ApiError::Connection(_) | ApiError::TimedOut(_)));
-    if is_silent && there { Some(port_unreachable(docker, cluster, port).await) } else { None }
+    if is_silent && there == Some(true) { Some(port_unreachable(docker, cluster, port).await) } else { None }
 }
 
 /// The API's answer here to whether it is ready.
@@ -223,12 +233,13 @@ async fn readyz(client: &Client) -> Result<String, ApiError> {
     kubernetes::ask(limits::CLUSTER_ANSWER, client.request_text(request)).await
 }
 
-/// Whether the API answers in its node.
-async fn answers_in_node(docker: &Docker, cluster: &str) -> bool {
+/// Whether the API answers in its node, sooner than it would have to here: an API that is slow is no broken way to it. None
+/// where nothing tells so in time.
+async fn answers_in_node(docker: &Docker, cluster: &str) -> Option<bool> {
     let node = node_name(cluster);
-    let asked = docker.exec(&node, &["kubectl", "get", "--raw", "/readyz"]);
+    let asked = docker.exec(&node, &["kubectl", "get", "--raw", "/readyz", "--request-timeout=1s"]);
     let answer = Deadline::fixed(limits::NODE_ANSWER).limit(asked).await;
-    answer.is_some_and(|answer| answer.is_ok_and(|output| output.success()))
+    answer.map(|answer| answer.is_ok_and(|output| output.success()))
 }
 
 async fn port_unreachable(docker: &Docker, cluster: &str, port: u16) -> Error {
@@ -368,6 +379,16 @@ mod tests {
             &Observation::default(),
         );
         assert_eq!(change.expect("a change")["spec"]["podCIDR"], "10.42.0.0/24");
+    }
+
+    #[test]
+    fn a_node_that_does_not_tell_in_time_is_not_asked_again_at_once() {
+        let (mut path, asked) = (Path::default(), Instant::now());
+        path.heard(None, asked);
+        assert!(!path.is_due(asked + limits::NODE_ANSWER));
+        assert!(path.is_due(asked + limits::API_SILENT));
+        path.heard(Some(true), asked);
+        assert!(path.is_due(asked + limits::NODE_ANSWER));
     }
 
     #[test]

@@ -62,13 +62,15 @@ impl From<NodeDown> for Failure {
 
 /// Whether a line says that k3s ended.
 pub(super) fn is_end(line: &str) -> bool {
-    is_fatal(line) || is_usage(line)
+    is_fatal(line) || is_usage(line) || is_shutdown(line)
 }
 
 /// The line that says why k3s ended: a fatal one, or else an unknown flag, or else its last error.
 fn cause(log: &[String]) -> Option<String> {
     let last = |wanted: &dyn Fn(&str) -> bool| log.iter().rev().find(|line| wanted(line)).map(|line| message(line));
-    last(&is_fatal)
+    // The fatal line after it, if there is one, only tells what the shutdown cut off.
+    last(&is_shutdown)
+        .or_else(|| last(&is_fatal))
         .or_else(|| last(&is_usage))
         .or_else(|| last(&is_error))
         .or_else(|| last(&|line| !line.trim().is_empty()))
@@ -82,6 +84,11 @@ fn relevant(log: &[String]) -> Vec<String> {
 
 fn is_fatal(line: &str) -> bool {
     line.contains("level=fatal") || line.starts_with("panic:") || klog(line, 'F')
+}
+
+/// How k3s since v1.33.6 says that one of its components ended, at which it ends itself: with a fatal line or without.
+fn is_shutdown(line: &str) -> bool {
+    line.contains("level=error") && line.contains("Shutdown request received: ")
 }
 
 fn is_usage(line: &str) -> bool {
@@ -118,6 +125,22 @@ mod tests {
         ]);
         assert_eq!(cause(&log).as_deref(), Some("starting kubernetes: listen tcp :6443: bind: \"in use\""));
         assert_eq!(relevant(&log).len(), 2);
+    }
+
+    /// As k3s v1.33.13 ended.
+    #[test]
+    fn a_component_that_ended_is_the_cause_and_not_what_its_end_cut_off() {
+        let shutdown =
+            r#"time="t" level=error msg="Shutdown request received: \"kubelet exited: unknown flag: --no-such\"""#;
+        let cut = r#"time="t" level=fatal msg="failed to start controllers: context canceled""#;
+        for lines in [&[shutdown][..], &[shutdown, cut]] {
+            assert!(lines.iter().any(|line| is_end(line)));
+            let cause = cause(&log(lines)).expect("a cause");
+            assert_eq!(cause, r#"Shutdown request received: "kubelet exited: unknown flag: --no-such""#);
+        }
+        let refused = r#"time="t" level=error msg="Shutdown request received: \"kubelet exited: failed to run Kubelet: kubelet is configured to not run on a host using cgroup v1\"""#;
+        let down = NodeDown { node: "n".into(), end: NodeEnd::Crashed(1), log: log(&[refused, cut]) };
+        assert_eq!(Failure::from(down).reason, Reason::NodeCgroup);
     }
 
     #[test]

@@ -49,8 +49,7 @@ impl Plan {
     /// Never in a released binary: the built-in image lock cannot be read.
     pub fn new(spec: Spec, rendered: Rendered) -> Result<Self, RenderError> {
         let images = rendered.images().into_iter().collect();
-        let (major, minor) = spec.kubernetes_minor();
-        let node_images = Lock::embedded()?.node_images(&format!("v{major}.{minor}")).to_vec();
+        let node_images = Lock::embedded()?.node_images(&spec.kubernetes).to_vec();
         let waves = waves::sort(rendered.objects);
         let mut hash = Sha256::default();
         for object in waves.iter().flat_map(|wave| &wave.objects) {

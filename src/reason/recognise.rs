@@ -74,6 +74,7 @@ pub const PATTERNS: &[Pattern] = &[
     pattern(&[K3s], &["failed to find memory cgroup"], Reason::NodeCgroup),
     pattern(&[K3s], &["failed to find cpu cgroup"], Reason::NodeCgroup),
     pattern(&[K3s], &["cannot enter cgroupv2"], Reason::NodeCgroup),
+    pattern(&[K3s], &["configured to not run on a host using cgroup v1"], Reason::NodeCgroup),
     pattern(&[K3s], &["table does not exist (do you need to insmod?)"], Reason::NodeIptables),
     pattern(&[K3s], &["could not fetch rule set generation id"], Reason::NodeIptables),
     pattern(&[Component], &["exec format error"], Reason::ImagePlatform),

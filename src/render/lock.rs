@@ -99,10 +99,12 @@ impl Lock {
         self.components.values().find(|pin| pin.image == *image)
     }
 
-    /// What a k3s node of this minor version, such as `v1.21`, needs itself. Empty for a version that is not listed.
+    /// What a k3s node of this release, such as `v1.33.13+k3s1`, needs itself; where the release is not listed, what is listed
+    /// of its minor version, such as `v1.21`. Empty where neither is.
     #[must_use]
-    pub fn node_images(&self, minor: &str) -> &[ImageRef] {
-        self.nodes.get(minor).map_or(&[], Vec::as_slice)
+    pub fn node_images(&self, release: &str) -> &[ImageRef] {
+        let minor = release.match_indices('.').nth(1).map_or(release, |(end, _)| &release[..end]);
+        self.nodes.get(release).or_else(|| self.nodes.get(minor)).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -117,8 +119,8 @@ mod tests {
         for (component, pin) in lock.pins() {
             assert!(pin.image.tag().is_some_and(|tag| tag.contains(&pin.version)), "{component}: {}", pin.image);
         }
-        assert_eq!(lock.node_images("v1.21").len(), 2);
-        assert!(lock.node_images("v9.99").is_empty());
+        assert_eq!(lock.node_images("v1.21.2+k3s1").len(), 2);
+        assert!(lock.node_images("v9.99.0+k3s1").is_empty());
     }
 
     #[test]

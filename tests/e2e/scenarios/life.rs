@@ -19,6 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a_sandbox_lives_from_up_to_down_and_leaves_nothing", whole),
     ("images_are_kept_from_one_sandbox_to_the_next", store),
     ("a_sandbox_made_with_k3d_4_works_and_leaves_nothing", with_k3d_4),
+    ("a_sandbox_on_a_current_kubernetes_works_and_leaves_nothing", on_current),
     ("a_sandbox_made_through_docker_works_and_k3d_takes_it_for_one_of_its_own", with_docker),
 ];
 
@@ -171,6 +172,29 @@ fn with_k3d_4() {
     assert_eq!(lax["causes"], json!(["its node does not enforce NetworkPolicies"]));
     sandbox.run(&["down"]).exits(0);
     sandbox.assert_gone();
+}
+
+/// The node of the profile `current`.
+const CURRENT: &str = "rancher/k3s:v1.33.13-k3s1";
+
+fn on_current() {
+    let ground = Ground::find(Wish::Real, Major::Five);
+    if !ground.is_real() || try_docker(&["image", "inspect", CURRENT]).is_err() {
+        return println!("NOT TRIED: a current Kubernetes, without its node image {CURRENT}");
+    }
+    println!("node: {CURRENT} (real)");
+    for engine in ["k3d", "docker"] {
+        let sandbox = Sandbox::new("current", &ground);
+        let events = sandbox.up(&["--profile", "current", "--engine", engine]).exits(0).events();
+        let probes = events.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
+        assert_eq!(probes.count(), 20, "17 checks, and a workflow in the first project and domain");
+        sandbox.run(&["stop"]).exits(0);
+        sandbox.run(&["start"]).exits(0);
+        let again = sandbox.up(&["--profile", "current", "--engine", engine]).exits(0).events();
+        assert_eq!(again.last().expect("events")["outcome"], "unchanged");
+        sandbox.run(&["down"]).exits(0);
+        sandbox.assert_gone();
+    }
 }
 
 fn with_docker() {

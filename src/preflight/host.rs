@@ -119,7 +119,10 @@ fn clock(ahead: i64, provider: &Provider) -> Finding {
     } else {
         Finding::warning("clock", message)
     };
-    finding.hint(format!("set the one that is wrong; {} sets a virtual machine's", provider.restart()))
+    finding.hint(match provider.is_vm() {
+        true => format!("set the one that is wrong; {} sets a virtual machine's", provider.restart()),
+        false => "set the one that is wrong".to_owned(),
+    })
 }
 
 /// Free space where Docker keeps images and volumes. The kubelet starts to evict pods at one percent.

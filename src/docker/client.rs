@@ -11,6 +11,7 @@ use bollard::errors::Error as Transport;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use super::endpoint::{Endpoint, Origin, config_folder, sockets};
 use super::error::{Cause, Error, Request, io_kind};
@@ -29,6 +30,7 @@ pub struct Docker {
     client: bollard::Docker,
     endpoint: Endpoint,
     logins: Option<Arc<LoginFolder>>,
+    architecture: Arc<OnceCell<String>>,
 }
 
 impl fmt::Debug for Docker {
@@ -138,7 +140,7 @@ impl Docker {
         match Deadline::fixed(limit).limit(greeted).await {
             Some(Ok(())) => {
                 let client = with_readable_logins(client.with_timeout(limits::DOCKER_SAVE));
-                Ok(Self { client, endpoint, logins: None })
+                Ok(Self { client, endpoint, logins: None, architecture: Arc::default() })
             }
             Some(Err(error)) => Err(unusable(failure(unreachable(&error, &endpoint)), &endpoint, error)),
             None => Err(failure(Reason::DockerSilent).caused_by(Cause::Silent(limit))),
@@ -232,6 +234,13 @@ impl Docker {
             labels: &labels,
             components: &components,
         });
+        let architecture = match info.architecture.unwrap_or_default().as_str() {
+            "x86_64" => "amd64".to_owned(),
+            "aarch64" => "arm64".to_owned(),
+            other => other.to_owned(),
+        };
+        // Asked by many, and known from now on; who was first does not matter.
+        let _ = self.architecture.set(architecture.clone());
         Ok(About {
             provider,
             clock_ahead: info.system_time.and_then(|clock| ahead(&clock, Timestamp::now())),
@@ -242,14 +251,19 @@ impl Docker {
             cgroup: info.cgroup_version.and_then(|version| version.to_string().parse().ok()),
             memory: info.mem_total.and_then(|bytes| bytes.try_into().ok()).filter(|bytes| *bytes > 0),
             root: info.docker_root_dir.unwrap_or_default(),
-            architecture: match info.architecture.unwrap_or_default().as_str() {
-                "x86_64" => "amd64".to_owned(),
-                "aarch64" => "arm64".to_owned(),
-                other => other.to_owned(),
-            },
+            architecture,
             rootless: info.security_options.into_iter().flatten().any(|option| option == "name=rootless"),
             has_proxy: [info.http_proxy, info.https_proxy].into_iter().flatten().any(|proxy| !proxy.is_empty()),
         })
+    }
+
+    /// The daemon's architecture as Go and images name it, such as `amd64`, asked for once; empty if it does not say.
+    ///
+    /// # Errors
+    /// As [`about`](Self::about).
+    pub async fn architecture(&self) -> Result<&str, Error> {
+        let asked = self.architecture.get_or_try_init(async || Ok(self.about().await?.architecture));
+        asked.await.map(String::as_str)
     }
 }
 

@@ -26,8 +26,8 @@ pub struct Trial<'a> {
 /// [`Reason::ImagePlatform`] where it does not run, with how its users get a better emulator; Docker's own.
 pub async fn try_foreign(docker: &Docker, trial: Trial<'_>, run: &Run) -> Result<(), Failure> {
     let Trial { container, labels, image, command } = trial;
-    let about = docker.about().await?;
-    if image.architecture.is_empty() || about.architecture.is_empty() || image.architecture == about.architecture {
+    let own = docker.architecture().await?;
+    if image.architecture.is_empty() || own.is_empty() || image.architecture == own {
         return Ok(());
     }
     let one_shot = OneShot {
@@ -55,10 +55,9 @@ pub async fn try_foreign(docker: &Docker, trial: Trial<'_>, run: &Run) -> Result
     // What has nothing to do with the processor is told as what it is.
     let known = failed(Reason::ImagePlatform).because(words).recognised(Speaker::Component).reason;
     let failure = Failure { reason: known, ..failure };
-    let own = about.architecture;
     let failure = failure.hint(format!("`--image COMPONENT=REF` names an image for {own}"));
-    Err(about
-        .provider
+    let provider = docker.about().await.unwrap_or_default().provider;
+    Err(provider
         .rosetta()
         .into_iter()
         .fold(failure, |failure, rosetta| failure.hint(format!("Rosetta runs what QEMU does not: {rosetta}"))))

@@ -198,7 +198,7 @@ pub(super) async fn import_archive(
         }
     });
     let deadline = run.deadline.min(limits::IMAGES_IMPORT);
-    let own = docker.about().await?.architecture;
+    let own = docker.architecture().await?;
     let is_foreign = |image: &&Image| !image.architecture.is_empty() && image.architecture != own;
     let argv = unpack.argv(images.iter().any(is_foreign));
     let imported = docker.exec_with_input(node, &argv, deadline.remaining(), archive).await;

@@ -122,10 +122,10 @@ async fn pull_all(
 ) -> Result<Vec<PullError>, docker::Error> {
     run.report.progress(Stage::Images, format!("pull {}", counted(absent.len())));
     let called: Vec<_> = absent.iter().filter_map(|wanted| wanted.called().into_iter().next()).collect();
-    let (logins, about) = tokio::join!(logins(docker, &called, run), docker.about());
-    let own = about?.architecture;
+    let (logins, own) = tokio::join!(logins(docker, &called, run), docker.architecture());
+    let own = own?;
     let pulls =
-        stream::iter(absent).map(|wanted| pull(docker, wanted, &logins, &own, deadline, run)).buffer_unordered(PULLS);
+        stream::iter(absent).map(|wanted| pull(docker, wanted, &logins, own, deadline, run)).buffer_unordered(PULLS);
     Ok(pulls.filter_map(async |pulled| pulled.err()).collect().await)
 }
 

@@ -32,8 +32,7 @@ pub(super) async fn load_bundle(plan: &Plan, docker: &Docker, path: &Path, run: 
 /// # Errors
 /// The lock in this binary cannot be read.
 pub fn required<'a>(images: impl IntoIterator<Item = &'a ImageRef>) -> Result<Vec<RequiredImage>, Failure> {
-    let lock = Lock::embedded()
-        .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))?;
+    let lock = lock()?;
     let known = |image: &ImageRef| match lock.pin_of(image) {
         Some(Pin { architectures, successors, digest, .. }) => RequiredImage {
             image: image.clone(),
@@ -44,6 +43,11 @@ pub fn required<'a>(images: impl IntoIterator<Item = &'a ImageRef>) -> Result<Ve
         None => image.clone().into(),
     };
     Ok(images.into_iter().map(known).collect())
+}
+
+fn lock() -> Result<Lock, Failure> {
+    Lock::embedded()
+        .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))
 }
 
 /// The outcome of loading a bundle.
@@ -121,7 +125,7 @@ fn batches(plan: &Plan, own: Vec<Image>, obtained: Vec<Image>) -> [Batch; 3] {
 /// Runs flyteadmin for a moment where it is made for another processor, before all wait for it in vain.
 async fn try_admin(plan: &Plan, node: &str, docker: &Docker, obtained: &[Image], run: &Run) -> Result<(), Failure> {
     let id = Component::Flyteadmin.id();
-    let lock = Lock::embedded().map_err(|error| Failure::new(Reason::Internal, "no image lock").caused_by(error))?;
+    let lock = lock()?;
     let pinned = lock.pin(Component::Flyteadmin);
     let name = plan.spec.images.get(id).or(pinned.map(|pin| &pin.image));
     let Some(image) = obtained.iter().find(|image| Some(&image.reference) == name) else { return Ok(()) };

@@ -56,6 +56,8 @@ impl Published {
     async fn lost(self, context: &CheckContext<'_>) -> Failure {
         let mut since = None;
         loop {
+            // First of all: where all is well, the checks are done before anything more is asked.
+            tokio::time::sleep(POLL).await;
             match self.look(context).await {
                 Seen::Arrived => return std::future::pending().await,
                 Seen::Silent => since = None,
@@ -64,7 +66,6 @@ impl Published {
                 }
                 Seen::Lost(_) => {}
             }
-            tokio::time::sleep(POLL).await;
         }
     }
 

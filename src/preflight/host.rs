@@ -125,19 +125,25 @@ fn clock(ahead: i64, provider: &Provider) -> Finding {
     })
 }
 
-/// Free space where Docker keeps images and volumes. The kubelet starts to evict pods at one percent.
+/// Free space where Docker keeps images and volumes: what a sandbox takes, above the percent at which the kubelet evicts.
 pub(super) fn disk(about: &About, disk: Disk) -> Finding {
     let room = format!("{:.1} GiB free in {}", gib(disk.free), about.root);
-    let ways_out = std::iter::once("`docker system prune` frees space".to_owned()).chain(about.provider.more_disk());
-    let finding = if disk.free < DISK_NEEDED || disk.free < disk.size / 100 {
-        let needed = DISK_NEEDED.max(disk.size / 100) / GIB;
-        Finding::blocker(Reason::DiskLow, "disk", format!("{room}, needs {needed} GiB"))
-    } else if disk.free < DISK_WANTED {
+    let ways_out = [
+        Some("`docker system prune` frees space".to_owned()),
+        Some("`sandbox images prune` removes image stores that no sandbox uses".to_owned()),
+        about.provider.more_disk(),
+    ];
+    let kept_free = disk.size / 100;
+    let needed = DISK_NEEDED + kept_free;
+    let finding = if disk.free < needed {
+        let tenths = (gib(needed) * 10.0).ceil() / 10.0;
+        Finding::blocker(Reason::DiskLow, "disk", format!("{room}, needs {tenths} GiB"))
+    } else if disk.free < DISK_WANTED + kept_free {
         Finding::warning("disk", room)
     } else {
         return Finding::fine("disk", room);
     };
-    ways_out.fold(finding, Finding::hint)
+    ways_out.into_iter().flatten().fold(finding, Finding::hint)
 }
 
 /// The limit of inotify instances against the needs of a node with this many propellers. On most machines a user has 128.
@@ -375,11 +381,21 @@ mod tests {
     fn a_disk_is_full_by_bytes_or_by_the_kubelets_percent() {
         for (free, size, severity) in [
             (100 * GIB, 250 * GIB, Severity::Fine),
-            (4 * GIB, 250 * GIB, Severity::Warning),
+            (6 * GIB, 250 * GIB, Severity::Warning),
             (GIB, 250 * GIB, Severity::Blocker),
             (9 * GIB, 1000 * GIB, Severity::Blocker),
+            // Not enough for both: the pods would come, and be evicted.
+            (3 * GIB, 252 * GIB, Severity::Blocker),
         ] {
             assert_eq!(disk(&about(), Disk { free, size }).severity, severity, "{free} of {size}");
+        }
+    }
+
+    #[test]
+    fn the_room_that_a_disk_needs_is_more_than_what_it_has() {
+        for (tenths, size, needed) in [(25, 252, "needs 4.6 GiB"), (45, 252, "needs 4.6 GiB"), (19, 20, "needs 2.2 GiB")] {
+            let message = disk(&about(), Disk { free: tenths * GIB / 10, size: size * GIB }).message;
+            assert!(message.ends_with(needed), "{message}");
         }
     }
 }

@@ -151,7 +151,7 @@ catalogue! {
         "give Docker more memory, or stop other containers";
     DiskLow "disk-low" PREFLIGHT, 3, no,
         "Docker's disk has too little free space.",
-        "`docker system prune` frees space";
+        "`docker system prune` frees space; `sandbox images prune` removes image stores that no sandbox uses";
 
     CredentialSource "credential-source" PREFLIGHT, 3, retry,
         "The source of a project's keys does not answer, or its answer has no keys.",

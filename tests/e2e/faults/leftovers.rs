@@ -76,7 +76,7 @@ fn broken() {
     let sandbox = Sandbox::failing("l-broken", Failing::No);
     half(&sandbox);
     docker(&["kill", &sandbox.node()]);
-    docker(&["rm", "--force", &sandbox.node()]);
+    docker(&["rm", "--force", "--volumes", &sandbox.node()]);
     let cluster = format!("k3d.cluster={}", sandbox.name);
     let owner = format!("sandbox.flyte/owner={}", sandbox.name);
     let name = sandbox.node();
@@ -118,7 +118,7 @@ fn stranger() {
     let sandbox = Sandbox::failing("l-stranger", Failing::No);
     sandbox.up(&[]).exits(0);
     let (network, name) = (format!("k3d-{}", sandbox.name), format!("{}-stranger", sandbox.name));
-    let _ = try_docker(&["rm", "--force", &name]);
+    let _ = try_docker(&["rm", "--force", "--volumes", &name]);
     docker(&[
         "run",
         "--detach",
@@ -132,7 +132,7 @@ fn stranger() {
     ]);
     let ran = sandbox.run(&["down", "--output", "json"]);
     let theirs = docker(&["inspect", "--format", "{{.State.Running}}", &name]);
-    docker(&["rm", "--force", &name]);
+    docker(&["rm", "--force", "--volumes", &name]);
     fails(Reason::Leftovers, "active endpoints").leaving(format!("network {network}")).told_by(&ran);
     assert_eq!(theirs, "true", "the stranger's container was touched");
     sandbox.run(&["down"]).exits(0);

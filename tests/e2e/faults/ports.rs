@@ -74,7 +74,7 @@ fn datagrams() {
 /// A container of a stand-in that publishes the sandbox's last port, for as long as the work takes.
 fn beside(sandbox: &Sandbox, labels: &[&str], work: impl FnOnce(&str)) {
     let (name, publish) = (format!("{}-holder", sandbox.name), format!("127.0.0.1:{}:30084", sandbox.ports[2]));
-    let _ = try_docker(&["rm", "--force", &name]);
+    let _ = try_docker(&["rm", "--force", "--volumes", &name]);
     // The network of somebody beside it.
     let network = format!("k3d-{}-other", sandbox.name);
     let args = ["run", "--detach", "--name", &name, "--publish", &publish, "--network", &network];
@@ -83,7 +83,7 @@ fn beside(sandbox: &Sandbox, labels: &[&str], work: impl FnOnce(&str)) {
     let args: Vec<&str> = args.into_iter().chain(labels).chain(["--env", "STANDIN_NODE=holder", &image]).collect();
     docker(&args);
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&name)));
-    let removed = try_docker(&["rm", "--force", &name]);
+    let removed = try_docker(&["rm", "--force", "--volumes", &name]);
     if let Err(panic) = done {
         std::panic::resume_unwind(panic);
     }

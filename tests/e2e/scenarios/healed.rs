@@ -38,7 +38,7 @@ fn build(image: &str, number: u32) -> String {
     let container = image.replace(['/', ':'], "-");
     docker(&["create", "--name", &container, MINIO]);
     let id = docker(&["commit", "--change", &format!("LABEL build={number}"), &container, image]);
-    docker(&["rm", &container]);
+    docker(&["rm", "--volumes", &container]);
     id.trim().to_owned()
 }
 

@@ -58,7 +58,7 @@ fn held_by_a_container() {
         &images::name("k3s"),
     ]);
     let ran = sandbox.run(&["up"]);
-    let stopped = try_docker(&["rm", "--force", &name]);
+    let stopped = try_docker(&["rm", "--force", "--volumes", &name]);
     ran.exits(3).says(&format!("port {port} (minio) is taken by the container `{name}`")).says("`--port-minio ");
     stopped.expect("the container was left alone");
     sandbox.assert_gone();

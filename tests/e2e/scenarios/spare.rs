@@ -60,7 +60,7 @@ fn taken() {
     up(&[]).exits(0).says("a workflow ran");
 
     // Somebody removes what publishes its ports.
-    docker(&["rm", "--force", &forwarder]);
+    docker(&["rm", "--force", "--volumes", &forwarder]);
     let again = up(&[]).exits(0);
     assert_eq!(outcome(&again.events(), "smoke"), "passed");
     sandbox.run(&["status"]).exits(0);

@@ -84,16 +84,6 @@ pub enum Error {
         /// How its users get ports to arrive again.
         way_out: String,
     },
-    /// The limit of the wait for CoreDNS passed.
-    #[error("cluster DNS is not ready")]
-    DnsNotReady {
-        /// The Deployment.
-        deployment: String,
-        /// The limit that passed, in words.
-        limit: String,
-        /// What it still waited for.
-        missing: String,
-    },
     /// The node went down.
     #[error(transparent)]
     Down(#[from] NodeDown),
@@ -280,9 +270,6 @@ impl From<Error> for Failure {
             Error::PortUnreachable { cluster, port, way_out } => on_cluster(Reason::PortUnreachable, &cluster)
                 .because(format!("127.0.0.1:{port} is published by Docker, and nobody answers there"))
                 .hint(way_out),
-            Error::DnsNotReady { deployment, limit, missing } => {
-                Self::new(Reason::ClusterNotReady, what).on(deployment).because(limit).because(missing)
-            }
             Error::NodeRemoved(node) => Self::new(Reason::NodeRemoved, what).on(format!("container {node}")),
             Error::NoFreePort(why) => Self::new(Reason::PortTaken, what).caused_by(why),
             Error::PortTaken { port, purpose, source } => {

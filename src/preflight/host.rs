@@ -393,7 +393,9 @@ mod tests {
 
     #[test]
     fn the_room_that_a_disk_needs_is_more_than_what_it_has() {
-        for (tenths, size, needed) in [(25, 252, "needs 4.6 GiB"), (45, 252, "needs 4.6 GiB"), (19, 20, "needs 2.2 GiB")] {
+        for (tenths, size, needed) in
+            [(25, 252, "needs 4.6 GiB"), (45, 252, "needs 4.6 GiB"), (19, 20, "needs 2.2 GiB")]
+        {
             let message = disk(&about(), Disk { free: tenths * GIB / 10, size: size * GIB }).message;
             assert!(message.ends_with(needed), "{message}");
         }

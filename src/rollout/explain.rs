@@ -34,7 +34,8 @@ pub(super) fn first<'j>(judged: &'j [(&ObjectRef, Status)]) -> Option<(&'j Objec
 
 /// A failure on an object, with what its container and Kubernetes say about it.
 pub(super) async fn failure(client: &Client, failure: Failure, object: &ObjectRef, cause: &Blocker) -> Failure {
-    let mut failure = Failure { reason: cause.reason, ..failure }.on(object).because(&cause.line);
+    let reason = if cause.reason == Reason::RolloutTimeout { failure.reason } else { cause.reason };
+    let mut failure = Failure { reason, ..failure }.on(object).because(&cause.line);
     if let Some(container) = &cause.container {
         let lines = log(client, container).await;
         let telling = last_words::telling(&lines).filter(|_| container.previous);

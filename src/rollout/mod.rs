@@ -34,4 +34,4 @@ pub use model::{Blocker, ContainerRef, LastExit, Neighbours, Status};
 pub(crate) use pods::status as pod_status;
 pub use restarts::{ContainerLife, LastEnd, container_lives, died_since, lives_within};
 pub use status::status;
-pub use wait::{ready_now, wait};
+pub use wait::{first_cause, ready_now, wait};

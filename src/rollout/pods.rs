@@ -253,7 +253,9 @@ fn before_it_starts(state: &str, message: &str, events: &[&Value]) -> ContainerS
     let words: Vec<&str> = BEFORE.iter().map(|(word, _)| *word).collect();
     let newest = events.iter().rev().find_map(|event| {
         let (_, reason) = BEFORE.iter().find(|(word, _)| text(event, "/reason") == Some(word))?;
-        Some(*reason)
+        // containerd's words where it cannot pull the pause image.
+        let of_image = text(event, "/message").is_some_and(|said| said.contains("failed to get sandbox image"));
+        Some(if of_image { Reason::PodImage } else { *reason })
     });
     let reason = newest.unwrap_or(Reason::RolloutTimeout);
     let said = last(events, &words, |_| true);

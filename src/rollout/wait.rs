@@ -1,6 +1,7 @@
 //! Watches until all targets are ready, one is stuck, or time is up.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
@@ -169,6 +170,16 @@ pub async fn ready_now(client: &Client, targets: &[ObjectRef]) -> Result<Vec<Wai
     let pods = watched(&late).into_iter().filter(|key| key.kind == "Pod").collect();
     list(client, pods, &mut cache).await?;
     Ok(waiting(&cache.judge(targets, Instant::now())))
+}
+
+/// A failure on an object with what holds that back now; none where nothing does, or the API does not tell.
+pub async fn first_cause(client: &Client, failure: Failure, object: &ObjectRef) -> Option<Failure> {
+    let target = slice::from_ref(object);
+    let mut cache = WorkloadCache::default();
+    list(client, watched(target), &mut cache).await.ok()?;
+    let judged = cache.judge(target, Instant::now());
+    let (object, cause) = explain::first(&judged)?;
+    Some(explain::failure(client, failure, object, cause).await)
 }
 
 async fn list(client: &Client, keys: BTreeSet<Collection>, cache: &mut WorkloadCache) -> Result<(), Failure> {

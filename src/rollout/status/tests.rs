@@ -223,6 +223,14 @@ fn events_tell_what_a_container_state_does_not() {
         creating.cause().expect("waits").evidence,
         ["FailedMount: secret \"s\" not found", "Unhealthy: Readiness probe failed: 503"]
     );
+    for (said, reason) in [
+        ("failed to get sandbox image \"rancher/pause:3.1\": failed to pull image", Reason::PodImage),
+        ("failed to setup network for sandbox", Reason::PodCreate),
+    ] {
+        let sandbox = [event("FailedCreatePodSandBox", said, "2021-06-01T00:00:01Z")];
+        let creating = judge(&starting(), &[pod("2", waiting("ContainerCreating", ""))], &sandbox);
+        assert_eq!(creating.cause().map(|cause| cause.reason), Some(reason), "{said}");
+    }
     let pull = [
         event("Failed", "Failed to pull image \"i\": connection refused", "2021-06-01T00:00:01Z"),
         event("Failed", "Error: ErrImagePull", "2021-06-01T00:00:02Z"),

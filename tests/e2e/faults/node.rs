@@ -25,7 +25,9 @@ pub(super) const ROWS: &[Row] = &[
     }),
     ("that_the_kernel_killed_lacked_memory", killed),
     ("that_is_removed_while_it_starts_is_told", || taken_away("n-gone", &["rm", "--force", "--volumes"], "preflight")),
-    ("that_is_removed_while_objects_come_is_told", || taken_away("n-gone-2", &["rm", "--force", "--volumes"], "rollout")),
+    ("that_is_removed_while_objects_come_is_told", || {
+        taken_away("n-gone-2", &["rm", "--force", "--volumes"], "rollout")
+    }),
     ("that_is_stopped_while_objects_come_is_told", || taken_away("n-stop", &["stop", "--time", "0"], "rollout")),
     ("whose_api_never_is_ready_is_given_up", never_ready),
     ("that_keeps_its_broken_cluster_for_a_look", kept),

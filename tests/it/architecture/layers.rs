@@ -28,6 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("state", &["failure", "files", "limits", "lock", "spec"]),
     ("docker", &["deadline", "digest", "failure", "limits", "manifest", "reason"]),
     ("kubernetes", &["failure", "flyte", "limits", "manifest", "report", "run", "spec"]),
+    ("rollout", &["deadline", "failure", "kubernetes", "limits", "manifest", "reason", "report", "run", "text"]),
     (
         "cluster",
         &[
@@ -41,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "process",
             "reason",
             "report",
+            "rollout",
             "run",
             "spec",
             "text",
@@ -57,7 +59,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("issuer", &["failure", "limits", "process", "run", "spec"]),
     ("store", &["digest", "failure", "limits", "run", "spec"]),
     ("backup", &["failure", "spec"]),
-    ("rollout", &["deadline", "failure", "kubernetes", "limits", "manifest", "reason", "report", "run", "text"]),
     ("preflight", &["cluster", "docker", "failure", "images", "limits", "manifest", "plan", "report", "run"]),
     (
         "context",

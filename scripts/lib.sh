@@ -25,6 +25,13 @@ sha256() { if have sha256sum; then sha256sum; else shasum -a 256; fi | cut -c 1-
 # within SECONDS COMMAND...: macOS has no `timeout`; there it takes what it takes.
 within() { if have timeout; then timeout "$@"; else shift && "$@"; fi; }
 
+# aside COMMAND...: in the place of this shell, on what others leave of the processors. Linux shares those among sessions
+# before it looks at nice values.
+aside() {
+  have setsid || exec nice -n 19 "$@"
+  exec setsid nice -n 19 sh -c '(echo 19 >/proc/self/autogroup) 2>/dev/null; exec "$@"' aside "$@" # Linux
+}
+
 # What Rust calls this machine.
 rust_host() {
   local processor

@@ -133,13 +133,16 @@ impl ExecutionState {
         }
     }
 
-    /// A note such as `RUNNING, container e-n0-0: ContainerCreating`.
+    /// A note such as `RUNNING, its pod's container e-n0-0: ContainerCreating`.
     fn note(&self) -> String {
         let phase = self.execution.phase().unwrap_or("no phase");
         match self.pod.as_ref().map(|seen| seen.status.cause()) {
             None => format!("{phase}, no pod"),
             Some(None) => format!("{phase}, its pod is done"),
-            Some(Some(cause)) => format!("{phase}, its pod's {}", cause.line),
+            Some(Some(cause)) if cause.line.starts_with("container ") || cause.line.starts_with("init container ") => {
+                format!("{phase}, its pod's {}", cause.line)
+            }
+            Some(Some(cause)) => format!("{phase}, {}", cause.line),
         }
     }
 
@@ -212,6 +215,18 @@ mod tests {
                 failed(FailedPart::Image, "RUNNING, its pod's container e: InvalidImageName"),
             ),
             (state("RUNNING", Some(Status::Ready)), LONG, true, silent("RUNNING, its pod is done after 26 s")),
+            (
+                state("RUNNING", Some(Status::Waiting(cause("its pod starts")))),
+                LONG,
+                true,
+                failed(FailedPart::Pod, "RUNNING, its pod starts after 26 s"),
+            ),
+            (
+                state("RUNNING", Some(Status::Waiting(cause("init container i: PodInitializing")))),
+                LONG,
+                true,
+                failed(FailedPart::Pod, "RUNNING, its pod's init container i: PodInitializing after 26 s"),
+            ),
         ];
         for (state, elapsed, late, expected) in table {
             assert_eq!(state.status(elapsed, late), expected, "{}", state.note());

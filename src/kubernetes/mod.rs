@@ -57,7 +57,7 @@ pub(crate) use apply::existing;
 pub use attach::{Input, RunningContainer, attach, running_container};
 pub(crate) use client::connected;
 pub use client::{KubeconfigError, client, streaming_client};
-pub(crate) use delete::delete_config_maps;
+pub(crate) use delete::{delete_config_maps, delete_pods};
 pub(crate) use election::release_orphaned;
 pub(crate) use error::with_clock;
 pub use error::{ApiError, Outlook};

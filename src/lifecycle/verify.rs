@@ -6,7 +6,7 @@ use kube::Client;
 
 use super::outcome::Done;
 use crate::failure::{Failure, Reason};
-use crate::flyte::names;
+use crate::flyte::{labels, names};
 use crate::kubernetes;
 use crate::limits::{CHECKS_WHEN_READY, LOCK_RELEASE};
 use crate::run::Run;
@@ -18,13 +18,38 @@ use crate::spec::Spec;
 const ROUNDS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs the smoke checks, with propellers that need not wait for others' locks.
+/// Runs the smoke checks, with propellers that need not wait for others' locks. Those whose connection to admin left the node
+/// with its start are replaced once, and the checks run again.
 ///
 /// # Errors
 /// The first check's that fails.
 pub(super) async fn verify(target: &Target<'_>, host: &Host, run: &Run) -> Result<(), Failure> {
-    release_locks(&target.client, target.spec, run).await?;
-    checked(target, host, run).await
+    let (client, spec) = (&target.client, target.spec);
+    let checks = async || {
+        release_locks(client, spec, run).await?;
+        checked(target, host, run).await
+    };
+    // On an attached cluster nothing starts with the sandbox, and its pods are not ours to delete.
+    if !spec.scope().owns_cluster {
+        return checks().await;
+    }
+    let replace = async || kubernetes::delete_pods(client, &spec.system_namespace(), labels::WORKFLOW_NAMESPACE).await;
+    connected_anew(run, checks, replace).await
+}
+
+async fn connected_anew(
+    run: &Run,
+    checks: impl AsyncFn() -> Result<(), Failure>,
+    replace: impl AsyncFn() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    match checks().await {
+        Err(failure) if failure.reason == Reason::ConnectionStuck => {
+            run.report.warn(format!("{failure}; the propellers are replaced, and the checks run again"));
+            replace().await?;
+            checks().await
+        }
+        ended => ended,
+    }
 }
 
 /// Runs the smoke checks. Of a port that does not arrive, Docker knows whose it is to pass it on.
@@ -93,6 +118,33 @@ mod tests {
     use super::*;
     use crate::report::{Event, Reporter};
     use crate::run::Deadline;
+
+    #[tokio::test]
+    async fn propellers_that_are_stuck_on_a_proxy_are_replaced_once() {
+        let (stuck, failed) = (Some(Reason::ConnectionStuck), Some(Reason::WorkflowFailed));
+        for (rounds, replaced, ended) in [
+            (vec![None], 0, None),
+            (vec![stuck, None], 1, None),
+            (vec![stuck, stuck], 1, stuck),
+            (vec![stuck, failed], 1, failed),
+            (vec![failed], 0, failed),
+        ] {
+            let deadline = Deadline::after(Duration::from_secs(5));
+            let run = Run { report: Reporter::channel().0, deadline, cancel: CancellationToken::new() };
+            let (left, times) = (RefCell::new(rounds.iter().copied()), RefCell::new(0));
+            let checks = async || match left.borrow_mut().next().expect("no round more") {
+                None => Ok(()),
+                Some(reason) => Err(Failure::new(reason, "a workflow")),
+            };
+            let replace = async || {
+                *times.borrow_mut() += 1;
+                Ok(())
+            };
+            let told = connected_anew(&run, checks, replace).await;
+            assert_eq!((told.err().map(|failure| failure.reason), times.into_inner()), (ended, replaced), "{rounds:?}");
+            assert_eq!(left.borrow().len(), 0, "{rounds:?}");
+        }
+    }
 
     #[tokio::test]
     async fn checks_during_which_a_component_restarted_run_three_times_at_most() {

@@ -367,6 +367,9 @@ catalogue! {
     ComponentRestarted "component-restarted" SMOKE, 10, retry,
         "A component of Flyte died while it was checked, and was started again.",
         "the end of its log is above; `sandbox smoke` runs the checks again";
+    ConnectionStuck "connection-stuck" SMOKE, 10, retry,
+        "A propeller's connection to flyteadmin left the node when that started, and is stuck on a proxy outside.",
+        "`sandbox up` replaces the propeller, which connects anew";
     AdminFailing "admin-failing" SMOKE, 10, no,
         "flyteadmin does not answer through the gateway, or answers with an error.",
         "see `sandbox logs flyteadmin` and `sandbox logs gateway`";

@@ -10,12 +10,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use serde::Deserialize;
 
+use crate::failure::Reason;
 use crate::flyte::labels::WORKFLOW_NAMESPACE as LABEL;
 use crate::flyte::names::{self, LOCK_HOLDER};
 use crate::spec::WorkflowNamespace;
 
 use super::check_failure::{CheckFailure, CheckResult, all};
-use super::propeller_log::{LogFinding, diagnose};
+use super::propeller_log::{LogFinding, PropellerFault, diagnose};
 use super::target::CheckContext;
 
 /// The port of a propeller's metrics.
@@ -97,6 +98,10 @@ pub(super) async fn namespace_log_finding(context: &CheckContext<'_>, namespace:
 /// The failure of a check, explained by the log.
 pub(super) fn with_log_finding(failure: CheckFailure, found: LogFinding) -> CheckFailure {
     let failure = CheckFailure { seen: format!("{}; {}", failure.seen, found.what), ..failure };
+    let failure = match found.fault {
+        PropellerFault::StuckConnection => failure.reason(Reason::ConnectionStuck),
+        _ => failure,
+    };
     failure.evidence([found.line]).hint(found.hint)
 }
 

@@ -39,7 +39,7 @@ const PATTERNS: [LogPattern; 4] = [
     // outside answered it. gRPC keeps such a connection for ever.
     LogPattern {
         fault: PropellerFault::StuckConnection,
-        words: &["Unimplemented", "missing content-type"],
+        words: &["EventSinkError", "Unimplemented"],
         what: "its connection to flyteadmin is stuck on a proxy outside the cluster",
         hint: "`kubectl -n NAMESPACE delete pod POD` makes it connect anew",
     },
@@ -80,6 +80,10 @@ mod tests {
         let stuck = r#"E workers.go:102] EventSinkError: Error sending event, caused by [rpc error: code = Unimplemented desc = Not LogFinding: HTTP status code 404; transport: missing content-type field]"#;
         let table = [
             (vec!["ok", stuck, "ok"], Some("its connection to flyteadmin is stuck on a proxy outside the cluster")),
+            (
+                vec!["EventSinkError: Error sending event, caused by [rpc error: code = Unimplemented desc = ]"],
+                Some("its connection to flyteadmin is stuck on a proxy outside the cluster"),
+            ),
             (vec!["EventSinkError: rpc error: code = Unavailable"], Some("it cannot send its events to flyteadmin")),
             (vec!["flyteworkflows.flyte.lyft.com is forbidden: User"], Some("its ServiceAccount lacks a permission")),
             (vec!["attempting to acquire leader lease"], None),

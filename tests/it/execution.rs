@@ -205,6 +205,7 @@ async fn a_propeller_is_named_with_what_its_log_says() {
     let pod = "/api/v1/namespaces/103020-flytepoc-dev/pods/flytepropeller-x-d-dev-0/log";
     flyte.break_path(pod, EVER, 200, "EventSinkError: Unimplemented; transport: missing content-type");
     let stuck = failing(&flyte).await;
+    assert_eq!(stuck.reason, Reason::ConnectionStuck);
     assert!(
         stuck.causes[1].ends_with("its connection to flyteadmin is stuck on a proxy outside the cluster"),
         "{stuck}"

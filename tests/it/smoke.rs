@@ -119,6 +119,7 @@ async fn a_propeller_whose_connection_is_stuck_is_told_from_one_without_a_leader
     let log = "EventSinkError: code = Unimplemented desc = HTTP status code 404; transport: missing content-type";
     flyte.break_path(&format!("{pod}/log"), EVER, 200, log);
     let stuck = failing(&flyte).await;
+    assert_eq!(stuck.reason, Reason::ConnectionStuck);
     assert!(
         stuck.causes[1].ends_with("its connection to flyteadmin is stuck on a proxy outside the cluster"),
         "{stuck}"

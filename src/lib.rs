@@ -10,6 +10,7 @@
 //! | module | stage | kind |
 //! |---|---|---|
 //! | [`spec`] | what the user wants, with the origin of every value | pure |
+//! | [`release`] | the Flyte releases in this binary, and what differs between them | pure |
 //! | [`flyte`] | Flyte as the rest sees it: names, labels, ports, its custom resource, admin's HTTP API | pure |
 //! | [`flytekit`] | what flytekit's programs are called with, and what they write | pure, but for copies of code |
 //! | [`manifest`] | Kubernetes objects as data, and the bundle they come in | pure |
@@ -58,6 +59,7 @@ pub mod preflight;
 pub mod process;
 pub mod reason;
 pub mod rehearsal;
+pub mod release;
 pub mod render;
 pub mod report;
 pub mod rollout;

@@ -4,10 +4,12 @@
 use std::sync::LazyLock;
 
 use flyte_sandbox::manifest::{Bundle, Source};
+use flyte_sandbox::release::Release;
 use flyte_sandbox::render;
 use flyte_sandbox::spec::Spec;
 
-static BUILT_IN: LazyLock<Bundle> = LazyLock::new(|| Bundle::embedded().expect("the built-in manifests"));
+static BUILT_IN: LazyLock<Bundle> =
+    LazyLock::new(|| Bundle::embedded(Release::default()).expect("the built-in manifests"));
 static SPEC: LazyLock<Spec> = LazyLock::new(Spec::default);
 
 pub(super) fn holds(text: &str) {

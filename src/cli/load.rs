@@ -187,7 +187,7 @@ fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
     Ok(layer! {
         {
             appid, system_project, env, port_console, port_dashboard, port_minio, port_api, port_postgres, port_registry,
-            kubernetes, engine, context, kubeconfig
+            flyte, kubernetes, engine, context, kubeconfig
         }
         name: global.name.clone().map(|name| origins.given("name", name)),
         projects: list("projects", &flags.projects),
@@ -259,6 +259,7 @@ mod tests {
             ("port-api", "4"),
             ("port-postgres", "5"),
             ("port-registry", "6"),
+            ("flyte", "0.15"),
             ("kubernetes", "v1"),
             ("engine", "docker"),
             ("context", "c"),

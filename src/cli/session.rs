@@ -29,6 +29,7 @@ use crate::lifecycle::{self, Done, Leaving, Prune, Request};
 use crate::limits::RUNTIME_END;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
+use crate::release::Release;
 use crate::render::{RenderError, Rendered};
 use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Verbosity, View};
 use crate::run::{Deadline, Run, on_thread};
@@ -209,27 +210,32 @@ impl Session {
     /// The spec and the manifests.
     pub(super) async fn request(&self, flags: &SpecFlags) -> Result<Request, Failure> {
         let spec = self.spec(flags).await?.spec;
-        Ok(Request { spec, bundle: self.bundle(flags.manifests.as_ref()).await? })
+        let bundle = self.bundle(flags.manifests.as_ref(), spec.flyte).await?;
+        Ok(Request { spec, bundle })
     }
 
-    /// The bundle that `--manifests` names, or the built-in one.
-    pub(super) async fn bundle(&self, manifests: Option<&PathBuf>) -> Result<Bundle, Failure> {
-        let Some(path) = manifests.cloned() else {
-            return Bundle::embedded().map_err(|error| {
-                Failure::new(Reason::Internal, "cannot read the built-in manifests").caused_by(error)
-            });
-        };
-        self.query(async { on_thread(move || load::bundle(&path)).await? }).await
+    /// The bundle that `--manifests` names, or the release's.
+    pub(super) async fn bundle(&self, manifests: Option<&PathBuf>, release: Release) -> Result<Bundle, Failure> {
+        match self.given_bundle(manifests).await? {
+            Some(bundle) => Ok(bundle),
+            None => Bundle::embedded(release)
+                .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in manifests").caused_by(error)),
+        }
+    }
+
+    /// The bundle that `--manifests` names.
+    pub(super) async fn given_bundle(&self, manifests: Option<&PathBuf>) -> Result<Option<Bundle>, Failure> {
+        let Some(path) = manifests.cloned() else { return Ok(None) };
+        self.query(async { on_thread(move || load::bundle(&path)).await? }).await.map(Some)
     }
 
     /// What `up` would bring about. Warnings of the transforms go to standard error.
     pub(super) async fn plan(&self, flags: &SpecFlags) -> Result<Planned, Failure> {
         let Resolved { mut spec, provenance } = self.spec(flags).await?;
-        let bundle = self.bundle(flags.manifests.as_ref()).await?;
+        let bundle = self.bundle(flags.manifests.as_ref(), spec.flyte).await?;
         let (host, run) = (self.host(), self.silent_run());
-        let asked = async |spec: &mut Spec| {
-            self.query(async { Ok(lifecycle::follow_running(spec, Prune::default(), &host, &run).await) }).await
-        };
+        let asked =
+            async |spec: &mut Spec| self.query(lifecycle::follow_running(spec, Prune::default(), &host, &run)).await;
         let (rendered, leaving) = lifecycle::render_first(&mut spec, &bundle, asked).await?;
         self.warn_of(&rendered);
         let plan = Plan::new(spec, rendered)?;

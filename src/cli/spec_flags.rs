@@ -11,7 +11,7 @@ use super::completion;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Spec")]
 pub(crate) struct SpecFlags {
-    /// A built-in set of values laid under the file's: minimal, current
+    /// A built-in set of values laid under the file's: minimal
     #[arg(long, env = "SANDBOX_PROFILE", value_name = "NAME", hide_env_values = true, add = completion::profiles())]
     pub(crate) profile: Option<String>,
     /// Owner id, the first part of every namespace
@@ -52,7 +52,10 @@ pub(crate) struct SpecFlags {
     /// Host port of the registry, where there is one
     #[arg(long, env = "SANDBOX_PORT_REGISTRY", value_name = "PORT", hide_env_values = true)]
     pub(crate) port_registry: Option<u32>,
-    /// k3s release of the node
+    /// Flyte release: 0.15 or 1.16
+    #[arg(long, env = "SANDBOX_FLYTE", value_name = "RELEASE", hide_env_values = true)]
+    pub(crate) flyte: Option<String>,
+    /// k3s release of the node; where absent, the one that the Flyte release wants
     #[arg(long, env = "SANDBOX_KUBERNETES", value_name = "VERSION", hide_env_values = true)]
     pub(crate) kubernetes: Option<String>,
     /// What makes the node: k3d, docker, or rehearsal, which plays it without Docker; k3d where it is on the PATH, or else

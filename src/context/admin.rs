@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_an_admin_is_handed() {
-        let bundle = Bundle::embedded().expect("built in");
+        let bundle = Bundle::embedded(crate::release::Release::default()).expect("built in");
         let objects = manifests(&spec(), bundle, &RbacSubject::User("jane@example.com".to_owned())).expect("renders");
         insta::assert_snapshot!("admin", yaml::emit_documents(&objects));
     }

@@ -31,7 +31,7 @@ pub struct Right {
 const APPLY: [&str; 5] = ["list", "get", "create", "patch", "delete"];
 
 /// More permissions in the system namespace: for the rollout, logs and port-forwards.
-const SYSTEM: [(&str, &str, &[&str]); 9] = [
+const SYSTEM: [(&str, &str, &[&str]); 8] = [
     ("apps", "deployments", &["watch"]),
     ("apps", "replicasets", &["list", "watch"]),
     ("", "pods", &["get", "list", "watch"]),
@@ -43,8 +43,10 @@ const SYSTEM: [(&str, &str, &[&str]); 9] = [
     ("", "services/proxy", &["get", "create", "update"]),
     // An upgrade of a GET, which a new API server takes for a creation.
     ("", "pods/portforward", &["get", "create"]),
-    ("", "configmaps", &["get"]),
 ];
+
+/// More permissions on the locks of the propellers: who holds them, and to let them go.
+const LOCKS: [&str; 3] = ["get", "list", "delete"];
 
 /// More permissions in a workflow namespace: for the smoke workflow.
 const WORKFLOWS: [(&str, &str, &[&str]); 3] = [
@@ -87,6 +89,8 @@ pub fn rights(spec: &Spec, objects: &[Object]) -> Vec<Right> {
             }
         };
     besides(&system, &SYSTEM, &mut add);
+    let election = spec.flyte.facts().election;
+    besides(&system, &[(election.group(), election.plural(), &LOCKS)], &mut add);
     for workflow in spec.workflow_namespaces() {
         besides(&workflow.name, &WORKFLOWS, &mut add);
     }
@@ -169,7 +173,7 @@ mod tests {
         let mut spec = Spec { engine: Some(EngineKind::Context), ..Spec::default() };
         spec.projects = projects.iter().map(ToString::to_string).collect();
         spec.domains.truncate(1);
-        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        let rendered = render(&spec, Bundle::embedded(spec.flyte).expect("built in")).expect("renders");
         rights(&spec, &rendered.objects)
     }
 

@@ -6,12 +6,14 @@
 //! |---|---|
 //! | `labels.rs` | labels on objects, and on the pods of executions |
 //! | `names.rs` | names of Deployments, ServiceAccounts, locks and Services |
+//! | `election.rs` | leader elections: which object is the lock, and who holds it |
 //! | `workflow.rs` | the custom resource FlyteWorkflow |
 //! | `admin.rs` | flyteadmin's HTTP API: requests and answers, whichever way they travel |
 //! | `task_resources.rs` | what tasks get that name no resources, by project and domain |
 //! | `launch.rs` | an execution of a launch plan: requests about it, and what is new in the answers |
 
 pub mod admin;
+pub mod election;
 pub mod labels;
 pub mod launch;
 pub mod names;

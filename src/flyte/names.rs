@@ -44,15 +44,12 @@ pub fn propeller_lock_role(project: &str) -> String {
     format!("{PROPELLER}-leader-{project}")
 }
 
-/// The ConfigMap by which the propeller of one workflow namespace is elected leader. The propeller makes it itself,
+/// The lock by which the propeller of one workflow namespace is elected leader. The propeller makes it itself,
 /// without a label.
 #[must_use]
 pub fn propeller_lock(workflow: &WorkflowNamespace) -> String {
     format!("propeller-leader-{}-{}", workflow.project, workflow.domain)
 }
-
-/// The annotation of [`propeller_lock`] that says who leads, as client-go writes it.
-pub const LOCK_HOLDER: &str = "control-plane.alpha.kubernetes.io/leader";
 
 /// The ConfigMap with the settings of the propeller of one workflow namespace.
 #[must_use]

@@ -14,7 +14,7 @@
 //! | `fields.rs` | fields as the API records who owns them |
 //! | `additions.rs` | fields that somebody added, and the patch that takes them away |
 //! | `request.rs` | one object: apply until taken or refused, replace, wait for a CRD |
-//! | `election.rs` | leader election by ConfigMaps: locks whose holder is a pod that is gone |
+//! | `election.rs` | the locks of a leader election: let go where nobody is left to do so |
 //! | `restart.rs` | a Deployment's pods made anew |
 //! | `port_forward.rs` | ports of this machine that lead to pods, while they are needed |
 //! | `exec.rs` | commands in a container |
@@ -23,7 +23,7 @@
 //! | `selection.rs` | the pods that a user names |
 //! | `logs.rs` | the logs of pods: their end, and what comes |
 //! | `out_of_memory.rs` | containers that were killed for lack of memory |
-//! | `delete.rs` | ConfigMaps that somebody made at run time, deleted |
+//! | `delete.rs` | pods deleted by label |
 //! | `sweep.rs` | what users and workflows put into namespaces, deleted |
 //! | `inventory.rs` | what was applied, kept in the cluster, and pruning of what is no longer |
 
@@ -57,8 +57,8 @@ pub(crate) use apply::existing;
 pub use attach::{Input, RunningContainer, attach, running_container};
 pub(crate) use client::connected;
 pub use client::{KubeconfigError, client, streaming_client};
-pub(crate) use delete::{delete_config_maps, delete_pods};
-pub(crate) use election::release_orphaned;
+pub(crate) use delete::delete_pods;
+pub(crate) use election::Locks;
 pub(crate) use error::with_clock;
 pub use error::{ApiError, Outlook};
 pub use exec::{Container, ExecError, containers};

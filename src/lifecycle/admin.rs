@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use kube::Client;
 use serde::de::DeserializeOwned;
 
@@ -89,7 +89,8 @@ pub(super) async fn send<T: DeserializeOwned>(client: &Client, spec: &Spec, requ
     let (namespace, admin, port) = (spec.system_namespace(), names::ADMIN, admin::PORT);
     let uri = format!("/api/v1/namespaces/{namespace}/services/{admin}:{port}/proxy{}", request.path);
     let body = request.body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-    let request = http::Request::builder().method(request.method).uri(uri).header(CONTENT_TYPE, "application/json");
+    let request = http::Request::builder().method(request.method).uri(uri);
+    let request = request.header(ACCEPT, "application/json").header(CONTENT_TYPE, "application/json");
     client.request(request.body(body).map_err(|error| kube::Error::Service(error.into()))?).await
 }
 

@@ -16,7 +16,7 @@ use crate::kubernetes::{self, Inventory};
 use crate::limits::CHECKS_AFTER_UP;
 use crate::manifest::Bundle;
 use crate::plan::{Difference, Plan};
-use crate::render::render;
+use crate::render::{RenderError, render};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
 use crate::site::{self, Host, Running, Site};
@@ -30,8 +30,8 @@ pub(super) struct SpecChange<'a> {
     pub(super) name: &'a str,
     /// The command, as the lock's holder.
     pub(super) command: &'static str,
-    /// The manifests that the sandbox was brought up with.
-    pub(super) bundle: Bundle,
+    /// The manifests that the sandbox was brought up with, where they are not its release's.
+    pub(super) bundle: Option<Bundle>,
     /// Which of the projects that the spec then lacks are removed.
     pub(super) removal: Removal<'a>,
     /// Where a workflow is run in the end.
@@ -39,6 +39,11 @@ pub(super) struct SpecChange<'a> {
 }
 
 impl SpecChange<'_> {
+    fn bundle(&self, spec: &Spec) -> Result<Bundle, Failure> {
+        let given = self.bundle.clone().map(Ok);
+        Ok(given.unwrap_or_else(|| Bundle::embedded(spec.flyte)).map_err(RenderError::from)?)
+    }
+
     /// Takes the sandbox's lock, edits the spec it runs with, and brings it to that. The edit may say that nothing is to
     /// be done.
     pub(super) async fn apply(
@@ -92,7 +97,7 @@ impl SpecChange<'_> {
     /// The plan for the changed spec. What runs must be what these manifests make of the spec as it was: only then is
     /// the edit all that changes.
     fn plan(&self, running: &Inventory, spec: Spec) -> Result<(Plan, String), Failure> {
-        let made = Plan::new(running.spec.clone(), render(&running.spec, self.bundle.clone())?)?;
+        let made = Plan::new(running.spec.clone(), render(&running.spec, self.bundle(&running.spec)?)?)?;
         if running.digest.as_ref().is_some_and(|digest| *digest != made.digest) {
             let name = &spec.name;
             return Err(Failure::new(Reason::Manifests, "the sandbox runs something else than these manifests make")
@@ -103,7 +108,7 @@ impl SpecChange<'_> {
                     "`sandbox up --name {name}` brings it to these, and `sandbox plan` shows what that changes"
                 )));
         }
-        let plan = Plan::new(spec.clone(), render(&spec, self.bundle.clone())?)?;
+        let plan = Plan::new(spec.clone(), render(&spec, self.bundle(&spec)?)?)?;
         let difference = Difference::between(&running.spec, &running.objects, &plan);
         let Difference { created, changed, pruned, .. } = difference;
         let summary = format!("{} to create, {} to change, {} to remove", created.len(), changed.len(), pruned.len());

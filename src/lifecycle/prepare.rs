@@ -74,7 +74,7 @@ pub(super) async fn plan_with_keys(
         let Request { spec, bundle } = &mut request;
         let asked = async |spec: &mut Spec| {
             if let Some(prune) = prune {
-                warn_of_kept(&follow_running(spec, prune, host, run).await, run);
+                warn_of_kept(&follow_running(spec, prune, host, run).await?, run);
             }
             issue_keys(spec, host, run).await
         };
@@ -121,7 +121,7 @@ pub(super) async fn plan_again(
     let spec = &mut request.spec;
     // Admin starts with its node.
     let patient = Run { deadline: run.deadline.min(REGISTRATION), ..run.clone() };
-    warn_of_kept(&follow(spec, &inventory, prune, client, &patient).await, run);
+    warn_of_kept(&follow(spec, &inventory, prune, client, &patient).await?, run);
     if *spec == asked_for {
         return Ok(None);
     }

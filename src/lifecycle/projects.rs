@@ -40,7 +40,13 @@ pub struct ProjectState {
 /// # Errors
 /// There is no such sandbox, the name breaks a rule, or the first stage's that fails. What was made stays: the same
 /// command goes on from there.
-pub async fn add_project(name: &str, project: &str, bundle: Bundle, host: &Host, run: &Run) -> Result<Done, Failure> {
+pub async fn add_project(
+    name: &str,
+    project: &str,
+    bundle: Option<Bundle>,
+    host: &Host,
+    run: &Run,
+) -> Result<Done, Failure> {
     let command = "project add";
     let origin = Origin::Flag(command.to_owned());
     let change = SpecChange { name, command, bundle, removal: Removal::Empty, executions: Executions::LastProject };
@@ -66,7 +72,7 @@ pub async fn add_project(name: &str, project: &str, bundle: Bundle, host: &Host,
 pub async fn remove_project(
     name: &str,
     project: &str,
-    bundle: Bundle,
+    bundle: Option<Bundle>,
     host: &Host,
     run: &Run,
 ) -> Result<Done, Failure> {

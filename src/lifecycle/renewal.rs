@@ -20,7 +20,13 @@ use crate::spec::Spec;
 ///
 /// # Errors
 /// There is no such sandbox, its keys are not issued by anybody, or as [`issuer::issue`] and as `up`.
-pub async fn renew_keys(name: &str, within: Duration, bundle: Bundle, host: &Host, run: &Run) -> Result<Done, Failure> {
+pub async fn renew_keys(
+    name: &str,
+    within: Duration,
+    bundle: Option<Bundle>,
+    host: &Host,
+    run: &Run,
+) -> Result<Done, Failure> {
     let (mut renewed, mut first) = (Vec::new(), String::new());
     let change = SpecChange {
         name,

@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn pods_are_replaced_that_run_an_image_which_was_built_again_and_propellers_with_admin() {
         let spec = Spec { projects: vec!["x".to_owned()], ..Spec::default() };
-        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        let rendered = render(&spec, Bundle::embedded(spec.flyte).expect("built in")).expect("renders");
         let plan = Plan::new(spec, rendered).expect("a plan");
         let image = |name: &str| -> ImageRef { name.parse().expect("an image") };
         let outdated = |names: &[&str]| {

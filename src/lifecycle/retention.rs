@@ -9,7 +9,7 @@ use kube::Client;
 use serde::Serialize;
 
 use super::{admin, storage};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::flyte::admin::EXECUTIONS_COUNTED;
 use crate::kubernetes::Inventory;
 use crate::limits::{LEAVING_PROJECTS, PLAN_ADMIN};
@@ -130,9 +130,12 @@ impl Leaving {
 
 /// Gives the spec what its sandbox has and no layer says, where that runs: keys that were issued, projects that were
 /// added, and projects and domains that stay for their executions. Nobody is asked for new keys.
-pub async fn follow_running(spec: &mut Spec, prune: Prune, host: &Host, run: &Run) -> Vec<Leaving> {
-    let Ok(site) = Site::of(spec, host) else { return Vec::new() };
-    let Ok(running) = site.running().await else { return Vec::new() };
+///
+/// # Errors
+/// [`Reason::SandboxDiffers`]: it runs another Flyte release.
+pub async fn follow_running(spec: &mut Spec, prune: Prune, host: &Host, run: &Run) -> Result<Vec<Leaving>, Failure> {
+    let Ok(site) = Site::of(spec, host) else { return Ok(Vec::new()) };
+    let Ok(running) = site.running().await else { return Ok(Vec::new()) };
     let run = &Run { deadline: run.deadline.min(PLAN_ADMIN), ..run.clone() };
     follow(spec, &running.inventory, prune, &running.client, run).await
 }
@@ -144,8 +147,9 @@ pub(super) async fn follow(
     prune: Prune,
     client: &Client,
     run: &Run,
-) -> Vec<Leaving> {
+) -> Result<Vec<Leaving>, Failure> {
     let before = &inventory.spec;
+    must_be_of_release(spec, before)?;
     if spec.storage.credentials.is_some() {
         spec.storage.issued.clone_from(&before.storage.issued);
     }
@@ -171,7 +175,20 @@ pub(super) async fn follow(
         }
         leaving.push(left);
     }
-    leaving
+    Ok(leaving)
+}
+
+/// Nobody has tried what another release makes of the tables of this one.
+fn must_be_of_release(spec: &Spec, before: &Spec) -> Result<(), Failure> {
+    let (wanted, there) = (spec.flyte, before.flyte);
+    if wanted == there {
+        return Ok(());
+    }
+    Err(Failure::new(Reason::SandboxDiffers, "the sandbox that is there runs another Flyte release")
+        .on(format!("sandbox {}", spec.name))
+        .because(format!("it runs {there}, and {wanted} is asked for: its database is not carried over"))
+        .hint("`sandbox backup FILE` saves its data; `up --fresh` then makes it anew, without")
+        .hint("`--name` chooses another name, so that both can be there"))
 }
 
 /// Whether a project that leaves stays. One whose executions cannot be counted does.

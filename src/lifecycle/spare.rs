@@ -264,7 +264,7 @@ mod tests {
     fn plan(change: impl FnOnce(&mut Spec)) -> Plan {
         let mut spec = Spec::default();
         change(&mut spec);
-        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        let rendered = render(&spec, Bundle::embedded(spec.flyte).expect("built in")).expect("renders");
         Plan::new(spec, rendered).expect("a plan")
     }
 

@@ -7,7 +7,7 @@ use kube::Client;
 use super::outcome::Done;
 use crate::failure::{Failure, Reason};
 use crate::flyte::{labels, names};
-use crate::kubernetes;
+use crate::kubernetes::{self, Locks};
 use crate::limits::{CHECKS_WHEN_READY, LOCK_RELEASE};
 use crate::run::Run;
 use crate::site::{Host, Running, Site};
@@ -85,9 +85,10 @@ async fn again_after_a_restart(run: &Run, checks: impl AsyncFn() -> Result<(), F
 /// Takes the propellers' locks from pods that are gone, and from those that are about to be: the ones that came in their
 /// place would wait a quarter of a minute. What cannot be had shows in the checks.
 async fn release_locks(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
-    let locks = spec.workflow_namespaces().iter().map(names::propeller_lock).collect();
+    let names = spec.workflow_namespaces().iter().map(names::propeller_lock).collect();
+    let locks = Locks::new(client, &spec.system_namespace(), spec.flyte.facts().election);
     let released = async {
-        while let Ok(true) = kubernetes::release_orphaned(client, &spec.system_namespace(), &locks).await {
+        while let Ok(true) = locks.release_orphaned(&names).await {
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())

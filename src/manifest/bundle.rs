@@ -1,10 +1,11 @@
-//! A set of objects from our `manifests/`, or from a user's file, directory or pipe.
+//! A set of objects of a Flyte release in this binary, or from a user's file, directory or pipe.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::object::{Object, ObjectError, ObjectRef};
+use crate::release::Release;
 use crate::yaml::{self, YamlError};
 
 /// Embeds files of `manifests/`, each as its name and its text.
@@ -14,13 +15,9 @@ macro_rules! manifests {
     };
 }
 
-/// The manifests embedded in this binary; a test holds that none is left out.
-const MANIFESTS: [(&str, &str); 10] = manifests![
+/// The manifests of what every Flyte release stands on; a test holds that none is left out.
+const MANIFESTS: [(&str, &str); 6] = manifests![
     "crd.yaml",
-    "datacatalog.yaml",
-    "flyteadmin.yaml",
-    "flyteconsole.yaml",
-    "flytepropeller.yaml",
     "gateway.yaml",
     "image-registry.yaml",
     "kubernetes-dashboard.yaml",
@@ -98,8 +95,9 @@ impl Bundle {
     ///
     /// # Errors
     /// Never in a released binary: a test reads them.
-    pub fn embedded() -> Result<Self, BundleError> {
-        let sources = MANIFESTS.map(|(name, text)| Source { name: name.to_owned(), text: text.to_owned() });
+    pub fn embedded(release: Release) -> Result<Self, BundleError> {
+        let files = MANIFESTS.iter().chain(release.manifests());
+        let sources = files.map(|(name, text)| Source { name: (*name).to_owned(), text: (*text).to_owned() });
         Self::parse(BUILT_IN, sources)
     }
 

@@ -74,7 +74,7 @@ mod tests {
     fn plan(projects: &[&str]) -> Plan {
         let projects = projects.iter().map(ToString::to_string).collect();
         let spec = Spec { projects, ..Spec::default() };
-        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        let rendered = render(&spec, Bundle::embedded(spec.flyte).expect("built in")).expect("renders");
         Plan::new(spec, rendered).expect("a plan")
     }
 

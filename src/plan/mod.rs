@@ -49,7 +49,7 @@ impl Plan {
     /// Never in a released binary: the built-in image lock cannot be read.
     pub fn new(spec: Spec, rendered: Rendered) -> Result<Self, RenderError> {
         let images = rendered.images().into_iter().collect();
-        let node_images = Lock::embedded()?.node_images(&spec.kubernetes).to_vec();
+        let node_images = Lock::embedded(spec.flyte)?.node_images(&spec.kubernetes).to_vec();
         let waves = waves::sort(rendered.objects);
         let mut hash = Sha256::default();
         for object in waves.iter().flat_map(|wave| &wave.objects) {
@@ -129,7 +129,7 @@ mod tests {
     fn by_need(images: &[(&str, &str)]) -> [Vec<String>; 3] {
         let image = |(component, image): &(&str, &str)| ((*component).to_owned(), image.parse().expect("an image"));
         let spec = Spec { images: images.iter().map(image).collect(), ..Spec::default() };
-        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        let rendered = render(&spec, Bundle::embedded(spec.flyte).expect("built in")).expect("renders");
         let plan = Plan::new(spec, rendered).expect("a plan");
         let by_need = plan.images_by_need();
         let mut all: Vec<_> = by_need.iter().flatten().cloned().collect();

@@ -215,7 +215,7 @@ catalogue! {
         "the end of its log is above; the node's whole log is in the evidence folder";
     NodeCgroup "node-cgroup" CLUSTER, 5, no,
         "k3s cannot use this machine's cgroups.",
-        "use a newer k3d and Kubernetes (`--profile current`), or a machine with the cgroup version that this k3s supports";
+        "use a newer k3d and Kubernetes (`--kubernetes v1.33.13+k3s1`), or a machine with the cgroup version that this k3s supports";
     NodeMemory "node-memory" CLUSTER, 5, no,
         "The kernel killed the node for lack of memory.",
         "give Docker more memory, or stop other containers";

@@ -258,11 +258,15 @@ fn hold_locks(api: &ApiServer, objects: &[Value]) {
         };
         let Some(pod) = objects.iter().find(runs) else { continue };
         let lock = names::propeller_lock(&namespace);
-        let record = json!({"holderIdentity": pod["metadata"]["name"]}).to_string();
-        let held = api.get(&format!("/api/v1/namespaces/{system}/configmaps/{lock}"));
-        if held.is_none_or(|held| held["metadata"]["annotations"][names::LOCK_HOLDER] != record) {
-            api.put(json!({"apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": {"name": lock, "namespace": system, "annotations": {names::LOCK_HOLDER: record}}}));
+        let election = spec.flyte.facts().election;
+        let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let at = match election.group() {
+            "" => "/api/v1".to_owned(),
+            _ => format!("/apis/{}", election.api_version()),
+        };
+        let held = api.get(&format!("{at}/namespaces/{system}/{}/{lock}", election.plural()));
+        if held.and_then(|held| election.holder(&held)).as_deref() != Some(pod) {
+            api.put(election.held_by(pod, &system, &lock));
         }
     }
 }

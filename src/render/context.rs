@@ -47,7 +47,7 @@ impl Context<'_> {
         let objects = match self.built_in.get() {
             Some(objects) => objects,
             None => {
-                let objects = Bundle::embedded()?.objects;
+                let objects = Bundle::embedded(self.spec.flyte)?.objects;
                 self.built_in.get_or_init(|| objects)
             }
         };

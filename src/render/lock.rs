@@ -1,4 +1,4 @@
-//! Which images are pinned, read from `sandbox/images.lock.yaml`, which is part of this binary.
+//! Which images are pinned: those of a Flyte release, and those that every release stands on.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,11 @@ use serde::Deserialize;
 
 use super::component::Component;
 use crate::manifest::ImageRef;
+use crate::release::Release;
 use crate::yaml::{self, YamlError};
 
-const TEXT: &str = include_str!("../../sandbox/images.lock.yaml");
+/// The images that are no release's own, and the nodes'.
+const SHARED: &str = include_str!("../../sandbox/images.lock.yaml");
 
 /// The image of one component.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -36,6 +38,7 @@ pub struct Pin {
 #[serde(deny_unknown_fields)]
 struct File {
     components: BTreeMap<String, Pin>,
+    #[serde(default)]
     nodes: BTreeMap<String, Vec<ImageRef>>,
 }
 
@@ -61,24 +64,27 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// The lock in this binary.
+    /// The images of a release.
     ///
     /// # Errors
-    /// Never in a released binary: a test reads it.
-    pub fn embedded() -> Result<Self, LockError> {
-        Self::parse(TEXT)
+    /// Never in a released binary: a test reads them all.
+    pub fn embedded(release: Release) -> Result<Self, LockError> {
+        Self::parse([SHARED, release.images()])
     }
 
-    fn parse(text: &str) -> Result<Self, LockError> {
-        let file: File = yaml::typed(text)?;
-        let mut components = BTreeMap::new();
-        for (id, pin) in file.components {
-            let component = Component::of_id(&id).ok_or(LockError::Unknown(id))?;
-            components.insert(component, pin);
+    fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, LockError> {
+        let mut lock = Self { components: BTreeMap::new(), nodes: BTreeMap::new() };
+        for text in texts {
+            let file: File = yaml::typed(text)?;
+            for (id, pin) in file.components {
+                let component = Component::of_id(&id).ok_or(LockError::Unknown(id))?;
+                lock.components.insert(component, pin);
+            }
+            lock.nodes.extend(file.nodes);
         }
-        match Component::ALL.into_iter().find(|component| !components.contains_key(component)) {
+        match Component::ALL.into_iter().find(|component| !lock.components.contains_key(component)) {
             Some(missing) => Err(LockError::Missing(missing)),
-            None => Ok(Self { components, nodes: file.nodes }),
+            None => Ok(lock),
         }
     }
 
@@ -114,18 +120,20 @@ mod tests {
 
     #[test]
     fn the_embedded_lock_pins_every_component_by_tag() {
-        let lock = Lock::embedded().expect("the lock");
-        assert_eq!(lock.pins().count(), Component::ALL.len());
-        for (component, pin) in lock.pins() {
-            assert!(pin.image.tag().is_some_and(|tag| tag.contains(&pin.version)), "{component}: {}", pin.image);
+        for release in Release::all() {
+            let lock = Lock::embedded(release).expect("the lock");
+            assert_eq!(lock.pins().count(), Component::ALL.len());
+            for (component, pin) in lock.pins() {
+                assert!(pin.image.tag().is_some_and(|tag| tag.contains(&pin.version)), "{component}: {}", pin.image);
+            }
+            assert_eq!(lock.node_images(&release.facts().kubernetes).len(), 2);
+            assert!(lock.node_images("v9.99.0+k3s1").is_empty());
         }
-        assert_eq!(lock.node_images("v1.21.2+k3s1").len(), 2);
-        assert!(lock.node_images("v9.99.0+k3s1").is_empty());
     }
 
     #[test]
     fn a_lock_names_what_is_wrong_with_it() {
-        let error = |text: &str| Lock::parse(text).expect_err(text);
+        let error = |text: &str| Lock::parse([text]).expect_err(text);
         assert!(matches!(error("components: {}\nnodes: {}"), LockError::Missing(Component::Postgres)));
         let unknown = "components: {redis: {image: 'redis:1', version: '1'}}\nnodes: {}";
         assert_eq!(error(unknown), LockError::Unknown("redis".to_owned()));

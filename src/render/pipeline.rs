@@ -64,7 +64,7 @@ fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Re
         system: spec.system_namespace(),
         workflows: spec.workflow_namespaces(),
         origins: origins(&bundle.objects),
-        lock: Lock::embedded()?,
+        lock: Lock::embedded(spec.flyte)?,
         built_in: OnceCell::new(),
     };
     let overridden = bundle.overridden.into_iter().map(|Overridden { object, first, last }| {
@@ -88,8 +88,11 @@ fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Re
     }
     sort(&mut draft.objects);
     verify::verify(&context, &draft.objects)?;
-    let deviations =
-        if is_built_in { Vec::new() } else { deviations(&render(spec, Bundle::embedded()?)?.objects, &draft.objects)? };
+    let deviations = if is_built_in {
+        Vec::new()
+    } else {
+        deviations(&render(spec, Bundle::embedded(spec.flyte)?)?.objects, &draft.objects)?
+    };
     let mut warnings = draft.warnings;
     warnings.extend(unplaced(&draft.objects));
     warnings.extend(unserved(&context.system, &draft.objects));

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Reason};
 use crate::files::private_folder;
 use crate::flyte::names;
 use crate::images::{self, Arrivals, Claim};
-use crate::kubernetes;
+use crate::kubernetes::{self, Locks};
 use crate::limits::{DOCKER_QUIET, EVIDENCE_ANSWER, NODE_GONE};
 use crate::manifest::ImageRef;
 use crate::plan::{ClusterPlan, Plan, node_name};
@@ -535,8 +535,8 @@ async fn find_engine(
 /// Takes the propellers' locks from their former selves, who were stopped before they could let go of them: the new ones
 /// would wait a quarter of a minute.
 async fn release_locks(client: &Client, spec: &Spec) -> Result<(), Failure> {
-    let locks = spec.workflow_namespaces().into_iter().map(|namespace| names::propeller_lock(&namespace));
-    kubernetes::delete_config_maps(client, &spec.system_namespace(), locks).await
+    let locks = Locks::new(client, &spec.system_namespace(), spec.flyte.facts().election);
+    locks.delete(spec.workflow_namespaces().iter().map(names::propeller_lock)).await
 }
 
 /// The data that an earlier sandbox of this name left, where that has no node.

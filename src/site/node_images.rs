@@ -9,6 +9,7 @@ use crate::failure::{Failure, Reason};
 use crate::images::{self, Arrivals, Batch, Presence, RequiredImage, Trial, Unbundled, Unpack};
 use crate::manifest::ImageRef;
 use crate::plan::Plan;
+use crate::release::Release;
 use crate::render::{Component, Lock, Pin};
 use crate::report::{Outcome, Stage};
 use crate::run::Run;
@@ -32,8 +33,8 @@ pub(super) async fn load_bundle(plan: &Plan, docker: &Docker, path: &Path, run: 
 /// # Errors
 /// The lock in this binary cannot be read.
 pub fn required<'a>(images: impl IntoIterator<Item = &'a ImageRef>) -> Result<Vec<RequiredImage>, Failure> {
-    let lock = lock()?;
-    let known = |image: &ImageRef| match lock.pin_of(image) {
+    let locks = locks()?;
+    let known = |image: &ImageRef| match locks.iter().find_map(|lock| lock.pin_of(image)) {
         Some(Pin { architectures, successors, digest, .. }) => RequiredImage {
             image: image.clone(),
             architectures: architectures.clone(),
@@ -45,8 +46,11 @@ pub fn required<'a>(images: impl IntoIterator<Item = &'a ImageRef>) -> Result<Ve
     Ok(images.into_iter().map(known).collect())
 }
 
-fn lock() -> Result<Lock, Failure> {
-    Lock::embedded()
+/// The image locks of all releases.
+fn locks() -> Result<Vec<Lock>, Failure> {
+    Release::all()
+        .map(Lock::embedded)
+        .collect::<Result<_, _>>()
         .map_err(|error| Failure::new(Reason::Internal, "cannot read the built-in image lock").caused_by(error))
 }
 
@@ -125,10 +129,12 @@ fn batches(plan: &Plan, own: Vec<Image>, obtained: Vec<Image>) -> [Batch; 3] {
 /// Runs flyteadmin for a moment where it is made for another processor, before all wait for it in vain.
 async fn try_admin(plan: &Plan, node: &str, docker: &Docker, obtained: &[Image], run: &Run) -> Result<(), Failure> {
     let id = Component::Flyteadmin.id();
-    let lock = lock()?;
-    let pinned = lock.pin(Component::Flyteadmin);
-    let name = plan.spec.images.get(id).or(pinned.map(|pin| &pin.image));
-    let Some(image) = obtained.iter().find(|image| Some(&image.reference) == name) else { return Ok(()) };
+    let locks = locks()?;
+    let is_admin = |image: &ImageRef| {
+        let pinned = locks.iter().filter_map(|lock| lock.pin(Component::Flyteadmin));
+        plan.spec.images.get(id) == Some(image) || pinned.into_iter().any(|pin| pin.image == *image)
+    };
+    let Some(image) = obtained.iter().find(|image| is_admin(&image.reference)) else { return Ok(()) };
     let container = format!("{node}-trial");
     let labels = cluster_labels(&plan.spec.name);
     let command = &["flyteadmin", "--help"];

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
+use kube::api::{DeleteParams, ListParams};
 use kube::{Client, ResourceExt};
 use tokio::time::sleep;
 
 use super::retire;
 use crate::failure::{Failure, Reason};
 use crate::flyte::{labels, names};
-use crate::kubernetes::{self, Inventory, resolve, retry};
+use crate::kubernetes::{self, Inventory, Locks, resolve, retry};
 use crate::limits::OBJECTS_GONE;
 use crate::manifest::Collection;
 use crate::report::Stage;
@@ -40,14 +40,13 @@ pub(super) async fn all(client: &Client, namespace: &str, name: &str, run: &Run)
 
 /// What the propellers lead by; they make it themselves, without a label.
 async fn locks(client: &Client, spec: &Spec, run: &Run) -> Result<(), Failure> {
-    let maps: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &spec.system_namespace(), &kubernetes::api_resource("v1", "ConfigMap"));
+    let locks = Locks::new(client, &spec.system_namespace(), spec.flyte.facts().election);
     for workflow in spec.workflow_namespaces() {
         let lock = names::propeller_lock(&workflow);
-        let at = format!("configmap {}/{lock}", spec.system_namespace());
+        let at = locks.words(&lock);
         let parameters = DeleteParams::default();
         run.unless_cancelled(async {
-            match retry(run, &at, Duration::ZERO, || maps.delete(&lock, &parameters)).await {
+            match retry(run, &at, Duration::ZERO, || locks.api().delete(&lock, &parameters)).await {
                 Err(error) if !error.is_missing() => Err(error.failure("cannot delete the lock", &at)),
                 _ => Ok(()),
             }

@@ -113,19 +113,21 @@ pub fn access_rules(spec: &Spec) -> Vec<AccessRule> {
     let system = spec.system_namespace();
     let namespaces = spec.workflow_namespaces();
     let mut table = Table { system: &system, rows: Vec::new() };
-    allowed(&mut table, &namespaces);
+    allowed(&mut table, spec, &namespaces);
     denied(&mut table, spec, &namespaces);
     table.rows
 }
 
-fn allowed(table: &mut Table<'_>, namespaces: &[WorkflowNamespace]) {
+fn allowed(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace]) {
+    let election = spec.flyte.facts().election;
     for workflow in namespaces {
         let WorkflowNamespace { project, name, .. } = workflow;
         table.push(names::ADMIN, &ADMIN, name, true);
         let propeller = names::propeller_account(project);
         table.push(&propeller, &PROPELLER, name, true);
         for verb in ["get", "update"] {
-            table.push_named(&propeller, (verb, "", "configmaps", ""), table.system, names::propeller_lock(workflow));
+            let right = (verb, election.group(), election.plural(), "");
+            table.push_named(&propeller, right, table.system, names::propeller_lock(workflow));
         }
         table.push(names::DASHBOARD, &DASHBOARD, name, true);
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::flyte::admin::{HEALTH, PROJECTS, ProjectList};
 use crate::spec::Spec;
-use reqwest::StatusCode;
+use reqwest::header::ACCEPT;
+use reqwest::{Method, StatusCode};
 
 use super::check_failure::CheckResult;
 use super::target::CheckContext;
@@ -18,7 +19,9 @@ pub(super) async fn healthy(context: &CheckContext<'_>) -> CheckResult {
 /// A2: its database has the configured projects, with exactly the configured domains.
 pub(super) async fn lists_projects(context: &CheckContext<'_>) -> CheckResult {
     let _alone = context.projects.lock().await;
-    let reply = context.http.get(&context.console(PROJECTS)).await?.expect(StatusCode::OK)?;
+    let url = context.console(PROJECTS);
+    let reply = context.http.send(Method::GET, &url, &[(ACCEPT, "application/json")], Vec::new()).await?;
+    let reply = reply.expect(StatusCode::OK)?;
     judge(&reply.text(), context.spec)
         .map_err(|seen| reply.failure(seen).hint("`sandbox up` registers what is missing"))
 }

@@ -19,7 +19,8 @@ pub(super) async fn healthy(context: &CheckContext<'_>) -> CheckResult {
 /// C2: the page is the console's, its script is there, and its request for the projects is answered.
 pub(super) async fn loads(context: &CheckContext<'_>) -> CheckResult {
     let page = context.http.get(&context.console("/console")).await?.expect(StatusCode::OK)?;
-    let script = script_of(&page.text()).map_err(|seen| page.failure(seen))?;
+    let script =
+        script_of(&page.text(), &context.spec.flyte.facts().console_root).map_err(|seen| page.failure(seen))?;
     let asset = context.http.get(&context.console(&script)).await?.expect(StatusCode::OK)?;
     if !asset.content_type.contains("javascript") {
         // The console answers every unknown path with its page and 200.
@@ -37,9 +38,9 @@ pub(super) async fn loads(context: &CheckContext<'_>) -> CheckResult {
 }
 
 /// The path of the page's first own script, if the page is the console's and is configured to ask the gateway.
-fn script_of(page: &str) -> Result<String, String> {
-    if !page.contains("react-app") {
-        return Err("not the console's page: it has no element react-app".to_owned());
+fn script_of(page: &str, root: &str) -> Result<String, String> {
+    if !page.contains(&format!("id=\"{root}\"")) {
+        return Err(format!("not the console's page: it has no element {root}"));
     }
     if let Some(env) = environment(page) {
         if let Some(base) = env.get("BASE_URL").and_then(Value::as_str).filter(|base| *base != "/console") {
@@ -89,7 +90,7 @@ mod tests {
             ("It works!".to_owned(), Err("not the console's page: it has no element react-app")),
         ];
         for (page, expected) in table {
-            assert_eq!(script_of(&page), expected.map(str::to_owned).map_err(str::to_owned), "{page}");
+            assert_eq!(script_of(&page, "react-app"), expected.map(str::to_owned).map_err(str::to_owned), "{page}");
         }
     }
 
@@ -98,7 +99,7 @@ mod tests {
         fn a_script_is_a_path_below_the_console_on_any_page(parts in proptest::collection::vec(
             proptest::sample::select(vec!["react-app", "window.env", "{", "}", "<script", ">", " src=\"", "\"", "/console/", "é"]), 0..20,
         )) {
-            if let Ok(path) = script_of(&parts.concat()) {
+            if let Ok(path) = script_of(&parts.concat(), "react-app") {
                 proptest::prop_assert!(path.starts_with("/console/"));
             }
         }

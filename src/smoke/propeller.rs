@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::Api;
-use serde::Deserialize;
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::failure::Reason;
 use crate::flyte::labels::WORKFLOW_NAMESPACE as LABEL;
-use crate::flyte::names::{self, LOCK_HOLDER};
+use crate::flyte::names;
+use crate::kubernetes::Locks;
 use crate::spec::WorkflowNamespace;
 
 use super::check_failure::{CheckFailure, CheckResult, all};
@@ -46,16 +45,15 @@ pub(super) async fn have_workers(context: &CheckContext<'_>) -> CheckResult {
 /// P2: every propeller holds its own lock, and so no two share one.
 pub(super) async fn lead(context: &CheckContext<'_>) -> CheckResult {
     let system = context.spec.system_namespace();
-    let maps: Api<ConfigMap> = Api::namespaced(context.api.client(), &system);
+    let locks = Locks::new(&context.api.client(), &system, context.spec.flyte.facts().election);
     each(context, async |namespace: &WorkflowNamespace, pod: &str| {
         let lock = names::propeller_lock(namespace);
-        let asked = format!("configmap {system}/{lock}");
-        let Some(map) = context.api.ask(&asked, maps.get_opt(&lock)).await? else {
+        let asked = locks.words(&lock);
+        let Some(lock) = context.api.ask(&asked, locks.api().get_opt(&lock)).await? else {
             return Err(CheckFailure::new(asked, "it does not exist: no propeller has tried to lead"));
         };
-        match holder(&map).as_deref() {
-            // An identity may carry a suffix of the process's own.
-            Some(holder) if holder.split('_').next() == Some(pod) => Ok(String::new()),
+        match locks.holder(&lock).as_deref() {
+            Some(holder) if holder == pod => Ok(String::new()),
             Some(holder) => Err(CheckFailure::new(asked, format!("held by {holder:?}, not by pod {pod}"))),
             None => Err(CheckFailure::new(asked, "it names no leader")),
         }
@@ -130,25 +128,9 @@ fn free_workers(metrics: &str, namespace: &str) -> Option<u32> {
     (0.0..1e6).contains(&value).then_some(value as u32)
 }
 
-/// The holder of a leader lock.
-fn holder(lock: &ConfigMap) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Record {
-        #[serde(rename = "holderIdentity")]
-        holder: String,
-    }
-    let record = lock.metadata.annotations.as_ref()?.get(LOCK_HOLDER)?;
-    serde_json::from_str::<Record>(record).ok().map(|record| record.holder).filter(|holder| !holder.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-    use super::{LOCK_HOLDER, free_workers, holder};
+    use super::free_workers;
 
     #[test]
     fn free_workers_are_read_from_metrics() {
@@ -174,26 +156,6 @@ mod tests {
             let gauge = "flyte:propeller:n:free_workers_count";
             let free = free_workers(&format!("{gauge}{value}"), "n");
             proptest::prop_assert!(free.is_none_or(|free| free < 1_000_000));
-        }
-    }
-
-    #[test]
-    fn the_holder_is_read_from_the_lock() {
-        let table = [
-            (
-                Some(r#"{"holderIdentity":"flytepropeller-x-d-dev-1","leaseDurationSeconds":15}"#),
-                Some("flytepropeller-x-d-dev-1"),
-            ),
-            (Some(r#"{"holderIdentity":""}"#), None),
-            (Some("{}"), None),
-            (Some("x"), None),
-            (None, None),
-        ];
-        for (record, expected) in table {
-            let annotations = record.map(|record| BTreeMap::from([(LOCK_HOLDER.to_owned(), record.to_owned())]));
-            let lock =
-                ConfigMap { metadata: ObjectMeta { annotations, ..ObjectMeta::default() }, ..ConfigMap::default() };
-            assert_eq!(holder(&lock).as_deref(), expected, "{record:?}");
         }
     }
 }

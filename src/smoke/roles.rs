@@ -118,7 +118,7 @@ mod tests {
     /// The grants of the rendered Roles, and one more binding in the first project's first namespace.
     fn granted(more: Option<Value>) -> Granted {
         let spec = spec();
-        let objects = render(&spec, Bundle::embedded().expect("built in")).expect("renders").objects;
+        let objects = render(&spec, Bundle::embedded(spec.flyte).expect("built in")).expect("renders").objects;
         let mut granted = Granted::default();
         for namespace in spec.namespaces() {
             let of = |kind: &str| {

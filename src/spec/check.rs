@@ -9,6 +9,7 @@ use super::mirrors::Mirrors;
 use super::model::{COMPONENTS, CredentialSource, EngineKind, Ports, Spec, Tasks};
 use super::rules::{LABEL_LIMIT, closest, credentials, is_node_port, label, quantity, secret};
 use crate::manifest::{ImageRef, Quantity};
+use crate::release::Release;
 
 /// k3d's limit for cluster names (`pkg/types/defaults.go`, v4.4.8 and v5.9.0).
 pub(crate) const NAME_LIMIT: usize = 32;
@@ -111,6 +112,18 @@ impl Check {
             Some(port)
         });
         Some(Ports { console: console?, dashboard: dashboard?, minio: minio?, api, postgres, registry })
+    }
+
+    pub(super) fn release(&mut self, given: Option<Sourced<String>>) -> Release {
+        let Some(Sourced { value, origin }) = given else { return Release::default() };
+        let found = Release::of(&value);
+        if found.is_none() {
+            let names: Vec<_> = Release::all().map(Release::name).collect();
+            let hint = format!("releases are: {}; `--manifests` brings another one", names.join(", "));
+            self.problem(&origin, format!("`flyte`: there is no release `{value}`"), Some(hint));
+        }
+        self.provenance.insert("flyte".to_owned(), origin);
+        found.unwrap_or_default()
     }
 
     pub(super) fn engine(&mut self, given: Option<Sourced<String>>) -> Option<EngineKind> {

@@ -15,10 +15,7 @@ use crate::yaml::{self, Position, Spanned};
 const BUILT_IN: &str = include_str!("../../sandbox/sandbox.yaml");
 
 /// The profiles within the binary, by name.
-pub const PROFILES: &[(&str, &str)] = &[
-    ("current", include_str!("../../sandbox/profiles/current.yaml")),
-    ("minimal", include_str!("../../sandbox/profiles/minimal.yaml")),
-];
+pub const PROFILES: &[(&str, &str)] = &[("minimal", include_str!("../../sandbox/profiles/minimal.yaml"))];
 
 /// The spec that everything else is laid over.
 ///
@@ -99,7 +96,10 @@ struct SpecFile {
     domains: Option<Vec<Spanned<FileDomain>>>,
     /// Ports on 127.0.0.1.
     ports: Option<FilePorts>,
-    /// The k3s release that the node runs, such as `v1.21.2+k3s1`.
+    /// The Flyte release, `0.15` or `1.16`.
+    #[schemars(with = "Option<String>")]
+    flyte: Option<Spanned<String>>,
+    /// The k3s release that the node runs, such as `v1.21.2+k3s1`; where absent, the one that the Flyte release wants.
     #[schemars(with = "Option<String>")]
     kubernetes: Option<Spanned<String>>,
     /// What makes the node, `k3d` or `docker`; k3d where it is on the PATH, or else docker, where absent. `context` makes
@@ -281,6 +281,7 @@ impl SpecFile {
             port_api: ports.api.map(|v| given(v, origin)),
             port_postgres: ports.postgres.map(|v| given(v, origin)),
             port_registry: ports.registry.map(|v| given(v, origin)),
+            flyte: self.flyte.map(|v| given(v, origin)),
             kubernetes: self.kubernetes.map(|v| given(v, origin)),
             engine: self.engine.map(|v| given(v, origin)),
             context: self.context.map(|v| given(v, origin)),

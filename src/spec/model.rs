@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::credentials::{Keys, Secret};
 use super::mirrors::Mirrors;
 use crate::manifest::ImageRef;
+use crate::release::Release;
 
 /// What an image can be given for in `images`.
 pub const COMPONENTS: &[&str] = &[
@@ -204,6 +205,9 @@ pub struct Spec {
     pub domains: Vec<Domain>,
     /// Ports on the host.
     pub ports: Ports,
+    /// The Flyte release.
+    #[serde(default)]
+    pub flyte: Release,
     /// The k3s release, such as `v1.21.2+k3s1`.
     pub kubernetes: String,
     /// The k3s node image.

@@ -46,7 +46,10 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         ("ports.postgres", layer.port_postgres),
         ("ports.registry", layer.port_registry.filter(|_| registry)),
     ]);
-    let kubernetes = check.value("kubernetes", layer.kubernetes, |text| kubernetes_version(text).map(|_| ()));
+    let flyte = check.release(layer.flyte);
+    let of_release = || Sourced { value: flyte.facts().kubernetes.clone(), origin: Origin::Default };
+    let kubernetes = Some(layer.kubernetes.unwrap_or_else(of_release));
+    let kubernetes = check.value("kubernetes", kubernetes, |text| kubernetes_version(text).map(|_| ()));
     let engine = check.engine(layer.engine);
     let context = check.optional("context", layer.context);
     let kubeconfig = check.optional("kubeconfig", layer.kubeconfig);
@@ -84,6 +87,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         added_projects: Vec::new(),
         domains,
         ports,
+        flyte,
         kubernetes,
         node_image,
         engine,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use flyte_sandbox::release::Release;
 use serde_json::Value;
 
 fn sandbox(state: &Path, args: &[&str]) -> Command {
@@ -107,6 +108,9 @@ fn a_plan_for_a_log_has_no_secret_of_a_bundle() {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
     for file in fs::read_dir(ours).expect("there").flatten() {
         fs::copy(file.path(), manifests.join(file.file_name())).expect("copied");
+    }
+    for (name, text) in Release::default().manifests() {
+        fs::write(manifests.join(Path::new(name).file_name().expect("a name")), text).expect("written");
     }
     let secrets = "apiVersion: v1\nkind: Secret\nmetadata: {name: one, namespace: flyte}\nstringData: {a: in-plain-text}\n---\n\
         apiVersion: v1\nkind: Secret\nmetadata: {name: two, namespace: flyte}\ndata: {b: aW4tYmFzZS02NA==}\n";

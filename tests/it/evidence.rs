@@ -11,6 +11,7 @@ use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{self, Options, Request};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::Plan;
+use flyte_sandbox::release::Release;
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::Stage;
 use flyte_sandbox::run::{Deadline, Run};
@@ -31,7 +32,7 @@ const SECRET: &str = "never-to-be-seen/2026";
 fn request() -> Request {
     let mut spec = Spec::default();
     spec.storage.secret_key = flyte_sandbox::spec::Secret::new(SECRET);
-    Request { spec, bundle: Bundle::embedded().expect("manifests") }
+    Request { spec, bundle: Bundle::embedded(Release::default()).expect("manifests") }
 }
 
 fn plan() -> Plan {

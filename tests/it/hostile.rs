@@ -8,6 +8,7 @@ use std::time::Duration;
 use flyte_sandbox::cluster::Dialect;
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{ClusterPlan, PortMapping};
+use flyte_sandbox::release::Release;
 use flyte_sandbox::render::render;
 use flyte_sandbox::spec::{Layer, MachineKey, Origin, Sourced, Spec, parse, resolve};
 use flyte_sandbox::yaml;
@@ -128,7 +129,7 @@ fn free_text_stays_what_it_is_in_all_that_is_made_of_it() {
     for key in FREE {
         for text in HOSTILE.into_iter().chain(odd) {
             let Some(spec) = layer(key, text).and_then(resolved) else { continue };
-            let rendered = render(&spec, Bundle::embedded().expect("manifests")).expect(text);
+            let rendered = render(&spec, Bundle::embedded(Release::default()).expect("manifests")).expect(text);
             let values: Vec<Value> = rendered.objects.iter().map(|object| object.value().clone()).collect();
             let again = yaml::documents(&yaml::emit_documents(&values)).expect(text);
             assert_eq!(again, values, "{key}: {text:?}");

@@ -12,6 +12,7 @@ use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::images::obtain;
 use flyte_sandbox::manifest::{Bundle, ImageRef};
 use flyte_sandbox::plan::Plan;
+use flyte_sandbox::release::Release;
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
@@ -195,7 +196,7 @@ async fn a_configuration_that_cannot_be_read_is_told_once_without_a_word_of_it()
 async fn images_pull_sends_the_login_and_no_output_has_it() {
     let image: ImageRef = "127.0.0.1:5000/team/flyteadmin:v1".parse().expect("an image");
     let spec = Spec { images: [("flyteadmin".to_owned(), image.clone())].into(), ..Spec::default() };
-    let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+    let rendered = render(&spec, Bundle::embedded(Release::default()).expect("built in")).expect("renders");
     let plan = Plan::new(spec, rendered).expect("a plan");
     let others = plan.all_images().chain([&plan.cluster.node_image]).filter(|one| **one != image);
     let secret = "very-secret-word";

@@ -3,6 +3,7 @@
 use flyte_sandbox::lifecycle;
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::Plan;
+use flyte_sandbox::release::Release;
 use flyte_sandbox::render::render;
 use flyte_sandbox::site::Host;
 use flyte_sandbox::spec::Spec;
@@ -20,7 +21,7 @@ const IMAGE: &str = "team/console:dev";
 async fn flyte(digest: &str) -> (FakeFlyte, Plan) {
     let flyte = FakeFlyte::start().await;
     let spec = Spec { name: "flyte".to_owned(), engine: None, ..flyte.spec.clone() };
-    let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+    let rendered = render(&spec, Bundle::embedded(Release::default()).expect("built in")).expect("renders");
     let plan = Plan::new(spec, rendered).expect("a plan");
     let system = plan.spec.system_namespace();
     let text = |text: String| ByteString(text.into_bytes());

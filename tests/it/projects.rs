@@ -14,6 +14,7 @@ use flyte_sandbox::kubernetes::{client, find};
 use flyte_sandbox::lifecycle::{Removal, UnderWay, apply_prerequisites, roll_out};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{Difference, Plan};
+use flyte_sandbox::release::Release;
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
@@ -146,7 +147,7 @@ impl World {
 }
 
 fn planned(spec: Spec) -> Plan {
-    let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+    let rendered = render(&spec, Bundle::embedded(Release::default()).expect("built in")).expect("renders");
     Plan::new(spec, rendered).expect("a plan")
 }
 

@@ -11,7 +11,7 @@ use flyte_sandbox::manifest::Collection;
 use flyte_sandbox::rehearsal::{Executions, Minio};
 use flyte_sandbox::spec::Spec;
 use kube::api::DeleteParams;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::machine::Machine;
 use crate::support::ports;
@@ -136,6 +136,21 @@ fn a_report_that_cannot_be_written_in_the_end_is_told_as_what_it_is() {
     assert_eq!((finished.len(), &finished[0]["exit_code"]), (1, &0.into()), "{finished:?}");
     let told = String::from_utf8_lossy(&ran.0.stderr).into_owned();
     assert!(told.contains("error[report-unwritable]: cannot write the report"), "{told}");
+}
+
+#[test]
+fn another_release_of_flyte_is_made_where_it_is_asked_for_and_never_in_place() {
+    let machine = Machine::new();
+    machine.up(&["--flyte", "1.16", "--full"]).exits(0);
+    let again = machine.up(&["--flyte", "1.16"]).exits(0).events();
+    assert_eq!(again.last().expect("the end")["outcome"], "unchanged");
+    let refused = machine.up(&["--flyte", "0.15", "--kubernetes", "v1.33.13+k3s1"]).exits(3).failure();
+    assert_eq!(refused["reason"], "sandbox-differs");
+    assert_eq!(refused["causes"], json!(["it runs 1.16, and 0.15 is asked for: its database is not carried over"]));
+    machine.run(&["project", "add", "z"]).exits(0);
+    machine.run(&["smoke"]).exits(0);
+    let unknown = machine.up(&["--flyte", "1.99"]).exits(2).failure();
+    assert_eq!(unknown["causes"], json!(["--flyte: `flyte`: there is no release `1.99`"]));
 }
 
 #[test]

@@ -300,12 +300,16 @@ fn manifests_of_kustomize_without_helms_labels_are_the_same_parts() {
 
 #[test]
 fn the_built_in_manifests_are_told_nothing_of_when_they_come_from_outside() {
-    let text: String =
-        Bundle::embedded().expect("built in").objects.iter().map(|one| format!("---\n{}\n", one.value())).collect();
+    let text: String = Bundle::embedded(flyte_sandbox::release::Release::default())
+        .expect("built in")
+        .objects
+        .iter()
+        .map(|one| format!("---\n{}\n", one.value()))
+        .collect();
     let rendered = render::render(&Spec::default(), bundle(&text)).expect("a Flyte");
     assert_eq!(rendered.warnings, []);
     assert_eq!(rendered.deviations, []);
-    let lock = Lock::embedded().expect("the lock");
+    let lock = Lock::embedded(flyte_sandbox::release::Release::default()).expect("the lock");
     let of_all = lock.pins().filter(|(component, _)| *component != Component::Registry);
     assert_eq!(rendered.images(), of_all.map(|(_, pin)| pin.image.clone()).collect());
 }

@@ -9,6 +9,7 @@ use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::lifecycle::{Done, Options, Request, down, make_spare, start, up};
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::{ClusterPlan, Plan};
+use flyte_sandbox::release::Release;
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::Event;
 use flyte_sandbox::run::Run;
@@ -63,7 +64,7 @@ impl Here {
         let [console, dashboard, minio] = ports::reserve::<3>();
         let mut spec = Spec { engine: Some(EngineKind::Docker), ..Spec::default() };
         (spec.ports.console, spec.ports.dashboard, spec.ports.minio) = (console, dashboard, minio);
-        let rendered = render(&spec, Bundle::embedded().expect("built in")).expect("renders");
+        let rendered = render(&spec, Bundle::embedded(Release::default()).expect("built in")).expect("renders");
         let plan = Plan::new(spec.clone(), rendered).expect("a plan");
         let world = World {
             images: plan
@@ -81,7 +82,7 @@ impl Here {
     }
 
     fn request(&self) -> Request {
-        Request { spec: self.spec.clone(), bundle: Bundle::embedded().expect("built in") }
+        Request { spec: self.spec.clone(), bundle: Bundle::embedded(Release::default()).expect("built in") }
     }
 
     async fn told(

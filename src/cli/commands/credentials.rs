@@ -74,7 +74,7 @@ pub(in crate::cli) async fn run(session: &Session, args: &CredentialsArgs) -> Re
 }
 
 async fn renew(session: &Session, name: &str, args: &CredentialsRenewArgs) -> Result<(), CommandError> {
-    let bundle = session.bundle(args.manifests.manifests.as_ref()).await?;
+    let bundle = session.given_bundle(args.manifests.manifests.as_ref()).await?;
     let settings = RunSettings::new("credentials renew", name);
     session
         .run_reported(settings, async |run| {

@@ -68,10 +68,10 @@ async fn change(
     args: &ProjectChangeArgs,
     command: &'static str,
     wanted: bool,
-    work: impl AsyncFnOnce(&str, &str, Bundle, &Host, &Run) -> Result<Done, Failure>,
+    work: impl AsyncFnOnce(&str, &str, Option<Bundle>, &Host, &Run) -> Result<Done, Failure>,
 ) -> Result<(), CommandError> {
     let (name, project) = (session.name().await?, args.project.as_str());
-    let bundle = session.bundle(args.manifests.manifests.as_ref()).await?;
+    let bundle = session.given_bundle(args.manifests.manifests.as_ref()).await?;
     session
         .run_reported(RunSettings::new(command, &name), async |run| {
             let done = work(&name, project, bundle, &session.host(), run).await?;

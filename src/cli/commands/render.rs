@@ -42,7 +42,7 @@ pub(crate) struct RenderArgs {
 
 pub(in crate::cli) async fn run(session: &Session, args: &RenderArgs) -> Result<(), CommandError> {
     let spec = session.spec(&args.spec).await?.spec;
-    let bundle = session.bundle(args.spec.manifests.as_ref()).await?;
+    let bundle = session.bundle(args.spec.manifests.as_ref(), spec.flyte).await?;
     if let Some(subject) = &args.for_cluster {
         return for_cluster(session, spec, bundle, subject).await;
     }

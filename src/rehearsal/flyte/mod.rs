@@ -123,7 +123,7 @@ impl Flyte {
         let listed = parts.headers.get(header::ACCEPT).is_none_or(|accept| accept != "application/octet-stream");
         if port == Port::Console
             && listed
-            && let Some(answer) = self.projects(spec, &parts.method, parts.uri.path(), parts.uri.query(), &body)
+            && let Some(answer) = self.projects(spec, parts, parts.uri.path(), &body)
         {
             return answer;
         }
@@ -140,7 +140,7 @@ impl Flyte {
             }
         };
         if let Some((status, json)) = executed {
-            return (status, Json(json)).into_response();
+            return admins(spec, parts, status, json);
         }
         let responders = Responders { spec };
         match port {
@@ -157,19 +157,20 @@ impl Flyte {
 
     /// Admin's response through the API's proxy.
     pub(super) fn admin(&self, spec: &Spec, parts: &Parts, path: &str, body: &[u8]) -> Option<Response> {
-        let query = parts.uri.query();
-        self.projects(spec, &parts.method, path, query, body).or_else(|| {
-            let answer = self.executions().admin(spec, &parts.method, path, query.unwrap_or_default(), body);
-            answer.map(|(status, json)| (status, Json(json)).into_response())
+        self.projects(spec, parts, path, body).or_else(|| {
+            let query = parts.uri.query().unwrap_or_default();
+            let (status, json) = self.executions().admin(spec, &parts.method, path, query, body)?;
+            Some(admins(spec, parts, status, json))
         })
     }
 
     /// Admin's response about projects, through the gateway or the API's proxy, if the request is about them.
-    fn projects(&self, spec: &Spec, method: &Method, path: &str, query: Option<&str>, body: &[u8]) -> Option<Response> {
+    fn projects(&self, spec: &Spec, parts: &Parts, path: &str, body: &[u8]) -> Option<Response> {
         let domains: Vec<_> = spec.domains.iter().map(|domain| domain.id.clone()).collect();
         let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
-        let (status, json) = projects.answer(method, path, query.unwrap_or_default(), body, &domains)?;
-        Some((status, Json(json)).into_response())
+        let query = parts.uri.query().unwrap_or_default();
+        let (status, json) = projects.answer(&parts.method, path, query, body, &domains)?;
+        Some(admins(spec, parts, status, json))
     }
 
     /// The Kubernetes API's response about executions, if the request is about them.
@@ -181,6 +182,35 @@ impl Flyte {
     fn executions(&self) -> MutexGuard<'_, Executions> {
         self.executions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A response of admin in the names that its release uses towards who asks so.
+fn admins(spec: &Spec, parts: &Parts, status: StatusCode, json: Value) -> Response {
+    let asks = |name| parts.headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let is_asked_for = asks(header::ACCEPT) || asks(header::CONTENT_TYPE);
+    let json = if spec.flyte.facts().json_when_asked && !is_asked_for { camel_case(json) } else { json };
+    (status, Json(json)).into_response()
+}
+
+fn camel_case(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(camel_case).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (camel_name(&name), camel_case(value))).collect()
+        }
+        other => other,
+    }
+}
+
+/// `resource_type` as `resourceType`.
+fn camel_name(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let mut letters = word.chars();
+        let head = letters.next().map(|head| head.to_ascii_uppercase());
+        name + &head.into_iter().chain(letters).collect::<String>()
+    })
 }
 
 /// True if a request to the Kubernetes API may be about executions.

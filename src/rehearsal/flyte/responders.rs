@@ -33,10 +33,11 @@ impl Responders<'_> {
     pub fn gateway(&self, path: &str, headers: &HeaderMap) -> Response {
         match path {
             "/healthcheck" | "/console/healthz" => StatusCode::OK.into_response(),
-            "/console" => html(
-                "<html><title>REHEARSAL</title><h1>REHEARSAL: nothing of Flyte runs here</h1><script>window.env = {\"BASE_URL\":\"/console\",\"DISABLE_AUTH\":\"1\"};</script>\
-                 <div id=\"react-app\"></div><script src=\"/console/assets/main.js\"></script></html>",
-            ),
+            "/console" => html(&format!(
+                "<html><title>REHEARSAL</title><h1>REHEARSAL: nothing of Flyte runs here</h1><script>window.env = {{\"BASE_URL\":\"/console\"}};</script>\
+                 <div id=\"{}\"></div><script src=\"/console/assets/main.js\"></script></html>",
+                self.spec.flyte.facts().console_root
+            )),
             "/console/assets/main.js" => ([(header::CONTENT_TYPE, "application/javascript")], "1").into_response(),
             "/api/v1/projects"
                 if headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/octet-stream") =>

@@ -1,6 +1,7 @@
 //! Upstream's set and ours become the same.
 
 use super::*;
+use crate::release::Release;
 use crate::render::{Warning, changes, explain};
 
 #[test]
@@ -34,11 +35,30 @@ fn the_default_set_is_what_was_measured_to_work() {
 }
 
 #[test]
-fn every_rendered_image_is_in_the_lock() {
-    let lock = crate::render::Lock::embedded().expect("the lock");
-    let pinned: std::collections::BTreeSet<_> = lock.pins().map(|(_, pin)| pin.image.clone()).collect();
-    let ports = crate::spec::Ports { registry: Some(5050), ..Spec::default().ports };
-    assert_eq!(rendered(&Spec { ports, ..Spec::default() }, ours()).images(), pinned);
+fn every_release_is_rendered_without_a_warning_and_of_images_in_its_lock() {
+    for flyte in Release::all() {
+        let lock = crate::render::Lock::embedded(flyte).expect("the lock");
+        let pinned: std::collections::BTreeSet<_> = lock.pins().map(|(_, pin)| pin.image.clone()).collect();
+        let ports = crate::spec::Ports { registry: Some(5050), ..Spec::default().ports };
+        let output = rendered(&Spec { ports, flyte, ..Spec::default() }, Bundle::embedded(flyte).expect("manifests"));
+        assert_eq!(output.images(), pinned, "{flyte}");
+        assert_eq!(output.warnings, [], "{flyte}");
+    }
+}
+
+/// The settings of each release, as its programs read them, and the permissions.
+#[test]
+fn what_differs_between_the_releases_is_what_was_measured_to_work() {
+    let of = |flyte: Release| {
+        let spec = Spec { projects: vec!["x".into()], flyte, ..Spec::default() };
+        let output = rendered(&spec, Bundle::embedded(flyte).expect("manifests"));
+        crate::yaml::emit_documents(&output.objects)
+    };
+    let [old, new] = ["0.15", "1.16"].map(|name| of(Release::of(name).expect("a release")));
+    let difference = similar::TextDiff::from_lines(&old, &new);
+    insta::with_settings!({snapshot_path => "snapshots", prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("release_1_16", difference.unified_diff().context_radius(2).to_string());
+    });
 }
 
 #[test]
@@ -76,9 +96,7 @@ const SERVED: &[&str] = &["v1", "apps/v1", "rbac.authorization.k8s.io/v1", "apie
 
 #[test]
 fn every_kubernetes_gets_the_same_objects_and_serves_all_of_them() {
-    let profile = crate::spec::profile("current", &crate::spec::Origin::Default).expect("a profile");
-    let current = crate::spec::resolve([profile], &crate::spec::MachineKey::default()).expect("a spec").spec;
-    assert_ne!(current.kubernetes, Spec::default().kubernetes);
+    let current = Spec { kubernetes: "v1.33.13+k3s1".to_owned(), ..Spec::default() };
     let (old, new) = (rendered(&Spec::default(), ours()), rendered(&current, ours()));
     assert_eq!(old.objects, new.objects);
     let unserved = new.objects.iter().map(|object| object.value()["apiVersion"].as_str().unwrap_or_default());

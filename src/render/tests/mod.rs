@@ -29,7 +29,7 @@ fn bundle(text: &str) -> Bundle {
 }
 
 fn ours() -> Bundle {
-    Bundle::embedded().expect("built-in manifests")
+    Bundle::embedded(crate::release::Release::default()).expect("built-in manifests")
 }
 
 fn rendered(spec: &Spec, bundle: Bundle) -> Rendered {

@@ -76,7 +76,7 @@ fn what_a_spec_says_of_tasks_holds_and_no_default_is_above_its_limit() {
 
 #[test]
 fn manifests_that_give_tasks_more_are_kept() {
-    let admin = include_str!("../../../manifests/flyteadmin.yaml")
+    let admin = include_str!("../../../sandbox/releases/0.15/manifests/flyteadmin.yaml")
         .replace("memory: 200Mi\n        storage", "memory: 900Mi\n        storage");
     let source = Source { name: "admin".to_owned(), text: admin };
     let mut bundle = ours();

@@ -81,6 +81,7 @@ fn grants<'a>(context: &'a Context<'_>) -> Vec<Grant<'a>> {
     for project in &context.spec.projects {
         let own = context.workflows.iter().filter(|workflow| workflow.project == *project);
         let locks: Vec<String> = own.map(names::propeller_lock).collect();
+        let election = context.spec.flyte.facts().election;
         grants.push(Grant {
             component: Component::Flytepropeller,
             name: names::propeller_lock_role(project),
@@ -88,8 +89,9 @@ fn grants<'a>(context: &'a Context<'_>) -> Vec<Grant<'a>> {
             namespace: system,
             rules: json!([
                 // A creation cannot be limited by name.
-                {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
-                {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": locks, "verbs": ["get", "update"]},
+                {"apiGroups": [election.group()], "resources": [election.plural()], "verbs": ["create"]},
+                {"apiGroups": [election.group()], "resources": [election.plural()],
+                 "resourceNames": locks, "verbs": ["get", "update"]},
             ]),
         });
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -98,8 +98,9 @@ async fn ask(
 /// One request. A failure that is not final may pass; it comes with the text of the refusal.
 pub(super) async fn once(context: &CheckContext<'_>, request: &Request) -> Result<Reply, (CheckFailure, String)> {
     let Request { method, path, body } = request;
-    let headers = [(CONTENT_TYPE, "application/json")];
-    let headers = if body.is_some() { &headers[..] } else { &[] };
+    // Admin of 1.x answers in camel case where JSON is not asked for by this name.
+    let headers = [(ACCEPT, "application/json"), (CONTENT_TYPE, "application/json")];
+    let headers = if body.is_some() { &headers[..] } else { &headers[..1] };
     let sent = body.as_ref().map(Value::to_string).unwrap_or_default().into_bytes();
     let reply = context.http.send(method.clone(), &context.console(path), headers, sent).await;
     let reply = reply.map_err(|failure| (failure, String::new()))?;

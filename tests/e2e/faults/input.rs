@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use flyte_sandbox::failure::Reason::{self, Manifests, Usage};
+use flyte_sandbox::release::Release;
 
 use super::expected::fails;
 use super::{Fault, fault};
@@ -158,6 +159,7 @@ fn wrong_kinds() {
     let desk = Desk::new("input");
     let own = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/manifests")).expect("manifests").flatten();
     let own = own.map(|entry| std::fs::read_to_string(entry.path()).expect("text"));
+    let own = own.chain(Release::default().manifests().iter().map(|(_, text)| (*text).to_owned()));
     let own = own.collect::<Vec<_>>().join("\n---\n");
     for (from, to) in [
         ("      containers:\n", "      containers: {}\n      were:\n"),

@@ -174,8 +174,10 @@ fn with_k3d_4() {
     sandbox.assert_gone();
 }
 
-/// The node of the profile `current`.
+/// The node of a current Kubernetes, and an image of the Flyte release that has it by default.
 const CURRENT: &str = "rancher/k3s:v1.33.13-k3s1";
+
+const CURRENT_FLYTE: &str = "cr.flyte.org/flyteorg/flyteadmin:v1.16.8";
 
 fn on_current() {
     let ground = Ground::find(Wish::Real, Major::Five);
@@ -183,14 +185,20 @@ fn on_current() {
         return println!("NOT TRIED: a current Kubernetes, without its node image {CURRENT}");
     }
     println!("node: {CURRENT} (real)");
-    for engine in ["k3d", "docker"] {
+    let mut tried = vec![("k3d", ["--kubernetes", "v1.33.13+k3s1"])];
+    match try_docker(&["image", "inspect", CURRENT_FLYTE]) {
+        Ok(_) => tried.push(("docker", ["--flyte", "1.16"])),
+        Err(_) => println!("NOT TRIED: Flyte 1.16, without its image {CURRENT_FLYTE}"),
+    }
+    for (engine, release) in tried {
         let sandbox = Sandbox::new("current", &ground);
-        let events = sandbox.up(&["--profile", "current", "--engine", engine]).exits(0).events();
+        let up = || sandbox.up(&[&release[..], &["--engine", engine]].concat()).exits(0).events();
+        let events = up();
         let probes = events.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
         assert_eq!(probes.count(), 20, "17 checks, and a workflow in the first project and domain");
         sandbox.run(&["stop"]).exits(0);
         sandbox.run(&["start"]).exits(0);
-        let again = sandbox.up(&["--profile", "current", "--engine", engine]).exits(0).events();
+        let again = up();
         assert_eq!(again.last().expect("events")["outcome"], "unchanged");
         sandbox.run(&["down"]).exits(0);
         sandbox.assert_gone();

@@ -19,6 +19,7 @@ use flyte_sandbox::lifecycle;
 use flyte_sandbox::manifest::Bundle;
 use flyte_sandbox::plan::Plan;
 use flyte_sandbox::rehearsal::{ApiServer, Faults, Projects};
+use flyte_sandbox::release::Release;
 use flyte_sandbox::render::render;
 use flyte_sandbox::report::{Event, Reporter};
 use flyte_sandbox::run::{Deadline, Run};
@@ -161,12 +162,12 @@ impl AttachedCluster {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        let rendered = render(&self.spec, Bundle::embedded().expect("built in")).expect("renders");
+        let rendered = render(&self.spec, Bundle::embedded(Release::default()).expect("built in")).expect("renders");
         Plan::new(self.spec.clone(), rendered).expect("a plan")
     }
 
     pub(crate) fn request(&self) -> lifecycle::Request {
-        lifecycle::Request { spec: self.spec.clone(), bundle: Bundle::embedded().expect("built in") }
+        lifecycle::Request { spec: self.spec.clone(), bundle: Bundle::embedded(Release::default()).expect("built in") }
     }
 
     /// Holds back a right, such as `patch deployments`, in every namespace.

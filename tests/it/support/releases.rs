@@ -330,7 +330,7 @@ impl Release {
 
 /// The settings that every release has: those of the built-in manifests, which are in upstream's vocabulary.
 fn settings(config_map: &str) -> Value {
-    let objects = Bundle::embedded().expect("built-in manifests").objects;
+    let objects = Bundle::embedded(flyte_sandbox::release::Release::default()).expect("built-in manifests").objects;
     let found = objects.iter().find(|object| object.is("ConfigMap", config_map)).expect("a ConfigMap of that name");
     found.value()["data"].clone()
 }

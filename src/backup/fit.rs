@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::manifest::Manifest;
 use crate::failure::{Failure, Reason};
+use crate::manifest::goes_back;
 use crate::spec::Spec;
 
 const DATABASE: &str = "postgres";
@@ -19,7 +20,7 @@ pub fn mismatch(why: impl std::fmt::Display) -> Failure {
 ///
 /// # Errors
 /// [`Reason::BackupMismatch`]: the spec lacks a project or domain, its bucket has another name, or its Postgres is of
-/// another major version.
+/// another major version, or a component is older than the one that wrote its tables.
 pub fn check_fit(manifest: &Manifest, spec: &Spec, images: &BTreeMap<String, String>) -> Result<Vec<String>, Failure> {
     let domains: Vec<_> = spec.domains.iter().map(|domain| domain.id.clone()).collect();
     let lacking = |had: &[String], has: &[String]| -> Vec<String> {
@@ -48,6 +49,11 @@ pub fn check_fit(manifest: &Manifest, spec: &Spec, images: &BTreeMap<String, Str
     {
         return Err(mismatch(format!("it is of Postgres {old} ({was}), and the sandbox's is {new} ({is})"))
             .hint(format!("`--image postgres={was}` uses the one that it was made with")));
+    }
+    let newer = images.keys().find_map(|component| pair(component).filter(|(was, is)| goes_back(was, is)));
+    if let Some((was, is)) = newer {
+        return Err(mismatch(format!("{is} cannot read what {was} wrote: tables are migrated forward only"))
+            .hint("`--flyte` chooses the release that it was made with, or a later one"));
     }
     let differs = |component: &String| {
         let (was, is) = pair(component)?;
@@ -101,11 +107,18 @@ mod tests {
         assert_eq!(of(|manifest| drop(manifest.projects.pop()), &ours), Ok(Vec::new()), "a project more is fine");
         assert_eq!(of(|_| (), &images("registry:5000/postgres:10.20", "admin:2")).expect("fits").len(), 2);
         assert_eq!(of(|_| (), &images("postgres:latest", "admin:1")).expect("asked later").len(), 1);
+        let older = images("postgres:10", "mirror/admin:v0.6.13");
+        let newer = of(
+            |manifest| manifest.images = images("postgres:10", "admin:v0.6.13"),
+            &images("postgres:10", "admin:v1.16.8"),
+        );
+        assert_eq!(newer.expect("tables go forward").len(), 1);
         let refused = [
             (of(|manifest| manifest.projects.push("z".into()), &ours), "projects z"),
             (of(|manifest| manifest.domains.push("q-dev".into()), &ours), "domains q-dev"),
             (of(|manifest| manifest.bucket = "other".into(), &ours), "bucket other"),
             (of(|_| (), &images("postgres:15", "admin:1")), "Postgres 10"),
+            (of(|manifest| manifest.images = images("postgres:10", "admin:v1.16.8"), &older), "forward only"),
         ];
         for (judged, word) in refused {
             let failure = judged.expect_err(word);

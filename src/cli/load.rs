@@ -11,6 +11,7 @@ use super::spec_file::{MANIFEST_LIMIT, SpecFile, read_text};
 use super::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
 use crate::manifest::{Bundle, Source};
+use crate::release::Release;
 use crate::spec::{
     self, Domain, EngineKind, Layer, MachineKey, Origin, Problem, Resolved, Secret, SiteKind, Sourced, UPSTREAM,
 };
@@ -33,6 +34,8 @@ pub(super) struct Inputs<'a> {
     /// Those that `global` and `flags` were made of.
     pub(super) matches: &'a ArgMatches,
     pub(super) file: Option<&'a SpecFile>,
+    /// The release nearest to what `--manifests` brings.
+    pub(super) nearest: Option<Release>,
 }
 
 /// Whether a secret has to be derived from the machine's key.
@@ -59,6 +62,10 @@ pub(super) fn site_kind(inputs: &Inputs<'_>) -> Result<Option<SiteKind>, Failure
 fn layers(inputs: &Inputs<'_>) -> Result<Vec<Layer>, Failure> {
     let refused = |problem| refused(vec![problem]);
     let mut layers = Vec::new();
+    if let Some(release) = inputs.nearest {
+        let flyte = Sourced { value: release.name().to_owned(), origin: Origin::Manifests };
+        layers.push(Layer { flyte: Some(flyte), ..Layer::default() });
+    }
     if let Some(name) = &inputs.flags.profile {
         layers.push(spec::profile(name, &Origins::of(inputs.matches).of_arg("profile")).map_err(refused)?);
     }
@@ -241,7 +248,7 @@ mod tests {
         let Cli { command, global } = Cli::from_arg_matches(&matches).expect("arguments");
         let Command::Up(up) = command else { panic!("not `up`") };
         let matches = matches.subcommand_matches("up").expect("up");
-        flag_layer(&Inputs { global: &global, flags: &up.spec, matches, file: None }).expect("valid")
+        flag_layer(&Inputs { global: &global, flags: &up.spec, matches, file: None, nearest: None }).expect("valid")
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::limits::RUNTIME_END;
 use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::release::Release;
-use crate::render::{RenderError, Rendered};
+use crate::render::{RenderError, Rendered, nearest_release};
 use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Verbosity, View};
 use crate::run::{Deadline, Run, on_thread};
 use crate::site::{Clients, Host, Location};
@@ -50,6 +50,8 @@ pub(super) struct Session {
     cancel: CancellationToken,
     watch: Arc<Watch>,
     spec_file: OnceCell<Option<SpecFile>>,
+    /// What `--manifests` names: a pipe can be read once.
+    given_bundle: OnceCell<Bundle>,
 }
 
 /// How a reported run is to go.
@@ -124,6 +126,7 @@ impl Session {
             cancel,
             watch,
             spec_file: OnceCell::new(),
+            given_bundle: OnceCell::new(),
         }
     }
 
@@ -162,9 +165,11 @@ impl Session {
         }
     }
 
-    /// The spec, from all its layers. Its file is read once, however often this is called.
+    /// The spec, from all its layers. Its file is read once, however often this is called, and so are the manifests, whose
+    /// version says which release they are of where no layer does.
     pub(super) async fn spec(&self, flags: &SpecFlags) -> Result<Resolved, Failure> {
-        let inputs = self.inputs(flags).await?;
+        let nearest = self.given_bundle(flags.manifests.as_ref()).await?.as_ref().and_then(nearest_release);
+        let inputs = Inputs { nearest, ..self.inputs(flags).await? };
         let state = self.environment.state.clone();
         let key = load::needs_machine_key(&inputs)?.then(|| on_thread(move || state.machine_key()));
         let key = match key {
@@ -194,7 +199,7 @@ impl Session {
         let (config, here) = (self.global.config.clone(), self.environment.here.clone());
         let read = async { on_thread(move || spec_file(config.as_deref(), &here)).await? };
         let file = self.spec_file.get_or_try_init(|| self.query(read)).await?;
-        Ok(Inputs { global: &self.global, flags, matches: self.matches(), file: file.as_ref() })
+        Ok(Inputs { global: &self.global, flags, matches: self.matches(), file: file.as_ref(), nearest: None })
     }
 
     fn matches(&self) -> &ArgMatches {
@@ -226,7 +231,8 @@ impl Session {
     /// The bundle that `--manifests` names.
     pub(super) async fn given_bundle(&self, manifests: Option<&PathBuf>) -> Result<Option<Bundle>, Failure> {
         let Some(path) = manifests.cloned() else { return Ok(None) };
-        self.query(async { on_thread(move || load::bundle(&path)).await? }).await.map(Some)
+        let read = async { on_thread(move || load::bundle(&path)).await? };
+        self.given_bundle.get_or_try_init(|| self.query(read)).await.map(|bundle| Some(bundle.clone()))
     }
 
     /// What `up` would bring about. Warnings of the transforms go to standard error.

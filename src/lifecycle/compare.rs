@@ -37,7 +37,7 @@ pub struct Comparison {
 /// The plan against the sandbox of its name; absent where none runs. `leaving` is what the spec lacks.
 ///
 /// # Errors
-/// Docker or the sandbox's API does not answer.
+/// Docker or the sandbox's API does not answer; [`Reason::SandboxDiffers`]: it runs another Flyte release.
 pub async fn compare(
     plan: &Plan,
     mut leaving: Vec<Leaving>,
@@ -47,6 +47,7 @@ pub async fn compare(
     let site = Site::resolve(&plan.spec.name, Some(Location::wanted(&plan.spec)), host)?;
     match site.running().await {
         Ok(Running { client, inventory, .. }) => {
+            retention::must_be_of_release(&plan.spec, &inventory.spec)?;
             let namespace = inventory.spec.system_namespace();
             let among = async |images| site.outdated(images).await;
             let look = async {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::Client;
 
-use super::retention::{Prune, follow, follow_running, warn_of_kept};
+use super::retention::{Prune, follow, follow_same_release, must_be_of_release, warn_of_kept};
 use crate::failure::Failure;
 use crate::issuer;
 use crate::kubernetes;
@@ -74,7 +74,7 @@ pub(super) async fn plan_with_keys(
         let Request { spec, bundle } = &mut request;
         let asked = async |spec: &mut Spec| {
             if let Some(prune) = prune {
-                warn_of_kept(&follow_running(spec, prune, host, run).await?, run);
+                warn_of_kept(&follow_same_release(spec, prune, host, run).await?, run);
             }
             issue_keys(spec, host, run).await
         };
@@ -117,6 +117,7 @@ pub(super) async fn plan_again(
     run: &Run,
 ) -> Result<Option<Plan>, Failure> {
     let Some(inventory) = kubernetes::find(client).await? else { return Ok(None) };
+    must_be_of_release(&request.spec, &inventory.spec)?;
     let asked_for = request.spec.clone();
     let spec = &mut request.spec;
     // Admin starts with its node.

@@ -13,8 +13,9 @@ use crate::failure::{Failure, Reason};
 use crate::flyte::admin::EXECUTIONS_COUNTED;
 use crate::kubernetes::Inventory;
 use crate::limits::{LEAVING_PROJECTS, PLAN_ADMIN};
+use crate::release::Release;
 use crate::run::Run;
-use crate::site::{Host, Site};
+use crate::site::{Host, Running, Site};
 use crate::spec::{Domain, Spec};
 
 /// Which of the projects that the spec lacks are removed.
@@ -132,10 +133,32 @@ impl Leaving {
 /// added, and projects and domains that stay for their executions. Nobody is asked for new keys.
 ///
 /// # Errors
-/// [`Reason::SandboxDiffers`]: it runs another Flyte release.
+/// What leaves cannot be judged.
 pub async fn follow_running(spec: &mut Spec, prune: Prune, host: &Host, run: &Run) -> Result<Vec<Leaving>, Failure> {
-    let Ok(site) = Site::of(spec, host) else { return Ok(Vec::new()) };
-    let Ok(running) = site.running().await else { return Ok(Vec::new()) };
+    let Some(running) = running(spec, host).await else { return Ok(Vec::new()) };
+    follow_within(spec, &running, prune, run).await
+}
+
+/// As [`follow_running`], for an `up`.
+///
+/// # Errors
+/// As [`follow_running`]'s, and [`Reason::SandboxDiffers`]: it runs another Flyte release.
+pub(super) async fn follow_same_release(
+    spec: &mut Spec,
+    prune: Prune,
+    host: &Host,
+    run: &Run,
+) -> Result<Vec<Leaving>, Failure> {
+    let Some(running) = running(spec, host).await else { return Ok(Vec::new()) };
+    must_be_of_release(spec, &running.inventory.spec)?;
+    follow_within(spec, &running, prune, run).await
+}
+
+async fn running(spec: &Spec, host: &Host) -> Option<Running> {
+    Site::of(spec, host).ok()?.running().await.ok()
+}
+
+async fn follow_within(spec: &mut Spec, running: &Running, prune: Prune, run: &Run) -> Result<Vec<Leaving>, Failure> {
     let run = &Run { deadline: run.deadline.min(PLAN_ADMIN), ..run.clone() };
     follow(spec, &running.inventory, prune, &running.client, run).await
 }
@@ -149,7 +172,6 @@ pub(super) async fn follow(
     run: &Run,
 ) -> Result<Vec<Leaving>, Failure> {
     let before = &inventory.spec;
-    must_be_of_release(spec, before)?;
     if spec.storage.credentials.is_some() {
         spec.storage.issued.clone_from(&before.storage.issued);
     }
@@ -178,17 +200,27 @@ pub(super) async fn follow(
     Ok(leaving)
 }
 
-/// Nobody has tried what another release makes of the tables of this one.
-fn must_be_of_release(spec: &Spec, before: &Spec) -> Result<(), Failure> {
+/// A release takes over the data of an earlier one by backup and restore: executions under way are in no release's state
+/// that another one reads.
+pub(super) fn must_be_of_release(spec: &Spec, before: &Spec) -> Result<(), Failure> {
     let (wanted, there) = (spec.flyte, before.flyte);
     if wanted == there {
         return Ok(());
     }
     Err(Failure::new(Reason::SandboxDiffers, "the sandbox that is there runs another Flyte release")
         .on(format!("sandbox {}", spec.name))
-        .because(format!("it runs {there}, and {wanted} is asked for: its database is not carried over"))
-        .hint("`sandbox backup FILE` saves its data; `up --fresh` then makes it anew, without")
-        .hint("`--name` chooses another name, so that both can be there"))
+        .because(format!("it runs {there}, and {wanted} is asked for"))
+        .hint(if is_later(wanted, there) {
+            format!("`sandbox backup FILE`, then `up --fresh --flyte {wanted} --restore FILE`, brings its data over")
+        } else {
+            format!("`up --fresh --flyte {wanted}` makes it anew, without its data, which no earlier release reads")
+        })
+        .hint(format!("`--flyte {there}` keeps it as it is; `--name` chooses another name, so that both can be there")))
+}
+
+fn is_later(one: Release, other: Release) -> bool {
+    let place = |release| Release::all().position(|each| each == release);
+    place(one) > place(other)
 }
 
 /// Whether a project that leaves stays. One whose executions cannot be counted does.

@@ -57,6 +57,15 @@ impl ImageRef {
         suffix.split('@').next().and_then(|tag| tag.strip_prefix(':'))
     }
 
+    /// The version at the head of the tag, such as (1, 16, 8) of `v1.16.8` and (1, 21, 2) of `v1.21.2-k3s1`.
+    #[must_use]
+    pub fn version(&self) -> Option<(u32, u32, u32)> {
+        let tag = self.tag()?;
+        let mut parts = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?.split('.').map(str::parse);
+        let version = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
+        parts.next().is_none().then_some(version)
+    }
+
     fn split(&self) -> (&str, &str) {
         let path = self.0.rfind('/').map_or(0, |slash| slash + 1);
         let cut = self.0[path..].find([':', '@']).map_or(self.0.len(), |at| path + at);
@@ -113,6 +122,13 @@ impl FromStr for ImageRef {
     }
 }
 
+/// Whether a program of image `is` is of an earlier minor version than `was`, whose data it would read.
+#[must_use]
+pub fn goes_back(was: &str, is: &str) -> bool {
+    let version = |image: &str| image.parse::<ImageRef>().ok()?.version().map(|(major, minor, _)| (major, minor));
+    version(was).zip(version(is)).is_some_and(|(was, is)| is < was)
+}
+
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric()
 }
@@ -165,6 +181,22 @@ mod tests {
         let elsewhere = ["../containers/x", "a/../b", "./a", "a/.", "a/b-", "_/a", "a@server:0"];
         for text in wrong.into_iter().chain(elsewhere) {
             assert!(text.parse::<ImageRef>().is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_version_is_three_numbers_at_the_head_of_the_tag() {
+        for (image, version) in [
+            ("cr.flyte.org/flyteorg/flyteadmin:v1.16.8", Some((1, 16, 8))),
+            ("rancher/k3s:v1.21.2-k3s1", Some((1, 21, 2))),
+            ("registry:3.0.0", Some((3, 0, 0))),
+            ("localhost:5000/flyteadmin:v0.6.13@sha256:0123456789abcdef0123456789abcdef", Some((0, 6, 13))),
+            ("postgres:10.16-alpine", None),
+            ("minio/minio:RELEASE.2020-12-16T05-05-17Z", None),
+            ("flyteadmin:1.2.3.4", None),
+            ("flyteadmin", None),
+        ] {
+            assert_eq!(image.parse::<ImageRef>().expect(image).version(), version, "{image}");
         }
     }
 }

@@ -18,7 +18,7 @@ mod served;
 
 pub use bundle::{Bundle, BundleError, Overridden, Source};
 pub use edit::Edit;
-pub use image::{ImageRef, ImageRefError};
+pub use image::{ImageRef, ImageRefError, goes_back};
 pub use object::{Collection, Object, ObjectError, ObjectRef};
 pub use quantity::Quantity;
 pub(crate) use served::{is_own_group, served_kinds, unserved};

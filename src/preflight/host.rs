@@ -188,7 +188,7 @@ pub(super) fn k3d(version: Version, about: &About, node_image: &ImageRef) -> Fin
             about.version, about.min_api
         ));
     }
-    let kubernetes = kubernetes_version(node_image);
+    let kubernetes = node_image.version();
     if about.cgroup == Some(2) && !at_least(4, 4, 4) {
         return upgrade(format!("k3d {version} cannot start a node on this machine, which has cgroup v2"));
     }
@@ -213,12 +213,6 @@ fn client_api(version: Version) -> (u32, u32) {
 fn api(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-/// The Kubernetes version in the tag of a k3s image: `v1.21.2-k3s1`.
-fn kubernetes_version(image: &ImageRef) -> Option<(u32, u32, u32)> {
-    let mut parts = image.tag()?.strip_prefix('v')?.split('-').next()?.split('.').map(str::parse);
-    Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::component::Component;
-use crate::manifest::ImageRef;
+use crate::manifest::{Bundle, ImageRef, Object};
 use crate::release::Release;
 use crate::yaml::{self, YamlError};
 
@@ -61,6 +61,23 @@ pub enum LockError {
     /// A component without an image.
     #[error("component `{0}` is not there")]
     Missing(Component),
+}
+
+/// The release nearest to the flyteadmin that manifests were made for: of the same major version where there is one, then of
+/// the nearest minor one. Absent where their flyteadmin has no version.
+#[must_use]
+pub fn nearest_release(bundle: &Bundle) -> Option<Release> {
+    let is_admin = |image: &ImageRef| image.repository().rsplit('/').next() == Some(Component::Flyteadmin.id());
+    let images = bundle.objects.iter().flat_map(Object::images);
+    let (major, minor, _) = images.filter(is_admin).find_map(|image| image.version())?;
+    let far = |release: &Release| {
+        let (to, within, _) = Lock::embedded(*release).ok()?.pin(Component::Flyteadmin)?.image.version()?;
+        Some((major.abs_diff(to), minor.abs_diff(within)))
+    };
+    Release::all()
+        .filter_map(|release| Some((far(&release)?, release)))
+        .min_by_key(|(far, _)| *far)
+        .map(|(_, nearest)| nearest)
 }
 
 impl Lock {
@@ -128,6 +145,28 @@ mod tests {
             }
             assert_eq!(lock.node_images(&release.facts().kubernetes).len(), 2);
             assert!(lock.node_images("v9.99.0+k3s1").is_empty());
+        }
+    }
+
+    #[test]
+    fn manifests_are_of_the_release_that_is_nearest_to_their_admin() {
+        let of = |image: &str| {
+            let pod = format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {{containers: [{{image: {image}}}]}}}}"
+            );
+            let source = crate::manifest::Source { name: "a.yaml".to_owned(), text: pod };
+            nearest_release(&Bundle::parse("a.yaml".to_owned(), vec![source]).expect("a pod")).map(Release::name)
+        };
+        for (tag, release) in [
+            ("cr.flyte.org/flyteorg/flyteadmin:v0.6.13", Some("0.15")),
+            ("cr.flyte.org/flyteorg/flyteadmin:v0.6.151", Some("0.15")),
+            ("mirror:5000/flyteadmin:v1.10.7-b0", Some("1.16")),
+            ("cr.flyte.org/flyteorg/flyteadmin:v1.1.0", Some("1.16")),
+            ("cr.flyte.org/flyteorg/flyteadmin:v2.0.1", Some("1.16")),
+            ("cr.flyte.org/flyteorg/flyteadmin:latest", None),
+            ("cr.flyte.org/flyteorg/flytepropeller:v1.10.7", None),
+        ] {
+            assert_eq!(of(tag), release, "{tag}");
         }
     }
 

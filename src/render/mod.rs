@@ -36,7 +36,7 @@ pub use component::{Component, component_of};
 pub use context::{Effect, Warning};
 pub use deviations::Deviation;
 pub use error::RenderError;
-pub use lock::{Lock, LockError, Pin};
+pub use lock::{Lock, LockError, Pin, nearest_release};
 pub use pipeline::{Rendered, explain, render};
 pub(crate) use pod_references::PodReference;
 pub use transforms::{TRANSFORMS, Transform};

@@ -18,6 +18,8 @@ pub type Provenance = BTreeMap<String, Origin>;
 pub enum Origin {
     /// `sandbox/sandbox.yaml` within the binary.
     Default,
+    /// The version of what `--manifests` brings.
+    Manifests,
     /// A profile within the binary.
     Profile(String),
     /// A user's file.
@@ -41,6 +43,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::Generated => f.write_str("generated"),
+            Self::Manifests => f.write_str("the manifests"),
             Self::Profile(name) => write!(f, "profile {name}"),
             Self::File { path, position: None } => f.write_str(path),
             Self::File { path, position: Some(Position { line, column }) } => write!(f, "{path}:{line}:{column}"),

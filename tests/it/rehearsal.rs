@@ -146,7 +146,14 @@ fn another_release_of_flyte_is_made_where_it_is_asked_for_and_never_in_place() {
     assert_eq!(again.last().expect("the end")["outcome"], "unchanged");
     let refused = machine.up(&["--flyte", "0.15", "--kubernetes", "v1.33.13+k3s1"]).exits(3).failure();
     assert_eq!(refused["reason"], "sandbox-differs");
-    assert_eq!(refused["causes"], json!(["it runs 1.16, and 0.15 is asked for: its database is not carried over"]));
+    assert_eq!(refused["causes"], json!(["it runs 1.16, and 0.15 is asked for"]));
+    assert_eq!(
+        refused["hints"][1],
+        "`--flyte 1.16` keeps it as it is; `--name` chooses another name, so that both can be there"
+    );
+    let plan = machine.run(&["plan"]).exits(0);
+    assert!(String::from_utf8_lossy(&plan.0.stderr).contains("runs another Flyte release"));
+    machine.run(&["status"]).exits(0);
     machine.run(&["project", "add", "z"]).exits(0);
     machine.run(&["smoke"]).exits(0);
     let unknown = machine.up(&["--flyte", "1.99"]).exits(2).failure();

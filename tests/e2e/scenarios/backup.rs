@@ -243,7 +243,8 @@ fn has_mine_and(sandbox: &Sandbox, execution: &str) {
 }
 
 /// The names of all executions.
-fn executions(sandbox: &Sandbox) -> Vec<String> {
+/// The names of those in the first project and domain.
+pub(super) fn executions(sandbox: &Sandbox) -> Vec<String> {
     let listed = admin(sandbox, "executions/x/d-dev?limit=9");
     let all = listed["executions"].as_array().into_iter().flatten();
     all.map(|one| one["id"]["name"].as_str().expect("a name").to_owned()).collect()

@@ -9,6 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::Scenario;
+use super::backup::executions;
 use crate::support::cluster;
 use crate::support::docker::{belongings, docker, stores, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
@@ -190,16 +191,27 @@ fn on_current() {
         Ok(_) => tried.push(("docker", ["--flyte", "1.16"])),
         Err(_) => println!("NOT TRIED: Flyte 1.16, without its image {CURRENT_FLYTE}"),
     }
+    let sandbox = Sandbox::new("current", &ground);
+    let saved = sandbox.path("saved.tar.zst");
+    let saved = saved.to_str().expect("UTF-8");
+    let mut earlier = None;
     for (engine, release) in tried {
-        let sandbox = Sandbox::new("current", &ground);
-        let up = || sandbox.up(&[&release[..], &["--engine", engine]].concat()).exits(0).events();
-        let events = up();
+        let up = |more: &[&str]| sandbox.up(&[&release[..], &["--engine", engine], more].concat()).exits(0).events();
+        let restore = if earlier.is_some() { &["--restore", saved][..] } else { &[] };
+        let events = up(restore);
         let probes = events.iter().filter(|event| event["event"] == "probe" && event["outcome"] == "passed");
         assert_eq!(probes.count(), 20, "17 checks, and a workflow in the first project and domain");
         sandbox.run(&["stop"]).exits(0);
         sandbox.run(&["start"]).exits(0);
-        let again = up();
+        let again = up(&[]);
         assert_eq!(again.last().expect("events")["outcome"], "unchanged");
+        let there = executions(&sandbox);
+        match &earlier {
+            // The tables of the earlier release are migrated, and read.
+            Some(earlier) => assert!(there.contains(earlier), "{earlier}: {there:?}"),
+            None => drop(sandbox.run(&["backup", saved]).exits(0)),
+        }
+        earlier = there.into_iter().next();
         sandbox.run(&["down"]).exits(0);
         sandbox.assert_gone();
     }

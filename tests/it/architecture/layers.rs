@@ -59,7 +59,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("issuer", &["failure", "limits", "process", "run", "spec"]),
     ("store", &["digest", "failure", "limits", "run", "spec"]),
-    ("backup", &["failure", "spec"]),
+    ("backup", &["failure", "manifest", "spec"]),
     ("preflight", &["cluster", "docker", "failure", "images", "limits", "manifest", "plan", "report", "run"]),
     (
         "context",
@@ -129,6 +129,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "manifest",
             "plan",
             "rehearsal",
+            "release",
             "render",
             "report",
             "rollout",

@@ -12,12 +12,12 @@ use crate::yaml;
 
 /// Embeds the files of a release.
 macro_rules! release {
-    ($name:literal) => {
+    ($name:literal, $($file:literal),+) => {
         Files {
             name: $name,
             facts: include_str!(concat!("../sandbox/releases/", $name, "/release.yaml")),
             images: include_str!(concat!("../sandbox/releases/", $name, "/images.lock.yaml")),
-            manifests: release!($name: "datacatalog.yaml", "flyteadmin.yaml", "flyteconsole.yaml", "flytepropeller.yaml"),
+            manifests: &release!($name: $($file),+),
             read: OnceLock::new(),
         }
     };
@@ -30,14 +30,24 @@ macro_rules! release {
 }
 
 /// Oldest first; the first is the default.
-static RELEASES: [Files; 2] = [release!("0.15"), release!("1.16")];
+static RELEASES: [Files; 2] = [
+    release!("0.15", "datacatalog.yaml", "flyteadmin.yaml", "flyteconsole.yaml", "flytepropeller.yaml"),
+    release!(
+        "1.16",
+        "datacatalog.yaml",
+        "flyteadmin.yaml",
+        "flyteconsole.yaml",
+        "flytepropeller.yaml",
+        "flytescheduler.yaml"
+    ),
+];
 
 #[derive(Debug)]
 struct Files {
     name: &'static str,
     facts: &'static str,
     images: &'static str,
-    manifests: [(&'static str, &'static str); 4],
+    manifests: &'static [(&'static str, &'static str)],
     read: OnceLock<Facts>,
 }
 
@@ -57,6 +67,8 @@ pub struct Facts {
     pub console_root: String,
     /// Whether admin answers in camel case where nobody asks for `application/json` by name.
     pub json_when_asked: bool,
+    /// Whether it has a flytescheduler that a sandbox was tried with.
+    pub scheduler: bool,
 }
 
 /// What a leader election keeps its record in.
@@ -89,7 +101,7 @@ impl Release {
     /// Its manifests, each as its name and its text.
     #[must_use]
     pub fn manifests(self) -> &'static [(&'static str, &'static str)] {
-        &self.0.manifests
+        self.0.manifests
     }
 
     /// Its images, as YAML.

@@ -205,6 +205,7 @@ fn flag_layer(inputs: &Inputs<'_>) -> Result<Layer, Problem> {
         )?,
         keep_external: list("keep_external", &Some(flags.keep_external.clone())).unwrap_or_default(),
         registry: flags.registry.then(|| origins.given("registry", true)),
+        scheduler: flags.scheduler.then(|| origins.given("scheduler", true)),
         access_key: upstream(access),
         secret_key: upstream(secret).map(|Sourced { value, origin }| Sourced { value: Secret::new(value), origin })
     })
@@ -276,9 +277,10 @@ mod tests {
             ("keep-external", "h"),
         ];
         let args: Vec<_> = one_each.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
-        let args: Vec<_> = args.iter().map(String::as_str).chain(["--upstream-credentials", "--registry"]).collect();
+        let args: Vec<_> =
+            args.iter().map(String::as_str).chain(["--upstream-credentials", "--registry", "--scheduler"]).collect();
         let said = format!("{:?}", layer(&args));
-        for flag in one_each.iter().map(|(flag, _)| *flag).chain(["upstream-credentials", "registry"]) {
+        for flag in one_each.iter().map(|(flag, _)| *flag).chain(["upstream-credentials", "registry", "scheduler"]) {
             assert!(said.contains(&format!("Flag(\"--{flag}\")")), "--{flag}: {said}");
         }
         let known = SpecFlags::augment_args(clap::Command::new("sandbox"));

@@ -52,6 +52,9 @@ pub(crate) struct SpecFlags {
     /// Host port of the registry, where there is one
     #[arg(long, env = "SANDBOX_PORT_REGISTRY", value_name = "PORT", hide_env_values = true)]
     pub(crate) port_registry: Option<u32>,
+    /// Start launch plans that have a schedule; with Flyte 1.16
+    #[arg(long)]
+    pub(crate) scheduler: bool,
     /// Flyte release: 0.15 or 1.16
     #[arg(long, env = "SANDBOX_FLYTE", value_name = "RELEASE", hide_env_values = true)]
     pub(crate) flyte: Option<String>,

@@ -20,6 +20,8 @@ pub enum Component {
     Flyteadmin,
     /// Runs workflows; one instance for each workflow namespace.
     Flytepropeller,
+    /// Starts launch plans that have a schedule, where the spec asks for it.
+    Flytescheduler,
     /// The browser's view.
     Flyteconsole,
     /// The Kubernetes dashboard, for task logs.
@@ -32,12 +34,13 @@ pub enum Component {
 
 impl Component {
     /// All, in the order in which they can start.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Postgres,
         Self::Minio,
         Self::Datacatalog,
         Self::Flyteadmin,
         Self::Flytepropeller,
+        Self::Flytescheduler,
         Self::Flyteconsole,
         Self::Dashboard,
         Self::Gateway,
@@ -53,6 +56,7 @@ impl Component {
             Self::Datacatalog => "datacatalog",
             Self::Flyteadmin => "flyteadmin",
             Self::Flytepropeller => "flytepropeller",
+            Self::Flytescheduler => "flytescheduler",
             Self::Flyteconsole => "flyteconsole",
             Self::Dashboard => "kubernetes-dashboard",
             Self::Gateway => "gateway",
@@ -84,6 +88,12 @@ impl Component {
         matches!(self, Self::Flyteconsole | Self::Dashboard | Self::Gateway | Self::Registry)
     }
 
+    /// Whether a release may lack it.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::Flytescheduler)
+    }
+
     /// Whether its pods talk to the Kubernetes API.
     #[must_use]
     pub const fn uses_kubernetes(self) -> bool {
@@ -106,9 +116,10 @@ impl fmt::Display for Component {
 /// The component an object belongs to. Names go before labels: upstream labels the propeller's ConfigMap `flyteadmin`.
 #[must_use]
 pub fn component_of(object: &Object) -> Option<Component> {
-    const STEMS: [(&str, Component); 3] = [
+    const STEMS: [(&str, Component); 4] = [
         ("flyte-admin-", Component::Flyteadmin),
         ("flyte-propeller-", Component::Flytepropeller),
+        ("flyte-scheduler-", Component::Flytescheduler),
         ("flyte-console-", Component::Flyteconsole),
     ];
     if matches!(object.kind(), "Namespace" | "CustomResourceDefinition") {

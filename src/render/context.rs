@@ -31,6 +31,8 @@ pub struct Context<'a> {
     pub(super) origins: Vec<String>,
     /// The pinned images.
     pub(super) lock: Lock,
+    /// Whether the input is the manifests in this binary.
+    pub(super) is_built_in: bool,
     /// The manifests in this binary, read when they are first asked for.
     pub(super) built_in: OnceCell<Vec<Object>>,
 }

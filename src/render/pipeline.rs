@@ -65,6 +65,7 @@ fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Re
         workflows: spec.workflow_namespaces(),
         origins: origins(&bundle.objects),
         lock: Lock::embedded(spec.flyte)?,
+        is_built_in,
         built_in: OnceCell::new(),
     };
     let overridden = bundle.overridden.into_iter().map(|Overridden { object, first, last }| {

@@ -64,8 +64,13 @@ const PROPELLER: [Right; 10] = [
 const DASHBOARD: [Right; 3] = [("get", "", "pods", ""), ("list", "", "pods", ""), ("get", "", "pods", "log")];
 /// Denied to every account in every namespace.
 const SECRETS: [Right; 2] = [("get", "", "secrets", ""), ("list", "", "secrets", "")];
-/// Denied to every account cluster-wide.
-const CLUSTER: [Right; 3] = [("list", "", "pods", ""), ("list", "", "namespaces", ""), ("list", "", "secrets", "")];
+/// Denied to every account cluster-wide. Propellers since 1.0 ask for all PodTemplates, whatever namespace they are limited to.
+const CLUSTER: [Right; 4] = [
+    ("list", "", "pods", ""),
+    ("list", "", "namespaces", ""),
+    ("list", "", "secrets", ""),
+    ("list", "", "podtemplates", ""),
+];
 
 struct Table<'a> {
     system: &'a str,
@@ -98,8 +103,8 @@ impl Table<'_> {
         }
     }
 
-    fn push_named(&mut self, account: &str, right: Right, namespace: &str, name: String) {
-        self.push(account, &[right], namespace, true);
+    fn push_named(&mut self, account: &str, right: Right, namespace: &str, name: String, allowed: bool) {
+        self.push(account, &[right], namespace, allowed);
         if let Some(row) = self.rows.last_mut() {
             row.name = name;
         }
@@ -127,14 +132,14 @@ fn allowed(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace])
         table.push(&propeller, &PROPELLER, name, true);
         for verb in ["get", "update"] {
             let right = (verb, election.group(), election.plural(), "");
-            table.push_named(&propeller, right, table.system, names::propeller_lock(workflow));
+            table.push_named(&propeller, right, table.system, names::propeller_lock(workflow), true);
         }
         table.push(names::DASHBOARD, &DASHBOARD, name, true);
     }
 }
 
 fn denied(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace]) {
-    let system = table.system;
+    let (system, election) = (table.system, spec.flyte.facts().election);
     let mut accounts = vec![names::ADMIN.to_owned(), names::DASHBOARD.to_owned(), names::DATACATALOG.to_owned()];
     accounts.extend(spec.projects.iter().map(|project| names::propeller_account(project)));
     for account in &accounts {
@@ -146,16 +151,22 @@ fn denied(table: &mut Table<'_>, spec: &Spec, namespaces: &[WorkflowNamespace]) 
     }
     for (index, project) in spec.projects.iter().enumerate() {
         let next = &spec.projects[(index + 1) % spec.projects.len()];
-        for WorkflowNamespace { project: owner, name, .. } in namespaces {
+        let propeller = names::propeller_account(project);
+        for place in namespaces {
+            let WorkflowNamespace { project: owner, name, .. } = place;
             if owner == project {
-                table.push(&names::propeller_account(project), &SECRETS, name, false);
+                table.push(&propeller, &SECRETS, name, false);
+                table.push(&propeller, &[("create", workflow::GROUP, workflow::PLURAL, "")], name, false);
             } else if owner == next {
-                table.push(&names::propeller_account(project), &PROPELLER, name, false);
+                table.push(&propeller, &PROPELLER, name, false);
+                let right = ("update", election.group(), election.plural(), "");
+                table.push_named(&propeller, right, system, names::propeller_lock(place), false);
             }
         }
     }
     for WorkflowNamespace { name, .. } in namespaces {
-        table.push(names::ADMIN, &[("list", "", "pods", ""), ("get", "", "secrets", "")], name, false);
+        let of_propellers = [("list", "", "pods", ""), ("create", "", "pods", ""), ("get", "", "secrets", "")];
+        table.push(names::ADMIN, &of_propellers, name, false);
         table.push(names::DASHBOARD, &[("delete", "", "pods", ""), ("get", "", "secrets", "")], name, false);
         table.push_for_tasks(&[("list", "", "pods", ""), ("get", "", "secrets", "")], name);
     }
@@ -196,7 +207,9 @@ mod tests {
         let mut spec = Spec::default();
         spec.projects.truncate(1);
         let denied = access_rules(&spec).into_iter().filter(|row| !row.allowed && row.account == "flytepropeller-x");
-        assert_eq!(denied.filter(|row| row.resource == "flyteworkflows").count(), 0);
+        // It makes none; admin does.
+        let own = denied.filter(|row| row.resource == "flyteworkflows" && row.verb != "create");
+        assert_eq!(own.count(), 0);
     }
 
     #[test]

@@ -63,10 +63,15 @@ const PATTERNS: [LogPattern; 4] = [
     },
 ];
 
+/// What a propeller since 1.0 asks of the whole cluster, is refused, and goes on without.
+const DONE_WITHOUT: &str = "podtemplates is forbidden";
+
 /// The known fault that a log shows.
 pub(super) fn diagnose(log: &[String]) -> Option<LogFinding> {
     PATTERNS.iter().find_map(|pattern| {
-        let line = log.iter().rev().find(|line| pattern.words.iter().all(|word| line.contains(word)))?;
+        let shows =
+            |line: &String| pattern.words.iter().all(|word| line.contains(word)) && !line.contains(DONE_WITHOUT);
+        let line = log.iter().rev().find(|line| shows(line))?;
         Some(LogFinding { fault: pattern.fault, what: pattern.what, line: line.clone(), hint: pattern.hint.to_owned() })
     })
 }
@@ -86,6 +91,13 @@ mod tests {
             ),
             (vec!["EventSinkError: rpc error: code = Unavailable"], Some("it cannot send its events to flyteadmin")),
             (vec!["flyteworkflows.flyte.lyft.com is forbidden: User"], Some("its ServiceAccount lacks a permission")),
+            (
+                // Of v1.16.8, on a real node.
+                vec![
+                    r#"E reflector.go:205] "Failed to watch" err="failed to list *v1.PodTemplate: podtemplates is forbidden: User \"system:serviceaccount:103020-flytepoc-dev:flytepropeller-x\" cannot list resource \"podtemplates\" in API group \"\" at the cluster scope""#,
+                ],
+                None,
+            ),
             (vec!["attempting to acquire leader lease"], None),
             (vec![], None),
         ];

@@ -203,6 +203,18 @@ impl Check {
         }
     }
 
+    /// A release whose scheduler nobody tried has none.
+    pub(super) fn scheduler(&mut self, given: Option<Sourced<bool>>, flyte: Release) -> bool {
+        let wanted = self.switch("scheduler", given);
+        if wanted && !flyte.facts().scheduler {
+            let origin = self.provenance.get("scheduler").cloned().unwrap_or(Origin::Default);
+            let message = format!("`scheduler: true`: Flyte {flyte} has none in a sandbox");
+            let hint = Release::all().find(|release| release.facts().scheduler);
+            self.problem(&origin, message, hint.map(|release| format!("`--flyte {release}` has one")));
+        }
+        wanted
+    }
+
     /// On somebody else's cluster no node pulls from here.
     pub(super) fn registry(&mut self, engine: Option<EngineKind>, wanted: bool) {
         if let (true, Some(EngineKind::Context)) = (wanted, engine) {

@@ -138,6 +138,9 @@ struct SpecFile {
     /// Whether the sandbox has a registry that images are pushed to, on the port `ports.registry`.
     #[schemars(with = "Option<bool>")]
     registry: Option<Spanned<bool>>,
+    /// Whether launch plans with a schedule start: flytescheduler, which release 1.16 has.
+    #[schemars(with = "Option<bool>")]
+    scheduler: Option<Spanned<bool>>,
     /// The resources of task pods.
     tasks: Option<FileTasks>,
     /// The object store.
@@ -294,6 +297,7 @@ impl SpecFile {
             keep_external: self.keep_external.unwrap_or_default().into_iter().map(|v| given(v, origin)).collect(),
             network_policies: self.network_policies.map(|v| given(v, origin)),
             registry: self.registry.map(|v| given(v, origin)),
+            scheduler: self.scheduler.map(|v| given(v, origin)),
             tasks: self
                 .tasks
                 .unwrap_or_default()

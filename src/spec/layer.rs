@@ -93,6 +93,7 @@ pub struct Layer {
     pub keep_external: Vec<Sourced<String>>,
     pub network_policies: Option<Sourced<bool>>,
     pub registry: Option<Sourced<bool>>,
+    pub scheduler: Option<Sourced<bool>>,
     /// By the key below `tasks`, such as `limits.cpu`; layers add to each other.
     pub tasks: Vec<(String, Sourced<String>)>,
     pub bucket: Option<Sourced<String>>,
@@ -131,6 +132,7 @@ impl Layer {
             keep_external: self.keep_external.into_iter().chain(above.keep_external).collect(),
             network_policies: above.network_policies.or(self.network_policies),
             registry: above.registry.or(self.registry),
+            scheduler: above.scheduler.or(self.scheduler),
             tasks: by_key(self.tasks, above.tasks),
             bucket: above.bucket.or(self.bucket),
             access_key: above.access_key.or(self.access_key),

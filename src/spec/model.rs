@@ -15,6 +15,7 @@ pub const COMPONENTS: &[&str] = &[
     "flyteadmin",
     "flyteconsole",
     "flytepropeller",
+    "flytescheduler",
     "gateway",
     "image-registry",
     "k3s",
@@ -244,6 +245,9 @@ pub struct Spec {
     /// Whether pods are reached only by those who have business with them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network_policies: bool,
+    /// Whether launch plans with a schedule start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scheduler: bool,
     /// What the pods of tasks ask for, and may have.
     #[serde(default, skip_serializing_if = "Tasks::is_empty")]
     pub tasks: Tasks,

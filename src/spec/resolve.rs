@@ -65,6 +65,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
     let registry_mirrors = check.mirrors(layer.registry_mirrors);
     let keep_external = check.hosts("keepExternal", layer.keep_external);
     let network_policies = check.switch("networkPolicies", layer.network_policies);
+    let scheduler = check.scheduler(layer.scheduler, flyte);
     let tasks = check.tasks(layer.tasks, &projects);
     let storage = Storage {
         bucket: check.value("storage.bucket", layer.bucket, |text| bucket(text)),
@@ -101,6 +102,7 @@ pub fn resolve(layers: impl IntoIterator<Item = Layer>, key: &MachineKey) -> Res
         registry_mirrors,
         keep_external,
         network_policies,
+        scheduler,
         tasks,
         storage,
     };

@@ -354,7 +354,10 @@ fn names_are_completed_by_the_state_folder_and_the_spec() {
         .expect("written");
     assert_eq!(completed(&machine, &["status", "--name", ""]), ["ci-1", "flyte"]);
     let propeller = "flytepropeller-alpha-dev";
-    assert_eq!(completed(&machine, &["logs", "-f", "flyte"]), ["flyteadmin", "flyteconsole", propeller]);
+    assert_eq!(
+        completed(&machine, &["logs", "-f", "flyte"]),
+        ["flyteadmin", "flytescheduler", "flyteconsole", propeller]
+    );
     assert_eq!(completed(&machine, &["exec", "mi"]), ["minio"]);
     assert_eq!(completed(&machine, &["project", "remove", "al"]), ["alpha"]);
     assert_eq!(completed(&machine, &["credentials", "--project", ""]), ["alpha"]);

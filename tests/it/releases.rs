@@ -204,16 +204,51 @@ fn a_name_that_leads_nowhere_stops_a_component_and_is_told_of_others() {
         "{failure}"
     );
 
-    // With admin of its own version the scheduler is kept.
-    let mut spec = Spec::default();
-    spec.images.insert("flyteadmin".to_owned(), "cr.flyte.org/flyteorg/flyteadmin:v1.16.0".parse().expect("an image"));
-    let mut objects = release("v1_16").objects();
-    objects.retain(|one| one["metadata"]["name"] != "flyte-scheduler-config");
-    let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
-    let rendered = render::render(&spec, bundle(&text)).expect("a Flyte");
-    let line = "deployment 103020-flytepoc-dev/flytescheduler names the ConfigMap `flyte-scheduler-config`, which is not \
+    // A stranger's pods may wait for what comes later.
+    let rendered = changed(release("v1_16"), |objects| {
+        let words = json!(["cacheservice", "serve"]);
+        let volumes = json!([{"name": "config", "configMap": {"name": "cacheservice-config"}}]);
+        objects.push(deployment(
+            "cacheservice",
+            &[("cacheservice", "ghcr.io/flyteorg/cacheservice:v9", words)],
+            volumes,
+        ));
+    })
+    .expect("a Flyte");
+    let line = "deployment 103020-flytepoc-dev/cacheservice names the ConfigMap `cacheservice-config`, which is not \
                 there: its pods may not start";
     assert!(told(&rendered).contains(line), "{}", told(&rendered));
+}
+
+#[test]
+fn a_scheduler_runs_where_it_is_asked_for_as_the_manifests_have_it_or_as_we_do() {
+    let flyte = flyte_sandbox::release::Release::of("1.16").expect("a release");
+    let of = |name: &str, scheduler: bool| {
+        let spec = Spec { flyte, scheduler, network_policies: true, ..Spec::default() };
+        render::render(&spec, bundle(&release(name).manifests())).expect("a Flyte")
+    };
+    let deployment = |rendered: &Rendered| {
+        rendered.objects.iter().find(|one| one.is("Deployment", "flytescheduler")).map(|one| one.value().clone())
+    };
+    let dropped = "deployment flyte/flytescheduler is left out: no schedule starts a workflow";
+    for (name, has_one) in [("v0_17", false), ("v1_16", true)] {
+        let without = of(name, false);
+        assert_eq!(deployment(&without), None, "{name}");
+        assert!(!without.objects.iter().any(|one| one.name().contains("scheduler")), "{name}");
+        assert_eq!(told(&without).contains(dropped), has_one, "{name}");
+        let with = of(name, true);
+        let pod = deployment(&with).expect("asked for")["spec"]["template"]["spec"].clone();
+        let server = &pod["containers"][0];
+        assert_eq!(server["image"], "cr.flyte.org/flyteorg/flytescheduler:v1.16.8", "{name}");
+        assert_eq!(server["readinessProbe"]["httpGet"], json!({"path": "/healthcheck", "port": 10254}), "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+        let policies = with.objects.iter().filter(|one| one.kind() == "NetworkPolicy");
+        let lets_in =
+            |name: &str| policies.clone().find(|one| one.name() == name).expect("a policy").value().to_string();
+        for reached in ["postgres", "flyteadmin"] {
+            assert!(lets_in(reached).contains("flytescheduler"), "{reached}");
+        }
+    }
 }
 
 #[test]

@@ -40,7 +40,10 @@ fn every_release_is_rendered_without_a_warning_and_of_images_in_its_lock() {
         let lock = crate::render::Lock::embedded(flyte).expect("the lock");
         let pinned: std::collections::BTreeSet<_> = lock.pins().map(|(_, pin)| pin.image.clone()).collect();
         let ports = crate::spec::Ports { registry: Some(5050), ..Spec::default().ports };
-        let output = rendered(&Spec { ports, flyte, ..Spec::default() }, Bundle::embedded(flyte).expect("manifests"));
+        let output = rendered(
+            &Spec { ports, flyte, scheduler: flyte.facts().scheduler, ..Spec::default() },
+            Bundle::embedded(flyte).expect("manifests"),
+        );
         assert_eq!(output.images(), pinned, "{flyte}");
         assert_eq!(output.warnings, [], "{flyte}");
     }

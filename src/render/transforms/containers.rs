@@ -26,7 +26,9 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
             format!("has no container that runs {component}: it gets no readiness probe"),
         );
     }
-    for component in [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller] {
+    for component in
+        [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller, Component::Flytescheduler]
+    {
         for workload in draft.workloads_mut(component) {
             for list in ["initContainers", "containers"] {
                 workload.containers_mut(list).for_each(settings_words);
@@ -45,6 +47,9 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
     })?;
     draft.edit_config(Component::Flytepropeller, |config| {
         config.set("core.yaml", &["propeller", "prof-port"], PROFILER);
+    })?;
+    draft.edit_config(Component::Flytescheduler, |config| {
+        config.set("server.yaml", &["scheduler", "profilerPort"], PROFILER);
     })
 }
 

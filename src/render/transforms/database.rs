@@ -37,7 +37,7 @@ pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError>
             }
         }
     }
-    for component in [Component::Datacatalog, Component::Flyteadmin] {
+    for component in [Component::Datacatalog, Component::Flyteadmin, Component::Flytescheduler] {
         let (host, port) = (text(draft, component, "host", "postgres")?, text(draft, component, "port", "5432")?);
         let user = text(draft, component, "username", USER)?;
         // With a user, or the check ends with `no attempt` for ever where a pod's own has no name in the image.

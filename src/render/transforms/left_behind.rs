@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::component::{component_of, is_workload};
+use super::super::component::{Component, component_of, is_workload};
 use super::super::context::{Draft, Effect};
 use super::super::pod_references::PodReference;
 use crate::manifest::Object;
@@ -38,10 +38,10 @@ fn follows(object: &Object, objects: &[Object], gone: &[Object]) -> bool {
         // A Job that shares an account with what is gone only prepares it.
         "ServiceAccount" => {
             let lasts = |one: &&&Object| one.kind() != "Job" || component_of(one).is_some();
-            component_of(object).is_none() && left.iter().any(names) && !running.iter().filter(lasts).any(names)
+            is_no_essential(object) && left.iter().any(names) && !running.iter().filter(lasts).any(names)
         }
         "Secret" | "ConfigMap" | "PersistentVolumeClaim" => {
-            component_of(object).is_none() && left.iter().any(names) && !running.iter().any(names)
+            is_no_essential(object) && left.iter().any(names) && !running.iter().any(names)
         }
         "Service" => {
             object.get("/spec/selector").is_some_and(|selector| leads(selector, &left) && !leads(selector, &running))
@@ -70,6 +70,10 @@ fn follows(object: &Object, objects: &[Object], gone: &[Object]) -> bool {
         }
         _ => false,
     }
+}
+
+fn is_no_essential(object: &Object) -> bool {
+    component_of(object).is_none_or(Component::is_optional)
 }
 
 fn workloads(objects: &[Object]) -> impl Iterator<Item = &Object> {

@@ -24,12 +24,9 @@ const PARTS: [(&str, &str, Effect); 6] = [
     ("redoc", "it only serves admin's API description, from an image without a version", Effect::Harmless),
 ];
 
-/// Starts workflows on a schedule, from tables that admin of its own version makes.
-const SCHEDULER: (&str, &str, Effect) = (
-    "flytescheduler",
-    "it needs admin of its own version, and the pinned one runs; no schedule starts a workflow (`--image flyteadmin=…` keeps it)",
-    Effect::Differs,
-);
+/// Starts workflows on a schedule, where the spec asks for it.
+const SCHEDULER: (&str, &str, Effect) =
+    ("flytescheduler", "no schedule starts a workflow; `--scheduler` keeps it, with Flyte 1.16", Effect::Differs);
 
 const WEBHOOK: &str = "flyte-pod-webhook";
 
@@ -43,8 +40,11 @@ const SYNC_COMMAND: &str = "clusterresource";
 const WEBHOOK_COMMAND: (&str, &str) = ("flytepropeller", "webhook");
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
-    let of_admin = context.spec.images.contains_key(Component::Flyteadmin.id());
-    let part = |object: &Object| part(object, !of_admin);
+    // Of a release whose own nobody tried it stays where admin is of its version.
+    let of_admin =
+        !context.spec.flyte.facts().scheduler && context.spec.images.contains_key(Component::Flyteadmin.id());
+    let is_kept = context.spec.scheduler || of_admin;
+    let part = |object: &Object| part(object, !is_kept);
     let (mut gone, kept): (Vec<Object>, Vec<Object>) =
         std::mem::take(&mut draft.objects).into_iter().partition(|object| part(object).is_some());
     draft.objects = kept;

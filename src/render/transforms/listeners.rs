@@ -45,7 +45,7 @@ pub(super) fn port(draft: &Draft, component: Component, listener: Listener) -> R
         (Component::Datacatalog, Listener::Grpc) => setting(&["application", "grpcPort"], DATACATALOG_GRPC)?,
         (Component::Flyteadmin, Listener::Main) => setting(&["server", "httpPort"], ADMIN_HTTP)?,
         (Component::Flyteadmin, Listener::Grpc) => setting(&["server", "grpcPort"], ADMIN_GRPC)?,
-        (Component::Flytepropeller, _) => PROFILER,
+        (Component::Flytepropeller | Component::Flytescheduler, _) => PROFILER,
         (Component::Postgres, _) => server().and_then(|one| variable(one, "PGPORT")).unwrap_or(5432),
         (Component::Minio, _) => server().and_then(|one| flag(one, "--address")).unwrap_or(9000),
         (Component::Flyteconsole, _) => server().and_then(|one| variable(one, "PORT")).unwrap_or(8080),

@@ -29,6 +29,7 @@
 //! | `claims.rs` | claims for storage as folders of the data volume |
 //! | `deployments.rs` | each component as a Deployment |
 //! | `registry.rs` | a registry for images that people push |
+//! | `scheduler.rs` | flytescheduler, where the spec asks for it |
 //! | `ports.rs` | the three ports for the host, and none else |
 //! | `resources.rs` | limits that do not slow the start, and hold |
 //! | `probes.rs` | a readiness probe for every component |
@@ -74,6 +75,7 @@ mod project_storage;
 mod projects_and_domains;
 mod registry;
 mod resources;
+mod scheduler;
 mod secret_settings;
 mod storage;
 mod task_resources;
@@ -98,6 +100,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "gateway",
         why: "Contour needs cluster-wide permissions and an API that Kubernetes 1.22 removed; a static Envoy needs neither",
         run: gateway::run,
+    },
+    Transform {
+        name: "scheduler",
+        why: "schedules are for whoever asks for them: a poll of the database each 30 s, and one program more",
+        run: scheduler::run,
     },
     Transform {
         name: "left-out",

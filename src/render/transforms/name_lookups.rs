@@ -8,8 +8,13 @@ use super::super::error::RenderError;
 use super::edit::put;
 
 /// Those who look others up when they start.
-const CLIENTS: [Component; 4] =
-    [Component::Datacatalog, Component::Flyteadmin, Component::Flytepropeller, Component::Gateway];
+const CLIENTS: [Component; 5] = [
+    Component::Datacatalog,
+    Component::Flyteadmin,
+    Component::Flytepropeller,
+    Component::Flytescheduler,
+    Component::Gateway,
+];
 
 pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     for component in CLIENTS {

@@ -58,12 +58,13 @@ fn of_component(context: &Context<'_>, component: Component) -> Option<Object> {
     let (components, workflows): (&[Component], bool) = match component {
         Component::Minio | Component::Dashboard | Component::Gateway | Component::Registry => return None,
         Component::Postgres if context.spec.ports.postgres.is_some() => return None,
-        Component::Postgres => (&[Component::Flyteadmin, Component::Datacatalog], false),
+        Component::Postgres => (&[Component::Flyteadmin, Component::Datacatalog, Component::Flytescheduler], false),
         Component::Datacatalog => (&[Component::Flytepropeller], false),
         // A task may register or start other workflows.
-        Component::Flyteadmin => (&[Component::Gateway, Component::Flytepropeller], true),
+        Component::Flyteadmin => (&[Component::Gateway, Component::Flytepropeller, Component::Flytescheduler], true),
         Component::Flyteconsole => (&[Component::Gateway], false),
-        Component::Flytepropeller => (&[], false),
+        Component::Flytescheduler if !context.spec.scheduler => return None,
+        Component::Flytepropeller | Component::Flytescheduler => (&[], false),
     };
     let pods = |component: &Component| json!({"matchLabels": {COMPONENT_LABEL: component.id()}});
     let mut from: Vec<Value> = components.iter().map(|component| json!({"podSelector": pods(component)})).collect();

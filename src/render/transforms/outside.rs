@@ -97,7 +97,7 @@ fn databases(context: &Context<'_>, draft: &mut Draft, own: &Own) -> Result<(), 
         variables.iter().find(|one| one["name"] == "POSTGRES_USER")?["value"].as_str().map(str::to_owned)
     });
     let user = user.unwrap_or_else(|| "postgres".to_owned());
-    for component in [Component::Flyteadmin, Component::Datacatalog] {
+    for component in [Component::Flyteadmin, Component::Datacatalog, Component::Flytescheduler] {
         let mut hosts = Vec::new();
         for path in [&["database", "host"][..], &["database", "postgres", "host"]] {
             hosts.extend(text(draft, component, path)?);

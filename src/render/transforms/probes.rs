@@ -45,7 +45,9 @@ fn probe(component: Component, port: u16, container: &Value) -> Value {
         }
         // `live` and `ready` always answer 200.
         Component::Minio => http("/minio/health/cluster"),
-        Component::Datacatalog | Component::Flyteadmin | Component::Flytepropeller => http("/healthcheck"),
+        Component::Datacatalog | Component::Flyteadmin | Component::Flytepropeller | Component::Flytescheduler => {
+            http("/healthcheck")
+        }
         Component::Flyteconsole => http("/console/healthz"),
         Component::Dashboard => http("/"),
         Component::Registry => http("/v2/"),

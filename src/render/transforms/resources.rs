@@ -30,7 +30,7 @@ fn cpu(component: Component, propellers: usize) -> String {
             let (all, most, least) = PROPELLERS;
             (all / propellers.max(1)).clamp(least, most)
         }
-        Component::Flyteconsole | Component::Dashboard | Component::Registry => 10,
+        Component::Flytescheduler | Component::Flyteconsole | Component::Dashboard | Component::Registry => 10,
     };
     format!("{milli}m")
 }

@@ -15,7 +15,8 @@ use super::super::pod_references::PodReference;
 use crate::manifest::Object;
 
 /// The programs that read Flyte's settings.
-const READERS: [Component; 3] = [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller];
+const READERS: [Component; 4] =
+    [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller, Component::Flytescheduler];
 
 pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let is_reader = |object: &&Object| {

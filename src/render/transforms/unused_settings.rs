@@ -7,7 +7,9 @@ use crate::manifest::Object;
 
 pub(super) fn run(_: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let has_webhook = draft.objects.iter().any(|object| object.kind() == "MutatingWebhookConfiguration");
-    for component in [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller] {
+    for component in
+        [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller, Component::Flytescheduler]
+    {
         draft.edit_config(component, |config| {
             // Belongs under `storage`; at the top level it is ignored.
             config.remove(&["cache"]);

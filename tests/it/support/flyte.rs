@@ -279,9 +279,10 @@ impl World {
                 }
             }
             (propeller, None) if namespace == system && propeller.starts_with("flytepropeller-") => {
+                let own = namespaces.iter().filter(|one| propeller == format!("flytepropeller-{}", one.project));
+                let mut locks = own.map(|one| format!("propeller-leader-{}-{}", one.project, one.domain));
                 what == "configmaps/"
-                    && (verb == "create"
-                        || ["get", "update"].contains(&verb) && of("name").starts_with("propeller-leader-"))
+                    && (verb == "create" || ["get", "update"].contains(&verb) && locks.any(|lock| lock == of("name")))
             }
             _ => false,
         }

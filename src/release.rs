@@ -69,6 +69,15 @@ pub struct Facts {
     pub json_when_asked: bool,
     /// Whether it has a flytescheduler that a sandbox was tried with.
     pub scheduler: bool,
+    /// The folder of admin's bucket that clients upload to through admin, by URLs that it signs; absent where it has no
+    /// such API.
+    #[serde(default)]
+    pub uploads: Option<String>,
+    /// How task pods get the keys of the store.
+    pub task_keys: TaskKeys,
+    /// Major and minor version of the first Kubernetes on which raw-container tasks work; absent where nobody looked.
+    #[serde(default)]
+    pub raw_containers: Option<(u32, u32)>,
 }
 
 /// What a leader election keeps its record in.
@@ -78,6 +87,15 @@ pub enum Election {
     ConfigMap,
     /// A Lease (coordination.k8s.io/v1).
     Lease,
+}
+
+/// How task pods get the keys of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum TaskKeys {
+    /// As plain values, which their propeller writes into them.
+    Values,
+    /// By reference to a Secret in their namespace.
+    Secret,
 }
 
 impl Release {

@@ -13,7 +13,7 @@ use crate::kubernetes::{Forwarded, forward};
 use crate::limits::PROJECT_STORAGE;
 use crate::report::Stage;
 use crate::run::{Deadline, Run};
-use crate::spec::Spec;
+use crate::spec::{Spec, StoreUser};
 use crate::store::{BucketAdmin, Tenant, Usage};
 
 /// Buckets that are emptied at once.
@@ -32,12 +32,12 @@ pub(super) async fn admit(
 ) -> Result<bool, Failure> {
     let work = async {
         let (store, _way) = store(client, spec, run.deadline.min(PROJECT_STORAGE)).await?;
-        let created = store.ensure_tenants(&tenants(spec, before)?).await?;
-        if created > 0 {
-            run.report.progress(Stage::Rollout, format!("{created} projects: buckets and keys created"));
-        }
         let bucket = &spec.storage.bucket;
         let made = store.ensure_bucket(bucket).await?;
+        let created = store.ensure_tenants(&tenants(spec, before)?).await?;
+        if created > 0 {
+            run.report.progress(Stage::Rollout, format!("object store: {created} users created, with their buckets"));
+        }
         // Minio's own pod makes it when it starts.
         if made {
             run.report.warn(format!(
@@ -107,10 +107,10 @@ pub(super) async fn due(client: &Client, spec: &Spec, limit: Duration) -> Vec<St
     let look = async {
         let (store, _way) = store(client, spec, Deadline::fixed(limit)).await?;
         let tenants = tenants(spec, None)?;
-        let of_projects = store.lacking(&tenants).await?.into_iter();
-        let mut lacking: Vec<_> = of_projects.map(|tenant| tenant.bucket.clone()).collect();
+        let of_tenants = store.lacking(&tenants).await?.into_iter();
+        let mut lacking: BTreeSet<_> = of_tenants.map(|tenant| tenant.bucket().to_owned()).collect();
         if !store.has_bucket(&spec.storage.bucket).await? {
-            lacking.push(spec.storage.bucket.clone());
+            lacking.insert(spec.storage.bucket.clone());
         }
         let told = |bucket| format!("bucket {bucket} does not exist, or its keys do not open it");
         Ok(lacking.into_iter().map(told).collect())
@@ -130,13 +130,14 @@ pub(super) async fn store(
 }
 
 fn tenants(spec: &Spec, before: Option<&Inventory>) -> Result<Vec<Tenant>, Failure> {
-    let tenant = |project: &String| {
-        let previous_access_key = before.and_then(|before| before.spec.storage.keys_of(project));
+    let tenant = |StoreUser { name, project, keys, grants }: StoreUser| {
+        let previous = project.as_ref().and_then(|project| before?.spec.storage.keys_of(project));
         Ok(Tenant {
-            bucket: spec.storage.bucket_of(project),
-            keys: spec.storage.keys_of(project).ok_or_else(|| issuer::unissued(project))?,
-            previous_access_key: previous_access_key.map(|keys| keys.access_key),
+            keys: keys.ok_or_else(|| issuer::unissued(project.as_ref().unwrap_or(&name)))?,
+            name,
+            grants,
+            previous_access_key: previous.map(|keys| keys.access_key),
         })
     };
-    spec.projects.iter().map(tenant).collect()
+    spec.store_users().into_iter().map(tenant).collect()
 }

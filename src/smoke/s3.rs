@@ -45,7 +45,8 @@ pub(super) async fn keeps_an_object(context: &CheckContext<'_>) -> CheckResult {
     round_trip(context, &storage.bucket, &storage.root()).await
 }
 
-/// M4: the same in every project's bucket with that project's keys, which open no other bucket.
+/// M4: the same in every project's bucket with that project's keys, which open no other bucket; and what admin takes in for
+/// a project is read by that one alone.
 pub(super) async fn keeps_projects_apart(context: &CheckContext<'_>) -> CheckResult {
     let Spec { projects, storage, .. } = context.spec;
     let results = projects.iter().enumerate().map(async |(at, project)| {
@@ -54,6 +55,10 @@ pub(super) async fn keeps_projects_apart(context: &CheckContext<'_>) -> CheckRes
         round_trip(context, &storage.bucket_of(project), &keys).await?;
         // Each is tried on the one after it: what opens more than its own opens that as well.
         let next = &projects[(at + 1) % projects.len()];
+        if let Some(folder) = &context.spec.flyte.facts().uploads {
+            let next = storage.keys_of(next).filter(|_| next != project);
+            reads_uploads(context, &format!("{folder}/{project}"), &keys, next.as_ref()).await?;
+        }
         let others = [(next != project).then(|| storage.bucket_of(next)), Some(storage.bucket.clone())];
         for other in others.into_iter().flatten() {
             is_refused(context, &other, &keys).await?;
@@ -105,6 +110,28 @@ async fn round_trip(context: &CheckContext<'_>, bucket: &str, keys: &Keys) -> Ch
     let delete = ask(context, Method::DELETE, &path, keys, b"").await?;
     granted(delete, StatusCode::NO_CONTENT)?;
     Ok(format!("wrote, read and deleted an object in {bucket}"))
+}
+
+/// A check that keys read what admin takes in for their project, and those of another do not.
+async fn reads_uploads(
+    context: &CheckContext<'_>,
+    folder: &str,
+    keys: &Keys,
+    other: Option<&Keys>,
+) -> Result<(), CheckFailure> {
+    let Some(admin) = context.spec.program_keys("flyteadmin") else { return Ok(()) };
+    let path = format!("/{}/{folder}/{}", context.spec.storage.bucket, object());
+    granted(ask(context, Method::PUT, &path, &admin, b"").await?, StatusCode::OK)?;
+    granted(ask(context, Method::GET, &path, keys, b"").await?, StatusCode::OK)?;
+    if let Some(other) = other {
+        let reply = ask(context, Method::GET, &path, other, b"").await?;
+        if reply.status.is_success() {
+            let failure = reply.failure(format!("{} may read {path}, must be refused", other.access_key));
+            return Err(failure.reason(Reason::PermissionExcess).final_answer());
+        }
+        reply.expect(StatusCode::FORBIDDEN)?;
+    }
+    granted(ask(context, Method::DELETE, &path, &admin, b"").await?, StatusCode::NO_CONTENT).map(|_| ())
 }
 
 /// A check that keys can neither list nor write a bucket.

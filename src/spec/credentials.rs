@@ -85,6 +85,11 @@ impl Secret {
     pub(super) fn of_project(&self, project: &str) -> Self {
         derived([b"flyte-sandbox/project", self.0.as_bytes(), project.as_bytes()])
     }
+
+    /// The same for one of Flyte's programs.
+    pub(super) fn of_program(&self, program: &str) -> Self {
+        derived([b"flyte-sandbox/program", self.0.as_bytes(), program.as_bytes()])
+    }
 }
 
 fn derived(fields: [&[u8]; 3]) -> Secret {

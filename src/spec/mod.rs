@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `model.rs` | the complete, valid spec |
 //! | `credentials.rs` | secrets that are not shown, and the key that they are derived from |
+//! | `grants.rs` | who may do what in the object store |
 //! | `mirrors.rs` | registries that are asked in place of others |
 //! | `layer.rs` | a partial one, each value with its origin; later layers win |
 //! | `file.rs` | a layer from YAML text, with positions |
@@ -15,6 +16,7 @@
 mod check;
 mod credentials;
 mod file;
+mod grants;
 mod layer;
 mod mirrors;
 mod model;
@@ -27,6 +29,7 @@ mod tests;
 pub(crate) use check::NAME_LIMIT;
 pub use credentials::{Keys, MachineKey, Secret, UPSTREAM};
 pub use file::{PROFILES, built_in, parse, profile, schema};
+pub use grants::{CATALOG_FOLDER, Grant, StoreUser};
 pub use layer::{Layer, Origin, Provenance, Sourced};
 pub use mirrors::Mirrors;
 pub use model::{

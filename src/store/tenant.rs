@@ -1,35 +1,38 @@
-//! The storage of a project in Minio: its bucket, user, group and policy.
+//! The storage of a project in Minio: its bucket, user, group and policy. A program with keys of its own is the same.
 //!
-//! Bucket, policy and group have one name. The policy is the group's, and all access keys of the project are its members:
-//! so Minio itself lists them, and new keys can replace old ones before these expire.
+//! A project's bucket, policy and group have one name. The policy is the group's, and all access keys of the project are
+//! its members: so Minio itself lists them, and new keys can replace old ones before these expire.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::client::{BucketAdmin, Request};
+use super::client::{BucketAdmin, Reply, Request};
 use super::seal::Sealer;
 use crate::failure::{Failure, Reason};
-use crate::spec::Keys;
+use crate::spec::{Grant, Keys};
 
 /// Projects that are checked at once.
 const AT_ONCE: usize = 8;
 const ADMIN: &str = "/minio/admin/v3";
 
-/// A project's storage in Minio.
+/// A user of Minio: a project, or a program with keys of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
-    /// The name of its bucket, policy and group.
-    pub bucket: String,
-    /// The keys of its bucket.
+    /// The name of its policy and group; of a project, that of its bucket.
+    pub name: String,
+    /// What its keys open, the bucket that is made for it first.
+    pub grants: Vec<Grant>,
+    /// Its keys.
     pub keys: Keys,
     /// The access key before, which running pods may still use.
     pub previous_access_key: Option<String>,
 }
 
 impl BucketAdmin {
-    /// Creates each tenant's bucket, and lets its keys open that one alone; returns the number of tenants that lacked that.
+    /// Creates each tenant's bucket, and lets its keys open what it is granted; returns the number of tenants that lacked
+    /// that.
     ///
     /// # Errors
     /// [`Reason::ProjectStorage`], with Minio's own error.
@@ -48,7 +51,7 @@ impl BucketAdmin {
         // One after another: each body that it decrypts costs the store 64 MiB, and its pod has 512.
         for tenant in missing {
             let ensured = self.ensure_one(tenant, sealer).await;
-            ensured.map_err(|failure| failure.on(format!("bucket {}", tenant.bucket)))?;
+            ensured.map_err(|failure| failure.on(format!("bucket {}", tenant.bucket())))?;
         }
         Ok(count)
     }
@@ -58,10 +61,8 @@ impl BucketAdmin {
     /// # Errors
     /// [`Reason::ProjectStorage`]: Minio does not answer.
     pub async fn lacking<'a>(&self, tenants: &'a [Tenant]) -> Result<Vec<&'a Tenant>, Failure> {
-        let looks = tenants.iter().map(async |tenant| {
-            let head = Request::new(Method::HEAD, format!("/{}", tenant.bucket), &[]);
-            Ok::<_, Failure>((tenant, self.send(&head, &tenant.keys).await?.status.is_success()))
-        });
+        let looks =
+            tenants.iter().map(async |tenant| Ok::<_, Failure>((tenant, self.look(tenant).await?.status.is_success())));
         let seen: Vec<_> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
         Ok(seen.into_iter().filter(|(_, opens)| !opens).map(|(tenant, _)| tenant).collect())
     }
@@ -94,26 +95,34 @@ impl BucketAdmin {
         Ok(self.send(&head, &self.root).await?.status.is_success())
     }
 
+    /// A tenant's look at its own bucket, or at its part of it.
+    async fn look(&self, tenant: &Tenant) -> Result<Reply, Failure> {
+        let prefix = tenant.grants.first().map_or("", |own| own.prefix.as_str());
+        let query = [("prefix", prefix)];
+        let query = if prefix.is_empty() { &[][..] } else { &query };
+        self.send(&Request::new(Method::HEAD, format!("/{}", tenant.bucket()), query), &tenant.keys).await
+    }
+
     async fn ensure_one(&self, tenant: &Tenant, sealer: &Sealer) -> Result<(), Failure> {
-        let Tenant { bucket, keys, previous_access_key } = tenant;
-        self.make_bucket(bucket).await?;
-        self.put("add-canned-policy", &[("name", bucket)], policy(bucket)).await?;
+        let Tenant { name, grants, keys, previous_access_key } = tenant;
+        self.make_bucket(tenant.bucket()).await?;
+        self.put("add-canned-policy", &[("name", name)], policy(grants)).await?;
         let user = json!({"secretKey": keys.secret_key.expose(), "status": "enabled"}).to_string();
         let user = sealer.seal(user.as_bytes());
         let user =
             user.map_err(|error| Failure::new(Reason::Internal, "cannot make keys for a project").because(error))?;
         self.put("add-user", &[("accessKey", &keys.access_key)], user).await?;
-        let member = json!({"group": bucket, "members": [keys.access_key], "isRemove": false}).to_string();
+        let member = json!({"group": name, "members": [keys.access_key], "isRemove": false}).to_string();
         self.put("update-group-members", &[], member.into_bytes()).await?;
-        let attached = [("isGroup", "true"), ("policyName", bucket), ("userOrGroup", bucket)];
+        let attached = [("isGroup", "true"), ("policyName", name), ("userOrGroup", name)];
         self.put("set-user-or-group-policy", &attached, Vec::new()).await?;
 
-        let stale = self.members(bucket).await?.into_iter();
+        let stale = self.members(name).await?.into_iter();
         for member in stale.filter(|member| *member != keys.access_key && previous_access_key.as_ref() != Some(member))
         {
             self.remove_user(&member).await?;
         }
-        let head = self.send(&Request::new(Method::HEAD, format!("/{bucket}"), &[]), keys).await?;
+        let head = self.look(tenant).await?;
         if head.status.is_success() { Ok(()) } else { Err(head.failure()) }
     }
 
@@ -168,18 +177,33 @@ impl BucketAdmin {
     }
 }
 
-/// The policy of one bucket, with the actions of propellers and of `aws` in a task.
-fn policy(bucket: &str) -> Vec<u8> {
-    let bucket_actions = json!(["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]);
-    let objects = json!([
-        "s3:GetObject",
-        "s3:PutObject",
-        "s3:DeleteObject",
-        "s3:AbortMultipartUpload",
-        "s3:ListMultipartUploadParts"
-    ]);
-    let of = |actions, resource: String| json!({"Effect": "Allow", "Action": actions, "Resource": [resource]});
-    let statements =
-        [of(bucket_actions, format!("arn:aws:s3:::{bucket}")), of(objects, format!("arn:aws:s3:::{bucket}/*"))];
+impl Tenant {
+    /// The bucket that is made for it.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        self.grants.first().map_or("", |own| own.bucket.as_str())
+    }
+}
+
+/// The policy of these grants, with the actions of propellers and of `aws` in a task.
+fn policy(grants: &[Grant]) -> Vec<u8> {
+    let statements: Vec<_> = grants.iter().flat_map(statements).collect();
     json!({"Version": "2012-10-17", "Statement": statements}).to_string().into_bytes()
+}
+
+fn statements(Grant { bucket, prefix, writes }: &Grant) -> Vec<Value> {
+    const LIST: [&str; 3] = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"];
+    const OBJECTS: [&str; 5] =
+        ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"];
+    let of = |actions: &[&str], resource: String| json!({"Effect": "Allow", "Action": actions, "Resource": [resource]});
+    let arn = format!("arn:aws:s3:::{bucket}");
+    let objects = if *writes { &OBJECTS[..] } else { &OBJECTS[..1] };
+    let objects = of(objects, format!("{arn}/{prefix}*"));
+    if prefix.is_empty() {
+        return vec![of(if *writes { &LIST } else { &LIST[..2] }, arn), objects];
+    }
+    // Without the prefix in the condition all names of the bucket could be listed.
+    let mut listed = of(&LIST[1..2], arn.clone());
+    listed["Condition"] = json!({"StringLike": {"s3:prefix": [format!("{prefix}*")]}});
+    vec![of(&LIST[..1], arn), listed, objects]
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flyte_sandbox::failure::{Failure, Reason};
+use flyte_sandbox::release::Release;
 use flyte_sandbox::report::{Event, Outcome, Stage};
 use flyte_sandbox::smoke::{CATALOGUE, Executions, answers};
 use tokio_util::sync::CancellationToken;
@@ -101,6 +102,16 @@ async fn a_permission_too_many_is_named() {
     assert_eq!(failure.object.as_deref(), Some("check R2 no other permission is granted"));
     assert_eq!(failure.causes[0], "can flytepropeller-x watch pods in 103020-flytepoc-y-d-dev");
     assert!(failure.causes[1].starts_with("allowed, must be denied (3 of "), "{}", failure.causes[1]);
+}
+
+#[tokio::test]
+async fn that_a_project_cannot_read_what_admin_takes_in_for_it_is_a_failure() {
+    let mut flyte = FakeFlyte::start().await;
+    // Its store has the users of the release before, which knows no uploads.
+    flyte.spec.flyte = Release::of("1.16").expect("a release");
+    let failure = failing(&flyte).await;
+    let refused = |line: &&String| line.starts_with("M4 ") && line.contains("/my-s3-bucket/uploads/x/");
+    assert!(failure.evidence.iter().any(|line| refused(&line)), "{:?}", failure.evidence);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flyte_sandbox::failure::Reason;
 use flyte_sandbox::run::Deadline;
-use flyte_sandbox::spec::{Keys, Secret};
+use flyte_sandbox::spec::{Grant, Keys, Secret};
 use flyte_sandbox::store::{BucketAdmin, Tenant};
 use reqwest::Method;
 
@@ -19,15 +19,24 @@ fn store(minio: &FakeMinio) -> BucketAdmin {
 }
 
 fn tenant(project: &str) -> Tenant {
-    Tenant { bucket: format!("data-{project}"), keys: keys(&format!("data-{project}")), previous_access_key: None }
+    let name = format!("data-{project}");
+    Tenant { grants: vec![grant(&name, "", true)], keys: keys(&name), name, previous_access_key: None }
+}
+
+fn grant(bucket: &str, prefix: &str, writes: bool) -> Grant {
+    Grant { bucket: bucket.to_owned(), prefix: prefix.to_owned(), writes }
 }
 
 /// What a bucket answers to whoever has these keys.
 async fn look(minio: &FakeMinio, bucket: &str, access_key: &str) -> u16 {
-    let url = format!("http://127.0.0.1:{}/{bucket}", minio.port);
+    ask(minio, Method::HEAD, bucket, access_key).await
+}
+
+async fn ask(minio: &FakeMinio, method: Method, path: &str, access_key: &str) -> u16 {
+    let url = format!("http://127.0.0.1:{}/{path}", minio.port);
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let signed = format!("AWS4-HMAC-SHA256 Credential={access_key}/20130524/us-east-1/s3/aws4_request");
-    let request = client.request(Method::HEAD, url).header(reqwest::header::AUTHORIZATION, signed);
+    let request = client.request(method, url).header(reqwest::header::AUTHORIZATION, signed);
     request.send().await.expect("an answer").status().as_u16()
 }
 
@@ -40,6 +49,51 @@ async fn each_projects_keys_open_its_own_bucket_alone() {
     let before = minio.kept().asked.len();
     assert_eq!(store(&minio).ensure_tenants(&[tenant("x"), tenant("y")]).await.expect("as it is"), 0);
     assert_eq!(minio.kept().asked.len() - before, 2, "one look for each");
+}
+
+#[tokio::test]
+async fn a_part_of_anothers_bucket_is_read_by_its_own_project_alone_and_written_by_none() {
+    let minio = FakeMinio::start().await;
+    let reads = |project: &str| {
+        let mut tenant = tenant(project);
+        tenant.grants.push(grant("data", &format!("uploads/{project}/"), false));
+        tenant
+    };
+    let admin = Tenant {
+        name: "flyteadmin".to_owned(),
+        grants: vec![grant("data", "", true), grant("data-*", "", false)],
+        keys: keys("flyteadmin"),
+        previous_access_key: None,
+    };
+    let catalog = Tenant {
+        name: "datacatalog".to_owned(),
+        grants: vec![grant("data", "metadata/datacatalog/", true)],
+        keys: keys("datacatalog"),
+        previous_access_key: None,
+    };
+    let all = [reads("x"), reads("x-y"), admin, catalog];
+    assert_eq!(store(&minio).ensure_tenants(&all).await.expect("made"), 4);
+    assert_eq!(store(&minio).ensure_tenants(&all).await.expect("as it is"), 0);
+    for (who, method, path, status) in [
+        ("data-x", Method::GET, "data/uploads/x/d-dev/code.tar.gz", 200),
+        ("data-x", Method::HEAD, "data?prefix=uploads%2Fx%2Fd-dev", 200),
+        ("data-x", Method::PUT, "data/uploads/x/d-dev/code.tar.gz", 403),
+        ("data-x", Method::GET, "data/uploads/x-y/d-dev/code.tar.gz", 403),
+        ("data-x-y", Method::GET, "data/uploads/x/d-dev/code.tar.gz", 403),
+        ("data-x", Method::HEAD, "data?prefix=uploads%2Fx-y%2F", 403),
+        ("data-x", Method::HEAD, "data", 403),
+        ("data-x", Method::GET, "data/metadata/admin/closure", 403),
+        ("flyteadmin", Method::PUT, "data/uploads/x/d-dev/code.tar.gz", 200),
+        ("flyteadmin", Method::GET, "data-x/outputs.pb", 200),
+        ("flyteadmin", Method::PUT, "data-x/outputs.pb", 403),
+        ("datacatalog", Method::PUT, "data/metadata/datacatalog/x", 200),
+        ("datacatalog", Method::GET, "data/metadata/admin/closure", 403),
+        ("datacatalog", Method::GET, "data-x/outputs.pb", 403),
+    ] {
+        assert_eq!(ask(&minio, method.clone(), path, who).await, status, "{who}: {method} {path}");
+    }
+    store(&minio).deprovision(&["data-x".to_owned()]).await.expect("gone");
+    assert_eq!(Vec::from_iter(&minio.kept().users), ["data-x-y", "datacatalog", "flyteadmin"]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::responders::{html, json_of, not_found};
-use crate::spec::Spec;
+use crate::spec::{Grant, Spec};
 
 /// The data of Minio.
 #[derive(Debug, Default)]
@@ -103,11 +103,17 @@ impl Minio {
     fn keep(&mut self, spec: &Spec, who: &str, method: &Method, uri: &Uri, body: Bytes) -> Response {
         let (storage, path) = (&spec.storage, uri.path());
         let named = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        let of_project = spec.projects.iter().find(|project| storage.bucket_of(project) == named);
-        let own = of_project.is_some_and(|project| storage.keys_of(project).is_some_and(|keys| keys.access_key == who));
+        let is_there = named == storage.bucket || spec.projects.iter().any(|one| storage.bucket_of(one) == named);
+        let within = path.trim_start_matches('/').strip_prefix(named).unwrap_or_default().trim_start_matches('/');
+        let part = if within.is_empty() { prefix_of(uri).unwrap_or_default() } else { within.to_owned() };
+        let writes = !matches!(method.as_str(), "GET" | "HEAD");
+        let granted = spec.store_users().into_iter().any(|user| {
+            let is_member = self.groups.get(&user.name).is_some_and(|members| members.contains(who));
+            (is_member || user.keys.is_some_and(|keys| keys.access_key == who))
+                && user.grants.iter().any(|grant| covers(grant, named, &part) && (grant.writes || !writes))
+        });
         let opens =
-            who == storage.access_key || own || self.groups.get(named).is_some_and(|members| members.contains(who));
-        let is_there = named == storage.bucket || of_project.is_some();
+            who == storage.access_key || granted || self.groups.get(named).is_some_and(|members| members.contains(who));
         if who.is_empty() || !opens {
             return (StatusCode::FORBIDDEN, "<Code>AccessDenied</Code>").into_response();
         }
@@ -152,6 +158,20 @@ impl Minio {
 pub fn as_minio(mut response: Response) -> Response {
     response.headers_mut().insert("x-amz-request-id", HeaderValue::from_static("rehearsal"));
     response
+}
+
+/// Whether a grant is of this part of a bucket.
+fn covers(grant: &Grant, bucket: &str, part: &str) -> bool {
+    let is_of = match grant.bucket.strip_suffix('*') {
+        Some(start) => bucket.starts_with(start),
+        None => bucket == grant.bucket,
+    };
+    is_of && part.starts_with(&grant.prefix)
+}
+
+/// What the names that a request lists begin with.
+fn prefix_of(uri: &Uri) -> Option<String> {
+    Query::<BTreeMap<String, String>>::try_from_uri(uri).ok()?.0.remove("prefix")
 }
 
 /// The access key that a request is signed with, in its headers or its URL.

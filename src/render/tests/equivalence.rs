@@ -38,7 +38,8 @@ fn the_default_set_is_what_was_measured_to_work() {
 fn every_release_is_rendered_without_a_warning_and_of_images_in_its_lock() {
     for flyte in Release::all() {
         let lock = crate::render::Lock::embedded(flyte).expect("the lock");
-        let pinned: std::collections::BTreeSet<_> = lock.pins().map(|(_, pin)| pin.image.clone()).collect();
+        let pinned: std::collections::BTreeSet<_> =
+            lock.pins().map(|(_, pin)| pin).chain(lock.copilot()).map(|pin| pin.image.clone()).collect();
         let ports = crate::spec::Ports { registry: Some(5050), ..Spec::default().ports };
         let output = rendered(
             &Spec { ports, flyte, scheduler: flyte.facts().scheduler, ..Spec::default() },
@@ -62,6 +63,16 @@ fn what_differs_between_the_releases_is_what_was_measured_to_work() {
     insta::with_settings!({snapshot_path => "snapshots", prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!("release_1_16", difference.unified_diff().context_radius(2).to_string());
     });
+}
+
+#[test]
+fn what_every_release_renders_is_rendered_to_the_same_again() {
+    for flyte in Release::all() {
+        let spec = Spec { flyte, ..Spec::default() };
+        let once = rendered(&spec, Bundle::embedded(flyte).expect("manifests"));
+        let twice = rendered(&spec, bundle(&crate::yaml::emit_documents(&once.objects)));
+        assert_eq!(changes::between(&once.objects, &twice.objects), [], "{flyte}");
+    }
 }
 
 #[test]

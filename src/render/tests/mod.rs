@@ -8,6 +8,7 @@ mod equivalence;
 mod errors;
 mod policies;
 mod properties;
+mod store;
 mod tasks;
 
 use serde_json::Value;

@@ -7,7 +7,8 @@
 //! variables by reference: their own store takes them by flags, which win over files (`storage/config_flags.go`,
 //! flytestdlib v0.3.17), and task pods by `default-env-vars-from-env`, which writes what is in the propeller's environment
 //! into the pod (`flytek8s/k8s_resource_adds.go`, flyteplugins v0.5.56). That version has no `envFrom`, no `secretKeyRef`
-//! and no PodTemplate for tasks.
+//! and no PodTemplate for tasks. A later one refers to a Secret in the pods' namespace, and takes pods without it for
+//! whole ones: so each workflow namespace has one.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +21,13 @@ use super::super::error::RenderError;
 use super::edit::{put, put_variable};
 use crate::flyte::labels;
 use crate::manifest::Object;
+use crate::release::TaskKeys;
 use crate::spec::Spec;
 
 const HOME: &str = "core.yaml";
 const SECRET: &str = "flyte-storage-";
+/// The Secret of task pods, in their own namespace.
+const TASK_SECRET: &str = "flyte-storage";
 
 /// The Secret's entry, the propeller's flag, its variable, and the task's.
 const KEYS: [(&str, &str, &str, &str); 2] = [
@@ -33,7 +37,16 @@ const KEYS: [(&str, &str, &str, &str); 2] = [
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     draft.objects.retain(|object| !is_keys(object));
-    draft.objects.extend(context.spec.projects.iter().map(|project| secret(context, project)));
+    let own = context.spec.projects.iter().map(|project| {
+        secret(context, &format!("{SECRET}{project}"), &context.system, project, KEYS.map(|(entry, ..)| entry))
+    });
+    draft.objects.extend(own);
+    if context.spec.flyte.facts().task_keys == TaskKeys::Secret {
+        let of_tasks = context.workflows.iter().map(|workflow| {
+            secret(context, TASK_SECRET, &workflow.name, &workflow.project, KEYS.map(|(.., variable)| variable))
+        });
+        draft.objects.extend(of_tasks);
+    }
     let projects: BTreeMap<&str, &str> =
         context.workflows.iter().map(|workflow| (workflow.name.as_str(), workflow.project.as_str())).collect();
     for object in draft.objects.iter_mut().filter(|object| object.kind() == "Deployment") {
@@ -47,23 +60,26 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
 /// A Secret of a project's keys, as this transform made it before.
 fn is_keys(object: &Object) -> bool {
     let entries = object.get("/stringData").or(object.get("/data")).and_then(Value::as_object);
-    object.kind() == "Secret"
-        && object.name().starts_with(SECRET)
-        && component_of(object) == Some(Component::Flytepropeller)
-        && entries.is_some_and(|all| all.len() == KEYS.len() && KEYS.iter().all(|(key, ..)| all.contains_key(*key)))
+    let has = |keys: [&str; 2]| {
+        entries.is_some_and(|all| all.len() == keys.len() && keys.iter().all(|key| all.contains_key(*key)))
+    };
+    let is_own = object.name().starts_with(SECRET) && has(KEYS.map(|(entry, ..)| entry));
+    let is_of_tasks = object.name() == TASK_SECRET && has(KEYS.map(|(.., variable)| variable));
+    object.kind() == "Secret" && component_of(object) == Some(Component::Flytepropeller) && (is_own || is_of_tasks)
 }
 
-fn secret(context: &Context<'_>, project: &str) -> Object {
+/// A Secret of a project's keys: the access key in the first entry, the secret key in the second.
+fn secret(context: &Context<'_>, name: &str, namespace: &str, project: &str, entries: [&str; 2]) -> Object {
     // Without keys the Secret is shown and never applied: `up` has them issued first.
     let keys = context.spec.storage.keys_of(project);
     let (access, secret_key) =
         keys.as_ref().map_or(("", ""), |keys| (keys.access_key.as_str(), keys.secret_key.expose()));
-    let mut secret = Object::named("v1", "Secret", &format!("{SECRET}{project}"));
-    secret.set(&["metadata", "namespace"], context.system.as_str());
+    let mut secret = Object::named("v1", "Secret", name);
+    secret.set(&["metadata", "namespace"], namespace);
     secret.set(&["metadata", "labels", "app.kubernetes.io/name"], Component::Flytepropeller.id());
     secret.set(&["metadata", "labels", "app.kubernetes.io/instance"], "flyte");
     secret.set(&["type"], "Opaque");
-    secret.set(&["stringData"], json!({KEYS[0].0: access, KEYS[1].0: secret_key}));
+    secret.set(&["stringData"], json!({entries[0]: access, entries[1]: secret_key}));
     secret
 }
 
@@ -86,8 +102,20 @@ pub(super) fn configure(config: &mut Config, spec: &Spec, project: &str) {
     let referred = [&k8s[..], &["default-env-vars-from-env"]].concat();
     let mut variables = config.get(&referred).and_then(Value::as_array).cloned().unwrap_or_default();
     variables.retain(|variable| KEYS.iter().all(|(.., task)| variable.get(task).is_none()));
-    variables.extend(KEYS.iter().map(|(_, _, own, task)| json!({*task: own})));
-    config.set(HOME, &referred, variables);
+    match spec.flyte.facts().task_keys {
+        TaskKeys::Values => {
+            variables.extend(KEYS.iter().map(|(_, _, own, task)| json!({*task: own})));
+            config.set(HOME, &referred, variables);
+        }
+        TaskKeys::Secret => {
+            config.set(HOME, &referred, variables);
+            let secrets = [&k8s[..], &["default-env-from-secrets"]].concat();
+            let mut names = config.get(&secrets).and_then(Value::as_array).cloned().unwrap_or_default();
+            names.retain(|name| name != TASK_SECRET);
+            names.push(json!(TASK_SECRET));
+            config.set(HOME, &secrets, names);
+        }
+    }
 }
 
 /// Keeps what stands behind the bucket.

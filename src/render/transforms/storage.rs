@@ -1,5 +1,5 @@
-//! `storage`: a bucket that exists before Flyte's first write, on a volume that Minio writes to, and the store's own keys
-//! for admin and datacatalog. Flyte's own lazy creation of the bucket loses the object that caused it. Propellers and
+//! `storage`: a bucket that exists before Flyte's first write, on a volume that Minio writes to, and keys for admin and
+//! datacatalog: the store's own, or theirs where admin signs URLs. Flyte's own lazy creation of the bucket loses the object that caused it. Propellers and
 //! tasks are `project-storage`'s.
 
 use serde_json::{Value, json};
@@ -10,10 +10,11 @@ use super::super::context::{Context, Draft};
 use super::super::error::RenderError;
 use super::edit::{flag_value, put, put_init_container, put_variable, words};
 use crate::manifest::Object;
-use crate::spec::Storage;
+use crate::spec::{CATALOG_FOLDER, Storage};
 
 const CREATE_BUCKET: &str = "create-bucket";
 const STORAGE_FILE: &str = "storage.yaml";
+const SERVER_FILE: &str = "server.yaml";
 
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let storage = &context.spec.storage;
@@ -25,11 +26,21 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
     for component in [Component::Flyteadmin, Component::Datacatalog, Component::Flytepropeller] {
         draft.edit_config(component, connection_for_stow)?;
     }
+    let uploads = context.spec.flyte.facts().uploads.as_deref();
     for component in [Component::Flyteadmin, Component::Datacatalog] {
+        let keys = context.spec.program_keys(component.id()).unwrap_or_else(|| storage.root());
         draft.edit_config(component, |config| {
             config.set(STORAGE_FILE, &["storage", "container"], storage.bucket.as_str());
-            config.set(STORAGE_FILE, &["storage", "connection", "access-key"], storage.access_key.as_str());
-            config.set(STORAGE_FILE, &["storage", "connection", "secret-key"], storage.secret_key.expose());
+            config.set(STORAGE_FILE, &["storage", "connection", "access-key"], keys.access_key.as_str());
+            config.set(STORAGE_FILE, &["storage", "connection", "secret-key"], keys.secret_key.expose());
+            match (component, uploads) {
+                (Component::Flyteadmin, Some(folder)) => take_uploads(config, folder, context.spec.ports.minio),
+                // Its keys open this folder alone.
+                (Component::Datacatalog, Some(_)) => {
+                    config.set(SERVER_FILE, &["datacatalog", "storage-prefix"], CATALOG_FOLDER);
+                }
+                _ => {}
+            }
             if component == Component::Flyteadmin {
                 // It shows what propellers wrote, each to its project's bucket.
                 config.set(STORAGE_FILE, &["storage", "enable-multicontainer"], true);
@@ -37,6 +48,14 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         })?;
     }
     Ok(())
+}
+
+/// Uploads go into a folder for each project, whose tasks may read that one. The host of a signed URL is part of what is
+/// signed, and it is clients outside who open them.
+fn take_uploads(config: &mut Config, folder: &str, port: u16) {
+    config.set(SERVER_FILE, &["server", "dataProxy", "upload", "storagePrefix"], folder);
+    let endpoint = ["storage", "signedUrl", "stowConfigOverride", "endpoint"];
+    config.set(STORAGE_FILE, &endpoint, format!("http://127.0.0.1:{port}"));
 }
 
 /// `pinned` is the image that is to run, where the spec names no other.

@@ -77,7 +77,7 @@ impl Kept {
         let bucket = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
         let own = self.groups.values().filter(|(members, _)| members.contains(&who));
         let grants = own.filter_map(|(_, policy)| self.policies.get(policy));
-        let granted = grants.into_iter().any(|policy| policy.contains(&format!("\"arn:aws:s3:::{bucket}\"")));
+        let granted = grants.into_iter().any(|policy| allows(policy, method, uri));
         match (who == "minio", method.as_str(), self.buckets.contains(&bucket)) {
             (true, "PUT", true) => (StatusCode::CONFLICT, "<Code>BucketAlreadyOwnedByYou</Code>").into_response(),
             (true, "PUT", false) => {
@@ -88,7 +88,7 @@ impl Kept {
                 self.buckets.remove(&bucket);
                 StatusCode::NO_CONTENT.into_response()
             }
-            (root, "HEAD", true) if root || granted => StatusCode::OK.into_response(),
+            (root, "HEAD" | "GET" | "PUT", true) if root || granted => StatusCode::OK.into_response(),
             (root, _, false) if root || granted => StatusCode::NOT_FOUND.into_response(),
             _ => StatusCode::FORBIDDEN.into_response(),
         }
@@ -140,6 +140,32 @@ impl Kept {
             _ => StatusCode::BAD_REQUEST.into_response(),
         }
     }
+}
+
+/// Whether a policy allows a request, as Minio reads one.
+fn allows(policy: &str, method: &Method, uri: &Uri) -> bool {
+    let path = uri.path().trim_start_matches('/');
+    let action = match (path.contains('/'), method.as_str()) {
+        (true, "PUT") => "s3:PutObject",
+        (true, _) => "s3:GetObject",
+        (false, _) => "s3:ListBucket",
+    };
+    let prefix = uri.query().and_then(|query| query.strip_prefix("prefix=")).unwrap_or_default().replace("%2F", "/");
+    let is_like = |patterns: &Value, text: &str| {
+        patterns.as_array().expect("a list").iter().filter_map(Value::as_str).any(|pattern| {
+            match pattern.split_once('*') {
+                Some((start, end)) => text.starts_with(start) && text.ends_with(end),
+                None => pattern == text,
+            }
+        })
+    };
+    let policy: Value = serde_json::from_str(policy).expect("JSON");
+    policy["Statement"].as_array().expect("statements").iter().any(|one| {
+        let condition = &one["Condition"]["StringLike"]["s3:prefix"];
+        is_like(&one["Action"], action)
+            && is_like(&one["Resource"], &format!("arn:aws:s3:::{path}"))
+            && (condition.is_null() || is_like(condition, &prefix))
+    })
 }
 
 /// The access key that a request is signed with.

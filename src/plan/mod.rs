@@ -84,7 +84,7 @@ impl Plan {
     }
 
     /// The images of the workloads in the order in which a new sandbox needs them: those of the stores, on which all else
-    /// waits; then all others but, last, those of what people alone wait for, as far as one workload alone starts from them.
+    /// waits; then all others but, last, those of what people alone wait for, as far as one workload alone starts from them, and of tasks.
     #[must_use]
     pub fn images_by_need(&self) -> [Vec<ImageRef>; 3] {
         let workloads: Vec<_> = self.manifests().map(|object| (component_of(object), object.images())).collect();
@@ -96,6 +96,8 @@ impl Plan {
             let need = match image {
                 _ if is_of(image, Component::is_store) => 0,
                 _ if is_of(image, Component::serves_people) && users(image).count() == 1 => 2,
+                // Of tasks.
+                _ if users(image).count() == 0 => 2,
                 _ => 1,
             };
             by_need[need].push(image.clone());

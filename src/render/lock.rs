@@ -39,6 +39,8 @@ pub struct Pin {
 struct File {
     components: BTreeMap<String, Pin>,
     #[serde(default)]
+    copilot: Option<Pin>,
+    #[serde(default)]
     nodes: BTreeMap<String, Vec<ImageRef>>,
 }
 
@@ -46,6 +48,8 @@ struct File {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
     components: BTreeMap<Component, Pin>,
+    /// What propellers put beside raw-container tasks, as those know nothing of Flyte.
+    copilot: Option<Pin>,
     nodes: BTreeMap<String, Vec<ImageRef>>,
 }
 
@@ -90,13 +94,14 @@ impl Lock {
     }
 
     fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, LockError> {
-        let mut lock = Self { components: BTreeMap::new(), nodes: BTreeMap::new() };
+        let mut lock = Self { components: BTreeMap::new(), copilot: None, nodes: BTreeMap::new() };
         for text in texts {
             let file: File = yaml::typed(text)?;
             for (id, pin) in file.components {
                 let component = Component::of_id(&id).ok_or(LockError::Unknown(id))?;
                 lock.components.insert(component, pin);
             }
+            lock.copilot = file.copilot.or(lock.copilot);
             lock.nodes.extend(file.nodes);
         }
         match Component::ALL.into_iter().find(|one| !one.is_optional() && !lock.components.contains_key(one)) {
@@ -116,10 +121,16 @@ impl Lock {
         self.components.get(&component)
     }
 
-    /// What is known of an image; absent where it is no component's.
+    /// The image of what fetches and brings the files of raw-container tasks, where the release pins one.
+    #[must_use]
+    pub const fn copilot(&self) -> Option<&Pin> {
+        self.copilot.as_ref()
+    }
+
+    /// What is known of an image; absent where it is none of these.
     #[must_use]
     pub fn pin_of(&self, image: &ImageRef) -> Option<&Pin> {
-        self.components.values().find(|pin| pin.image == *image)
+        self.components.values().chain(&self.copilot).find(|pin| pin.image == *image)
     }
 
     /// What a k3s node of this release, such as `v1.33.13+k3s1`, needs itself; where the release is not listed, what is listed

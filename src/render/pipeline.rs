@@ -24,6 +24,8 @@ use crate::spec::Spec;
 pub struct Rendered {
     /// Sorted by kind (in the order in which kinds depend on each other), namespace and name.
     pub objects: Vec<Object>,
+    /// The images that propellers put into task pods.
+    pub task_images: Vec<ImageRef>,
     /// What could not be placed, and what is not as it was when it was last seen to work.
     pub warnings: Vec<Warning>,
     /// What is kept, though the built-in manifests say otherwise.
@@ -31,10 +33,10 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// The images of all containers.
+    /// The images of all containers, and those that propellers put into task pods.
     #[must_use]
     pub fn images(&self) -> BTreeSet<ImageRef> {
-        self.objects.iter().flat_map(Object::images).collect()
+        self.objects.iter().flat_map(Object::images).chain(self.task_images.iter().cloned()).collect()
     }
 }
 
@@ -104,7 +106,8 @@ fn run(spec: &Spec, bundle: Bundle, mut changes: Option<&mut Vec<Change>>) -> Re
     }));
     warnings.sort();
     warnings.dedup();
-    Ok(Rendered { objects: draft.objects, warnings, deviations })
+    let task_images = context.lock.copilot().map(|pin| pin.image.clone()).into_iter().collect();
+    Ok(Rendered { objects: draft.objects, task_images, warnings, deviations })
 }
 
 /// The namespaces of the parts without which there is no Flyte, admin's first.

@@ -18,6 +18,8 @@ const REDOC: &str = "redoc";
 /// Waits in the gateway's pod until names resolve, with the tools of the database's image: Envoy's may have no shell.
 const CHECK_NAMES: &str = "check-names";
 
+const COPILOT_FILE: &str = "copilot.yaml";
+
 pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), RenderError> {
     let pinned: BTreeMap<Component, &ImageRef> = context
         .lock
@@ -61,7 +63,12 @@ pub(super) fn run(context: &Context<'_>, draft: &mut Draft) -> Result<(), Render
         }));
     }
     draft.warnings.extend(warnings);
-    Ok(())
+    match context.lock.copilot() {
+        Some(copilot) => draft.edit_config(Component::Flytepropeller, |config| {
+            config.set(COPILOT_FILE, &["plugins", "k8s", "co-pilot", "image"], copilot.image.as_str());
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Whether two images are of one minor version, as far as their tags tell; of what is not Flyte's nothing is lost.

@@ -19,7 +19,7 @@ use crate::kubernetes::{self, ApiError, ask};
 use crate::limits::API_ANSWER;
 use crate::manifest::Object;
 use crate::plan::Plan;
-use crate::preflight::Finding;
+use crate::preflight::{self, Finding};
 use crate::run::Run;
 
 /// Requests at a time.
@@ -44,11 +44,16 @@ pub async fn check(access: &ClusterAccess, plan: &Plan, run: &Run) -> Result<Clu
     run.unless_cancelled(all(access, plan, run)).await
 }
 
+/// The number that a text begins with: some providers write a minor version as `29+`.
+fn number(text: &str) -> Option<u32> {
+    text.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
 async fn all(access: &ClusterAccess, plan: &Plan, run: &Run) -> Result<ClusterCheck, Failure> {
     let (client, spec) = (&access.client, &plan.spec);
     let context = spec.context.as_deref().unwrap_or_default();
-    let version = match answer(run, client.apiserver_version()).await {
-        Ok(info) => info.git_version,
+    let (version, numbers) = match answer(run, client.apiserver_version()).await {
+        Ok(info) => (info.git_version, info.major.parse().ok().zip(number(&info.minor))),
         Err(error) => {
             let failure = error.unread(Reason::ApiUnavailable, "the API of the cluster does not answer");
             let failure = failure.on(format!("context {context}, {}", access.server));
@@ -60,6 +65,7 @@ async fn all(access: &ClusterAccess, plan: &Plan, run: &Run) -> Result<ClusterCh
     };
     let mut findings =
         vec![Finding::fine("cluster", format!("context {context} leads to Kubernetes {version} at {}", access.server))];
+    findings.extend(numbers.and_then(|numbers| preflight::raw_containers(numbers, spec.flyte.facts().raw_containers)));
     let objects: Vec<Object> = plan.waves.iter().flat_map(|wave| wave.objects.clone()).collect();
     let wanted = rights(spec, &objects);
     let asked = wanted.len();

@@ -23,4 +23,4 @@ mod run;
 pub use data::kept_data;
 pub use finding::{Finding, blockers, summary};
 pub use images::{images, look_for_images};
-pub use run::{Seen, findings, forwarder_lets_go, look, rehearsal};
+pub use run::{Seen, findings, forwarder_lets_go, look, raw_containers, rehearsal};

@@ -93,6 +93,18 @@ pub fn findings(
     found
 }
 
+/// That a cluster's Kubernetes is too old for raw-container tasks, where it is: its major and minor version, and the
+/// first that will do. What fetches their inputs is an init container that goes on to run, which an older one waits for.
+#[must_use]
+pub fn raw_containers(kubernetes: (u32, u32), first: Option<(u32, u32)>) -> Option<Finding> {
+    let (major, minor) = first.filter(|first| kubernetes < *first)?;
+    let message = format!(
+        "raw-container tasks wait without an end on Kubernetes v{}.{}, and need v{major}.{minor}; all others run",
+        kubernetes.0, kubernetes.1
+    );
+    Some(Finding::warning("kubernetes", message))
+}
+
 /// The findings for a plan in a rehearsal: its ports.
 #[must_use]
 pub fn rehearsal(plan: &ClusterPlan) -> Vec<Finding> {
@@ -136,6 +148,18 @@ fn name(name: &str, node: &NodeState) -> Finding {
 mod tests {
     use super::*;
     use crate::report::Severity;
+
+    #[test]
+    fn a_kubernetes_that_is_too_old_for_raw_container_tasks_is_a_warning() {
+        for (kubernetes, first, warns) in [
+            ((1, 21), Some((1, 29)), true),
+            ((1, 29), Some((1, 29)), false),
+            ((2, 0), Some((1, 29)), false),
+            ((1, 21), None, false),
+        ] {
+            assert_eq!(raw_containers(kubernetes, first).is_some(), warns, "{kubernetes:?} {first:?}");
+        }
+    }
 
     #[test]
     fn only_a_broken_or_foreign_cluster_of_the_name_is_in_the_way() {

@@ -79,6 +79,7 @@ impl<'a> NodeSite<'a> {
         let propellers = plan.spec.workflow_namespaces().len() as u64;
         let seen = asked.as_ref().map(|(endpoint, seen, ..)| (*endpoint, seen));
         let mut findings = preflight::findings(seen, engine.as_ref(), &plan.cluster, propellers);
+        findings.extend(preflight::raw_containers(plan.cluster.kubernetes, plan.spec.flyte.facts().raw_containers));
         let mut kept_here = None;
         if let Ok((_, seen, images, kept, cluster)) = &asked {
             if let Ok(images) = images {

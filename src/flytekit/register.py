@@ -37,6 +37,25 @@ def call(command, args):
             raise
 
 
+def fill_in_everywhere(helpers):
+    """Lets flyte-cli fill in project, domain and version in array nodes, as which map tasks are written from 1.12 on, and in
+    failure nodes: it knows neither."""
+    of_node, of_template = helpers._hydrate_node, helpers._hydrate_workflow_template_nodes
+
+    def node(project, domain, version, one):
+        if "array_node" in one.DESCRIPTOR.fields_by_name and one.HasField("array_node"):
+            inner = one.array_node.node
+            inner.CopyFrom(node(project, domain, version, inner))
+        return of_node(project, domain, version, one)
+
+    def template(project, domain, version, one):
+        if one.HasField("failure_node"):
+            one.failure_node.CopyFrom(node(project, domain, version, one.failure_node))
+        return of_template(project, domain, version, one)
+
+    helpers._hydrate_node, helpers._hydrate_workflow_template_nodes = node, template
+
+
 def main():
     try:
         import flytekit.clis.flyte_cli.main as flyte_cli
@@ -63,6 +82,12 @@ def main():
         return NOT_LOADED
     output = serialize[-1]
     files = sorted(os.path.join(output, name) for name in os.listdir(output))
+    try:
+        import flytekit.clis.helpers as helpers
+
+        fill_in_everywhere(helpers)
+    except (ImportError, AttributeError):
+        pass
     try:
         call(flyte_cli._flyte_cli, register + files)
     except (Exception, SystemExit) as error:

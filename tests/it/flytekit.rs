@@ -248,3 +248,54 @@ fn a_pod_that_waits_is_told_while_it_waits_and_at_the_end() {
     assert!(said.contains(&format!("-n0-0: {held}")), "{said}");
     assert!(said.contains("`sandbox images import IMAGE`"), "{said}");
 }
+
+/// What flytekit's `flyte-cli` is made of, as far as filling in goes: it passes over array nodes and failure nodes.
+const FLYTEKIT: &str = r#"
+import sys, types
+class Node:
+    DESCRIPTOR = types.SimpleNamespace(fields_by_name=["task_node", "array_node"])
+    def __init__(self, node=None, failure=None):
+        self.array_node, self.failure_node, self.filled = node and types.SimpleNamespace(node=node), failure, False
+    def HasField(self, name):
+        return getattr(self, name) is not None
+    def CopyFrom(self, other):
+        assert other is self
+helpers = types.ModuleType("flytekit.clis.helpers")
+def of_node(project, domain, version, node):
+    node.filled = True
+    return node
+def of_template(project, domain, version, template):
+    helpers._hydrate_node(project, domain, version, template.node)
+    return template
+helpers._hydrate_node, helpers._hydrate_workflow_template_nodes = of_node, of_template
+def register(args, standalone_mode):
+    one = Node(failure=Node())
+    one.node = Node(node=Node())
+    helpers._hydrate_workflow_template_nodes("x", "d-dev", "v1", one)
+    print(one.node.filled, one.node.array_node.node.filled, one.failure_node.filled)
+nothing = lambda args, standalone_mode: None
+parts = {"flytekit": {}, "flytekit.clis": {"helpers": helpers}, "flytekit.clis.flyte_cli": {}, "flytekit.clis.sdk_in_container": {}}
+parts["flytekit.clis.flyte_cli.main"] = {"_flyte_cli": types.SimpleNamespace(main=register)}
+parts["flytekit.clis.sdk_in_container.pyflyte"] = {"main": types.SimpleNamespace(main=nothing)}
+sys.modules["flytekit.clis.helpers"] = helpers
+for name, members in parts.items():
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__dict__.update(members)
+for name in parts:
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, sys.modules[name])
+sys.argv = ["register.py", sys.argv[1], "--register"]
+"#;
+
+#[test]
+fn what_flyte_cli_passes_over_is_filled_in_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!("{FLYTEKIT}\n{}", include_str!("../../src/flytekit/register.py"));
+    let out = folder.path().display().to_string();
+    let Ok(ran) = std::process::Command::new("python3").args(["-c", &script, &out]).output() else {
+        eprintln!("there is no python3: nothing to try it with");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "True True True", "{ran:?}");
+}

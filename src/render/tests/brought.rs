@@ -849,3 +849,41 @@ fn a_propeller_counts_nothing_in_a_redis_that_is_not_there() {
         assert_eq!(is_told, wanted == "noop", "{:?}", told(&output));
     }
 }
+
+#[test]
+fn the_consoles_server_loads_what_makes_its_page_whole_without_the_internet() {
+    const FOLDER: &str = "/etc/flyte-console-offline";
+    let ours = format!("--require {FOLDER}/offline.js");
+    let variable = |value: Value| json!([{"name": "NODE_OPTIONS", "value": value}]);
+    let of_the_pod = json!([{"name": "NODE_OPTIONS", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]);
+    let table = [
+        (Value::Null, None, variable(json!(ours))),
+        (variable(json!("--no-deprecation")), None, variable(json!(format!("--no-deprecation {ours}")))),
+        (Value::Null, Some("--no-warnings"), variable(json!(format!("--no-warnings {ours}")))),
+        (of_the_pod.clone(), None, of_the_pod),
+    ];
+    for (given, in_config_map, expected) in table {
+        let output = output(changed(|all| {
+            edit(all, "Deployment", "flyteconsole", |console| {
+                for server in console.containers_mut("containers").filter(|_| !given.is_null()) {
+                    server["env"] = given.clone();
+                }
+            });
+            if let Some(options) = in_config_map {
+                put(all, "flyte-console-config", "NODE_OPTIONS", options);
+            }
+        }));
+        let server = container(&output, "flyteconsole", "flyteconsole");
+        assert_eq!(server["env"], expected);
+        let mount = server["volumeMounts"].as_array().expect("mounts").iter().find(|one| one["mountPath"] == FOLDER);
+        let map = output.objects.iter().find(|object| object.is("ConfigMap", "flyte-console-offline"));
+        if expected.to_string().contains(&ours) {
+            assert_eq!(mount.map(|mount| &mount["name"]), Some(&json!("flyte-console-offline")));
+            let map = map.expect("what is mounted");
+            assert_eq!(map.namespace(), Some(SYSTEM));
+            assert!(map.get("/data/offline.js").and_then(Value::as_str).is_some_and(|code| code.contains("unpkg")));
+        } else {
+            assert_eq!((mount, map), (None, None));
+        }
+    }
+}

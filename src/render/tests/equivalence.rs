@@ -27,7 +27,7 @@ fn upstreams_set_becomes_ours() {
 #[test]
 fn the_default_set_is_what_was_measured_to_work() {
     let output = rendered(&Spec::default(), ours());
-    assert_eq!(output.objects.len(), 99);
+    assert_eq!(output.objects.len(), 100);
     assert_eq!(output.warnings, []);
     insta::with_settings!({snapshot_path => "snapshots", prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!("default_set", crate::yaml::emit_documents(&output.objects));

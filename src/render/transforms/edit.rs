@@ -30,13 +30,18 @@ pub(super) fn put_init_container(pod: &mut Value, container: Value) {
 
 /// Sets a variable of a container, by its name.
 pub(super) fn put_variable(container: &mut Value, variable: Value) {
-    if !container["env"].is_array() {
-        put(container, "env", Value::Array(Vec::new()));
+    put_named(container, "env", variable);
+}
+
+/// Sets an item of a list in a mapping, by its name.
+pub(super) fn put_named(value: &mut Value, list: &str, item: Value) {
+    if !value[list].is_array() {
+        put(value, list, Value::Array(Vec::new()));
     }
-    let Some(variables) = container["env"].as_array_mut() else { return };
-    match variables.iter_mut().find(|given| given["name"] == variable["name"]) {
-        Some(given) => *given = variable,
-        None => variables.push(variable),
+    let Some(items) = value.get_mut(list).and_then(Value::as_array_mut) else { return };
+    match items.iter_mut().find(|given| given["name"] == item["name"]) {
+        Some(given) => *given = item,
+        None => items.push(item),
     }
 }
 

@@ -20,6 +20,8 @@
 //! | `database.rs` | a database that is there, and those who wait for it |
 //! | `name_lookups.rs` | DNS queries that are repeated after a second |
 //! | `log_links.rs` | links from tasks to their logs |
+//! | `offline_console.rs` | a console whose page needs nothing from the internet |
+//! | `offline_console.js` | what its server loads for that |
 //! | `task_resources.rs` | what task pods ask for, and may have |
 //! | `pace.rs` | propellers that look at their workflows often |
 //! | `one_config_file.rs` | propellers that use up few of the machine's watches |
@@ -65,6 +67,7 @@ mod minimal_permissions;
 mod name_lookups;
 mod namespace;
 mod network_policies;
+mod offline_console;
 mod one_config_file;
 mod one_node;
 mod outside;
@@ -173,6 +176,11 @@ pub static TRANSFORMS: &[Transform] = &[
         name: "log-links",
         why: "task logs, those of map tasks too, must open in the dashboard's port on this host",
         run: log_links::run,
+    },
+    Transform {
+        name: "offline-console",
+        why: "a page that loads its scripts from the internet is blank without it",
+        run: offline_console::run,
     },
     Transform {
         name: "task-resources",

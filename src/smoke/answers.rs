@@ -5,9 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use kube::Client;
 use serde::Serialize;
-use tokio::sync::Mutex;
 
-use super::apiserver::ApiServer;
 use super::check_failure::CheckFailure;
 use super::http::Http;
 use super::target::CheckContext;
@@ -50,8 +48,7 @@ pub async fn answers(spec: &Spec, client: &Client, limit: Duration) -> Vec<Answe
         },
     };
     let ports = forwarded.as_ref().map_or(spec.ports, |forwarded| forwarded.ports);
-    let api = ApiServer::new(client.clone());
-    let context = &CheckContext { spec, ports, http, api, projects: Mutex::default() };
+    let context = &CheckContext::new(spec, ports, http, client.clone());
     let asked = endpoints.clone().map(async |endpoint| {
         let asking = async {
             match endpoint {

@@ -79,7 +79,7 @@ pub const CATALOGUE: [Check; 17] = [
         Id::C2,
         Reason::ConsoleFailing,
         "console loads and reaches admin",
-        "the page is the console's, its script is served, and the request it makes for the projects is answered",
+        "the page is the console's, its scripts are served, and the request it makes for the projects is answered",
     ),
     check(Id::M1, Reason::StorageFailing, "Minio is healthy", "the Minio port is published and its storage is online"),
     check(Id::M2, Reason::StorageFailing, "Minio's browser loads", "the object browser is on"),

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokio::sync::Mutex;
 
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::forward;
@@ -11,7 +10,6 @@ use crate::limits::{CHECK_GRACE, CHECK_SETTLED};
 use crate::report::{Outcome, Stage};
 use crate::run::{Deadline, Run};
 
-use super::apiserver::ApiServer;
 use super::catalogue::{CATALOGUE, Check, EXECUTION, Id, REGISTRY};
 use super::check_failure::{CheckFailure, CheckResult};
 use super::check_report::{CheckReport, FailedCheck, combined_failure};
@@ -51,7 +49,7 @@ async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<CheckReport>, 
     // An attached cluster publishes no ports; its pods are reached by port-forward while the checks run.
     let forwarded = if spec.scope().publishes_ports { None } else { Some(forward(&client, spec).await?) };
     let ports = forwarded.as_ref().map_or(spec.ports, |forwarded| forwarded.ports);
-    let context = CheckContext { spec, ports, http: http?, api: ApiServer::new(client), projects: Mutex::default() };
+    let context = CheckContext::new(spec, ports, http?, client);
     let before = run.unless_cancelled(async { Ok::<_, Failure>(restarts::look(&context).await) }).await?;
     // On the heap: within the stages, it is more than some stacks have.
     let checked = Box::pin(async {
@@ -62,6 +60,7 @@ async fn everything(target: &Target<'_>, run: &Run) -> Result<Vec<CheckReport>, 
             }
         };
         let mut reports = run.unless_cancelled(checks).await?;
+        context.warnings().iter().for_each(|warning| run.report.warn(warning));
         let namespaces = target.executions.among(target.spec);
         if !namespaces.is_empty() {
             reports.extend(execution::run(&context, namespaces, run).await?);

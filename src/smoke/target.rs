@@ -1,5 +1,6 @@
 //! The sandbox under test, and how checks reach it.
 
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -59,9 +60,35 @@ pub(super) struct CheckContext<'a> {
     /// Held while admin is asked for its projects: a flyteadmin of v0.6.13 that has just started does not survive two such
     /// requests at the same moment (`execution/first_calls.rs`).
     pub(super) projects: Mutex<()>,
+    /// What a user must know though the checks pass.
+    warnings: StdMutex<Vec<String>>,
 }
 
-impl CheckContext<'_> {
+impl<'a> CheckContext<'a> {
+    pub(super) fn new(spec: &'a Spec, ports: Ports, http: Http, client: kube::Client) -> Self {
+        Self {
+            spec,
+            ports,
+            http,
+            api: ApiServer::new(client),
+            projects: Mutex::default(),
+            warnings: StdMutex::default(),
+        }
+    }
+
+    /// Keeps a warning, which is told once, however often a check is tried.
+    pub(super) fn warn(&self, warning: String) {
+        let mut warnings = self.warnings();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    /// The warnings so far.
+    pub(super) fn warnings(&self) -> MutexGuard<'_, Vec<String>> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn console(&self, path: &str) -> String {
         loopback(self.ports.console, path)
     }

@@ -94,6 +94,40 @@ async fn a_failing_check_is_the_failure_with_what_was_seen() {
 }
 
 #[tokio::test]
+async fn a_page_that_needs_the_internet_passes_with_a_warning() {
+    let flyte = FakeFlyte::start().await;
+    let page = r#"<html><div id="react-app"></div><script src="https://unpkg.com/react.js"></script><script src="/console/assets/main.js"></script>"#;
+    flyte.break_path("/console", EVER, 200, page);
+    let smoke = smoke(&flyte).await;
+    assert!(smoke.done.is_ok(), "{:?}", smoke.done);
+    let warned: Vec<_> = smoke
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Warning { message } => Some(message.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        warned,
+        ["the console's page loads https://unpkg.com/react.js: a browser that cannot reach it shows nothing"]
+    );
+}
+
+#[tokio::test]
+async fn every_script_of_the_page_is_asked_for() {
+    let flyte = FakeFlyte::start().await;
+    let page = r#"<html><div id="react-app"></div><script src="/console/assets/main.js"></script><script src="/console/assets/vendor.js"></script>"#;
+    flyte.break_path("/console", EVER, 200, page);
+    for (status, seen) in [(404, "HTTP 404 Not Found, not 200"), (200, "content type \"text/plain\", not JavaScript")] {
+        flyte.break_path("/console/assets/vendor.js", EVER, status, "<html>");
+        let failure = failing(&flyte).await;
+        assert_eq!((failure.reason, failure.causes[1].as_str()), (Reason::ConsoleFailing, seen));
+        assert!(failure.causes[0].ends_with("/console/assets/vendor.js"), "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn a_permission_too_many_is_named() {
     let flyte = FakeFlyte::start().await;
     flyte.grant("flytepropeller-x watch pods");

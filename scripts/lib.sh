@@ -100,6 +100,15 @@ need_musl() {
   as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq musl-tools >/dev/null # Linux
 }
 
+# A browser for what the console's page shows; fails where there is none.
+need_browser() {
+  have chromium || have chromium-browser || have google-chrome && return
+  have apt-get || return 1
+  note "installing: chromium, from Debian"
+  as_root apt-get update -qq && # Linux
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null # Linux
+}
+
 need_python() { have python3 || need_package Python python3; }
 
 # A linker and C compiler for every target, and cargo's way to use it; fails where they cannot be had. Sets ZIG.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Scenario;
 use super::backup::executions;
+use crate::support::browser;
 use crate::support::cluster;
 use crate::support::docker::{belongings, docker, stores, try_docker};
 use crate::support::ground::{Ground, Major, Wish};
@@ -40,6 +41,7 @@ fn whole() {
 
     sandbox.run(&["smoke"]).exits(0).says("17 of 17 checks").says("is a working Flyte");
     sandbox.run(&["smoke", "--full"]).exits(0).says("35 of 35 checks; 6 workflows ran");
+    browser::shows_projects(&sandbox, &["x", "y"]);
 
     let again = sandbox.up(&[]).exits(0).events();
     assert_eq!(again.last().expect("events")["outcome"], "unchanged");
@@ -212,6 +214,7 @@ fn on_current() {
             None => drop(sandbox.run(&["backup", saved]).exits(0)),
         }
         earlier = there.into_iter().next();
+        browser::shows_projects(&sandbox, &["x", "y"]);
         sandbox.run(&["down"]).exits(0);
         sandbox.assert_gone();
     }

@@ -7,6 +7,7 @@
 //! | `conformance.rs` | what a Kubernetes API and its double must answer alike; shared with the integration tests |
 //! | `ports.rs` | ports that no other test takes; shared with the integration tests |
 //! | `docker.rs` | the Docker CLI, and what is there |
+//! | `browser.rs` | a browser without internet, looking at the console |
 //! | `flytekit.rs` | flytekit in a virtual environment, and an image made of it |
 //! | `images.rs` | images for stand-ins, made from this program |
 //! | `desk.rs` | a folder to run the binary in, without Docker |
@@ -18,6 +19,7 @@
 //! | `ran.rs` | what a run of the binary ended with |
 //! | `schema.rs` | whether events are as the schema says |
 
+pub(crate) mod browser;
 pub(crate) mod cluster;
 #[path = "../../it/support/conformance.rs"]
 pub(crate) mod conformance;

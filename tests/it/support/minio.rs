@@ -153,10 +153,15 @@ fn allows(policy: &str, method: &Method, uri: &Uri) -> bool {
     let prefix = uri.query().and_then(|query| query.strip_prefix("prefix=")).unwrap_or_default().replace("%2F", "/");
     let is_like = |patterns: &Value, text: &str| {
         patterns.as_array().expect("a list").iter().filter_map(Value::as_str).any(|pattern| {
-            match pattern.split_once('*') {
-                Some((start, end)) => text.starts_with(start) && text.ends_with(end),
-                None => pattern == text,
+            let mut parts = pattern.split('*');
+            let rest = parts.next().and_then(|start| text.strip_prefix(start));
+            let Some(mut rest) = rest else { return false };
+            let Some(end) = parts.next_back() else { return rest.is_empty() };
+            for part in parts {
+                let Some(at) = rest.find(part) else { return false };
+                rest = &rest[at + part.len()..];
             }
+            rest.ends_with(end)
         })
     };
     let policy: Value = serde_json::from_str(policy).expect("JSON");

@@ -41,7 +41,8 @@ pub async fn issue(
             on(Failure::new(Reason::CredentialSource, "the source of a project's keys says something else")
                 .because(why))
         })?;
-        if keys.access_key == spec.storage.access_key {
+        let is_of_program = spec.program_keys(&keys.access_key).is_some();
+        if keys.access_key == spec.storage.access_key || is_of_program {
             let what = "the source of a project's keys gives the store's own";
             return Err(on(Failure::new(Reason::CredentialSource, what)));
         }

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use flyte_sandbox::failure::{Failure, Reason};
 use flyte_sandbox::issuer::issue;
+use flyte_sandbox::release::Release;
 use flyte_sandbox::report::Reporter;
 use flyte_sandbox::run::{Deadline, Run};
 use flyte_sandbox::spec::{CredentialSource, Keys, Secret, Spec};
@@ -49,6 +50,7 @@ async fn server() -> String {
             "x" => (StatusCode::OK, keys("2126-01-01T00:00:00Z").to_string()),
             "ended" => (StatusCode::OK, keys("2013-05-24T00:00:00Z").to_string()),
             "root" => (StatusCode::OK, json!({"accessKey": "minio", "secretKey": SECRET}).to_string()),
+            "admin" => (StatusCode::OK, json!({"accessKey": "flyteadmin", "secretKey": SECRET}).to_string()),
             "strange" => (StatusCode::OK, format!("<html>{SECRET}</html>")),
             _ => (StatusCode::FORBIDDEN, SECRET.to_owned()),
         }
@@ -98,6 +100,11 @@ async fn what_goes_wrong_has_a_reason_and_shows_no_secret() {
     let table = [
         (of("ended"), Reason::CredentialsEnded, "they end 2013-05-24T00:00:00Z"),
         (of("root"), Reason::CredentialSource, "gives the store's own"),
+        (
+            Spec { flyte: Release::of("1.16").expect("a release"), ..of("admin") },
+            Reason::CredentialSource,
+            "gives the store's own",
+        ),
         (of("strange"), Reason::CredentialSource, "it is no JSON object: line 1 column 1"),
         (of("nobody"), Reason::CredentialSource, "HTTP 403 Forbidden"),
         (spec(CredentialSource::Url("http://127.0.0.1:1/{project}".to_owned())), Reason::CredentialSource, "refused"),

@@ -147,7 +147,7 @@ impl World {
 }
 
 fn planned(spec: Spec) -> Plan {
-    let rendered = render(&spec, Bundle::embedded(Release::default()).expect("built in")).expect("renders");
+    let rendered = render(&spec, Bundle::embedded(spec.flyte).expect("built in")).expect("renders");
     Plan::new(spec, rendered).expect("a plan")
 }
 
@@ -231,6 +231,29 @@ async fn keys_that_somebody_issues_reach_the_store_the_secret_and_the_propellers
     assert_eq!(changed, [&propellers[..], &["secret 103020-flytepoc-dev/flyte-storage-x".to_owned()]].concat());
     let kept = find(&world.client).await.expect("readable").expect("kept").spec;
     assert_eq!(kept.storage.keys_of("x").expect("issued").access_key, "second");
+}
+
+#[tokio::test]
+async fn keys_that_somebody_issues_reach_the_secrets_of_task_pods_and_the_programs_keep_theirs() {
+    let world = World::start().await;
+    let with_keys = |access: &str| {
+        let mut spec = Spec { flyte: Release::of("1.16").expect("a release"), ..world.spec(&["x"]) };
+        spec.storage.credentials = Some(CredentialSource::File("/{project}".to_owned()));
+        let keys = Keys { access_key: access.to_owned(), secret_key: Secret::new("issued-to-x"), expires_at: None };
+        spec.storage.issued = [("x".to_owned(), keys)].into();
+        planned(spec)
+    };
+    world.bring_about(with_keys("first")).await.0.expect("brought up");
+    let (done, events) = world.bring_about(with_keys("second")).await;
+    done.expect("renewed");
+    assert_eq!(Vec::from_iter(&world.minio.kept().users), ["datacatalog", "first", "flyteadmin", "second"]);
+    for domain in ["d-dev", "t-dev", "p-dev"] {
+        let namespace = format!("103020-flytepoc-x-{domain}");
+        let secret = world.api.get(&format!("/api/v1/namespaces/{namespace}/secrets/flyte-storage")).expect("there");
+        assert_eq!(secret["data"]["FLYTE_AWS_ACCESS_KEY_ID"], "c2Vjb25k", "second, in base64");
+    }
+    let changed = applied(&events, "Changed");
+    assert!(changed.iter().all(|object| object.contains("propeller-x-") || object.contains("storage")), "{changed:?}");
 }
 
 #[tokio::test]

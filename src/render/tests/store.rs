@@ -69,6 +69,14 @@ fn tasks_get_their_keys_by_the_secret_of_their_namespace_where_the_propeller_can
 }
 
 #[test]
+fn a_task_knows_where_admin_is_for_an_eager_workflow_asks_it() {
+    let variables = setting(&output("1.16"), PROPELLER, &["plugins", "k8s", "default-env-vars"]).expect("a list");
+    let has = |variable: Value| variables.as_array().is_some_and(|all| all.contains(&variable));
+    assert!(has(json!({"FLYTE_PLATFORM_URL": "flyteadmin.103020-flytepoc-dev:81"})), "{variables}");
+    assert!(has(json!({"FLYTE_PLATFORM_INSECURE": "true"})), "{variables}");
+}
+
+#[test]
 fn what_a_raw_container_task_needs_beside_it_comes_into_the_node_with_the_rest() {
     let output = output("1.16");
     let image = "cr.flyte.org/flyteorg/flytecopilot:v1.16.8";

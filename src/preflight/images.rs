@@ -11,6 +11,7 @@ use crate::docker::{About, Docker, Error};
 use crate::failure::Reason;
 use crate::images::RequiredImage;
 use crate::manifest::ImageRef;
+use crate::release::Release;
 
 /// Looks which of these images Docker has: the architectures of each, as far as known, and whether it is there.
 ///
@@ -71,6 +72,15 @@ fn processor(about: &About, machine: &Machine, made_for: &[(&ImageRef, Vec<Strin
             .hint("`--image COMPONENT=REF` names an image for this architecture"),
         Some(_) if has(Emulation::Qemu) => warning("they run by QEMU, slowly, and Go's programs may crash in it"),
         Some(_) => return Some(warning("they run by Rosetta, slower than their own")),
+    };
+    // Flyte's own images are for several processors since 2023.
+    let is_early = |image: &ImageRef| {
+        image.as_str().contains("/flyteorg/") && image.version().is_some_and(|version| version < (1, 0, 0))
+    };
+    let later = Release::all().last().filter(|_| foreign.iter().any(|(image, _)| is_early(image)));
+    let finding = match later {
+        Some(later) => finding.hint(format!("`--flyte {later}` runs a later Flyte, whose images are for {own} too")),
+        None => finding,
     };
     Some(match (about.provider.rosetta(), has(Emulation::Absent)) {
         (Some(rosetta), _) => finding.hint(format!("Rosetta runs them: {rosetta}")),
@@ -158,6 +168,9 @@ mod tests {
         let about = About { architecture: "arm64".to_owned(), provider: Provider::OrbStack, ..About::default() };
         let found = processor(&about, &with(&[]), &made_for([&["amd64"], &[]])).expect("in the way");
         assert_eq!(found.hints.last().map(String::as_str), Some("Rosetta runs them: `orb config set rosetta true`"));
+        let admin: ImageRef = "cr.flyte.org/flyteorg/flyteadmin:v0.6.13".parse().expect("an image");
+        let found = processor(&about, &with(&[]), &[(&admin, vec!["amd64".to_owned()])]).expect("in the way");
+        assert_eq!(found.hints[1], "`--flyte 1.16` runs a later Flyte, whose images are for arm64 too");
     }
 
     #[test]

@@ -60,7 +60,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("issuer", &["failure", "limits", "process", "run", "spec"]),
     ("store", &["digest", "failure", "limits", "run", "spec"]),
     ("backup", &["failure", "manifest", "spec"]),
-    ("preflight", &["cluster", "docker", "failure", "images", "limits", "manifest", "plan", "report", "run"]),
+    (
+        "preflight",
+        &["cluster", "docker", "failure", "images", "limits", "manifest", "plan", "release", "report", "run"],
+    ),
     (
         "context",
         &[

@@ -12,8 +12,9 @@ use crate::manifest::goes_back;
 #[must_use]
 pub fn kept_data(kept: &KeptData, images: &BTreeMap<String, String>) -> Finding {
     let since = if kept.since.is_empty() { String::new() } else { format!(" of {}", kept.since) };
+    let pair = |component: &str| Some((kept.images.get(component)?, images.get(component)?));
     let differs = |component: &str| {
-        let (was, is) = (kept.images.get(component)?, images.get(component)?);
+        let (was, is) = pair(component)?;
         (was != is).then(|| format!("{component} was {was} and is {is}"))
     };
     if let Some(database) = differs("postgres") {
@@ -25,8 +26,8 @@ pub fn kept_data(kept: &KeptData, images: &BTreeMap<String, String>) -> Finding 
         .hint("`up --fresh` begins anew, and removes the kept data")
         .hint("`--name` chooses another name");
     }
-    let pairs = images.iter().filter_map(|(component, is)| Some((kept.images.get(component)?, is)));
-    if let Some((was, is)) = { pairs }.find(|(was, is)| goes_back(was, is)) {
+    let newer = images.keys().find_map(|component| pair(component).filter(|(was, is)| goes_back(was, is)));
+    if let Some((was, is)) = newer {
         let message = format!("the kept data{since} is of {was}, and {is} cannot read its tables");
         return Finding::blocker(Reason::SandboxDiffers, "data", message)
             .hint("`--flyte` chooses the release that it was made with, or a later one")

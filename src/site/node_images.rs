@@ -131,8 +131,8 @@ async fn try_admin(plan: &Plan, node: &str, docker: &Docker, obtained: &[Image],
     let id = Component::Flyteadmin.id();
     let locks = locks()?;
     let is_admin = |image: &ImageRef| {
-        let pinned = locks.iter().filter_map(|lock| lock.pin(Component::Flyteadmin));
-        plan.spec.images.get(id) == Some(image) || pinned.into_iter().any(|pin| pin.image == *image)
+        let mut pinned = locks.iter().filter_map(|lock| lock.pin(Component::Flyteadmin));
+        plan.spec.images.get(id) == Some(image) || pinned.any(|pin| pin.image == *image)
     };
     let Some(image) = obtained.iter().find(|image| is_admin(&image.reference)) else { return Ok(()) };
     let container = format!("{node}-trial");

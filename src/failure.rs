@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use crate::reason::Reason;
 use crate::reason::{Speaker, recognise};
@@ -98,6 +98,33 @@ impl Serialize for Failure {
         }
         .serialize(serializer)
     }
+}
+
+impl<'de> Deserialize<'de> for Failure {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = Read::deserialize(deserializer)?;
+        let Read { reason, what, object, causes, evidence, hints, leftovers, folder } = read;
+        // Those of the reason itself are told without being its own.
+        let hints = if hints == [reason.entry().remedy] { Vec::new() } else { hints };
+        Ok(Self { reason, what, object, causes, evidence, hints, leftovers, folder, source: Source::default() })
+    }
+}
+
+/// A failure as it is read back from its JSON form.
+#[derive(Deserialize)]
+struct Read {
+    reason: Reason,
+    what: String,
+    object: Option<String>,
+    #[serde(default)]
+    causes: Vec<String>,
+    #[serde(default)]
+    evidence: Vec<String>,
+    #[serde(default)]
+    hints: Vec<String>,
+    #[serde(default)]
+    leftovers: Vec<String>,
+    folder: Option<String>,
 }
 
 impl JsonSchema for Failure {

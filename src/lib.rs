@@ -25,6 +25,9 @@
 //! | [`rollout`] | when a workload is ready, and what it waits for until then | pure reducer, thin wait |
 //! | [`smoke`] | checks of a working Flyte, and of its permissions | effect |
 //! | [`report`] | one event stream and its views | fold |
+//! | [`timeline`] | what took how long in a run, from its events | pure |
+//! | [`page`] | a run as a file to look at | pure, but for the file |
+//! | [`runs`] | recorded runs | writes and reads its own folder |
 //! | [`evidence`] | what a failure leaves to read, saved before it is undone | reads, writes its own folder |
 //! | [`site`] | the cluster that a sandbox is on: a node in Docker, namespaces of an existing cluster, or a rehearsal | effect |
 //! | [`backup`] | the format of a backup | reads, writes what it is given |
@@ -54,6 +57,7 @@ pub mod lifecycle;
 pub mod limits;
 pub mod lock;
 pub mod manifest;
+pub mod page;
 pub mod plan;
 pub mod preflight;
 pub mod process;
@@ -64,6 +68,7 @@ pub mod render;
 pub mod report;
 pub mod rollout;
 pub mod run;
+pub mod runs;
 pub mod site;
 pub mod smoke;
 pub mod spec;
@@ -71,4 +76,5 @@ pub mod stage;
 pub mod state;
 pub mod store;
 pub mod text;
+pub mod timeline;
 pub mod yaml;

@@ -1,13 +1,17 @@
 //! Flags that all or several commands share; the others stand beside their command.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::completion;
 use crate::deadline::Deadline;
+use crate::failure::{Failure, Reason};
 use crate::limits;
+use crate::page::{AtEnd, Form};
+use crate::report::{Junit, View};
 
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
@@ -67,12 +71,55 @@ pub(crate) struct ManifestsArg {
     pub(super) manifests: Option<PathBuf>,
 }
 
-/// `--junit`
-#[derive(Debug, Args)]
-pub(crate) struct JunitArg {
+/// Files that a run's result is written to.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReportArgs {
     /// Write the result as JUnit XML too
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
+    /// Write the result as a page, too: one HTML file that needs no network
+    #[arg(long, value_name = "FILE.html")]
+    pub(super) report: Option<PathBuf>,
+    /// Add the result to a file as Markdown, with a chart of what took the time, such as to $GITHUB_STEP_SUMMARY
+    #[arg(long, value_name = "FILE.md")]
+    pub(super) summary: Option<PathBuf>,
+    /// Write what took the time as a trace, too, for chrome://tracing or ui.perfetto.dev
+    #[arg(long, value_name = "FILE.json")]
+    pub(super) trace: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    /// Whether any is asked for.
+    pub(super) fn any(&self) -> bool {
+        let Self { junit, report, summary, trace } = self;
+        [junit, report, summary, trace].into_iter().any(Option::is_some)
+    }
+
+    /// The views that write them, of a run that began then.
+    ///
+    /// # Errors
+    /// The first that cannot be written, and why.
+    pub(super) fn views(&self, began: SystemTime) -> Result<Vec<Box<dyn View>>, Failure> {
+        let Self { junit, report, summary, trace } = self;
+        let mut views: Vec<Box<dyn View>> = Vec::new();
+        let unwritable = |what: &str, path: &Path, error: io::Error| {
+            Failure::new(Reason::ReportUnwritable, format!("cannot write {what}")).on(path.display()).because(error)
+        };
+        if let Some(path) = junit {
+            views.push(Box::new(Junit::create(path).map_err(|error| unwritable("the JUnit report", path, error))?));
+        }
+        for (form, what, path) in [
+            (Form::Page, "the page", report),
+            (Form::Summary, "the summary", summary),
+            (Form::Trace, "the trace", trace),
+        ] {
+            if let Some(path) = path {
+                let made = AtEnd::create(form, path, began).map_err(|error| unwritable(what, path, error))?;
+                views.push(Box::new(made));
+            }
+        }
+        Ok(views)
+    }
 }
 
 /// A duration that a clock and a date can stand: a century at most.

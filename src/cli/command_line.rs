@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use super::args::{Global, query_deadline};
 use super::commands::{
     backup, completions, config, credentials, diagnose, doctor, down, exec, gc, images, kubeconfig, kubectl, logs, man,
-    plan, project, rehearse, render, reset, run, schema, smoke, snapshot, start, status, stop, up,
+    plan, project, rehearse, render, reset, run, runs, schema, smoke, snapshot, start, status, stop, up,
 };
 use crate::deadline::Deadline;
 use crate::limits;
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     Render(Box<render::RenderArgs>),
     /// Print every sandbox of this machine
     List,
+    /// What runs of this program said: each is recorded, the last 50
+    #[command(subcommand)]
+    Runs(runs::RunsCommand),
     /// Print the logs of components, of a pod or of an execution
     Logs(logs::LogsArgs),
     /// Register a Python file's workflow by flytekit, run it, and print its logs to its end

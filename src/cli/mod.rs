@@ -9,6 +9,7 @@
 //! | `spec_arguments.rs` | the command line of another run with the same spec |
 //! | `completion.rs` | names that a shell completes |
 //! | `environment.rs` | the environment, as values |
+//! | `facts.rs` | facts about a run: the machine, and the spec with its origins |
 //! | `load.rs` | from files, variables and flags to a spec and a bundle |
 //! | `session.rs` | what a command works with: its inputs, its streams, a reported run |
 //! | `display.rs` | the views and standard output, on threads of their own |
@@ -23,6 +24,7 @@ mod commands;
 mod completion;
 mod display;
 mod environment;
+mod facts;
 mod load;
 mod session;
 mod signals;
@@ -106,6 +108,7 @@ async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
         Command::Plan(args) => commands::plan::run(session, args).await,
         Command::Render(args) => commands::render::run(session, args).await,
         Command::List => commands::list::run(session).await,
+        Command::Runs(command) => commands::runs::run(session, command).await,
         Command::Run(args) => commands::run::run(session, args).await,
         Command::Exec(args) => commands::exec::run(session, args).await,
         Command::Psql(args) => commands::exec::psql(session, args).await,

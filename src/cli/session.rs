@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use clap::ArgMatches;
 use console::Term;
@@ -16,14 +16,17 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
-use super::args::{Global, Output};
+use super::args::{Global, Output, ReportArgs};
 use super::display::{self, Display, Shown};
 use super::environment::Environment;
+use super::facts;
 use super::load::{self, Inputs};
 use super::signals::Watch;
 use super::spec_arguments::spec_arguments;
 use super::spec_file::{SpecFile, spec_file};
 use super::spec_flags::SpecFlags;
+use crate::evidence::Masked;
+use crate::evidence::mask::Mask;
 use crate::failure::{Failure, Reason};
 use crate::lifecycle::{self, Done, Leaving, Prune, Request};
 use crate::limits::RUNTIME_END;
@@ -31,8 +34,9 @@ use crate::manifest::Bundle;
 use crate::plan::Plan;
 use crate::release::Release;
 use crate::render::{RenderError, Rendered, nearest_release};
-use crate::report::{self, Event, Json, Junit, Outcome, Reporter, Verbosity, View};
+use crate::report::{self, Event, Json, Outcome, Reporter, Verbosity, View};
 use crate::run::{Deadline, Run, on_thread};
+use crate::runs::{Folder, Recording};
 use crate::site::{Clients, Host, Location};
 use crate::spec::{MachineKey, Provenance, Resolved, SiteKind, Spec};
 
@@ -61,8 +65,10 @@ pub(super) struct RunSettings<'a> {
     pub(super) command: &'static str,
     /// The sandbox's name.
     pub(super) sandbox: &'a str,
-    /// Where to write JUnit XML, if anywhere.
-    pub(super) junit: Option<&'a Path>,
+    /// What was asked for, where the command has it.
+    pub(super) spec: Option<&'a Resolved>,
+    /// Where to write the result, if anywhere.
+    pub(super) reports: Option<&'a ReportArgs>,
     /// Whether every detail is what the command is for.
     pub(super) in_full: bool,
 }
@@ -70,7 +76,7 @@ pub(super) struct RunSettings<'a> {
 impl<'a> RunSettings<'a> {
     /// Those of most commands.
     pub(super) fn new(command: &'static str, sandbox: &'a str) -> Self {
-        Self { command, sandbox, junit: None, in_full: false }
+        Self { command, sandbox, spec: None, reports: None, in_full: false }
     }
 }
 
@@ -340,10 +346,17 @@ impl Session {
     ) -> Result<(), CommandError> {
         let started = Instant::now();
         let mut views = self.views(settings.in_full);
-        if let Some(path) = settings.junit {
-            views.push(Box::new(self.junit(path).await.map_err(CommandError::Unreported)?));
-        }
         let (report, events) = Reporter::channel();
+        let mut files = match settings.reports {
+            Some(reports) => self.files(reports, report.began()).await.map_err(CommandError::Unreported)?,
+            None => Vec::new(),
+        };
+        let recording = self.recording(&report).await;
+        let unrecorded = recording.as_ref().err().map(|why| format!("this run is not recorded: {why}"));
+        files.extend(recording.ok().map(|recording| Box::new(recording) as Box<dyn View>));
+        let secrets = settings.spec.iter().flat_map(|resolved| resolved.spec.secrets());
+        let mask = Mask::new(secrets.map(|secret| secret.expose().to_owned()));
+        views.push(Box::new(Masked::new(mask, files)));
         let display = Display::start(events, views)?;
         self.watch.works_on(settings.sandbox);
         let run = Run { report, deadline: self.deadline, cancel: self.cancel.clone() };
@@ -353,6 +366,9 @@ impl Session {
             sandbox: settings.sandbox.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
+        run.report.emit(facts::host());
+        settings.spec.iter().for_each(|resolved| run.report.emit(facts::spec(resolved)));
+        unrecorded.into_iter().for_each(|why| run.report.warn(why));
         // On the heap, as a stage's work is.
         let result = Box::pin(work(&run)).await;
         run.report.emit(finished(&result, started));
@@ -370,6 +386,13 @@ impl Session {
                 Err(Failure::new(Reason::ReportUnwritable, UNWRITABLE_REPORT).because(error).into())
             }
         }
+    }
+
+    /// The recording of a run, or why there is none.
+    async fn recording(&self, report: &Reporter) -> Result<Recording, String> {
+        let (folder, began) = (Folder::of(self.environment.state.path()), report.began());
+        let begun = on_thread(move || Recording::begin(&folder, began)).await;
+        begun.map_err(|failure| failure.to_string())?.map_err(|error| error.to_string())
     }
 
     fn why_ended(&self) -> Reason {
@@ -417,13 +440,10 @@ impl Session {
         }]
     }
 
-    /// The JUnit report at this path, which may be a pipe that nobody reads.
-    async fn junit(&self, path: &Path) -> Result<Junit, Failure> {
-        let at = path.to_owned();
-        let created = self.query(on_thread(move || Junit::create(&at))).await?;
-        created.map_err(|error| {
-            Failure::new(Reason::ReportUnwritable, "cannot write the JUnit report").on(path.display()).because(error)
-        })
+    /// The views that write files, which may be pipes that nobody reads.
+    async fn files(&self, reports: &ReportArgs, began: SystemTime) -> Result<Vec<Box<dyn View>>, Failure> {
+        let reports = reports.clone();
+        self.query(async { on_thread(move || reports.views(began)).await? }).await
     }
 
     fn human(&self, verbosity: Verbosity) -> Box<dyn View> {

@@ -9,18 +9,19 @@ use kube::Client;
 use serde_json::{Map, Value};
 
 use super::folder::Folder;
-use super::index::Index;
+use super::index::{Index, Row};
 use super::mask::Mask;
 use super::sink::{Filled, Sink};
 use super::source::Found;
-use super::{docker, kubernetes, run_log};
+use super::{docker, kubernetes, run_log, story};
 use crate::cluster;
 use crate::docker::Docker;
 use crate::failure::{Failure, Reason};
 use crate::limits;
 use crate::plan::Plan;
-use crate::report::Event;
+use crate::report::{About, Event, Fact};
 use crate::run::{Deadline, Run};
+use crate::runs::Recorded;
 use crate::state::StateRoot;
 
 /// Request for the evidence of one sandbox: how its parts can be reached, or why they cannot.
@@ -44,6 +45,8 @@ pub struct EvidenceRequest<'a> {
     pub secrets: Vec<String>,
     /// From when on events matter.
     pub since: SystemTime,
+    /// The last run on it, where the evidence is not that of a run.
+    pub last_run: Option<Recorded>,
 }
 
 /// A attached cluster, as far as the sandbox is in it.
@@ -84,9 +87,25 @@ pub async fn collect(request: &EvidenceRequest<'_>, root: &StateRoot, run: &Run)
     let versions = versions(request, &said);
     let shown: Map<_, _> = versions.iter().map(|(of, version)| ((*of).to_owned(), version.as_str().into())).collect();
     sink.take(Found::file("versions.json", "versions of all that had a part in it", Value::Object(shown)));
-    let (Filled { folder, mut rows, missing }, mask) = sink.finish();
+    let (Filled { folder, mut rows, missing, told }, mask) = sink.finish();
     // They came in no order that would mean something.
     rows.sort_by_key(|row| (row.path.contains('/'), row.path.clone()));
+    let facts = versions.iter().map(|(of, version)| Fact::new(*of, mask.text(version))).collect();
+    let found: Vec<_> = std::iter::once(Event::Facts { about: About::Versions, facts }).chain(told).collect();
+    let story = story::Story {
+        name: request.name,
+        why: request.why,
+        last_run: request.last_run.as_ref(),
+        began: run.report.began(),
+        history: &history,
+        found: &found,
+    };
+    let page = story.page(now, &mask).map_err(|error| unwritable(&error))?;
+    let bytes = folder.keep_index("index.html", &page).map_err(|error| unwritable(&error))?;
+    rows.insert(
+        0,
+        Row { path: "index.html".to_owned(), what: "all of this as a page, with a timeline".to_owned(), bytes },
+    );
     let when = humantime::format_rfc3339_seconds(now).to_string();
     let index = Index {
         sandbox: request.name,
@@ -97,7 +116,9 @@ pub async fn collect(request: &EvidenceRequest<'_>, root: &StateRoot, run: &Run)
         files: &rows,
         missing: &missing,
     };
-    folder.keep_index(&mask.text(&index.page())).map_err(|error| unwritable(&error))?;
+    folder.keep_index("index.md", &mask.text(&index.page())).map_err(|error| unwritable(&error))?;
+    // For those who have the run and not the folder.
+    found.into_iter().for_each(|event| run.report.emit(event));
     folder.publish().map_err(|error| unwritable(&error))
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn sources(docker: &Docker, name: &str, since: SystemTime, dead
         things,
         daemon(docker, deadline)
     );
-    log.and(events).and(things).and(daemon)
+    log.telling().and(events).and(things).and(daemon)
 }
 
 async fn log(docker: &Docker, container: &str, path: String, deadline: Deadline) -> Found {

@@ -17,7 +17,7 @@ pub(super) const FILE: usize = 1 << 20;
 const TOTAL: usize = 20 << 20;
 /// Folders of one sandbox that are kept, the newest.
 const KEPT: usize = 5;
-/// For the index, whatever else there is.
+/// For the index and for its page each, whatever else there is.
 const INDEX: usize = FILE;
 
 /// Less room than this in bytes is none: the end of a text that is cut to it would tell nothing.
@@ -71,7 +71,7 @@ impl Folder {
 
     /// Bytes that may still be written when so many are to be spared; 0 where it is not worth it.
     pub(super) fn room(&self, spare: usize) -> usize {
-        let room = self.room.saturating_sub(INDEX + spare);
+        let room = self.room.saturating_sub(2 * INDEX + spare);
         if room < LEAST { 0 } else { room }
     }
 
@@ -90,16 +90,16 @@ impl Folder {
         self.write(path, &text)
     }
 
-    /// Writes the file that there is always room for.
+    /// Writes a file that there is always room for: the index, as Markdown and as a page.
     ///
     /// # Errors
     /// The file system's own words.
-    pub(super) fn keep_index(&self, text: &str) -> Result<usize, String> {
+    pub(super) fn keep_index(&self, path: &str, text: &str) -> Result<usize, String> {
         let mut kept = text;
         if let Some(cut) = text.char_indices().map(|(at, _)| at).find(|at| *at >= INDEX) {
             kept = &text[..cut];
         }
-        self.write("index.md", kept)
+        self.write(path, kept)
     }
 
     fn write(&self, path: &str, text: &str) -> Result<usize, String> {
@@ -279,7 +279,7 @@ mod tests {
             }
         }
         assert!(refused >= TOTAL / FILE, "{refused}");
-        folder.keep_index(&"é".repeat(INDEX)).expect("room");
+        folder.keep_index("index.md", &"é".repeat(INDEX)).expect("room");
         let folder = folder.publish().expect("named");
         let files = fs::read_dir(&folder).expect("there").flatten();
         let total: u64 = files.map(|file| file.metadata().expect("there").len()).sum();

@@ -120,7 +120,7 @@ async fn all(client: &Client, version: &Value, scope: &Scope, sink: &Sink, deadl
         let what = format!("Kubernetes events of {}, oldest first", scope.name);
         let source = async {
             let (events, _) = scope.list(client, "events", EVENTS, deadline).await?;
-            Ok::<_, Failure>(Found::file("kubernetes/events.txt", what.clone(), event_lines(&events)))
+            Ok::<_, Failure>(Found::file("kubernetes/events.txt", what.clone(), event_lines(&events)).telling())
         };
         sink.take(Found::or_missing(what.clone(), source.await));
     };
@@ -147,7 +147,8 @@ async fn pods(client: &Client, scope: &Scope, sink: &Sink, deadline: Deadline) {
         sink.take(Found::missing("further pods", format!("there are more than {PODS}")));
     }
     let overview: String = pods.iter().map(|pod| format!("{}\n", pod_line(pod))).collect();
-    sink.take(Found::file("pods.txt", "every pod in a line: what it does, restarts, what it waits for", overview));
+    let what = "every pod in a line: what it does, restarts, what it waits for";
+    sink.take(Found::file("pods.txt", what, overview).telling());
     let mut wanted: Vec<_> = pods.iter().flat_map(logs).collect();
     // Where there is not room or time for all, those count that may say what is wrong.
     wanted.sort_by_key(|log| log.is_well);
@@ -210,7 +211,7 @@ fn logs(pod: &Value) -> Vec<Log> {
 }
 
 async fn read(client: &Client, log: Log, deadline: Deadline) -> Found {
-    let Log { namespace, pod, container, previous, .. } = log;
+    let Log { namespace, pod, container, previous, is_well } = log;
     let life = if previous { ", in its previous life" } else { "" };
     let what = format!("log of container {container} of pod {namespace}/{pod}{life}");
     let source = async {
@@ -225,7 +226,8 @@ async fn read(client: &Client, log: Log, deadline: Deadline) -> Found {
         let request = Request::new(format!("/api/v1/namespaces/{namespace}/pods")).logs(&pod, &parameters);
         let log = answered(deadline, client.request_text(request.map_err(unusable)?)).await?;
         let end = if previous { "previous.log" } else { "log" };
-        Ok::<_, Failure>(Found::file(format!("pods/{namespace}/{pod}.{container}.{end}"), what.clone(), log))
+        let found = Found::file(format!("pods/{namespace}/{pod}.{container}.{end}"), what.clone(), log);
+        Ok::<_, Failure>(if is_well { found } else { found.telling() })
     };
     Found::or_missing(what.clone(), source.await)
 }

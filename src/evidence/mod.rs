@@ -13,7 +13,9 @@
 //! | `run_log.rs` | what this program knows: the failure, the run, the plan |
 //! | `folder.rs` | the folder: where it is, who may read it, how much goes in, which are kept |
 //! | `index.rs` | its first page, from the first cause on |
+//! | `story.rs` | its page: the run, with what was found |
 //! | `mask.rs` | secrets out of text and data |
+//! | `masked.rs` | the view that hands a run's events on without their secrets |
 //! | `archive.rs` | the folder as one file |
 
 mod archive;
@@ -23,10 +25,13 @@ mod folder;
 mod index;
 mod kubernetes;
 pub mod mask;
+mod masked;
 mod run_log;
 mod sink;
 mod source;
+mod story;
 
 pub use archive::archive;
 pub use collect::{AttachedCluster, EvidenceRequest, collect};
 pub use folder::latest;
+pub use masked::Masked;

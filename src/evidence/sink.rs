@@ -6,9 +6,15 @@ use super::folder::Folder;
 use super::index::Row;
 use super::mask::Mask;
 use super::source::{Found, Missing};
+use crate::report::Event;
 
 /// Room in bytes that logs of pods, of which there may be any number, leave to all other files.
 const RESERVED: usize = 4 << 20;
+
+/// Lines of a file whose end is told.
+const LINES: usize = 30;
+/// Files whose ends are told, the first; those that may explain a failure come before others.
+const TOLD: usize = 20;
 
 /// A folder that is being filled by several sources at once.
 #[derive(Debug)]
@@ -23,11 +29,13 @@ pub(super) struct Filled {
     pub(super) folder: Folder,
     pub(super) rows: Vec<Row>,
     pub(super) missing: Vec<Missing>,
+    /// The ends of files that may explain a failure, without secrets.
+    pub(super) told: Vec<Event>,
 }
 
 impl Sink {
     pub(super) fn new(folder: Folder, mask: Mask) -> Self {
-        Self { mask, filled: Mutex::new(Filled { folder, rows: Vec::new(), missing: Vec::new() }) }
+        Self { mask, filled: Mutex::new(Filled { folder, rows: Vec::new(), missing: Vec::new(), told: Vec::new() }) }
     }
 
     /// Writes all that a source had.
@@ -54,6 +62,9 @@ impl Sink {
         for file in found.files {
             let text = file.content.masked(&self.mask);
             let mut filled = self.filled();
+            if file.tells && filled.told.len() < TOLD {
+                filled.told.push(Event::Log { object: file.what.clone(), lines: end(&text) });
+            }
             match filled.folder.keep(&file.path, &text, spare) {
                 Ok(bytes) => filled.rows.push(Row { path: file.path, what: file.what, bytes }),
                 Err(why) => filled.missing.push(Missing { what: file.what, why }),
@@ -65,4 +76,9 @@ impl Sink {
     fn filled(&self) -> MutexGuard<'_, Filled> {
         self.filled.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn end(text: &str) -> Vec<String> {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }

@@ -65,6 +65,8 @@ pub(super) struct File {
     /// What it is, a line.
     pub(super) what: String,
     pub(super) content: Content,
+    /// Whether its end may explain a failure.
+    pub(super) tells: bool,
 }
 
 /// Something that could not be had.
@@ -90,7 +92,13 @@ impl Found {
         if content.is_empty() {
             return Self::missing(what, "there is nothing in it");
         }
-        Self { files: vec![File { path: path.into(), what, content }], missing: Vec::new() }
+        Self { files: vec![File { path: path.into(), what, content, tells: false }], missing: Vec::new() }
+    }
+
+    /// The same, where the ends of the files may explain a failure.
+    pub(super) fn telling(mut self) -> Self {
+        self.files.iter_mut().for_each(|file| file.tells = true);
+        self
     }
 
     /// Nothing, and why.

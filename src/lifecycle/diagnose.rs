@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::evidence;
+use crate::evidence::{self, EvidenceRequest};
 use crate::failure::{Failure, Reason};
 use crate::plan::Plan;
 use crate::run::Run;
+use crate::runs::Folder;
 use crate::site::{Host, Location, Site};
 
 /// Docker events this old may still explain the present state.
@@ -37,7 +38,8 @@ pub async fn diagnose(name: &str, plan: Result<&Plan, &Failure>, host: &Host, ru
                 .hint(format!("`sandbox up --name {name}` makes it"))
         });
     };
-    let subject = sources.subject(name, None, plan, SystemTime::now() - BEFORE);
+    let last_run = Folder::of(host.state.path()).latest_of(name);
+    let subject = EvidenceRequest { last_run, ..sources.subject(name, None, plan, SystemTime::now() - BEFORE) };
     let folder = evidence::collect(&subject, &host.state, run).await?;
     Ok(Diagnosis { folder, fresh: true })
 }

@@ -9,10 +9,10 @@ use crate::failure::Failure;
 use crate::issuer;
 use crate::kubernetes;
 use crate::limits::REGISTRATION;
-use crate::manifest::Bundle;
+use crate::manifest::{Bundle, ImageRef};
 use crate::plan::Plan;
 use crate::render::{Rendered, render};
-use crate::report::{Event, Outcome, Severity, Stage};
+use crate::report::{About, Event, Fact, Outcome, Severity, Stage};
 use crate::run::Run;
 use crate::site::Host;
 use crate::spec::Spec;
@@ -56,6 +56,7 @@ impl Request {
             }
         }
         let plan = Plan::new(self.spec, rendered)?;
+        run.report.emit(versions(&plan));
         let summary = format!("{} objects in {} waves", plan.objects().count(), plan.waves.len());
         Ok((plan, Outcome::Passed, summary))
     }
@@ -82,6 +83,19 @@ pub(super) async fn plan_with_keys(
         request.with(rendered, run)
     })
     .await
+}
+
+/// What the plan runs, by name and version.
+fn versions(plan: &Plan) -> Event {
+    let Spec { flyte, kubernetes, node_image, engine, .. } = &plan.spec;
+    let mut facts = vec![Fact::new("Flyte", flyte)];
+    if plan.spec.scope().owns_cluster {
+        facts.extend([Fact::new("Kubernetes", kubernetes), Fact::new("node", node_image)]);
+    }
+    facts.extend(engine.map(|engine| Fact::new("engine", engine.name())));
+    let name = |image: &ImageRef| image.repository().rsplit('/').next().unwrap_or_default().to_owned();
+    facts.extend(plan.images.iter().map(|image| Fact::new(name(image), image)));
+    Event::Facts { about: About::Versions, facts }
 }
 
 /// Renders a bundle before what may change the spec, and again where it did: manifests that cannot be used are told before

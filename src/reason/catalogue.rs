@@ -1,7 +1,7 @@
 //! Every reason: id, stage, exit code, what it means, what to do, whether trying again may help.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::stage::Stage;
 
@@ -25,7 +25,7 @@ pub struct Entry {
 macro_rules! catalogue {
     ($($variant:ident $id:literal $stage:expr, $code:literal, $again:ident, $means:literal, $remedy:literal;)*) => {
         /// Why a run failed, as a stable identifier.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         pub enum Reason {
             $(#[doc = $means] #[serde(rename = $id)] $variant,)*
         }

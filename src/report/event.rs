@@ -1,7 +1,7 @@
 //! The events of a run: the only interface between the stages and the views.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::stage::Stage;
@@ -10,7 +10,7 @@ use crate::stage::Stage;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The outcome of a stage, a probe or a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Observed to be as it should.
@@ -26,7 +26,7 @@ pub enum Outcome {
 }
 
 /// The change of an applied object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// It did not exist.
@@ -40,7 +40,7 @@ pub enum Change {
 }
 
 /// The severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// As it should be.
@@ -52,7 +52,7 @@ pub enum Severity {
 }
 
 /// An object that is not ready, and what it waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     /// Such as `deployment/flyteadmin`.
     pub object: String,
@@ -61,19 +61,51 @@ pub struct Waiting {
 }
 
 /// An endpoint of a ready sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// Such as `console`.
     pub name: String,
     /// Such as `http://127.0.0.1:30081/console`.
     pub url: String,
     /// The way to get the credentials for a login, if needed; never a secret itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
 }
 
+/// What facts are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum About {
+    /// The machine of the run.
+    Host,
+    /// Versions and images of all that has a part in the run.
+    Versions,
+    /// The spec, each key with its origin.
+    Spec,
+}
+
+/// Something that does not change during a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fact {
+    /// Such as `ports.console`.
+    pub name: String,
+    /// Such as `30081`.
+    pub value: String,
+    /// Where the value comes from, such as `sandbox.yaml:3:5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+impl Fact {
+    /// A fact without an origin.
+    #[must_use]
+    pub fn new(name: impl Into<String>, value: impl ToString) -> Self {
+        Self { name: name.into(), value: value.to_string(), origin: None }
+    }
+}
+
 /// One thing that happened. Serialised with `event` as tag, it is a line of the NDJSON stream.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "snake_case")]
 pub enum Event {
     /// The first event of every run.
@@ -91,6 +123,13 @@ pub enum Event {
     Rehearsal {
         /// The same in words.
         message: String,
+    },
+    /// Facts that help to read the run elsewhere.
+    Facts {
+        /// What they are about.
+        about: About,
+        /// The facts.
+        facts: Vec<Fact>,
     },
     /// A stage began. Stages may overlap.
     StageStarted {
@@ -113,7 +152,7 @@ pub enum Event {
         /// The result.
         message: String,
         /// Next steps.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         hints: Vec<String>,
     },
     /// The limit of a wait; `sandbox doctor -v` has one for each.
@@ -134,7 +173,7 @@ pub enum Event {
         /// Bytes so far.
         bytes: u64,
         /// Bytes in all, where known.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         total: Option<u64>,
     },
     /// An object was applied or pruned.
@@ -165,6 +204,20 @@ pub enum Event {
         detail: String,
         /// The duration, in milliseconds.
         millis: u64,
+    },
+    /// A smoke check that has not passed yet, such as a workflow that runs.
+    CheckWaiting {
+        /// Identifier of the check, or the place of a workflow, such as `x/d-dev`.
+        check: String,
+        /// Such as `RUNNING, its pod is done`.
+        note: String,
+    },
+    /// The end of a log, or of a list, that may explain the failure.
+    Log {
+        /// Whose it is, such as `container minio of pod 103020-flytepoc-dev/minio-0`.
+        object: String,
+        /// The lines, the newest last.
+        lines: Vec<String>,
     },
     /// Something the user should know that stops nothing.
     Warning {
@@ -198,7 +251,7 @@ pub enum Event {
         /// The exit code of the process.
         exit_code: u8,
         /// The failure, if it failed.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
         /// The duration, in milliseconds.
         millis: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::event::Event;
@@ -22,6 +22,23 @@ struct Line<'a> {
     rehearsal: bool,
     #[serde(flatten)]
     event: &'a Event,
+}
+
+/// A line of the stream, read back.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Told {
+    at_ms: u64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Told {
+    /// The time since the start of the run.
+    #[must_use]
+    pub const fn at(&self) -> Duration {
+        Duration::from_millis(self.at_ms)
+    }
 }
 
 /// One JSON object per line and event.

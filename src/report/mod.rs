@@ -33,9 +33,9 @@ mod story;
 mod view;
 mod words;
 
-pub use event::{Change, Endpoint, Event, Outcome, SCHEMA_VERSION, Severity, Waiting};
+pub use event::{About, Change, Endpoint, Event, Fact, Outcome, SCHEMA_VERSION, Severity, Waiting};
 pub use human::human;
-pub use json::{Json, event_schema};
+pub use json::{Json, Told, event_schema};
 pub use junit::Junit;
 pub use live::Live;
 pub use log_lines::LogLines;
@@ -43,6 +43,6 @@ pub use plain::Plain;
 pub use reporter::{Reporter, StageTimer};
 pub use story::Verbosity;
 pub use view::{View, drive};
-pub(crate) use words::bytes;
+pub(crate) use words::{bytes, plain};
 
 pub use crate::stage::Stage;

@@ -84,6 +84,8 @@ impl Story {
             Event::Rehearsal { message } => {
                 vec![Line::Item { stage: None, mark: Mark::Look, text: one_line(message), hints: Vec::new() }]
             }
+            // For those who read the run elsewhere.
+            Event::Facts { .. } | Event::CheckWaiting { .. } | Event::Log { .. } => Vec::new(),
             Event::StageStarted { stage } => {
                 self.active.insert(*stage, at);
                 vec![Line::Started(*stage)]

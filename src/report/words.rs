@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use console::{Style, strip_ansi_codes};
 
+/// Text without what steers a terminal, but for ends of lines and tabs.
+pub(crate) fn plain(text: &str) -> String {
+    let text = strip_ansi_codes(text);
+    text.chars().filter(|one| !one.is_control() || matches!(one, '\n' | '\t')).collect()
+}
+
 /// The mark before a line. Each is a different sign, so that colour is not needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {

@@ -51,6 +51,7 @@ impl EvidenceSources {
             engine: self.engine.as_ref().cloned(),
             secrets: self.secrets.clone(),
             since,
+            last_run: None,
         }
     }
 }

@@ -31,7 +31,12 @@ impl<'a> CheckProgress<'a> {
 
     /// A failed attempt of the check `key`, which is tried again.
     pub(super) fn failed(&self, key: &str, note: String) {
+        let own = note.strip_prefix(&format!("{key}: ")).unwrap_or(&note).to_owned();
+        let event = Event::CheckWaiting { check: key.to_owned(), note: own };
         self.update(|state| {
+            if state.missing.get(key) != Some(&note) {
+                self.run.report.emit(event);
+            }
             state.missing.insert(key.to_owned(), note);
         });
     }

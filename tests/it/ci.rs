@@ -115,13 +115,14 @@ fn shown(key: &str) -> Value {
     jobs.find(|job| job.get(key).is_some()).expect("a job")
 }
 
-const RUN: [(&str, &str); 9] = [
+const RUN: [(&str, &str); 10] = [
     ("GITHUB_ACTION_PATH", env!("CARGO_MANIFEST_DIR")),
     ("GITHUB_OUTPUT", "../output"),
     ("GITHUB_RUN_ID", "99999999999"),
     ("GITHUB_RUN_ATTEMPT", "10"),
     ("GITHUB_JOB", "Build_and Test"),
     ("GITHUB_ENV", "../env"),
+    ("GITHUB_STEP_SUMMARY", "../summary"),
     ("FLAGS", "--project x --domain development"),
     ("TIMEOUT", "15m"),
     ("TTL", "6h"),
@@ -158,7 +159,9 @@ fn the_action_leaves_a_report_and_a_diagnosis_where_up_fails() {
         ended.code
     });
     assert_eq!(codes.collect::<Vec<_>>(), [Some(0), Some(0), Some(0), Some(1)]);
-    assert!(job.read("work/sandbox-report/up.xml").contains("docker-absent"));
+    for file in ["work/sandbox-report/up.xml", "work/sandbox-report/up.html", "summary"] {
+        assert!(job.read(file).contains("docker-absent"), "{file}");
+    }
     assert!(job.folder.path().join("work/sandbox-report/diagnosis.tar.zst").exists());
 }
 
@@ -172,7 +175,9 @@ fn the_action_makes_a_bundle_once_and_uses_it_from_then_on() {
     }
     let bundle = job.folder.path().join("home/.cache/flyte-sandbox/images.tar.zst");
     let (bundle, flags) = (bundle.display(), "--project x --domain development");
-    let rest = format!("--timeout 15m --ttl 6h --junit sandbox-report/up.xml {flags}");
+    let rest = format!(
+        "--timeout 15m --ttl 6h --junit sandbox-report/up.xml --report sandbox-report/up.html --trace sandbox-report/up-trace.json --summary ../summary {flags}"
+    );
     let expected = [
         format!("ci: up {rest}"),
         format!("ci: images bundle {bundle} {flags}"),
@@ -241,11 +246,11 @@ fn the_gitlab_job_bundles_once_and_takes_the_sandbox_away() {
     }
     let expected = [
         "gc",
-        "up --ttl 6h --junit up.xml",
+        "up --ttl 6h --junit up.xml --report up.html",
         "images bundle images.tar.zst",
         "down",
         "gc",
-        "up --bundle images.tar.zst --ttl 6h --junit up.xml",
+        "up --bundle images.tar.zst --ttl 6h --junit up.xml --report up.html",
         "diagnose --archive diagnosis.tar.zst",
         "down",
     ];

@@ -65,6 +65,11 @@ fn the_command_reference_is_what_help_says() {
         &["config"],
         &["kubeconfig"],
         &["credentials"],
+        &["runs"],
+        &["runs", "list"],
+        &["runs", "show"],
+        &["runs", "export"],
+        &["runs", "diff"],
         &["schema"],
         &["completions"],
     ];

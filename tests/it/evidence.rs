@@ -106,6 +106,7 @@ fn subject<'a>(docker: Result<&'a Docker, &'a Failure>, plan: &'a Plan, failure:
         engine: Ok("k3d v5.9.0".to_owned()),
         secrets: Vec::new(),
         since: SystemTime::UNIX_EPOCH,
+        last_run: None,
     }
 }
 
@@ -156,6 +157,7 @@ async fn all_there_is_to_know_is_in_one_folder_and_no_secret_is() {
             "docker/network-k3d-flyte.json",
             "docker/volume-k3d-flyte-images.json",
             "failure.json",
+            "index.html",
             "index.md",
             "k3d.log",
             "kubernetes/events.txt",
@@ -305,7 +307,16 @@ async fn without_an_api_or_a_node_or_docker_there_is_still_a_folder() {
     let names: Vec<_> = files.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["failure.json", "index.md", "k3d.log", "manifests.yaml", "plan.json", "run.ndjson", "versions.json"]
+        [
+            "failure.json",
+            "index.html",
+            "index.md",
+            "k3d.log",
+            "manifests.yaml",
+            "plan.json",
+            "run.ndjson",
+            "versions.json"
+        ]
     );
     let index = &files["index.md"];
     assert!(index.contains("* all that Docker and Kubernetes know: Docker does not answer"), "{index}");

@@ -43,7 +43,7 @@ fn a_state_folder_that_is_given_by_a_relative_path_holds_from_everywhere() {
     assert!(kubectl.contains(&state.display().to_string()), "{kubectl}");
     machine.run_with_state(relative, &["status"]).exits(0);
     machine.run_with_state(relative, &["down"]).exits(0);
-    assert_eq!(folders(&machine.state()), ["machine.key"]);
+    assert_eq!(folders(&machine.state()), ["machine.key", "recorded.runs"]);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_rehearsal_lives_from_up_to_down_and_says_what_it_is_on_every_surface() {
 
     machine.run(&["down"]).exits(0);
     await_end(player);
-    assert_eq!(folders(&machine.state()), ["machine.key"]);
+    assert_eq!(folders(&machine.state()), ["machine.key", "recorded.runs"]);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_rehearsal_that_is_told_to_fail_ends_as_the_real_thing_does() {
     let evidence = PathBuf::from(failure["folder"].as_str().expect("evidence"));
     let index = fs::read_to_string(evidence.join("index.md")).expect("an index");
     assert!(index.contains("rehearsal") && index.contains("flyteadmin"), "{index}");
-    assert_eq!(folders(&machine.state()), ["failures", "machine.key"], "the rest is undone");
+    assert_eq!(folders(&machine.state()), ["failures", "machine.key", "recorded.runs"], "the rest is undone");
 
     let failure = machine.up(&["--rehearse-fault", "workflow=failed,message=no luck"]).exits(10).failure();
     assert!(failure.to_string().contains("no luck"), "{failure}");
@@ -293,7 +293,7 @@ fn what_a_rehearsal_was_not_asked_for_is_refused_and_it_goes_on() {
     let taken = machine.up(&["--name", "second"]).exits(3).failure();
     assert_eq!(taken["reason"], "port-taken");
     assert!(taken["causes"].to_string().contains(&format!("process {player}")), "{taken}");
-    assert_eq!(folders(&machine.state()), ["flyte", "flyte.lock", "machine.key"]);
+    assert_eq!(folders(&machine.state()), ["flyte", "flyte.lock", "machine.key", "recorded.runs"]);
     machine.run(&["smoke"]).exits(0);
 }
 

@@ -1,5 +1,6 @@
 //! `sandbox diagnose`
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -30,6 +31,9 @@ pub(crate) struct DiagnoseArgs {
     /// Pack it into one file, too: FILE, or the folder's name with .tar.zst
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     archive: Option<Option<PathBuf>>,
+    /// Copy its page to FILE.html, too
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &DiagnoseArgs) -> Result<(), CommandError> {
@@ -50,6 +54,11 @@ pub(in crate::cli) async fn run(session: &Session, args: &DiagnoseArgs) -> Resul
                 .hint("`--archive FILE` puts it somewhere else")
         })?),
     };
+    if let Some(file) = &args.report {
+        fs::copy(diagnosis.folder.join("index.html"), file).map_err(|error| {
+            Failure::new(Reason::ReportUnwritable, "cannot write the page").on(file.display()).because(error)
+        })?;
+    }
     let folder = diagnosis.folder.display().to_string();
     let archive = archive.map(|archive| archive.display().to_string());
     match session.output() {

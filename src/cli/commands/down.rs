@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::TimeoutArg;
+use crate::cli::args::{ReportArgs, TimeoutArg};
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::cluster::Data;
@@ -19,6 +19,8 @@ pub(crate) struct DownArgs {
     keep_data: bool,
     #[command(flatten)]
     pub(in crate::cli) timeout: TimeoutArg<{ limits::DOWN.as_secs() }>,
+    #[command(flatten)]
+    reports: ReportArgs,
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &DownArgs) -> Result<(), CommandError> {
@@ -30,9 +32,6 @@ pub(in crate::cli) async fn run(session: &Session, args: &DownArgs) -> Result<()
         None => session.location(&args.spec).await?,
     };
     let data = if args.keep_data { Data::Kept } else { Data::Removed };
-    session
-        .run_reported(RunSettings::new("down", &name), async |run| {
-            lifecycle::down(&name, wanted, data, &host, run).await
-        })
-        .await
+    let settings = RunSettings { reports: Some(&args.reports), ..RunSettings::new("down", &name) };
+    session.run_reported(settings, async |run| lifecycle::down(&name, wanted, data, &host, run).await).await
 }

@@ -22,6 +22,7 @@ pub(super) mod rehearse;
 pub(super) mod render;
 pub(super) mod reset;
 pub(super) mod run;
+pub(super) mod runs;
 pub(super) mod schema;
 pub(super) mod smoke;
 pub(super) mod snapshot;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JunitArg, TimeoutArg};
+use crate::cli::args::{ReportArgs, TimeoutArg};
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::lifecycle;
 use crate::limits;
@@ -16,12 +16,12 @@ pub(crate) struct SmokeArgs {
     #[command(flatten)]
     pub(in crate::cli) timeout: TimeoutArg<{ limits::SMOKE.as_secs() }>,
     #[command(flatten)]
-    junit: JunitArg,
+    reports: ReportArgs,
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &SmokeArgs) -> Result<(), CommandError> {
     let name = session.name().await?;
-    let settings = RunSettings { junit: args.junit.junit.as_deref(), ..RunSettings::new("smoke", &name) };
+    let settings = RunSettings { reports: Some(&args.reports), ..RunSettings::new("smoke", &name) };
     let executions = if args.full { Executions::All } else { Executions::None };
     session.run_reported(settings, async |run| lifecycle::smoke(&name, &session.host(), executions, run).await).await
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::args::{JunitArg, TimeoutArg, time_to_live};
+use crate::cli::args::{ReportArgs, TimeoutArg, time_to_live};
 use crate::cli::completion;
 use crate::cli::session::{CommandError, RunSettings, Session};
 use crate::cli::spec_flags::SpecFlags;
 use crate::failure::{Failure, Reason};
-use crate::lifecycle::{self, Options, Prune};
+use crate::lifecycle::{self, Options, Prune, Request};
 use crate::limits;
 use crate::process;
 use crate::rehearsal::Faults;
@@ -67,13 +67,15 @@ pub(crate) struct UpArgs {
     #[arg(long = "rehearse-fault", value_name = "FAULT")]
     rehearse_faults: Vec<String>,
     #[command(flatten)]
-    junit: JunitArg,
+    reports: ReportArgs,
 }
 
 pub(in crate::cli) async fn run(session: &Session, args: &UpArgs) -> Result<(), CommandError> {
-    let request = session.request(&args.spec).await?;
+    let resolved = session.spec(&args.spec).await?;
+    let bundle = session.bundle(args.spec.manifests.as_ref(), resolved.spec.flyte).await?;
+    let request = Request { spec: resolved.spec.clone(), bundle };
     let name = request.spec.name.clone();
-    let settings = RunSettings { junit: args.junit.junit.as_deref(), ..RunSettings::new("up", &name) };
+    let settings = RunSettings { spec: Some(&resolved), reports: Some(&args.reports), ..RunSettings::new("up", &name) };
     let executions = if args.full { Executions::All } else { Executions::First };
     let bundle = args.bundle.as_deref();
     let mut faults = Faults::default();

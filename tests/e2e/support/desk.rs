@@ -137,8 +137,9 @@ impl Desk {
         let left = std::fs::read_dir(folder).expect("the state folder").flatten();
         let left = left.map(|entry| entry.file_name().to_string_lossy().into_owned());
         // Locks of the image stores and the key belong to the machine; what a failure left to read is kept for the user.
-        let of_the_machine =
-            |name: &String| name.starts_with("sandbox-store-") || ["failures", "machine.key"].contains(&name.as_str());
+        let of_the_machine = |name: &String| {
+            name.starts_with("sandbox-store-") || ["failures", "machine.key", "recorded.runs"].contains(&name.as_str())
+        };
         let left: Vec<_> = left.filter(|name| !of_the_machine(name)).collect();
         assert_eq!(left, Vec::<String>::new(), "left in the state folder");
     }

@@ -34,6 +34,7 @@
 //! | [`lifecycle`] | the stages in order: `up`, `down`, `status` | effect |
 //! | [`reason`] | why a run fails: one catalogue, and the words it is recognised by | pure |
 //! | [`rehearsal`] | a simulated sandbox, for trying and for tests | effect |
+//! | [`ui`] | the page that `sandbox ui` serves | reads |
 //! | [`cli`] | the only user of argv, environment, streams and exit codes | edge |
 //!
 //! `docs/architecture.md` has the invariants and the tests that hold them.
@@ -77,4 +78,5 @@ pub mod state;
 pub mod store;
 pub mod text;
 pub mod timeline;
+pub mod ui;
 pub mod yaml;

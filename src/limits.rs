@@ -223,6 +223,18 @@ limits! {
     CHECKS_AFTER_UP = seconds(45);
     /// The smoke checks of a sandbox that should be ready already.
     CHECKS_WHEN_READY = seconds(20);
+    /// What `sandbox ui` knows already, for the first page, which then says what is still asked for.
+    UI_FIRST = millis(100);
+    /// A list of the machine's sandboxes for `sandbox ui`.
+    UI_LIST = seconds(5);
+    /// A sandbox's answer to `sandbox ui`.
+    UI_LOOK = seconds(5);
+    /// A sandbox's executions for `sandbox ui`; what is not asked for by then comes first the next time.
+    UI_EXECUTIONS = seconds(3);
+    /// A browser that does not ask `sandbox ui` again; then nothing is asked for any more.
+    UI_UNWATCHED = seconds(10);
+    /// A program that opens a browser, until it is taken to have done so.
+    BROWSER_START = seconds(3);
     /// All endpoints of a sandbox, asked at once for `sandbox status`.
     STATUS_ANSWERS = seconds(1);
     /// A wrong answer to a smoke check, until it counts: the API's authoriser reads new Roles late.

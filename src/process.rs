@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::failure::{Failure, Reason};
-use crate::limits::CHILD_OUTPUT;
+use crate::limits::{BROWSER_START, CHILD_OUTPUT};
 use crate::run::{Deadline, Interrupted, Run};
 use crate::text::plain;
 
@@ -385,6 +385,21 @@ pub fn leave_behind(program: &Path, args: &[OsString], log: &Path) -> io::Result
     let mut command = std::process::Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
     command.spawn().map(drop)
+}
+
+/// Starts a program that may stay, such as what opens a browser, with one argument; without our streams, and out of reach of
+/// the terminal's Ctrl-C. Its exit code, where it ends within a moment.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn leave_open(program: &Path, arg: &str) -> io::Result<Option<i32>> {
+    let mut command = Command::new(program);
+    command.arg(arg).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let mut child = command.spawn()?;
+    match Deadline::fixed(BROWSER_START).limit(child.wait()).await {
+        None => Ok(None),
+        Some(status) => status.map(|status| Some(status.code().unwrap_or(1))),
+    }
 }
 
 impl Detached {

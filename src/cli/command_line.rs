@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use super::args::{Global, query_deadline};
 use super::commands::{
     backup, completions, config, credentials, diagnose, doctor, down, exec, gc, images, kubeconfig, kubectl, logs, man,
-    plan, project, rehearse, render, reset, run, runs, schema, smoke, snapshot, start, status, stop, up,
+    open, plan, project, rehearse, render, reset, run, runs, schema, smoke, snapshot, start, status, stop, up,
 };
 use crate::deadline::Deadline;
 use crate::limits;
@@ -80,8 +80,10 @@ pub(crate) enum Command {
     Exec(exec::ExecArgs),
     /// Open the sandbox's Postgres in psql
     Psql(exec::PsqlArgs),
-    /// Open the console in a browser
-    Open,
+    /// Open the console in a browser, or print its URL where there is none
+    Open(open::OpenArgs),
+    /// Show the sandboxes of this machine on a page, live, until Ctrl-C
+    Ui,
     /// Run kubectl on the sandbox's cluster
     Kubectl(kubectl::KubectlArgs),
     /// The images of a sandbox, and the stores that keep them
@@ -124,12 +126,15 @@ impl Command {
             Self::Project(project) => project.deadline(),
             Self::Credentials(credentials) => credentials.deadline(),
             Self::Logs(args) => args.deadline(),
+            Self::Open(args) => args.deadline(),
             Self::Run(args) => args.timeout.deadline(),
             Self::Gc(_) => Deadline::fixed(limits::GC),
             Self::Doctor(_) => Deadline::fixed(limits::DOCTOR),
             Self::Diagnose(_) => Deadline::fixed(limits::DIAGNOSE),
             // What somebody works in ends when he ends it; a rehearsal lives until `down`.
-            Self::Exec(_) | Self::Psql(_) | Self::Kubectl(_) | Self::Rehearse(_) => Deadline::fixed(Duration::MAX),
+            Self::Exec(_) | Self::Psql(_) | Self::Kubectl(_) | Self::Rehearse(_) | Self::Ui => {
+                Deadline::fixed(Duration::MAX)
+            }
             _ => query_deadline(),
         }
     }

@@ -7,6 +7,7 @@
 //! | `spec_file.rs` | the user's sandbox.yaml |
 //! | `spec_flags.rs` | those of it that change the spec |
 //! | `spec_arguments.rs` | the command line of another run with the same spec |
+//! | `browser.rs` | what opens a URL on the user's desktop |
 //! | `completion.rs` | names that a shell completes |
 //! | `environment.rs` | the environment, as values |
 //! | `facts.rs` | facts about a run: the machine, and the spec with its origins |
@@ -19,6 +20,7 @@
 //! | `commands/` | one file per command: its arguments, and what it does with them |
 
 mod args;
+mod browser;
 mod command_line;
 mod commands;
 mod completion;
@@ -112,7 +114,8 @@ async fn run(session: &Session, command: &Command) -> Result<(), CommandError> {
         Command::Run(args) => commands::run::run(session, args).await,
         Command::Exec(args) => commands::exec::run(session, args).await,
         Command::Psql(args) => commands::exec::psql(session, args).await,
-        Command::Open => commands::open::run(session).await,
+        Command::Open(args) => commands::open::run(session, args).await,
+        Command::Ui => commands::ui::run(session).await,
         Command::Kubectl(args) => commands::kubectl::run(session, args).await,
         Command::Logs(args) => commands::logs::run(session, args).await,
         Command::Images(args) => commands::images::run(session, args).await,

@@ -47,6 +47,11 @@ impl RawTerminal {
     }
 }
 
+/// Whether a person reads standard output.
+pub(super) fn prints_to_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 impl Drop for RawTerminal {
     fn drop(&mut self) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);

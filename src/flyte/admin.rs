@@ -69,6 +69,13 @@ impl Request {
         Self::get(format!("/api/v1/executions/{project}/{domain}?limit={EXECUTIONS_COUNTED}&{filter}"))
     }
 
+    /// The newest executions of a project in a domain, the newest first.
+    #[must_use]
+    pub fn newest_executions(project: &str, domain: &str, limit: usize) -> Self {
+        let order = "sort_by.key=created_at&sort_by.direction=DESCENDING";
+        Self::get(format!("/api/v1/executions/{project}/{domain}?limit={limit}&{order}"))
+    }
+
     /// One execution of a project and a domain, where there are any: of admin's lists the only one that tells of a table that
     /// is not there. The others are empty then.
     #[must_use]
@@ -195,13 +202,35 @@ pub struct ExecutionList {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
 pub struct Execution {
     #[serde(default)]
+    id: ExecutionId,
+    #[serde(default)]
     closure: Closure,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+struct ExecutionId {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+struct WorkflowId {
+    #[serde(default)]
+    name: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
 struct Closure {
     #[serde(default)]
     phase: Option<String>,
+    #[serde(default)]
+    workflow_id: Option<WorkflowId>,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
+    started_at: Option<String>,
+    #[serde(default)]
+    duration: Option<String>,
     #[serde(default)]
     error: Option<ExecutionError>,
     #[serde(default)]
@@ -227,6 +256,31 @@ impl Execution {
     #[must_use]
     pub fn phase(&self) -> Option<&str> {
         self.closure.phase.as_deref().filter(|phase| *phase != "UNDEFINED")
+    }
+
+    /// Its name, where it comes from a list.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.id.name
+    }
+
+    /// The name of its workflow.
+    #[must_use]
+    pub fn workflow(&self) -> Option<&str> {
+        self.closure.workflow_id.as_ref().map(|id| id.name.as_str())
+    }
+
+    /// When it was created, or else when it began, RFC 3339.
+    #[must_use]
+    pub fn began(&self) -> Option<&str> {
+        self.closure.created_at.as_deref().or(self.closure.started_at.as_deref())
+    }
+
+    /// How long it took in seconds, once it has ended: admin says `12.5s`.
+    #[must_use]
+    pub fn seconds(&self) -> Option<f64> {
+        let seconds = self.closure.duration.as_deref()?.strip_suffix('s')?.parse().ok();
+        seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
     }
 
     /// Whether it has succeeded; none until it has ended.
@@ -275,6 +329,21 @@ mod tests {
         let id = &told["event"]["execution_id"];
         assert_eq!((&id["project"], &id["domain"], &id["name"]), (&"x".into(), &"d-dev".into(), &"f4a2b".into()));
         assert_eq!(Request::abort("x/d-dev/f4a2b", "why").path, "/api/v1/executions/x/d-dev/f4a2b");
+    }
+
+    #[test]
+    fn an_execution_in_a_list_has_a_name_and_times_whatever_is_missing() {
+        let full =
+            r#"{"id":{"name":"f1"},"closure":{"workflow_id":{"name":"a.wf"},"created_at":"2026","duration":"1.5s"}}"#;
+        for (body, name, workflow, began, seconds) in [
+            ("{}", "", None, None, None),
+            (full, "f1", Some("a.wf"), Some("2026"), Some(1.5)),
+            (r#"{"closure":{"started_at":"2025","duration":"-3s"}}"#, "", None, Some("2025"), None),
+            (r#"{"closure":{"duration":"infs"}}"#, "", None, None, None),
+        ] {
+            let one: Execution = serde_json::from_str(body).expect("an execution");
+            assert_eq!((one.name(), one.workflow(), one.began(), one.seconds()), (name, workflow, began, seconds));
+        }
     }
 
     #[test]

@@ -113,13 +113,13 @@ pub async fn logs(client: &Client, selection: &PodSelection, tail: i64, lines: &
 ///
 /// # Errors
 /// That of `is_there`.
-pub async fn follow(
+pub async fn follow<F: Future<Output = Result<(), Failure>>>(
     client: &Client,
     streaming: &Client,
     selection: &PodSelection,
     tail: i64,
     lines: &Lines,
-    is_there: impl AsyncFn() -> Result<(), Failure>,
+    is_there: impl Fn() -> F,
 ) -> Result<(), Failure> {
     let (label_selector, field_selector) = selection.filters();
     let timeout = u32::try_from(API_WATCH.as_secs()).ok();

@@ -24,6 +24,7 @@
 //! | `compare.rs` | what `up` would do to a sandbox that runs |
 //! | `doctor.rs` | the checks before an `up`, alone |
 //! | `status.rs` | the state of a sandbox, as data |
+//! | `sight.rs` | a sandbox that runs, as it is seen without its spec |
 //! | `restart.rs` | pods that are replaced although the plan has them as they are |
 //! | `outdated.rs` | workloads whose pods run an image that was built again since |
 //! | `observed.rs` | what pods say, as far as that holds since the node started |
@@ -74,6 +75,7 @@ mod restart;
 mod restore;
 mod retention;
 mod rollback;
+mod sight;
 mod snapshot;
 mod spare;
 mod status;
@@ -102,6 +104,7 @@ pub use projects::{ProjectState, add_project, projects, remove_project};
 pub use renewal::renew_keys;
 pub use reset::reset;
 pub use retention::{Leaving, Place, Prune, Removal, follow_running};
+pub use sight::{Sight, newest_executions, sight};
 pub use snapshot::{SavedSnapshot, remove_snapshot, save_snapshot, snapshot, snapshots};
 pub use spare::{has_spare, leaves_spare, make_spare};
 pub use status::{Phase, SpecState, Status, status};

@@ -8,17 +8,16 @@ use serde::Serialize;
 
 use super::compare::drift;
 use super::lacking::lacking;
-use super::observed::{Restart, restarts, stale};
+use super::observed::Restart;
 use super::outdated::{Outdated, outdated};
+use super::sight::seen;
 use crate::failure::{Failure, Reason};
-use crate::limits::STATUS_ANSWERS;
 use crate::manifest::{Edit, ObjectRef};
 use crate::plan::Plan;
 use crate::report::{Endpoint, Waiting};
-use crate::rollout;
 use crate::run::beside;
 use crate::site::{self, Host, Location, Running, Site};
-use crate::smoke::{self, Answer};
+use crate::smoke::Answer;
 use crate::state::Holder;
 
 /// What a sandbox is doing.
@@ -109,24 +108,14 @@ impl Status {
         plan: &Plan,
     ) -> Result<(), Failure> {
         let Running { inventory, client, .. } = running;
-        let workloads: Vec<_> = inventory.workloads().cloned().collect();
         let system = inventory.spec.system_namespace();
         let among = async |images| site.outdated(images).await;
         let look = async {
-            let (answers, waiting, lives) = tokio::join!(
-                Box::pin(smoke::answers(&inventory.spec, &client, STATUS_ANSWERS)),
-                rollout::ready_now(&client, &workloads),
-                rollout::lives_within(&client, &system),
-            );
-            let answered = answers.iter().all(|answer| answer.is_well);
-            let waiting = waiting.and_then(|mut waiting| {
-                let lives = lives?;
-                waiting.extend(stale(&lives, node_started));
-                Ok((waiting, restarts(&lives, node_started)))
-            });
+            let seen = Box::pin(seen(&client, &inventory, node_started)).await;
+            let answered = seen.answers.iter().all(|answer| answer.is_well);
             // What does not run lacks more than need be told.
-            let all_run = answered && waiting.as_ref().is_ok_and(|(waiting, _)| waiting.is_empty());
-            ((answers, answered, waiting), all_run)
+            let all_run = answered && seen.pods.as_ref().is_ok_and(|(waiting, _)| waiting.is_empty());
+            ((seen.answers, answered, seen.pods), all_run)
         };
         let (((answers, answered, waiting), lacking), outdated, drift) = tokio::join!(
             Box::pin(beside(look, lacking(&client, &inventory))),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `view.rs` | what the page says, as text and numbers |
 //! | `page.html` | the page itself |
+//! | `style.css` | how it looks, and the page of `sandbox ui` with it |
 //! | `chart.rs` | the page's timeline: lanes and bars |
 //! | `summary.rs` | the summary of a CI job |
 //! | `words.rs` | words that page and summary share |

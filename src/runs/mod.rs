@@ -6,13 +6,16 @@
 //! | `bounds.rs` | what of a run is kept where room is bounded |
 //! | `folder.rs` | the recordings of this machine: their names, and how many are kept |
 //! | `recorded.rs` | a recording, read back |
+//! | `summary.rs` | a recorded run in one line |
 
 mod bounds;
 mod folder;
 mod recorded;
 mod recording;
+mod summary;
 
 pub use bounds::Bounds;
 pub use folder::{Entry, Folder};
 pub use recorded::Recorded;
 pub use recording::Recording;
+pub use summary::Summary;

@@ -75,11 +75,11 @@ pub struct Listing {
     pub failure: Option<Failure>,
 }
 
-/// Every sandbox of the machine.
+/// Every sandbox of the machine; with the memory of nodes, which Docker measures for a second.
 ///
 /// # Errors
 /// [`Reason::StateUnwritable`]: the state folder cannot be read.
-pub async fn list(host: &Host) -> Result<Listing, Failure> {
+pub async fn list(host: &Host, with_memory: bool) -> Result<Listing, Failure> {
     let mut sandboxes = Vec::new();
     let mut in_docker = Vec::new();
     for name in host.state.sandboxes() {
@@ -92,7 +92,7 @@ pub async fn list(host: &Host) -> Result<Listing, Failure> {
             None => {}
         }
     }
-    let failure = match in_docker_all(host, &in_docker).await {
+    let failure = match in_docker_all(host, &in_docker, with_memory).await {
         Ok(found) => {
             sandboxes.extend(found);
             None
@@ -105,9 +105,7 @@ pub async fn list(host: &Host) -> Result<Listing, Failure> {
     };
     for sandbox in &mut sandboxes {
         sandbox.run = host.state.sandbox(&sandbox.name).busy();
-        let runs = [SandboxState::Running, SandboxState::Rehearsed].contains(&sandbox.state)
-            || matches!(sandbox.state, SandboxState::OnContext(_));
-        if sandbox.run.is_some() && !runs {
+        if sandbox.run.is_some() && !sandbox.may_answer() {
             sandbox.state = SandboxState::Changing;
         }
     }
@@ -123,8 +121,44 @@ pub async fn list(host: &Host) -> Result<Listing, Failure> {
 }
 
 impl ListedSandbox {
+    /// What it is doing, in words.
+    #[must_use]
+    pub fn doing(&self) -> String {
+        let being = |run: Option<&Holder>| format!("being {}", run.map_or("changed", changed));
+        match &self.state {
+            _ if self.run.is_some() => being(self.run.as_ref()),
+            SandboxState::Running => "running".to_owned(),
+            SandboxState::Stopped => "stopped".to_owned(),
+            SandboxState::Frozen => "frozen".to_owned(),
+            SandboxState::Spare(of) => format!("spare of {of}"),
+            SandboxState::Changing => being(None),
+            SandboxState::Broken => "broken".to_owned(),
+            SandboxState::DataKept => "data kept".to_owned(),
+            SandboxState::OnContext(context) => format!("on context {context}"),
+            SandboxState::Rehearsed => "rehearsed".to_owned(),
+            SandboxState::RehearsalEnded => "rehearsal ended".to_owned(),
+            SandboxState::Lost => "lost: not in Docker".to_owned(),
+        }
+    }
+
+    /// Whether its cluster may answer.
+    #[must_use]
+    pub const fn may_answer(&self) -> bool {
+        matches!(self.state, SandboxState::Running | SandboxState::Rehearsed | SandboxState::OnContext(_))
+    }
+
     fn new(name: String, state: SandboxState) -> Self {
         Self { name, state, run: None, ports: BTreeMap::new(), created: None, memory: None, expires: None }
+    }
+}
+
+/// What a run makes of a sandbox, such as `brought up`.
+#[must_use]
+pub fn changed(run: &Holder) -> &'static str {
+    match run.purpose.as_str() {
+        "up" => "brought up",
+        "down" => "removed",
+        _ => "changed",
     }
 }
 
@@ -136,7 +170,7 @@ fn rehearsal(name: String, host: &Host) -> ListedSandbox {
     ListedSandbox { ports: ports.collect(), ..ListedSandbox::new(name, state) }
 }
 
-async fn in_docker_all(host: &Host, recorded: &[String]) -> Result<Vec<ListedSandbox>, Failure> {
+async fn in_docker_all(host: &Host, recorded: &[String], with_memory: bool) -> Result<Vec<ListedSandbox>, Failure> {
     let docker = host.docker().await?;
     let (owned, expiries, kept, taken) = tokio::try_join!(
         cluster::owned(&docker),
@@ -145,7 +179,7 @@ async fn in_docker_all(host: &Host, recorded: &[String]) -> Result<Vec<ListedSan
         cluster::taken(&docker)
     )?;
     let is_taken = |name: &str| taken.taker(name).is_some();
-    let nodes = owned.iter().map(|name| node(&docker, name, taken.cluster_of(name), host));
+    let nodes = owned.iter().map(|name| node(&docker, name, taken.cluster_of(name), host, with_memory));
     let mut sandboxes = try_join_all(nodes).await?;
     let is_known = |name: &str, sandboxes: &[ListedSandbox]| sandboxes.iter().any(|known| known.name == name);
     for KeptData { sandbox, since, .. } in kept {
@@ -165,13 +199,19 @@ async fn in_docker_all(host: &Host, recorded: &[String]) -> Result<Vec<ListedSan
     Ok(sandboxes)
 }
 
-async fn node(docker: &Docker, name: &str, cluster: &str, host: &Host) -> Result<ListedSandbox, Failure> {
+async fn node(
+    docker: &Docker,
+    name: &str,
+    cluster: &str,
+    host: &Host,
+    with_memory: bool,
+) -> Result<ListedSandbox, Failure> {
     let node = node_name(cluster);
     let (state, inspected) = tokio::try_join!(cluster::state(docker, cluster), cluster::node(docker, cluster))?;
     let spare = SpareRecord::read(&host.state.sandbox(name)).filter(|_| cluster == name);
     let memory = match state {
         // One that ends meanwhile has none.
-        NodeState::Running | NodeState::Frozen => docker.memory(&node).await.unwrap_or_default(),
+        NodeState::Running | NodeState::Frozen if with_memory => docker.memory(&node).await.unwrap_or_default(),
         _ => None,
     };
     let state = match state {

@@ -44,7 +44,7 @@ pub use endpoints::{endpoints, ready};
 pub use evidence::EvidenceSources;
 pub use ground::Ground;
 pub use host::{Clients, Host};
-pub use listing::{ListedSandbox, Listing, SandboxState, list};
+pub use listing::{ListedSandbox, Listing, SandboxState, changed, list};
 pub use location::Location;
 pub use node_images::{loaded, required};
 pub use running::Running;

@@ -16,7 +16,7 @@ const RESERVED: &[(&[&str], &[&str])] = &[
     (&["reqwest"], &["issuer/", "smoke/", "store/"]),
     (&["ring::"], &["digest.rs", "store/"]),
     (&["argon2"], &["store/seal.rs"]),
-    (&["axum"], &["rehearsal/"]),
+    (&["axum"], &["rehearsal/", "ui/"]),
     (&["http_body"], &["store/objects.rs"]),
     (&["quick_junit"], &["report/junit.rs"]),
     (&["indicatif"], &["report/live.rs", "report/human.rs"]),

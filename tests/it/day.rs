@@ -283,7 +283,7 @@ async fn every_sandbox_of_the_machine_is_listed_with_what_is_known_of_it() {
     }
     let variables = BTreeMap::from([("DOCKER_HOST".to_owned(), fake.host.clone())]);
     let host = Host { home: None, variables, state, program: "none".into(), clients: Default::default() };
-    let listing = site::list(&host).await.expect("listed");
+    let listing = site::list(&host, true).await.expect("listed");
     assert_eq!(listing.failure, None);
     let seen: Vec<_> = listing.sandboxes.iter().map(|one| (one.name.as_str(), &one.state)).collect();
     let expected = [

@@ -45,6 +45,7 @@ fn the_command_reference_is_what_help_says() {
         &["plan"],
         &["render"],
         &["list"],
+        &["ui"],
         &["logs"],
         &["exec"],
         &["psql"],

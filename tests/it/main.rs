@@ -47,6 +47,7 @@ mod stopping;
 mod store;
 mod support;
 mod taken;
+mod ui;
 mod variables;
 mod volumes;
 mod words;

@@ -103,7 +103,7 @@ impl Here {
     }
 
     async fn listed(&self) -> Vec<ListedSandbox> {
-        let listing = site::list(&self.host).await.expect("a list");
+        let listing = site::list(&self.host, true).await.expect("a list");
         assert_eq!(listing.failure, None);
         listing.sandboxes
     }

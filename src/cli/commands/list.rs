@@ -4,16 +4,14 @@ use std::time::SystemTime;
 
 use humantime::parse_rfc3339;
 
-use super::status::changed;
 use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
 use crate::cli::table::{span, table};
 use crate::report;
-use crate::site::{self, ListedSandbox, SandboxState};
-use crate::state::Holder;
+use crate::site::{self, ListedSandbox};
 
 pub(in crate::cli) async fn run(session: &Session) -> Result<(), CommandError> {
-    let listing = session.query(site::list(&session.host())).await?;
+    let listing = session.query(site::list(&session.host(), true)).await?;
     match session.output() {
         Output::Json => session.print_json(&listing.sandboxes).await?,
         Output::Human if listing.sandboxes.is_empty() && listing.failure.is_some() => {}
@@ -31,28 +29,13 @@ fn shown(sandboxes: &[ListedSandbox], now: SystemTime) -> String {
 }
 
 fn row(sandbox: &ListedSandbox, now: SystemTime) -> [Option<String>; 6] {
-    let being = |run: Option<&Holder>| format!("being {}", run.map_or("changed", changed));
-    let state = match &sandbox.state {
-        _ if sandbox.run.is_some() => being(sandbox.run.as_ref()),
-        SandboxState::Running => "running".to_owned(),
-        SandboxState::Stopped => "stopped".to_owned(),
-        SandboxState::Frozen => "frozen".to_owned(),
-        SandboxState::Spare(of) => format!("spare of {of}"),
-        SandboxState::Changing => being(None),
-        SandboxState::Broken => "broken".to_owned(),
-        SandboxState::DataKept => "data kept".to_owned(),
-        SandboxState::OnContext(context) => format!("on context {context}"),
-        SandboxState::Rehearsed => "rehearsed".to_owned(),
-        SandboxState::RehearsalEnded => "rehearsal ended".to_owned(),
-        SandboxState::Lost => "lost: not in Docker".to_owned(),
-    };
     let at = |time: &Option<String>| time.as_deref().and_then(|time| parse_rfc3339(time).ok());
     let age = at(&sandbox.created).and_then(|created| now.duration_since(created).ok()).map(span);
     let left = at(&sandbox.expires).map(|end| end.duration_since(now).map_or_else(|_| "over".to_owned(), span));
     let ports: Vec<_> = sandbox.ports.iter().map(|(purpose, port)| format!("{purpose} {port}")).collect();
     [
         Some(sandbox.name.clone()),
-        Some(state),
+        Some(sandbox.doing()),
         age,
         sandbox.memory.map(report::bytes),
         left,
@@ -63,6 +46,7 @@ fn row(sandbox: &ListedSandbox, now: SystemTime) -> [Option<String>; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::SandboxState;
 
     #[test]
     fn each_sandbox_is_a_line_and_what_is_not_known_is_a_dash() {

@@ -29,4 +29,5 @@ pub(super) mod snapshot;
 pub(super) mod start;
 pub(super) mod status;
 pub(super) mod stop;
+pub(super) mod ui;
 pub(super) mod up;

@@ -5,17 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use humantime::format_rfc3339_seconds;
-use serde::Serialize;
 
 use crate::cli::args::{Output, ReportArgs};
 use crate::cli::session::{CommandError, Session};
 use crate::cli::table::{span, table};
 use crate::failure::{Failure, Reason};
 use crate::page::Form;
-use crate::report::{Event, Json, Outcome, Plain, Verbosity};
+use crate::report::{Json, Plain, Verbosity};
 use crate::run::on_thread;
-use crate::runs::{Folder, Recorded};
+use crate::runs::{Folder, Recorded, Summary};
 use crate::timeline::{Change, compare};
 
 #[derive(Debug, Subcommand)]
@@ -55,19 +53,6 @@ pub(crate) struct DiffArgs {
     before: PathBuf,
     /// The later run; the newest where absent
     after: Option<PathBuf>,
-}
-
-/// A recorded run in a list.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Row {
-    id: String,
-    began: String,
-    command: Option<String>,
-    sandbox: Option<String>,
-    outcome: Option<Outcome>,
-    exit_code: Option<u8>,
-    millis: Option<u64>,
 }
 
 pub(in crate::cli) async fn run(session: &Session, command: &RunsCommand) -> Result<(), CommandError> {
@@ -202,37 +187,11 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(Reason::ReportUnwritable, "cannot write the file").on(path.display()).because(error)
 }
 
-fn rows(folder: &Folder) -> Vec<Row> {
-    folder.entries().into_iter().filter_map(|entry| Some(row(entry.id, &Recorded::read(&entry.path).ok()?))).collect()
+fn rows(folder: &Folder) -> Vec<Summary> {
+    folder.entries().into_iter().filter_map(|entry| Some(Recorded::read(&entry.path).ok()?.summary(entry.id))).collect()
 }
 
-fn row(id: String, recorded: &Recorded) -> Row {
-    let began = format_rfc3339_seconds(recorded.began).to_string();
-    let mut row = Row { id, began, command: None, sandbox: None, outcome: None, exit_code: None, millis: None };
-    for (_, event) in &recorded.events {
-        match event {
-            Event::RunStarted { command, sandbox, .. } => {
-                row.command = Some(command.clone());
-                row.sandbox = Some(sandbox.clone());
-            }
-            Event::RunFinished { outcome, exit_code, millis, .. } => {
-                row.outcome = Some(*outcome);
-                row.exit_code = Some(*exit_code);
-                row.millis = Some(*millis);
-            }
-            _ => {}
-        }
-    }
-    row
-}
-
-fn listed(rows: &[Row]) -> String {
-    let outcome = |row: &Row| match (row.outcome, row.exit_code) {
-        (Some(Outcome::Failed), Some(code)) => format!("failed, exit code {code}"),
-        (Some(Outcome::Unchanged), _) => "nothing to do".to_owned(),
-        (Some(_), _) => "done".to_owned(),
-        (None, _) => "did not end".to_owned(),
-    };
+fn listed(rows: &[Summary]) -> String {
     table(
         ["ID", "BEGAN", "COMMAND", "SANDBOX", "TOOK", "OUTCOME"],
         rows.iter().map(|row| {
@@ -242,7 +201,7 @@ fn listed(rows: &[Row]) -> String {
             });
             let cells = [Some(row.id.clone()), Some(row.began.clone()), row.command.clone(), row.sandbox.clone(), took];
             let [id, began, command, sandbox, took] = cells;
-            [id, began, command, sandbox, took, Some(outcome(row))]
+            [id, began, command, sandbox, took, Some(row.ended())]
         }),
     )
 }

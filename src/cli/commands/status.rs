@@ -11,7 +11,7 @@ use crate::cli::spec_flags::SpecFlags;
 use crate::failure::Reason;
 use crate::lifecycle::{self, Phase, Restart, SpecState, Status};
 use crate::rehearsal::BANNER;
-use crate::state::Holder;
+use crate::site::changed;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -88,15 +88,6 @@ fn shown(status: &Status, now: SystemTime) -> String {
         let _ = writeln!(text, "other sandboxes: {}", others.join(", "));
     }
     text
-}
-
-/// What a run makes of a sandbox, such as `brought up`.
-pub(super) fn changed(run: &Holder) -> &'static str {
-    match run.purpose.as_str() {
-        "up" => "brought up",
-        "down" => "removed",
-        _ => "changed",
-    }
 }
 
 /// A line about the end of its time.

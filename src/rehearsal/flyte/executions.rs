@@ -175,7 +175,12 @@ impl Executions {
             None => None,
         };
         let listed = self.launched.iter().filter(|(id, plan)| id.starts_with(at) && except != Some(plan.as_str()));
-        let listed: Vec<_> = listed.take(limit).map(|(id, _)| json!({"id": {"name": &id[at.len()..]}})).collect();
+        let one = |(id, plan): (&String, &String)| {
+            let mut closure = self.closure(self.running.get(id).copied().unwrap_or_default());
+            closure["workflow_id"] = json!({"name": plan});
+            json!({"id": {"name": &id[at.len()..]}, "closure": closure})
+        };
+        let listed: Vec<_> = listed.take(limit).map(one).collect();
         (StatusCode::OK, json!({"executions": listed}))
     }
 

@@ -163,6 +163,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "ui",
+        &[
+            "deadline",
+            "digest",
+            "failure",
+            "flyte",
+            "kubernetes",
+            "lifecycle",
+            "limits",
+            "page",
+            "report",
+            "run",
+            "runs",
+            "site",
+            "spec",
+            "text",
+        ],
+    ),
+    (
         "cli",
         &[
             "cluster",
@@ -195,6 +214,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "state",
             "text",
             "timeline",
+            "ui",
             "yaml",
         ],
     ),

@@ -112,8 +112,12 @@ fn place(folder: &Folder, run: Option<&Path>) -> Result<PathBuf, Failure> {
 
 fn read(folder: &Folder, run: Option<&Path>) -> Result<Recorded, Failure> {
     let path = place(folder, run)?;
-    Recorded::read(&path)
-        .map_err(|error| Failure::new(Reason::Usage, "cannot read the recording").on(path.display()).because(error))
+    Recorded::read(&path).map_err(|error| {
+        Failure::new(Reason::Usage, "cannot read the recording")
+            .on(path.display())
+            .because(error)
+            .hint("what `sandbox runs export` wrote is read by the version of it, and by later ones")
+    })
 }
 
 /// The text to print; absent where files were asked for.

@@ -29,6 +29,7 @@ mod issuer;
 mod login;
 mod outdated;
 mod output;
+mod pages;
 mod pairs;
 mod preflight;
 mod projects;

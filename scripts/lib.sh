@@ -14,6 +14,8 @@ SBOM_VERSION=0.10.0
 DEB_VERSION=3.8.0
 ZIG_VERSION=0.17.1
 ZIGBUILD_VERSION=0.24.1
+AXE_VERSION=4.14.1
+AXE_SHA256=e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
 TOOLS=${SANDBOX_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flyte-sandbox/tools}
 export PATH="$TOOLS/bin:$HOME/.cargo/bin:$PATH"
 
@@ -100,13 +102,35 @@ need_musl() {
   as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq musl-tools >/dev/null # Linux
 }
 
-# A browser for what the console's page shows; fails where there is none.
+# A browser for what the console and the pages of runs show; fails where there is none.
 need_browser() {
   have chromium || have chromium-browser || have google-chrome && return
   have apt-get || return 1
   note "installing: chromium, from Debian"
   as_root apt-get update -qq && # Linux
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null # Linux
+}
+
+# axe-core, which a browser judges pages by; fails where it cannot be had. Sets SANDBOX_AXE.
+need_axe() {
+  local folder from new
+  folder=$TOOLS/axe-core-$AXE_VERSION
+  if ! [ -f "$folder/axe.min.js" ]; then
+    from=https://registry.npmjs.org/axe-core/-/axe-core-$AXE_VERSION.tgz
+    note "installing: axe-core $AXE_VERSION, from npm, into $folder"
+    mkdir -p "$TOOLS" || return 1
+    # The folder is whole or not there.
+    new=$(mktemp -d "$TOOLS/axe-core.XXXXXX") || return 1
+    if ! curl --proto '=https' --tlsv1.2 -sSfL --max-time 120 -o "$new/axe.tgz" "$from" ||
+      ! [ "$(sha256 <"$new/axe.tgz")" = "$AXE_SHA256" ] ||
+      ! tar -xzf "$new/axe.tgz" -C "$new" package/axe.min.js package/LICENSE ||
+      ! mv "$new/package" "$folder"; then
+      rm -rf "$new"
+      return 1
+    fi
+    rm -rf "$new"
+  fi
+  export SANDBOX_AXE="$folder/axe.min.js"
 }
 
 need_python() { have python3 || need_package Python python3; }

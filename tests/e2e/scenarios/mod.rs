@@ -22,6 +22,7 @@
 //! | `healed.rs` | what is broken in a sandbox that runs, and mended |
 //! | `registry.rs` | images from a registry, as they come at times |
 //! | `examples.rs` | the way from code to SUCCEEDED that examples/README.md tells |
+//! | `pages.rs` | pages of runs, in a browser |
 //! | `isolated.rs` | NetworkPolicies that a node enforces |
 //! | `vm.rs` | Docker in a virtual machine, whose ports come late, linger, or never arrive |
 
@@ -41,6 +42,7 @@ mod issued;
 mod life;
 mod load;
 mod manifests;
+mod pages;
 mod projects;
 mod registry;
 mod soak;
@@ -75,6 +77,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         data::SCENARIOS,
         backup::SCENARIOS,
         vm::SCENARIOS,
+        pages::SCENARIOS,
     ]
     .concat()
 }

@@ -7,7 +7,8 @@
 //! | `conformance.rs` | what a Kubernetes API and its double must answer alike; shared with the integration tests |
 //! | `ports.rs` | ports that no other test takes; shared with the integration tests |
 //! | `docker.rs` | the Docker CLI, and what is there |
-//! | `browser.rs` | a browser without internet, looking at the console |
+//! | `browser.rs` | a browser without internet, looking at the console and at pages of runs |
+//! | `devtools.rs` | the protocol that such a browser is told by what to do |
 //! | `flytekit.rs` | flytekit in a virtual environment, and an image made of it |
 //! | `images.rs` | images for stand-ins, made from this program |
 //! | `desk.rs` | a folder to run the binary in, without Docker |
@@ -25,6 +26,7 @@ pub(crate) mod cluster;
 pub(crate) mod conformance;
 pub(crate) mod daemon;
 pub(crate) mod desk;
+mod devtools;
 pub(crate) mod docker;
 pub(crate) mod flytekit;
 pub(crate) mod ground;

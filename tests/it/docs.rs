@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use flyte_sandbox::failure::Reason;
+use flyte_sandbox::report::Stage;
 use flyte_sandbox::spec;
 
 fn compare(path: &str, made: &str) {
@@ -105,4 +106,45 @@ fn every_exit_code_is_in_the_readme() {
 #[test]
 fn every_reason_is_documented() {
     compare("docs/reasons.md", &flyte_sandbox::reason::page());
+}
+
+#[test]
+fn the_pictures_are_of_the_program_that_there_is() {
+    const STALE: &str = "run scripts/pictures";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("there");
+    for (picture, most) in [("docs/pictures/up.svg", 60_000), ("docs/pictures/page.webp", 150_000)] {
+        let shown = readme.split("![").skip(1).any(|image| {
+            image.split_once("](").is_some_and(|(text, to)| !text.is_empty() && to.starts_with(&format!("{picture})")))
+        });
+        assert!(shown, "README.md does not show {picture}, or not to those who cannot see it");
+        let file = fs::metadata(root.join(picture)).unwrap_or_else(|error| panic!("{picture}: {error}: {STALE}"));
+        assert!((1_000..=most).contains(&file.len()), "{picture} has {} bytes", file.len());
+    }
+    let page = fs::read(root.join("docs/pictures/page.webp")).expect("there");
+    assert!(page.starts_with(b"RIFF") && page[8..].starts_with(b"WEBP"), "{STALE}");
+
+    let terminal = fs::read_to_string(root.join("docs/pictures/up.svg")).expect("there");
+    let texts: Vec<_> = terminal
+        .split("<text ")
+        .skip(1)
+        .filter_map(|text| text.split_once('>')?.1.split_once('<'))
+        .map(|(text, _)| text)
+        .collect();
+    // The stages of an `up` on nothing, and no others: a mark, a name, and what came of it.
+    let stages =
+        [Stage::Plan, Stage::Preflight, Stage::Images, Stage::Apply, Stage::Cluster, Stage::Rollout, Stage::Smoke];
+    let mut named: Vec<_> = texts
+        .windows(3)
+        .filter(|three| three[2].ends_with(" s") && ["✓", "="].contains(&three[0]))
+        .map(|three| three[1])
+        .collect();
+    let mut titles = stages.map(Stage::title);
+    named.sort_unstable();
+    titles.sort_unstable();
+    assert_eq!(named, titles, "{STALE}");
+    assert!(texts.iter().any(|text| text.starts_with("sandbox ") && text.ends_with(" is ready")), "{STALE}");
+    for word in ["<script", "<image", "href", "@import", "url(", "/tmp", "/root"] {
+        assert!(!terminal.contains(word), "{word}");
+    }
 }

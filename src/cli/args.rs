@@ -95,28 +95,28 @@ impl ReportArgs {
         [junit, report, summary, trace].into_iter().any(Option::is_some)
     }
 
+    /// The forms but JUnit's that are asked for, and where they go.
+    pub(super) fn forms(&self) -> impl Iterator<Item = (Form, &Path)> {
+        let Self { report, summary, trace, .. } = self;
+        let all = [(Form::Page, report), (Form::Summary, summary), (Form::Trace, trace)];
+        all.into_iter().filter_map(|(form, path)| Some((form, path.as_deref()?)))
+    }
+
     /// The views that write them, of a run that began then.
     ///
     /// # Errors
     /// The first that cannot be written, and why.
     pub(super) fn views(&self, began: SystemTime) -> Result<Vec<Box<dyn View>>, Failure> {
-        let Self { junit, report, summary, trace } = self;
         let mut views: Vec<Box<dyn View>> = Vec::new();
         let unwritable = |what: &str, path: &Path, error: io::Error| {
             Failure::new(Reason::ReportUnwritable, format!("cannot write {what}")).on(path.display()).because(error)
         };
-        if let Some(path) = junit {
+        if let Some(path) = &self.junit {
             views.push(Box::new(Junit::create(path).map_err(|error| unwritable("the JUnit report", path, error))?));
         }
-        for (form, what, path) in [
-            (Form::Page, "the page", report),
-            (Form::Summary, "the summary", summary),
-            (Form::Trace, "the trace", trace),
-        ] {
-            if let Some(path) = path {
-                let made = AtEnd::create(form, path, began).map_err(|error| unwritable(what, path, error))?;
-                views.push(Box::new(made));
-            }
+        for (form, path) in self.forms() {
+            let made = AtEnd::create(form, path, began).map_err(|error| unwritable(form.title(), path, error))?;
+            views.push(Box::new(made));
         }
         Ok(views)
     }

@@ -78,7 +78,7 @@ fn bounded(history: &[(Duration, Event)], mask: &Mask) -> io::Result<Vec<(Durati
     let mut bounds = Bounds::default();
     let mut kept = Vec::new();
     for (at, event) in history {
-        kept.extend(bounds.admit(*at, &masked(mask, event)?)?.map(|event| (*at, event)));
+        kept.extend(bounds.admit(*at, &masked(mask, event)?)?.into_iter().map(|event| (*at, event)));
     }
     Ok(kept)
 }

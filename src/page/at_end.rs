@@ -1,7 +1,7 @@
 //! The view that writes a file of the whole run when it ends.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -35,19 +35,13 @@ impl AtEnd {
 
 impl View for AtEnd {
     fn on(&mut self, at: Duration, event: &Event) -> io::Result<()> {
-        self.events.extend(self.bounds.admit(at, event)?.map(|event| (at, event)));
+        self.events.extend(self.bounds.admit(at, event)?.into_iter().map(|event| (at, event)));
         Ok(())
     }
 
     fn end(&mut self) -> io::Result<()> {
         let text = self.form.text(self.began, &self.events, 0).map_err(io::Error::other)?;
-        let mut file = File::options();
-        // A job's summary has those of its steps, one after the other.
-        match self.form {
-            Form::Summary => file.append(true),
-            Form::Page | Form::Trace => file.write(true).truncate(true),
-        };
-        file.create(true).open(&self.path)?.write_all(text.as_bytes())
+        self.form.write(&self.path, &text)
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Tick {
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) name: String,
+    /// For those who do not see the bars.
+    pub(super) label: String,
     pub(super) took: String,
     pub(super) bars: Vec<Bar>,
 }
@@ -79,7 +81,11 @@ pub(super) fn lanes(intervals: &[Interval], path: &[Step<'_>], end: Duration) ->
             of_kind[place].1 += took;
             of_kind[place].2.push(bar);
         }
-        lanes.extend(of_kind.into_iter().map(|(name, took, bars)| Lane { name, took: seconds(took), bars }));
+        lanes.extend(of_kind.into_iter().map(|(name, took, bars)| {
+            let parts: Vec<_> = bars.iter().map(|bar| bar.what.as_str()).collect();
+            let label = brief(&format!("{name}: {}", parts.join("; ")));
+            Lane { name, label, took: seconds(took), bars }
+        }));
     }
     lanes
 }

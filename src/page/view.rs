@@ -23,6 +23,8 @@ pub struct Page {
     took: String,
     outcome: Mark,
     summary: String,
+    /// Whether the run is known to its end.
+    ended: bool,
     now: Option<Line>,
     rehearsal: bool,
     failure: Option<Cause>,
@@ -122,6 +124,7 @@ impl Page {
             took: seconds(end),
             outcome: Mark { word: "did not end", sign: "-", class: "stopped" },
             summary: String::new(),
+            ended: false,
             now: None,
             rehearsal: false,
             failure: None,
@@ -235,6 +238,7 @@ impl Page {
                 self.kubectl = Some(plain(kubectl));
             }
             Event::RunFinished { outcome, summary, exit_code, failure, .. } => {
+                self.ended = true;
                 self.outcome = mark(*outcome);
                 self.summary = plain(summary);
                 self.failure = failure.as_ref().map(|failure| cause(failure, *exit_code));

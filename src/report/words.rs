@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use console::{Style, strip_ansi_codes};
 
-/// Text without what steers a terminal, but for ends of lines and tabs.
+/// Text without what steers a terminal, but for ends of lines and tabs, or turns the text around it.
 pub(crate) fn plain(text: &str) -> String {
-    let text = strip_ansi_codes(text);
-    text.chars().filter(|one| !one.is_control() || matches!(one, '\n' | '\t')).collect()
+    let steers = |one: &char| one.is_control() && !matches!(one, '\n' | '\t');
+    let turns = |one: &char| matches!(one, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    strip_ansi_codes(text).chars().filter(|one| !steers(one) && !turns(one)).collect()
 }
 
 /// The mark before a line. Each is a different sign, so that colour is not needed.

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::report::{Event, Stage};
 
-/// The most bytes of all events, as JSON.
-pub(super) const MOST: usize = 100_000;
+/// The most bytes of all events, as JSON; a recording has a head besides, and a warning of what is left out.
+const MOST: usize = 99_000;
 /// Bytes of a line besides its event: the time, and that it is a rehearsal.
 const LINE: usize = 48;
 /// Bytes after which notes of what moves are left out.
@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(400);
 #[derive(Debug, Default)]
 pub struct Bounds {
     kept: usize,
+    /// Events that are not kept, besides notes of what moves.
+    left_out: usize,
     counted: Option<Duration>,
     /// When the newest look at the rollout was, and how many were ready.
     rollout: Option<(Duration, usize)>,
@@ -35,16 +37,34 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The event as it is to be kept, its texts and lists cut; absent where it is not.
+    /// What is to be kept of an event: the event, its texts and lists cut, or nothing. Before the last one a warning says
+    /// how many were left out, besides notes of what moves.
     ///
     /// # Errors
     /// None that could be met: an event is JSON.
-    pub fn admit(&mut self, at: Duration, event: &Event) -> io::Result<Option<Event>> {
+    pub fn admit(&mut self, at: Duration, event: &Event) -> io::Result<Vec<Event>> {
+        let mut kept = Vec::new();
+        if matches!(event, Event::RunFinished { .. }) && self.left_out > 0 {
+            let message = format!("{} events are left out here: a run is kept in {} KB", self.left_out, MOST / 1000);
+            kept.push(Event::Warning { message });
+        }
+        let is_note = matches!(
+            event,
+            Event::Progress { .. }
+                | Event::ImageProgress { .. }
+                | Event::RolloutProgress { .. }
+                | Event::CheckWaiting { .. }
+        );
         let has_room = self.has_room_for(at, event);
         self.was_rollout = matches!(event, Event::RolloutProgress { .. });
-        if !has_room {
-            return Ok(None);
-        }
+        let fits = if has_room { self.cut(event)? } else { None };
+        self.left_out += usize::from(fits.is_none() && !is_note);
+        kept.extend(fits);
+        Ok(kept)
+    }
+
+    /// The event with its texts and lists cut until there is room for it; absent where there is none.
+    fn cut(&mut self, event: &Event) -> io::Result<Option<Event>> {
         let value = serde_json::to_value(event)?;
         for size in SIZES {
             let kept = fit(value.clone(), size);

@@ -14,7 +14,7 @@ use crate::report::{Event, Told, View};
 pub(super) const FORMAT: u64 = 1;
 
 /// The most bytes that are read of a file.
-const MOST: u64 = 1 << 20;
+const MOST: u64 = 150_000;
 
 /// A recording, read back.
 #[derive(Debug, Clone, PartialEq)]

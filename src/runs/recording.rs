@@ -33,9 +33,8 @@ impl Recording {
 impl View for Recording {
     fn on(&mut self, at: Duration, event: &Event) -> io::Result<()> {
         let Some(to) = &mut self.to else { return Ok(()) };
-        if let Some(event) = self.bounds.admit(at, event)?
-            && to.on(at, &event).is_err()
-        {
+        let kept = self.bounds.admit(at, event)?;
+        if kept.iter().any(|event| to.on(at, event).is_err()) {
             self.to = None;
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::cli::session::{CommandError, Session};
 use crate::cli::table::{span, table};
 use crate::failure::{Failure, Reason};
 use crate::page::Form;
-use crate::report::{Json, Plain, Verbosity};
+use crate::report::{Json, Junit, Plain, Verbosity};
 use crate::run::on_thread;
 use crate::runs::{Folder, Recorded, Summary};
 use crate::timeline::{Change, compare};
@@ -123,19 +123,22 @@ fn read(folder: &Folder, run: Option<&Path>) -> Result<Recorded, Failure> {
 /// The text to print; absent where files were asked for.
 fn shown(folder: &Folder, args: &ShowArgs, output: Output) -> Result<Option<String>, Failure> {
     let recorded = read(folder, args.run.as_deref())?;
+    let text = |form: Form| {
+        let text = form.text(recorded.began, &recorded.events, recorded.unread);
+        text.map_err(|error| Failure::new(Reason::Internal, "cannot make the page").because(error))
+    };
     if args.html {
-        let page = Form::Page.text(recorded.began, &recorded.events, recorded.unread);
-        let page = page.map_err(|error| Failure::new(Reason::Internal, "cannot make the page").because(error))?;
-        return Ok(Some(page));
+        return text(Form::Page).map(Some);
     }
     if !args.reports.any() {
         return printed(&recorded, output).map(Some);
     }
-    for mut view in args.reports.views(recorded.began)? {
-        let written = recorded.replay(view.as_mut());
-        written.map_err(|error| {
-            Failure::new(Reason::ReportUnwritable, "cannot write what the run is shown as").because(error)
-        })?;
+    for (form, path) in args.reports.forms() {
+        form.write(path, &text(form)?).map_err(|error| unwritable(path, &error))?;
+    }
+    if let Some(path) = &args.reports.junit {
+        let replayed = Junit::create(path).and_then(|mut view| recorded.replay(&mut view));
+        replayed.map_err(|error| unwritable(path, &error))?;
     }
     Ok(None)
 }

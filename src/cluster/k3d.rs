@@ -118,7 +118,8 @@ impl K3d {
         let args = self.dialect.create(plan, api_port, run.deadline.remaining());
         let tool = Tool::new(&self.path, env);
         let said = tool.run(&args, run, |line| {
-            if let Some(note) = message(line) {
+            // Its advice is no step that anybody waits for.
+            if let Some(note) = message(line).filter(|note| !note.starts_with("You can now use it")) {
                 run.report.progress(Stage::Cluster, format!("k3d: {note}"));
             }
         });

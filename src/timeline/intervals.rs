@@ -130,7 +130,9 @@ impl Open {
         for (workload, from) in std::mem::take(&mut self.applied) {
             match waits(&workload) {
                 true => drop(self.applied.insert(workload, from)),
-                false => self.push(Kind::Workload, workload, "ready at the first look".to_owned(), from, at, None),
+                false => {
+                    self.push(Kind::Workload, workload, "ready when it was first looked at".to_owned(), from, at, None)
+                }
             }
         }
     }

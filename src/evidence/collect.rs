@@ -90,7 +90,8 @@ pub async fn collect(request: &EvidenceRequest<'_>, root: &StateRoot, run: &Run)
     let (Filled { folder, mut rows, missing, told }, mask) = sink.finish();
     // They came in no order that would mean something.
     rows.sort_by_key(|row| (row.path.contains('/'), row.path.clone()));
-    let facts = versions.iter().map(|(of, version)| Fact::new(*of, mask.text(version))).collect();
+    let known = versions.iter().filter(|(_, version)| !version.starts_with("not known"));
+    let facts = known.map(|(of, version)| Fact::new(*of, mask.text(version))).collect();
     let found: Vec<_> = std::iter::once(Event::Facts { about: About::Versions, facts }).chain(told).collect();
     let story = story::Story {
         name: request.name,

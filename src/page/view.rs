@@ -10,7 +10,7 @@ use super::chart::{Lane, Tick, brief, lanes, percent, ticks};
 use super::words::{Mark, mark, seconds};
 use crate::failure::Failure;
 use crate::report::{About, Change, Endpoint, Event, Fact, Severity, Stage, plain};
-use crate::timeline::{Interval, Kind, critical_path, intervals};
+use crate::timeline::{Interval, Kind, critical_path, intervals, workload};
 
 /// A run as a page.
 #[derive(Debug, Template)]
@@ -28,6 +28,8 @@ pub struct Page {
     now: Option<Line>,
     rehearsal: bool,
     failure: Option<Cause>,
+    /// What was taken back after it.
+    undone: Option<String>,
     ticks: Vec<Tick>,
     lanes: Vec<Lane>,
     path: Vec<Step>,
@@ -66,11 +68,11 @@ struct Log {
 struct Cause {
     reason: &'static str,
     means: &'static str,
-    what: String,
+    /// Texts are in pieces: words, and code.
+    what: Vec<Piece>,
     object: Option<String>,
-    causes: Vec<String>,
+    causes: Vec<Vec<Piece>>,
     evidence: Vec<String>,
-    /// Each in pieces: words, and code.
     hints: Vec<Vec<Piece>>,
     leftovers: Vec<String>,
     folder: Option<String>,
@@ -128,6 +130,7 @@ impl Page {
             now: None,
             rehearsal: false,
             failure: None,
+            undone: None,
             ticks: ticks(end),
             lanes: lanes(&intervals, &path, end),
             path: path.iter().map(|step| waited(step, &intervals, end)).collect(),
@@ -149,6 +152,18 @@ impl Page {
             page.take(*at, event, &mut applied);
         }
         page.applied = applied.into_iter().collect();
+        // What failed comes first.
+        for group in &mut page.groups {
+            group.checks.sort_by_key(|check| check.mark.class != "failed");
+        }
+        page.groups.sort_by_key(|group| group.checks.iter().all(|check| check.mark.class != "failed"));
+        let object = events.iter().find_map(|(_, event)| match event {
+            Event::RunFinished { failure: Some(failure), .. } => workload(failure.object.as_deref()?),
+            _ => None,
+        });
+        for lane in page.lanes.iter_mut().filter(|lane| object.as_deref() == Some(lane.name.as_str())) {
+            lane.bars.iter_mut().for_each(|bar| bar.class = "failed");
+        }
         page
     }
 
@@ -186,10 +201,12 @@ impl Page {
                 let place = usize::from(*severity == Severity::Fine);
                 self.findings[place].push(Line { head: format!("{word}: {}", plain(check)), text });
             }
+            Event::StageFinished { stage: Stage::Down, summary, .. } => self.undone = Some(plain(summary)),
             Event::Facts { about, facts } => {
                 for fact in facts.iter().map(readable) {
                     match about {
                         About::Host => self.host.push(fact),
+                        About::Versions if self.versions.contains(&fact) => {}
                         About::Versions => self.versions.push(fact),
                         About::Spec => {
                             let is_default = fact.origin.as_deref() == Some("default");
@@ -263,17 +280,22 @@ fn readable(fact: &Fact) -> Fact {
 }
 
 fn cause(failure: &Failure, exit_code: u8) -> Cause {
-    let all = |lines: &[String]| lines.iter().map(|line| plain(line)).collect();
     let entry = failure.reason.entry();
     Cause {
         reason: entry.id,
         means: entry.means,
-        what: plain(&failure.what),
+        what: pieces(&failure.what),
         object: failure.object.as_deref().map(plain),
-        causes: all(&failure.causes),
-        evidence: all(&failure.evidence),
+        causes: failure.causes.iter().map(|cause| pieces(cause)).collect(),
+        // What is a cause already is not shown twice.
+        evidence: failure
+            .evidence
+            .iter()
+            .filter(|line| !failure.causes.contains(line))
+            .map(|line| plain(line))
+            .collect(),
         hints: failure.next_steps().into_iter().map(pieces).collect(),
-        leftovers: all(&failure.leftovers),
+        leftovers: failure.leftovers.iter().map(|left| plain(left)).collect(),
         folder: failure.folder.as_deref().map(plain),
         exit_code,
     }

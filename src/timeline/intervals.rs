@@ -191,7 +191,8 @@ impl Open {
 }
 
 /// `deployment/flyteadmin` of `deployment 103020-flytepoc-dev/flyteadmin`; absent for what has no pods.
-fn workload(object: &str) -> Option<String> {
+#[must_use]
+pub fn workload(object: &str) -> Option<String> {
     let (kind, name) = object.split_once(' ')?;
     let name = name.rsplit('/').next()?;
     ["deployment", "statefulset", "daemonset", "job"].contains(&kind).then(|| format!("{kind}/{name}"))

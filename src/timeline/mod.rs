@@ -14,5 +14,5 @@ mod trace;
 
 pub use comparison::{Change, compare};
 pub use critical_path::{Step, critical_path};
-pub use intervals::{Interval, Kind, intervals};
+pub use intervals::{Interval, Kind, intervals, workload};
 pub use trace::trace;

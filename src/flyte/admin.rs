@@ -92,14 +92,16 @@ impl Request {
         Self { method: Method::DELETE, path, body: Some(json!({"cause": cause})) }
     }
 
-    /// Tells admin that an execution has ended as aborted, as its propeller would. `at` is RFC 3339.
+    /// Tells admin that an execution has ended as aborted, as its propeller would. `at` is RFC 3339. The producer is the one
+    /// that propellers of old name, and that admin compares with nothing: since 1.x any other must be the cluster that the
+    /// execution is recorded for (flyteadmin's `ValidateCluster`).
     #[must_use]
     pub fn aborted(execution: &str, cause: &str, at: &str) -> Self {
         let mut parts = execution.splitn(3, '/').map(str::to_owned);
         let mut part = || parts.next().unwrap_or_default();
         let id = json!({"project": part(), "domain": part(), "name": part()});
         let error = json!({"code": "Aborted", "message": cause, "kind": "SYSTEM"});
-        let event = json!({"execution_id": id, "producer_id": "sandbox", "phase": "ABORTED", "occurred_at": at, "error": error});
+        let event = json!({"execution_id": id, "producer_id": "propeller", "phase": "ABORTED", "occurred_at": at, "error": error});
         Self::post("/api/v1/events/workflows", json!({"request_id": format!("aborted-{execution}"), "event": event}))
     }
 
@@ -328,6 +330,7 @@ mod tests {
         let told = Request::aborted("x/d-dev/f4a2b", "why", "2026-11-27T10:00:00Z").body.expect("a body");
         let id = &told["event"]["execution_id"];
         assert_eq!((&id["project"], &id["domain"], &id["name"]), (&"x".into(), &"d-dev".into(), &"f4a2b".into()));
+        assert_eq!(told["event"]["producer_id"], "propeller", "admin of 1.x takes any other for a cluster's name");
         assert_eq!(Request::abort("x/d-dev/f4a2b", "why").path, "/api/v1/executions/x/d-dev/f4a2b");
     }
 

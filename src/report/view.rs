@@ -63,8 +63,10 @@ pub async fn drive(mut events: UnboundedReceiver<Event>, mut views: Vec<Box<dyn 
             biased;
             event = events.recv() => match event {
                 Some(event) => {
-                    stalls.observe(&event, started.elapsed());
-                    show(&mut views, &mut |view| view.on(started.elapsed(), &event));
+                    // The same for all views: a recording says what was printed.
+                    let at = started.elapsed();
+                    stalls.observe(&event, at);
+                    show(&mut views, &mut |view| view.on(at, &event));
                 }
                 None => break,
             },

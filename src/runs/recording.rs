@@ -102,4 +102,15 @@ mod tests {
         assert!(bytes <= 100_000, "{bytes}");
         assert!(matches!(recorded.events.last(), Some((_, Event::RunFinished { .. }))), "{}", recorded.events.len());
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_ends_the_recording_and_not_the_run() {
+        let full = File::options().write(true).open("/dev/full").expect("there");
+        let mut recording = Recording { to: Some(Json::new(full)), bounds: Bounds::default() };
+        let event = Event::StageStarted { stage: Stage::Plan };
+        recording.on(Duration::ZERO, &event).expect("never in a run's way");
+        assert!(recording.to.is_none());
+        recording.on(Duration::ZERO, &event).expect("nor later");
+    }
 }

@@ -40,6 +40,7 @@ mod releases;
 mod reset;
 mod retention;
 mod rollout;
+mod runs;
 mod smoke;
 mod snapshot;
 mod spare;

@@ -1,9 +1,5 @@
 //! Tables of `list` commands: a line each, columns as wide as their longest cell.
 
-use std::time::Duration;
-
-use humantime::format_duration;
-
 /// The rows below the head. What is not known is a dash; the last column is not padded.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [Option<String>; N]>) -> String {
     let head = head.map(|title| Some(title.to_owned()));
@@ -16,10 +12,4 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = 
         cells.collect::<Vec<_>>().join("  ") + "\n"
     };
     rows.iter().map(line).collect()
-}
-
-/// The two largest units of a time, such as `3h 12m`.
-pub(super) fn span(time: Duration) -> String {
-    let whole = format_duration(Duration::from_secs(time.as_secs())).to_string();
-    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }

@@ -43,6 +43,6 @@ pub use plain::Plain;
 pub use reporter::{Reporter, StageTimer};
 pub use story::Verbosity;
 pub use view::{View, drive};
-pub(crate) use words::{bytes, plain};
+pub(crate) use words::{bytes, plain, span};
 
 pub use crate::stage::Stage;

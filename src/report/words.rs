@@ -76,6 +76,12 @@ impl Paint {
     }
 }
 
+/// The two largest units of a time, such as `3h 12m`.
+pub(crate) fn span(time: Duration) -> String {
+    let whole = humantime::format_duration(Duration::from_secs(time.as_secs())).to_string();
+    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
 /// `12.3 s`, from 100 s on `1m 42s`.
 pub(super) fn seconds(time: Duration) -> String {
     let millis = time.as_millis();

@@ -13,9 +13,9 @@ use super::live::{told, within};
 use crate::failure::{Failure, Reason};
 use crate::kubernetes::{self, LogLine, PodSelection};
 use crate::limits::UI_LOOK;
+use crate::report::plain;
 use crate::site::{self, Host, Running};
 use crate::spec;
-use crate::text::plain;
 
 /// The newest lines of each container that are there already.
 const TAIL: i64 = 200;
@@ -77,7 +77,7 @@ fn end(followed: &Result<(), Failure>) -> String {
 fn shown(LogLine { label, text }: &LogLine, name: &str) -> String {
     let cut: String = text.chars().take(LINE).collect();
     let more = if cut.len() < text.len() { "…" } else { "" };
-    let text: String = plain(&cut).chars().filter(|one| !one.is_control() || *one == '\t').collect();
+    let text = plain(&cut).trim_end().replace('\n', "");
     match label.as_str() {
         label if label.is_empty() || label == name => format!("{text}{more}\n"),
         label => format!("{label} | {text}{more}\n"),

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use askama::Template;
-use humantime::{format_duration, format_rfc3339_seconds, parse_rfc3339};
+use humantime::{format_rfc3339_seconds, parse_rfc3339};
 
 use super::live::{Asked, Known, Place, Told};
 use crate::flyte::admin::Execution;
 use crate::lifecycle::{Restart, Sight};
-use crate::report::{self, Endpoint, Outcome};
+use crate::report::{self, Endpoint, Outcome, plain, span};
 use crate::runs::Summary;
 use crate::site::ListedSandbox;
-use crate::text::plain;
 
 /// Recorded runs that are shown at once; the others on demand.
 const RUNS: usize = 10;
@@ -310,14 +309,8 @@ fn clean(text: &str) -> String {
     const LONGEST: usize = 1000;
     let cut: String = text.chars().take(LONGEST).collect();
     let more = if cut.len() < text.len() { "…" } else { "" };
-    let line = plain(&cut).chars().map(|one| if one.is_whitespace() { ' ' } else { one }).collect::<String>();
-    line.chars().filter(|one| !one.is_control()).collect::<String>() + more
-}
-
-/// The two largest units of a time.
-fn span(time: Duration) -> String {
-    let whole = format_duration(Duration::from_secs(time.as_secs())).to_string();
-    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    let line = plain(&cut).trim_end().replace(char::is_whitespace, " ");
+    line + more
 }
 
 /// A time of the day, UTC.

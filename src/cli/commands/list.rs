@@ -6,8 +6,9 @@ use humantime::parse_rfc3339;
 
 use crate::cli::args::Output;
 use crate::cli::session::{CommandError, Session};
-use crate::cli::table::{span, table};
+use crate::cli::table::table;
 use crate::report;
+use crate::report::span;
 use crate::site::{self, ListedSandbox};
 
 pub(in crate::cli) async fn run(session: &Session) -> Result<(), CommandError> {

@@ -8,10 +8,10 @@ use clap::{Args, Subcommand};
 
 use crate::cli::args::{Output, ReportArgs};
 use crate::cli::session::{CommandError, Session};
-use crate::cli::table::{span, table};
+use crate::cli::table::table;
 use crate::failure::{Failure, Reason};
 use crate::page::Form;
-use crate::report::{Json, Junit, Plain, Verbosity};
+use crate::report::{Json, Junit, Plain, Verbosity, span};
 use crate::run::on_thread;
 use crate::runs::{Folder, Recorded, Summary};
 use crate::timeline::{Change, compare};

@@ -8,11 +8,11 @@ use humantime::parse_rfc3339;
 use crate::cli::args::{Output, TimeoutArg, query_deadline};
 use crate::cli::completion;
 use crate::cli::session::{CommandError, RunSettings, Session};
-use crate::cli::table::{span, table};
+use crate::cli::table::table;
 use crate::deadline::Deadline;
 use crate::lifecycle::{self, SavedSnapshot};
 use crate::limits;
-use crate::report::bytes;
+use crate::report::{bytes, span};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotCommand {

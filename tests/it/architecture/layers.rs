@@ -178,7 +178,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "runs",
             "site",
             "spec",
-            "text",
         ],
     ),
     (
